@@ -1,0 +1,47 @@
+# Each target sets up what it needs: a fresh clone needs only Python 3.11+, pip and make.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: check test test-fast lint bench clean
+
+# One line of README: a proved verdict for GELU experts under sigmoid gating.
+check: .venv/core
+	@$(BIN)/identkit check --expert gelu --gate sigmoid
+
+test: .venv/test
+	$(BIN)/python -m pytest
+
+test-fast: .venv/test
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: .venv/lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+bench: .venv/bench
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf .venv
+
+# A stamp file per set of extras; remade when the project's requirements change.
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/core: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) install --quiet -c constraints.txt -e .
+	@touch $@
+
+.venv/test: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) install --quiet -c constraints.txt -e ".[test]"
+	@touch $@ .venv/core
+
+.venv/lint: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) install --quiet -c constraints.txt -e ".[test,lint]"
+	@touch $@ .venv/core .venv/test
+
+.venv/bench: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) install --quiet -c constraints.txt -e ".[test,bench]"
+	@touch $@ .venv/core .venv/test

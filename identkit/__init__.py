@@ -1,0 +1,47 @@
+"""identkit: machine-checked identifiability for mixture-of-experts models."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from identkit.check import check
+    from identkit.errors import DomainError, ExpressionError, IdentkitError, InputError
+    from identkit.experts import Expert
+    from identkit.gates import Gate
+    from identkit.results import CheckResult
+
+_HOME = {
+    "check": "identkit.check",
+    "Expert": "identkit.experts",
+    "Gate": "identkit.gates",
+    "CheckResult": "identkit.results",
+    "IdentkitError": "identkit.errors",
+    "InputError": "identkit.errors",
+    "ExpressionError": "identkit.errors",
+    "DomainError": "identkit.errors",
+}
+
+__all__ = [
+    "CheckResult",
+    "DomainError",
+    "Expert",
+    "ExpressionError",
+    "Gate",
+    "IdentkitError",
+    "InputError",
+    "__version__",
+    "check",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported on first use, so that ``--version`` does not wait for SymPy."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'identkit' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,7 @@
+"""``python -m identkit``."""
+
+import sys
+
+from identkit.cli import main
+
+sys.exit(main())

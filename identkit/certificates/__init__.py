@@ -1,0 +1,1 @@
+"""Certificates: how a verdict is proved, saved and verified from the file alone."""

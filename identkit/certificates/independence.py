@@ -1,0 +1,163 @@
+"""Independence by a determinant: rational parameters and points, evaluated in ball arithmetic.
+
+If Σ c_l g_l = 0 had a solution c ≠ 0 the matrix [g_l(x_i)] would be singular for all points; a
+ball for its determinant that excludes 0 refutes that, rigorously, at these parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import sympy as sp
+from flint import arb, arb_mat
+
+from identkit.balls import Tape, ball, precision
+from identkit.deadline import Deadline
+from identkit.sampling import Sampler
+
+FIRST_PRECISION = 128
+"""Bits of the first attempt; then doubled."""
+RETRY_PRECISION = 1024
+"""Bits after which a fresh draw of points is tried before going higher."""
+DRAWS_TRIED = 3
+"""Independent draws of parameters and points before giving up."""
+SELECTION_LIMIT = 90
+"""Largest matrix for which points are selected out of a larger pool."""
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A nonzero determinant: ``atoms`` (k × q), ``points`` (N × d), all rational.
+
+    ``determinant`` is the ball's text at ``precision`` bits, for reading; verification evaluates
+    it afresh.
+    """
+
+    atoms: tuple[tuple[Fraction, ...], ...]
+    points: tuple[tuple[Fraction, ...], ...]
+    precision: int
+    determinant: str
+
+
+@dataclass(frozen=True)
+class Search:
+    """The outcome of looking for a witness: the witness, or what was tried."""
+
+    witness: Witness | None
+    tried: str
+
+
+def evaluate(
+    tape: Tape,
+    atoms: Sequence[Sequence[Fraction]],
+    points: Sequence[Sequence[Fraction]],
+    shared: Tape | None,
+    deadline: Deadline,
+) -> list[list[arb]]:
+    """rows: points; columns: the tape's functions at each atom in turn, then the shared ones."""
+    parameters = [[ball(v) for v in values] for values in atoms]
+    rows = []
+    for point in points:
+        deadline.check()
+        x = [ball(v) for v in point]
+        row = [value for values in parameters for value in tape.evaluate([*x, *values])]
+        rows.append(row + (shared.evaluate([*x, *parameters[0]]) if shared else []))
+    return rows
+
+
+def determinant(rows: list[list[arb]]) -> arb:
+    """The ball determinant, columns scaled by powers of two for a readable size."""
+    n = len(rows)
+    return arb_mat(n, n, [value for row in rows for value in row]).det()
+
+
+def excludes_zero(value: arb) -> bool:
+    """Whether a ball is finite and does not contain 0."""
+    return bool(value.is_finite() and not value.contains(0))
+
+
+def find_witness(
+    functions: Sequence[sp.Expr],
+    shared: Sequence[sp.Expr],
+    atoms: int,
+    sampler: Sampler,
+    max_precision: int,
+    deadline: Deadline,
+) -> Search:
+    """Search for parameters and points at which the determinant is nonzero."""
+    variables = (*sampler.inputs, *sampler.parameters)
+    tape = Tape(functions, variables)
+    shared_tape = Tape(shared, variables) if shared else None
+    size = atoms * len(functions) + len(shared)
+    tried = 0
+    for draw in range(DRAWS_TRIED):
+        tried = draw + 1
+        thetas = sampler.atoms(atoms)
+        points = sampler.points(size)
+        if draw:
+            points = select_points(tape, shared_tape, thetas, sampler, size, deadline)
+        bits = min(FIRST_PRECISION if size < 100 else 2 * FIRST_PRECISION, max_precision)
+        last = draw == DRAWS_TRIED - 1
+        limit = max_precision if last else min(RETRY_PRECISION, max_precision)
+        while True:
+            with precision(bits):
+                value = determinant(evaluate(tape, thetas, points, shared_tape, deadline))
+                if excludes_zero(value):
+                    witness = Witness(tuple(thetas), tuple(points), bits, value.str(12))
+                    return Search(witness, f"{tried} draw(s), up to {bits} bits")
+            deadline.check()
+            if bits >= limit:
+                break
+            bits = min(2 * bits, limit)
+    return Search(
+        None,
+        f"a nonzero {size}×{size} determinant was sought at {tried} draws of parameters and "
+        f"points, up to {limit} bits",
+    )
+
+
+def select_points(
+    tape: Tape,
+    shared: Tape | None,
+    atoms: Sequence[Sequence[Fraction]],
+    sampler: Sampler,
+    size: int,
+    deadline: Deadline,
+) -> list[tuple[Fraction, ...]]:
+    """``size`` points out of a pool four times larger, by Gaussian elimination with row pivoting.
+
+    Only midpoints are used: this chooses where to look and proves nothing.
+    """
+    if size > SELECTION_LIMIT:
+        return sampler.points(size)
+    pool = sampler.points(4 * size)
+    with precision(4 * FIRST_PRECISION):
+        rows = [[v.mid() for v in row] for row in evaluate(tape, atoms, pool, shared, deadline)]
+        if any(not v.is_finite() for row in rows for v in row):
+            return sampler.points(size)
+        left = list(range(len(pool)))
+        chosen: list[int] = []
+        for column in range(size):
+            deadline.check()
+            best = max(
+                left,
+                key=lambda r: (
+                    float(abs(rows[r][column]).mid().log())
+                    if rows[r][column] != 0
+                    else float("-inf")
+                ),
+            )
+            chosen.append(best)
+            left.remove(best)
+            pivot = rows[best]
+            if pivot[column] == 0:
+                continue
+            for r in left:
+                factor = (rows[r][column] / pivot[column]).mid()
+                if factor != 0:
+                    row = rows[r]
+                    for j in range(column, size):
+                        row[j] = (row[j] - factor * pivot[j]).mid()
+    return [pool[i] for i in sorted(chosen)]

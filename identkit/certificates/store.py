@@ -1,0 +1,76 @@
+"""Save a check's certificates as one JSON file, and read such a file back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from identkit.errors import CertificateError, InputError
+from identkit.report.json_form import check_document, dumps
+from identkit.results import CheckResult
+
+SCHEMA = "identkit.certificate/1"
+MAX_BYTES = 64 * 2**20
+"""A d = 8 certificate has about 200 kB; larger files are refused before they are parsed."""
+
+
+def digest(document: dict[str, Any]) -> str:
+    """SHA-256 over every other field, in canonical JSON: any later edit is noticed."""
+    content = {k: v for k, v in document.items() if k != "digest"}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def certificate_document(result: CheckResult) -> dict[str, Any]:
+    """The certificate: everything the check printed, and a digest of it."""
+    document = {**check_document(result), "schema": SCHEMA}
+    del document["requirement"]
+    return {**document, "digest": digest(document)}
+
+
+def save(result: CheckResult, path: str | os.PathLike[str]) -> None:
+    """Write the certificate; the file appears whole or not at all. Raises InputError."""
+    target = Path(path)
+    text = dumps(certificate_document(result)) + "\n"
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".identkit-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(name, 0o666 & ~umask)  # mkstemp makes private files; a certificate is shared
+            os.replace(name, target)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise InputError(
+            f"--save {path}: cannot be written ({error.strerror}); choose another path."
+        ) from None
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a certificate file. Raises InputError if it is not one, CertificateError if damaged."""
+    try:
+        size = os.path.getsize(path)
+        if size > MAX_BYTES:
+            raise InputError(f"{path}: {size} bytes is too large for a certificate.")
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); give a certificate file."
+        ) from None
+    except (ValueError, RecursionError):
+        raise InputError(f"{path}: is not JSON; give a file written by --save.") from None
+    if not isinstance(document, dict) or "schema" not in document:
+        raise InputError(f"{path}: is not an identkit certificate; give a file written by --save.")
+    if document["schema"] != SCHEMA:
+        raise CertificateError(
+            f"{path}: schema is '{document['schema']}', this version verifies '{SCHEMA}'."
+        )
+    return document

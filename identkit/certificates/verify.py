@@ -1,0 +1,458 @@
+"""Verify a certificate from its file alone, by a route that shares little with the prover.
+
+- Determinants: the stored points are evaluated again at the stored precision through automatic
+  differentiation (:mod:`~identkit.certificates.jets`), not SymPy's derivatives, and
+  nonsingularity is shown by an approximate inverse C with ‖I − C·A‖ < 1, not by a determinant.
+- Relations, merged and dropped functions: the functions are re-derived by the chain rule of the
+  differential field (:meth:`identkit.normal_form.Field.derivative`), and the stored combination
+  must be the zero element.
+- Everything counted or quantified is recomputed from the condition's definition and compared; a
+  digest covers the fields that follow from nothing else (seed, version, notes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flint import arb, arb_mat
+
+from identkit.atoms import AtomFunction
+from identkit.balls import precision
+from identkit.certificates.document import read_part
+from identkit.certificates.jets import Differentiator
+from identkit.certificates.store import digest
+from identkit.claims import published_claim
+from identkit.conditions import BasisFunction, FunctionSet
+from identkit.conditions import condition as find_condition
+from identkit.deadline import Deadline
+from identkit.errors import CertificateError, IdentkitError
+from identkit.every_k import Movement, dependence_risk
+from identkit.experts import Expert, builtin
+from identkit.expression import parse
+from identkit.gates import resolve as resolve_gate
+from identkit.normal_form import Element, Field
+from identkit.prove import (
+    Formal,
+    independent_everywhere,
+    relation_quantifier,
+    space_text,
+    strongest_quantifier,
+    witness_quantifier,
+)
+from identkit.relations import Combination, FormalFamily, affine_forms
+from identkit.report.json_form import result_document, schema
+from identkit.results import ConditionResult, Options, SetProof, Term
+from identkit.sampling import Domain, Sampler
+
+TIME_LIMIT = 600.0
+"""Seconds for one file; a certificate that takes longer is not verified."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a verified certificate proves."""
+
+    expert: Expert
+    gate: str
+    options: Options
+    results: tuple[ConditionResult, ...]
+
+
+def verify(document: dict[str, Any]) -> Verified:
+    """Verify a certificate document.
+
+    Raises :class:`~identkit.errors.CertificateError`, naming the first field or proof that does
+    not hold. Returns what was proved.
+    """
+    _check_form(document)
+    if digest(document) != document["digest"]:
+        raise CertificateError("digest: the file was changed after it was written.")
+    try:
+        expert = _expert(document["expert"])
+        gate = resolve_gate(document["gate"])
+        options = _options(document)
+        results = tuple(
+            _Result(expert, gate.name, entry, options, f"results[{i}]").verify()
+            for i, entry in enumerate(document["results"])
+        )
+    except CertificateError:
+        raise
+    except (IdentkitError, KeyError, ValueError, ZeroDivisionError) as error:
+        raise CertificateError(f"the certificate cannot be re-derived: {error}") from None
+    return Verified(expert, gate.name, options, results)
+
+
+def _check_form(document: dict[str, Any]) -> None:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(schema("certificate-1")).iter_errors(document))
+    if error is not None:
+        where = ".".join(str(p) for p in error.absolute_path) or "document"
+        raise CertificateError(f"{where}: {error.message[:200]}")
+
+
+def _expert(data: dict[str, Any]) -> Expert:
+    if data["name"] == "custom":
+        expert = Expert(
+            "custom", data["expression"], tuple(data["inputs"]), tuple(data["parameters"])
+        )
+    else:
+        expert = builtin(data["name"], data["shape"], data["dim"])
+    if expert.canonical() != data:
+        raise CertificateError("expert: it is not the expert of that name, shape and dimension.")
+    return expert
+
+
+def _options(document: dict[str, Any]) -> Options:
+    data = document["options"]
+    domain = Domain.of(*data["domain"])
+    return Options(
+        data["atoms"],
+        (domain.low, domain.high),
+        document["seed"],
+        data["max_precision"],
+        data["time_limit"],
+    )
+
+
+class _Result:
+    """Verifies one entry of ``results``."""
+
+    def __init__(
+        self, expert: Expert, gate: str, entry: dict[str, Any], options: Options, where: str
+    ) -> None:
+        self.entry, self.options, self.where = entry, options, where
+        self.condition = find_condition(entry["condition"], entry["level"])
+        self.atom, self.sets = self.condition.sets(expert, resolve_gate(gate))
+        self.published = published_claim(
+            expert, gate, entry["regime"], entry["condition"], entry["level"]
+        )
+        regime = resolve_gate(gate).regime(entry["regime"])
+        if regime is None and entry["regime"] is not None:
+            raise CertificateError(f"{where}.regime: the {gate} gate has no such regime.")
+
+    def verify(self) -> ConditionResult:
+        parts = self.entry["certificate"]["parts"]
+        if len(parts) != len(self.sets):
+            raise CertificateError(f"{self.where}.certificate: {len(self.sets)} parts expected.")
+        proofs = []
+        for i, (data, functions) in enumerate(zip(parts, self.sets, strict=True)):
+            where = f"{self.where}.certificate.parts[{i}]"
+            proofs.append(_Part(self.atom, functions, data, self.options, where).verify())
+        verdicts = {p.verdict for p in proofs}
+        verdict = "no" if "no" in verdicts else "undecided" if "undecided" in verdicts else "yes"
+        result = ConditionResult(
+            self.entry["regime"],
+            self.entry["condition"],
+            self.entry["level"],
+            verdict,
+            tuple(proofs),
+            self.published,
+        )
+        derived = result_document(result)
+        for key, value in derived.items():
+            if self.entry[key] != value:
+                raise CertificateError(f"{self.where}.{key}: does not follow from the proof.")
+        return result
+
+
+class _Part:
+    """Verifies the proof of one set of functions."""
+
+    def __init__(
+        self,
+        atom: AtomFunction,
+        functions: FunctionSet,
+        data: dict[str, Any],
+        options: Options,
+        where: str,
+    ) -> None:
+        self.atom, self.functions, self.options, self.where = atom, functions, options, where
+        self.basis = (*functions.functions, *functions.shared)
+        try:
+            self.proof = read_part(data, {f.label: f for f in self.basis})
+        except KeyError as name:
+            raise CertificateError(f"{where}: the condition has no function {name}.") from None
+        self.deadline = Deadline(TIME_LIMIT)
+        self.sampler = Sampler(
+            atom, Domain(*options.domain), options.seed, affine_forms(atom), self.deadline
+        )
+        self._family: FormalFamily | None = None
+
+    def fail(self, field: str, reason: str) -> CertificateError:
+        return CertificateError(f"{self.where}.{field}: {reason}.")
+
+    def verify(self) -> SetProof:
+        proof = self.proof
+        if proof.title != self.functions.title or proof.shared != self.functions.shared:
+            raise self.fail("title", "is not this condition's set of functions")
+        checks = {
+            "ball-determinant": self._independent,
+            "relation": self._relation,
+            "finite-dimension": self._finite_dimension,
+            "none": self._nothing,
+        }
+        expected = checks[proof.kind]()
+        for field in ("verdict", "quantifier", "rank", "every_k", "atoms"):
+            if getattr(proof, field) != getattr(expected, field):
+                raise self.fail(field, "does not follow from the proof")
+        return proof
+
+    # -- kinds ------------------------------------------------------------------------------
+
+    def _nothing(self) -> SetProof:
+        return replace(
+            self.proof,
+            verdict="undecided",
+            quantifier=None,
+            rank=None,
+            every_k=False,
+            atoms=self.options.atoms,
+        )
+
+    def _independent(self) -> SetProof:
+        proof = self.proof
+        self._partition()
+        if proof.witnessed != proof.kept:
+            raise self.fail("witness.functions", "must be the kept functions")
+        self._determinant(proof.kept, proof.shared, self.options.atoms)
+        if proof.every_k:
+            movement = self._movement()
+            kept = [self.basis.index(f) for f in proof.kept]
+            if not movement.all_move(kept) or dependence_risk(movement) is not None:
+                raise self.fail("every_k", "is not proved")
+        return replace(
+            proof,
+            verdict="yes",
+            quantifier=witness_quantifier(self.sampler),
+            rank=proof.functions,
+            atoms=self.options.atoms,
+        )
+
+    def _relation(self) -> SetProof:
+        proof = self.proof
+        if not proof.relations:
+            raise self.fail("relations", "holds no relation")
+        for i, relation in enumerate(proof.relations):
+            self._vanishes(relation.terms, f"relations[{i}]")
+        failure = bool(proof.relations) and self._is_failure()
+        if not failure:
+            self._partition()
+            allowed = {*proof.kept, *proof.shared}
+            for i, relation in enumerate(proof.relations):
+                if not {t.function for t in relation.terms} <= allowed:
+                    raise self.fail(f"relations[{i}]", "uses a function that was not kept")
+        return replace(
+            proof,
+            verdict="no",
+            quantifier=relation_quantifier(proof.relations[0])
+            if failure
+            else strongest_quantifier(proof.relations),
+            rank=self._rank(),
+            every_k=False,
+            atoms=self.options.atoms,
+        )
+
+    def _is_failure(self) -> bool:
+        """A relation among first derivatives alone, found before anything was merged."""
+        proof = self.proof
+        return (
+            len(proof.relations) == 1
+            and all(t.function.first for t in proof.relations[0].terms)
+            and proof.kept == self.functions.functions
+            and not proof.merged
+            and not proof.dropped
+        )
+
+    def _rank(self) -> int | None:
+        """The exact rank, if one is claimed: witness from below, relations from above."""
+        proof = self.proof
+        if proof.rank is None:
+            return None
+        if proof.witness is None:
+            return self._polynomial_rank(
+                [f for f in proof.kept if f not in self._dependent_functions()],
+                self.options.atoms,
+            )
+        if not set(proof.witnessed) <= set(proof.kept):
+            raise self.fail("witness.functions", "are not among the kept functions")
+        if len(set(proof.witnessed)) != len(proof.witnessed):
+            raise self.fail("witness.functions", "repeats a function")
+        if len(proof.relations) != len(proof.kept) - len(proof.witnessed):
+            raise self.fail("relations", "are too few for the rank")
+        if not self._relations_triangular():
+            raise self.fail("relations", "are not independent of each other")
+        self._determinant(proof.witnessed, (), self.options.atoms)
+        return self.options.atoms * len(proof.witnessed)
+
+    def _dependent_functions(self) -> list[BasisFunction]:
+        """The function each relation adds to those before it: its last term."""
+        return [r.terms[-1].function for r in self.proof.relations]
+
+    def _relations_triangular(self) -> bool:
+        """Each relation expresses its last function by witnessed ones, so none is redundant."""
+        last, witnessed = self._dependent_functions(), set(self.proof.witnessed)
+        others = {t.function for r in self.proof.relations for t in r.terms[:-1]}
+        return len(set(last)) == len(last) and not set(last) & witnessed and others <= witnessed
+
+    def _finite_dimension(self) -> SetProof:
+        proof, fixed = self.proof, self.proof.fixed
+        if fixed is None or not fixed.combinations:
+            raise self.fail("fixed", "is missing")
+        self._partition()
+        allowed = set(proof.kept)
+        combinations = []
+        for i, terms in enumerate(fixed.combinations):
+            if not {t.function for t in terms} <= allowed:
+                raise self.fail(f"fixed.combinations[{i}]", "uses a function that was not kept")
+            combinations.append(self._combination(terms))
+        last = {terms[-1].function for terms in fixed.combinations}
+        others = {t.function for terms in fixed.combinations for t in terms[:-1]}
+        if len(last) != len(fixed.combinations) or last & others:
+            raise self.fail("fixed.combinations", "are not independent of each other")
+        space = self._movement().space_of(combinations)
+        if space is None:
+            raise self.fail("fixed.combinations", "are not the same functions for every parameter")
+        found = (space.dimension, space.degree, space_text(space, self.atom), space.atoms)
+        if found != (fixed.dimension, fixed.degree, fixed.space, fixed.atoms):
+            raise self.fail("fixed", "does not describe the space of its combinations")
+        rank = None
+        if proof.rank is not None:
+            rank = self._polynomial_rank(list(proof.kept), fixed.atoms)
+        return replace(
+            proof,
+            verdict="no",
+            quantifier="every" if independent_everywhere(fixed) else "almost-every",
+            rank=rank,
+            every_k=False,
+            atoms=fixed.atoms,
+        )
+
+    # -- pieces -----------------------------------------------------------------------------
+
+    @property
+    def family(self) -> FormalFamily:
+        """All functions of the set, re-derived inside the differential field."""
+        if self._family is None:
+            self._family = FormalFamily(self.atom, self._rederive, self.deadline)
+        return self._family
+
+    def _rederive(self, field: Field) -> list[Element]:
+        known: dict[tuple[str, ...], Element] = {(): field.convert(self.atom.expression)}
+
+        def partial(names: tuple[str, ...]) -> Element:
+            if names not in known:
+                known[names] = field.derivative(partial(names[:-1]), names[-1])
+            return known[names]
+
+        elements = []
+        for f in self.basis:
+            value = field.one
+            for name in f.inputs:
+                value = value * field.convert(parse(name))
+            for factor in f.factors:
+                value = value * partial(factor)
+            elements.append(value)
+        return elements
+
+    def _movement(self) -> Movement:
+        return Formal(self.family, self.functions).movement(self.sampler)
+
+    def _polynomial_rank(self, functions: Sequence[BasisFunction], atoms: int) -> int | None:
+        indices = [self.basis.index(f) for f in functions]
+        return Formal(self.family, self.functions).polynomial_rank(self.sampler, indices, atoms)
+
+    def _combination(self, terms: Sequence[Term]) -> Combination:
+        field = self.family.field
+        coefficients: dict[int, Element] = {}
+        for term in terms:
+            names = frozenset({*self.atom.parameters, *self.atom.inputs})
+            value = field.convert(parse(term.coefficient, extra=names, generous=True))
+            if field.depends(value.generators())[0]:
+                raise self.fail("coefficient", f"'{term.coefficient}' depends on x")
+            if value.is_zero or self.basis.index(term.function) in coefficients:
+                raise self.fail("coefficient", f"'{term.coefficient}' is zero or repeated")
+            coefficients[self.basis.index(term.function)] = value
+        if not self.family.is_nonzero(list(coefficients.values())[-1]):
+            raise self.fail("coefficient", f"'{terms[-1].coefficient}' is not proved nonzero")
+        return Combination(coefficients)
+
+    def _vanishes(self, terms: Sequence[Term], field: str) -> None:
+        if not self.family.vanishes(self._combination(terms)):
+            raise self.fail(field, "is not zero")
+
+    def _partition(self) -> None:
+        """kept, merged and dropped are the condition's functions, by the coincidence rule."""
+        proof = self.proof
+        merged = [m.function for m in proof.merged]
+        parts = [*proof.kept, *merged, *proof.dropped]
+        if sorted(f.label for f in parts) != sorted(f.label for f in self.functions.functions):
+            raise self.fail("kept", "with merged and dropped is not the condition's set")
+        if not self.functions.coincidence and (proof.merged or proof.dropped):
+            raise self.fail("merged", "must be empty for this condition")
+        for f in proof.dropped:
+            if f.first or not self.family.is_zero(self.basis.index(f)):
+                raise self.fail("dropped", f"{f.label} may not be dropped")
+        for i, m in enumerate(proof.merged):
+            terms = m.relation.terms
+            if m.function.first or m.into not in proof.kept:
+                raise self.fail(f"merged[{i}]", "merges what may not be merged")
+            if [t.function for t in terms] != [m.into, m.function]:
+                raise self.fail(f"merged[{i}]", "is not a proportionality of the two functions")
+            self._vanishes(terms, f"merged[{i}]")
+
+    def _determinant(
+        self, functions: Sequence[BasisFunction], shared: Sequence[BasisFunction], atoms: int
+    ) -> None:
+        """Nonsingularity of the stored matrix at the stored precision."""
+        witness = self.proof.witness
+        if witness is None:
+            raise self.fail("witness", "is missing")
+        size = atoms * len(functions) + len(shared)
+        q, d = len(self.atom.parameters), len(self.atom.inputs)
+        if len(witness.atoms) != atoms or any(len(t) != q for t in witness.atoms):
+            raise self.fail("witness.atoms", f"must be {atoms} lists of {q} parameters")
+        if len(witness.points) != size or any(len(x) != d for x in witness.points):
+            raise self.fail("witness.points", f"must be {size} points of {d} inputs")
+        low, high = self.options.domain
+        if any(not low <= v <= high for x in witness.points for v in x):
+            raise self.fail("witness.points", "leave the domain")
+        order = max((len(factor) for f in functions for factor in f.factors), default=1)
+        differentiator = Differentiator(self.atom, order)
+        with precision(witness.precision):
+            rows = []
+            for x in witness.points:
+                self.deadline.check()
+                row = [
+                    value
+                    for theta in witness.atoms
+                    for value in differentiator.values(functions, x, theta)
+                ]
+                rows.append(row + differentiator.values(shared, x, witness.atoms[0]))
+            if not is_nonsingular(rows):
+                raise self.fail(
+                    "witness", "does not prove independence: the matrix may be singular"
+                )
+
+
+def is_nonsingular(rows: list[list[arb]]) -> bool:
+    """Proved: with C near the inverse of A, ‖I − C·A‖_∞ < 1 makes A invertible (Neumann)."""
+    n = len(rows)
+    matrix = arb_mat(n, n, [v for row in rows for v in row])
+    if any(not v.is_finite() for row in rows for v in row):
+        return False
+    try:
+        inverse = matrix.mid().inv().mid()
+    except ZeroDivisionError:
+        return False
+    product = inverse * matrix
+    for i in range(n):
+        total = arb(0)
+        for j in range(n):
+            total += abs(product[i, j] - (1 if i == j else 0))
+        if not total < 1:
+            return False
+    return True

@@ -1,0 +1,147 @@
+"""``identkit.check``: from an expert and a gate to proved verdicts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from fractions import Fraction
+
+from identkit import __version__
+from identkit.claims import published_claim
+from identkit.conditions import condition as find_condition
+from identkit.deadline import Deadline
+from identkit.errors import InputError
+from identkit.experts import Expert
+from identkit.experts import resolve as resolve_expert
+from identkit.gates import Gate
+from identkit.gates import resolve as resolve_gate
+from identkit.prove import Prover
+from identkit.results import CheckResult, ConditionResult, Options, Requirement
+from identkit.sampling import Domain
+
+MAX_ATOMS = 50
+REQUIREMENTS = ("strong", "weak")
+
+
+def check(
+    expert: Expert | str,
+    gate: Gate | str,
+    *,
+    shape: str | None = None,
+    dim: int = 2,
+    regime: int | None = None,
+    condition: str | None = None,
+    level: str | None = None,
+    atoms: int = 3,
+    domain: tuple[object, object] = (-3, 3),
+    seed: int = 0,
+    max_precision: int = 8192,
+    time_limit: float = 60.0,
+    require: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> CheckResult:
+    """Decide identifiability conditions for an expert under a gate, by proof.
+
+    By default both regimes of the sigmoid gate (``strong`` for 1, ``weak`` for 2) and ``strong``
+    for softmax; ``regime``, ``condition`` and ``level`` narrow that down. ``expert`` is an
+    :class:`~identkit.experts.Expert` or a built-in's name, then ``shape`` and ``dim`` apply.
+    ``atoms`` is k in the witness, ``domain`` the interval of each input, ``require`` a condition
+    that must hold for exit code 0. ``progress`` is called with a line before each step.
+
+    >>> result = check("gelu", "sigmoid", dim=1)
+    >>> [r.verdict for r in result.results]
+    ['yes', 'yes']
+
+    Raises :class:`~identkit.errors.InputError` for arguments that cannot be used, and
+    :class:`~identkit.errors.DomainError` for an expert that is singular on the domain.
+    Verdicts are never guessed: what cannot be proved within ``max_precision`` bits and
+    ``time_limit`` seconds is ``undecided``.
+    """
+    started = time.monotonic()
+    expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate)
+    options = _options(atoms, domain, seed, max_precision, time_limit)
+    if require is not None and require not in REQUIREMENTS:
+        raise InputError(f"--require {require}: choose one of {', '.join(REQUIREMENTS)}.")
+    plan = _plan(gate, regime, condition, require)
+    deadline = Deadline(options.time_limit)
+    results = []
+    for regime_number, name in plan:
+        if progress is not None:
+            progress(f"{expert.label}, {gate.name} gate: {name}")
+        results.append(_decide(expert, gate, regime_number, name, level, options, deadline))
+    return CheckResult(
+        version=__version__,
+        expert=expert,
+        gate=gate.name,
+        options=options,
+        results=tuple(results),
+        requirement=_requirement(require, results),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _options(
+    atoms: int, domain: tuple[object, object], seed: int, max_precision: int, time_limit: float
+) -> Options:
+    if not 1 <= atoms <= MAX_ATOMS:
+        raise InputError(f"--atoms {atoms}: the number of atoms must be between 1 and {MAX_ATOMS}.")
+    if not 64 <= max_precision <= 1_000_000:
+        raise InputError(f"--max-precision {max_precision}: give between 64 and 1000000 bits.")
+    if not 0 < time_limit <= 86_400:
+        raise InputError(f"--time-limit {time_limit:g}: give between 0 and 86400 seconds.")
+    if not 0 <= seed < 2**63:
+        raise InputError(f"--seed {seed}: give a whole number from 0 to 2**63 - 1.")
+    box = Domain.of(*domain)
+    low, high = Fraction(box.low), Fraction(box.high)
+    return Options(atoms, (low, high), seed, max_precision, time_limit)
+
+
+def _plan(
+    gate: Gate, regime: int | None, condition: str | None, require: str | None
+) -> list[tuple[int | None, str]]:
+    """Which (regime, condition) pairs to decide."""
+    if regime is not None and gate.regime(regime) is None:
+        numbers = [str(r.number) for r in gate.regimes if r.number is not None]
+        remedy = f"choose {' or '.join(numbers)}" if numbers else "drop --regime"
+        raise InputError(f"--regime {regime}: the {gate.name} gate has no such regime; {remedy}.")
+    if condition is not None:
+        find_condition(condition)
+    chosen = [r for r in gate.regimes if regime is None or r.number == regime]
+    plan = [(r.number, r.condition) for r in chosen]
+    if condition is not None:
+        matching = [pair for pair in plan if pair[1] == condition]
+        plan = matching or [(regime, condition)]
+    if require is not None and all(name != require for _, name in plan):
+        if condition is not None:
+            raise InputError(
+                f"--require {require}: --condition {condition} leaves it unchecked; drop one."
+            )
+        plan.append((regime, require))
+    return plan
+
+
+def _decide(
+    expert: Expert,
+    gate: Gate,
+    regime: int | None,
+    name: str,
+    level: str | None,
+    options: Options,
+    deadline: Deadline,
+) -> ConditionResult:
+    condition = find_condition(name, level)
+    atom, sets = condition.sets(expert, gate)
+    prover = Prover(atom, options, deadline)
+    proofs = tuple(prover.prove(s) for s in sets)
+    verdicts = {p.verdict for p in proofs}
+    verdict = "no" if "no" in verdicts else "undecided" if "undecided" in verdicts else "yes"
+    published = published_claim(expert, gate.name, regime, name, condition.level)
+    return ConditionResult(regime, name, condition.level, verdict, proofs, published)
+
+
+def _requirement(name: str | None, results: list[ConditionResult]) -> Requirement | None:
+    if name is None:
+        return None
+    verdicts = [r.verdict for r in results if r.condition == name]
+    met = False if "no" in verdicts else None if "undecided" in verdicts else True
+    return Requirement(name, met)

@@ -1,0 +1,38 @@
+"""Published claims, as data with sources (``published.json``), and the look-up for an expert."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import resources
+
+from identkit.experts import Expert
+from identkit.results import Published
+
+
+@cache
+def claims() -> tuple[dict, ...]:
+    """Every published claim: gate, regime, experts it covers, condition, verdict, rate, source."""
+    text = resources.files(__package__).joinpath("published.json").read_text(encoding="utf-8")
+    return tuple(json.loads(text)["claims"])
+
+
+def published_claim(
+    expert: Expert, gate: str, regime: int | None, condition: str, level: str
+) -> Published | None:
+    """What the literature says of this expert under this gate, or None.
+
+    A claim is matched only at the level its condition is read at: the product-level form of
+    ``strong`` is identkit's, so nothing published speaks of it.
+    """
+    for claim in claims():
+        if (
+            claim["gate"] == gate
+            and claim["regime"] == regime
+            and claim["condition"] == condition
+            and claim["level"] == level
+            and expert.family in claim["experts"]
+            and expert.shape in claim["shapes"]
+        ):
+            return Published(claim["verdict"], claim["rate"], claim["source"])
+    return None

@@ -1,0 +1,304 @@
+"""The command line: parse, call, print. Exit codes 0 done, 1 not met or rejected, 2 bad input,
+3 undecided."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from identkit import __version__
+from identkit.errors import CertificateError, IdentkitError, InputError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+EXIT_NOT_MET, EXIT_BAD_INPUT, EXIT_UNDECIDED = 1, 2, 3
+
+CHECK_EXAMPLES = """\
+examples:
+  identkit check --expert gelu --gate sigmoid
+  identkit check --expert relu --gate sigmoid --condition strong --level product
+  identkit check --expr "c*atan(a*x + b)" --gate softmax
+  identkit check --expert gelu --gate sigmoid --require strong --save gelu.json
+
+verdicts:
+  yes        proved: the condition holds (the report says for which parameters)
+  no         proved: it fails, with the relation or the dimension count
+  undecided  neither was proved within the limits; the report says what was tried
+
+exit codes: 0 done and any --require met; 1 requirement not met; 2 bad input;
+3 the required verdict (or, without --require, every verdict) is undecided."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose errors are one sentence and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see '{self.prog} --help'.")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser, with help that teaches."""
+    parser = _Parser(
+        prog="identkit",
+        description="Machine-checked identifiability for mixture-of-experts models.",
+        epilog="Start with: identkit check --expert gelu --gate sigmoid",
+    )
+    parser.add_argument("--version", action="version", version=f"identkit {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    _add_check(commands)
+    _add_table(commands)
+    verify = commands.add_parser(
+        "verify",
+        help="verify a certificate file written by check --save",
+        description="Re-derive the functions and re-evaluate the proof from the file alone, by a "
+        "route that does not use the prover's derivatives or determinants. Exit code 0: it holds; "
+        "1: rejected, with the first thing that fails.",
+    )
+    verify.add_argument("file", metavar="CERT.json")
+    verify.add_argument("--json", action="store_true", help="machine-readable answer")
+    for name, text in (
+        ("experts", "list the built-in experts with formulas"),
+        ("gates", "list the gates with formulas and sources"),
+        ("conditions", "list the identifiability conditions with functions and sources"),
+    ):
+        listing = commands.add_parser(name, help=text, description=text)
+        listing.add_argument("--json", action="store_true", help="machine-readable list")
+    return parser
+
+
+def _add_check(commands: argparse._SubParsersAction) -> None:
+    check = commands.add_parser(
+        "check",
+        help="prove or refute identifiability conditions for an expert and a gate",
+        description="Prove or refute the identifiability conditions of an expert under a gate.",
+        epilog=CHECK_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = check.add_argument_group("what to check")
+    one = what.add_mutually_exclusive_group(required=True)
+    one.add_argument("--expert", metavar="NAME", help="a built-in expert; see 'identkit experts'")
+    one.add_argument(
+        "--expr",
+        metavar="EXPRESSION",
+        help="your own expert: inputs x (or x0, x1, …), every other symbol is a parameter",
+    )
+    what.add_argument("--gate", required=True, metavar="GATE", help="sigmoid or softmax")
+    what.add_argument("--shape", metavar="SHAPE", help="ridge (default), nobias or ffn")
+    what.add_argument(
+        "--params",
+        metavar="A,B,…",
+        help="with --expr: the parameters, where x names are among them",
+    )
+    what.add_argument("--dim", type=int, metavar="D", help="number of inputs (default 2)")
+    which = check.add_argument_group("which conditions")
+    which.add_argument("--regime", type=int, metavar="1|2", help="sigmoid gate: one regime only")
+    which.add_argument("--condition", metavar="NAME", help="strong, weak or shared-strong")
+    which.add_argument("--level", metavar="LEVEL", help="expert or product")
+    how = check.add_argument_group("how")
+    how.add_argument("--atoms", type=int, default=3, metavar="K", help="atoms in the witness (3)")
+    how.add_argument(
+        "--domain",
+        nargs=2,
+        default=("-3", "3"),
+        metavar=("LO", "HI"),
+        help="each input's range (-3 3)",
+    )
+    how.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every draw (0)")
+    how.add_argument(
+        "--max-precision",
+        type=int,
+        default=8192,
+        metavar="BITS",
+        help="ball arithmetic limit (8192)",
+    )
+    how.add_argument(
+        "--time-limit", type=float, default=60.0, metavar="S", help="seconds, then undecided (60)"
+    )
+    out = check.add_argument_group("output")
+    out.add_argument("--require", metavar="NAME", help="strong or weak: exit 1 unless it is proved")
+    form = out.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="schema identkit.check/1, sorted keys")
+    form.add_argument("--latex", action="store_true", help="a paragraph to paste into a paper")
+    out.add_argument("--save", metavar="CERT.json", help="write the certificate to a file")
+
+
+def _add_table(commands: argparse._SubParsersAction) -> None:
+    table = commands.add_parser(
+        "table",
+        help="experts × (gate, regime): published claims beside certified verdicts",
+        description="Certify every built-in expert and print it beside the published table.",
+    )
+    table.add_argument("--dim", type=int, default=2, metavar="D", help="number of inputs (2)")
+    table.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every draw (0)")
+    form = table.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="machine-readable table")
+    form.add_argument("--markdown", action="store_true", help="for a README")
+    form.add_argument("--latex", action="store_true", help="for a paper")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")  # ∂ in any locale
+    try:
+        options = build_parser().parse_args(arguments)
+        command: dict[str | None, Callable[[argparse.Namespace], int]] = {
+            "check": _check,
+            "table": _table,
+            "verify": _verify,
+            "experts": _list,
+            "gates": _list,
+            "conditions": _list,
+        }
+        if options.command is None:
+            build_parser().print_help()
+            return 0
+        code = command[options.command](options)
+        sys.stdout.flush()
+        return code
+    except CertificateError as error:
+        print(f"identkit: rejected: {error}", file=sys.stderr)
+        return EXIT_NOT_MET
+    except IdentkitError as error:
+        print(f"identkit: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("identkit: interrupted; nothing was written.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # the reader closed the pipe (| head): not an error, but stdout must not be flushed again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from identkit.check import check
+    from identkit.experts import Expert, builtin
+    from identkit.report.json_form import dumps
+
+    if options.expr is not None:
+        if options.shape is not None:
+            raise InputError(
+                "--shape: an --expr expert has no shapes; write it into the expression."
+            )
+        names = None
+        if options.params is not None:
+            names = tuple(n.strip() for n in options.params.split(",") if n.strip())
+        expert = Expert.from_expression(options.expr, dim=options.dim, parameters=names)
+    else:
+        if options.params is not None:
+            raise InputError("--params: only an --expr expert has named parameters; drop it.")
+        dim = 2 if options.dim is None else options.dim
+        expert = builtin(options.expert, options.shape, dim)
+    with _progress() as progress:
+        result = check(
+            expert,
+            options.gate,
+            regime=options.regime,
+            condition=options.condition,
+            level=options.level,
+            atoms=options.atoms,
+            domain=tuple(options.domain),
+            seed=options.seed,
+            max_precision=options.max_precision,
+            time_limit=options.time_limit,
+            require=options.require,
+            progress=progress,
+        )
+    if options.save is not None:
+        result.save(options.save)
+    if options.json:
+        print(dumps(result.to_dict()))
+    elif options.latex:
+        from identkit.report.markup import latex
+
+        print(latex(result))
+    else:
+        from identkit.report.terminal import check_report
+
+        _print(check_report(result))
+        if options.save is not None:
+            print(
+                f"certificate written to {options.save}; check it: identkit verify {options.save}"
+            )
+    return result.exit_code
+
+
+def _table(options: argparse.Namespace) -> int:
+    from identkit.experts import check_dim
+    from identkit.report import tables
+    from identkit.table import table
+
+    check_dim(options.dim)
+    with _progress() as progress:
+        result = table(options.dim, seed=options.seed, progress=progress)
+    if options.json:
+        print(tables.json_text(result))
+    elif options.markdown:
+        print(tables.markdown(result))
+    elif options.latex:
+        print(tables.latex(result))
+    else:
+        _print(tables.terminal(result))
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from identkit.certificates.store import load
+    from identkit.certificates.verify import verify
+    from identkit.report import statements
+    from identkit.report.json_form import dumps
+
+    document = load(options.file)
+    with _progress() as progress:
+        progress(f"verifying {options.file}")
+        verified = verify(document)
+    if options.json:
+        results = [
+            {"condition": r.condition, "level": r.level, "regime": r.regime, "verdict": r.verdict}
+            for r in verified.results
+        ]
+        print(dumps({"schema": "identkit.verify/1", "verified": True, "results": results}))
+        return 0
+    print(f"verified: {verified.expert.label}, {verified.gate} gate, d = {verified.expert.dim}")
+    for r in verified.results:
+        print(f"  {statements.title(r)}: {r.verdict} ({statements.scope(r)})")
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    from identkit.report import listings
+
+    if options.json:
+        print(listings.json_text(options.command))
+    else:
+        _print(listings.terminal(options.command))
+    return 0
+
+
+def _print(renderable: RenderableType) -> None:
+    from rich.console import Console
+
+    Console(highlight=False, soft_wrap=False).print(renderable)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A status line on standard error, shown only where somebody is watching."""
+    if not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting") as status:
+        yield status.update
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""The coincidence rule of theory section 2, with every step proved in normal form.
+
+A vanishing first derivative, or a linear relation among first derivatives, is a failure. Beyond
+that, functions that vanish identically are dropped and functions proportional by a factor free of
+x are merged, never two first derivatives with each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from identkit.conditions import BasisFunction, FunctionSet
+from identkit.relations import Column, Combination, FormalFamily, ModularPoint
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Function ``index`` is a multiple, free of x, of function ``into``; ``proof`` is Σ c·g = 0."""
+
+    index: int
+    into: int
+    proof: Combination
+
+
+@dataclass(frozen=True)
+class Coincidences:
+    """What the rule leaves: ``kept`` is to be tested; a ``failure`` decides the condition."""
+
+    kept: tuple[int, ...]
+    dropped: tuple[int, ...]
+    merges: tuple[Merge, ...]
+    failure: Combination | None
+
+
+def apply_rule(family: FormalFamily, columns: list[Column], functions: FunctionSet) -> Coincidences:
+    """Apply the rule to one atom's functions (indices as in ``functions.functions``)."""
+    basis = functions.functions
+    zero = [i for i in range(len(basis)) if family.is_zero(i)]
+    for i in zero:
+        if basis[i].first:
+            return Coincidences((), (), (), Combination({i: family.field.one}))
+    if not functions.coincidence:
+        return Coincidences(tuple(i for i in range(len(basis)) if i not in zero), (), (), None)
+    kept: list[int] = []
+    merges: list[Merge] = []
+    for group in _candidates(family, columns, [i for i in range(len(basis)) if i not in zero]):
+        outcome = _merge_group(family, columns, basis, group)
+        if isinstance(outcome, Combination):
+            return Coincidences((), (), (), outcome)
+        kept += outcome[0]
+        merges += outcome[1]
+    return Coincidences(tuple(sorted(kept)), tuple(zero), tuple(merges), None)
+
+
+def _candidates(
+    family: FormalFamily, columns: list[Column], live: Sequence[int]
+) -> list[list[int]]:
+    """Groups of functions proportional at a random point modulo a prime: only these can be."""
+    point = ModularPoint(family.field)
+    groups: dict[tuple, list[int]] = {}
+    for i in live:
+        values = {row: point.value(terms) for row, terms in columns[i].items()}
+        nonzero = sorted((row, v) for row, v in values.items() if v)
+        if not nonzero:
+            groups[(i,)] = [i]
+            continue
+        scale = pow(nonzero[0][1], -1, point.prime)
+        key = tuple((row, v * scale % point.prime) for row, v in nonzero)
+        groups.setdefault(key, []).append(i)
+    return list(groups.values())
+
+
+def _merge_group(
+    family: FormalFamily,
+    columns: list[Column],
+    basis: tuple[BasisFunction, ...],
+    group: list[int],
+) -> Combination | tuple[list[int], list[Merge]]:
+    """Merge a group into its first derivative (or its first member), by proof."""
+    group = sorted(group, key=lambda i: (not basis[i].first, i))
+    into, kept, merges = group[0], [group[0]], []
+    for i in group[1:]:
+        proof = family.proportional(columns, i, into)
+        if proof is None:
+            kept.append(i)
+        elif basis[i].first and basis[into].first:
+            return proof
+        else:
+            merges.append(Merge(i, into, proof))
+    return kept, merges

@@ -1,0 +1,20 @@
+"""A time limit that long computations ask about; reaching it is an answer (`undecided`)."""
+
+from __future__ import annotations
+
+import time
+
+from identkit.errors import OutOfTime
+
+
+class Deadline:
+    """Raises :class:`~identkit.errors.OutOfTime` from :meth:`check` once ``seconds`` have passed."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def check(self) -> None:
+        """Raise if the time is up."""
+        if time.monotonic() > self._end:
+            raise OutOfTime(f"the time limit of {self.seconds:g} s was reached")

@@ -1,0 +1,38 @@
+"""The exceptions identkit raises on purpose; the command line turns each into one sentence."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class IdentkitError(Exception):
+    """Base of every error identkit raises on purpose. The text names the culprit and the remedy."""
+
+
+class InputError(IdentkitError, ValueError):
+    """An argument, option or file that cannot be used as it is (exit code 2)."""
+
+
+class ExpressionError(InputError):
+    """An expert expression outside the grammar or its limits (exit code 2)."""
+
+
+class DomainError(InputError):
+    """An expert that is singular or not real somewhere on the domain (exit code 2)."""
+
+
+class CertificateError(IdentkitError):
+    """A certificate that is not what it claims to be (exit code 1 of ``identkit verify``)."""
+
+
+class OutOfTime(IdentkitError):
+    """The time limit was reached; the check turns this into the verdict ``undecided``."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """The error for a name that is not registered, with the nearest known names."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}."
+    return InputError(f"unknown {kind} '{name}'; {hint}")

@@ -1,0 +1,410 @@
+"""From one atom to every number of atoms: which combinations are the *same* functions for all θ?
+
+Let V(θ) be the span of one atom's functions. Over k atoms with generic θ_1..θ_k independence can
+only be lost through combinations c(θ)·g(·, θ) that stay in one fixed finite-dimensional space as θ
+varies (polynomials of bounded degree, say). This module looks for such *fixed* combinations:
+
+- one exists and its space has dimension m: with r of them per atom, more than m/r atoms are
+  dependent, for every θ (a pigeonhole count: the proof of ``no`` for poly20);
+- none exists and the kernels of different atoms are algebraically independent: the functions are
+  independent for every k and almost every θ. Proof: if Σ_i f_i(x, t_i) = 0 with f_i in C(x)(t_i)
+  and all t_i independent over C(x), each f_i is free of t_i, that is rational in x; poles that
+  move with θ differ between atoms and cannot cancel, so each f_i is a fixed combination, hence 0.
+
+Kernels accepted as independent for almost every θ (Ax–Kolchin–Ostrowski): exp and tan of
+polynomials in x whose moving parts are Q-linearly independent; erf of a polynomial; log of an
+irreducible polynomial in x and those exps; atan of a polynomial. Kinks are moving hypersurfaces:
+across one of them all other atoms are analytic, so a combination without jump is analytic.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import sympy as sp
+from flint import fmpq, fmpq_mat, fmpq_mpoly
+
+from identkit.normal_form import Element, Field, Kernel, Rebase, TooLarge
+from identkit.relations import Branch, Column, Combination, FormalFamily
+
+
+@dataclass(frozen=True)
+class FixedSpace:
+    """``combinations`` of one atom's functions lie in a space of dimension ``dimension``.
+
+    The space does not depend on θ, so ``atoms`` = dimension // len(combinations) + 1 atoms are
+    dependent whatever their parameters. ``degree`` is set when the space is that of polynomials
+    in x of at most this total degree; ``spanned_by`` lists its basis otherwise.
+    """
+
+    combinations: tuple[Combination, ...]
+    dimension: int
+    degree: int | None
+    spanned_by: tuple[str, ...]
+
+    @property
+    def atoms(self) -> int:
+        """The smallest number of atoms for which the count proves dependence."""
+        return self.dimension // len(self.combinations) + 1
+
+
+class Movement:
+    """The moving part of each function of one atom: a combination is fixed iff its part is 0.
+
+    ``observed`` are the sign patterns of the kinks seen at sampled points; other patterns are not
+    assumed to occur.
+    """
+
+    def __init__(self, family: FormalFamily, observed: Sequence[dict[str, int]]) -> None:
+        self.family, self.field = family, family.field
+        seen = [
+            b
+            for b in family.branches
+            if not b.signs
+            or any(all(o[key] == sign for key, sign in b.signs.items()) for o in observed)
+        ]
+        self.moving_kinks = {k for k in _sign_keys(family) if self._kink_moves(k)}
+        self.groups: dict[tuple, list[Branch]] = {}
+        for branch in seen:
+            still = tuple(
+                sorted((k, s) for k, s in branch.signs.items() if k not in self.moving_kinks)
+            )
+            self.groups.setdefault(still, []).append(branch)
+        self.columns = self._columns()
+
+    # -- rows -------------------------------------------------------------------------------
+
+    def _columns(self) -> list[Column]:
+        columns: list[Column] = [{} for _ in range(self.family.size)]
+        for number, branches in enumerate(self.groups.values()):
+            first, *others = branches
+            for j, other in enumerate(others):
+                differences = [o - f for o, f in zip(other.elements, first.elements, strict=True)]
+                numerators, _ = self.family.over_common(differences)
+                self._add(columns, (number, "jump", j), numerators)
+            self._add_moving(columns, number, first.elements)
+        return columns
+
+    def _add(self, columns: list[Column], prefix: tuple, polys: Sequence[fmpq_mpoly]) -> None:
+        for column, poly in zip(columns, polys, strict=True):
+            self.family.add_rows(column, prefix, poly)
+
+    def _add_moving(self, columns: list[Column], group: int, elements: Sequence[Element]) -> None:
+        """∂/∂t for every moving kernel t, and remainders modulo every moving pole."""
+        field = self.field
+        numerators, common = self.family.over_common(elements)
+        for kernel in moving_kernels(field):
+            t = kernel.index
+            slope = common.derivative(t)
+            parts = [
+                field.times(common, p.derivative(t)) - field.times(p, slope) for p in numerators
+            ]
+            self._add(columns, (group, "kernel", t), parts)
+        _, factors = field.factor(common)
+        for position, (factor, power) in enumerate(factors):
+            if self._pole_moves(factor):
+                remainders = _remainders(field, numerators, factor**power)
+                self._add(columns, (group, "pole", position), remainders)
+
+    def _pole_moves(self, factor: fmpq_mpoly) -> bool:
+        indices = self.field.occurring(factor)
+        kernels = [k for i in indices if (k := self.field.kernel_at(i)) and k.in_x]
+        if any(k.in_parameters for k in kernels):
+            return False  # seen by the derivative in that kernel
+        return self.field.depends(indices)[0] and moves(self.field, factor)
+
+    def _kink_moves(self, key: str) -> bool:
+        factor = self.field.sign_polys[key]
+        return self.field.depends(self.field.occurring(factor))[0] and moves(self.field, factor)
+
+    # -- answers ----------------------------------------------------------------------------
+
+    def fixed_space(self, kept: Sequence[int]) -> FixedSpace | None:
+        """The fixed combinations of the kept functions and a space that holds them, if any.
+
+        None if there is no fixed combination (proved) or if none could be exhibited exactly; the
+        two are told apart by :meth:`all_move`.
+        """
+        _, dependent = self.family.echelon(self.columns, kept)
+        found = []
+        for index, support in dependent:
+            combination = self.family.null_combination(self.columns, index, support, check=False)
+            if combination is not None and self._is_fixed(combination):
+                found.append(combination)
+        # each combination ends in a function no other contains, so they are independent
+        return self.space_of(found) if found else None
+
+    def all_move(self, kept: Sequence[int]) -> bool:
+        """Proved: for almost every θ no combination of the kept functions is fixed."""
+        return self.family.proved_independent(self.columns, kept)
+
+    def space_of(self, combinations: Sequence[Combination]) -> FixedSpace | None:
+        """The space holding these combinations, None unless all are proved fixed."""
+        if not all(self._is_fixed(c) for c in combinations):
+            return None
+        return self._space(list(combinations))
+
+    def _is_fixed(self, combination: Combination) -> bool:
+        """Exact: one value per group of branches, without moving kernels or poles."""
+        for branches in self.groups.values():
+            values = [self.family.apply(combination, b) for b in branches]
+            first = values[0]
+            if any(not (v - first).is_zero for v in values[1:]):
+                return False
+            indices = first.generators()
+            if any((k := self.field.kernel_at(i)) and k.in_x and k.in_parameters for i in indices):
+                return False
+            if self.field.depends(self.field.occurring(first.den))[0]:
+                if moves(self.field, first.den):
+                    return False
+        return len(self.groups) > 0 and len(self._unseen()) == 0
+
+    def _unseen(self) -> list[Branch]:
+        """Branches on which nothing was observed: a fixed combination must hold there too."""
+        seen = {id(b) for branches in self.groups.values() for b in branches}
+        return [b for b in self.family.branches if id(b) not in seen]
+
+    def _space(self, combinations: list[Combination]) -> FixedSpace | None:
+        field = self.field
+        rows: dict[tuple[tuple, str], None] = {}
+        degree: int | None = 0
+        denominators: dict[str, fmpq_mpoly] = {}
+        regions = [self._region(still) for still in self.groups]
+        for number, branches in enumerate(self.groups.values()):
+            values = [self.family.apply(c, branches[0]) for c in combinations]
+            numerators, common = self.family.over_common(values)
+            if field.depends(field.occurring(common))[0]:
+                if moves(field, common):
+                    return None
+                degree = None
+            for numerator in numerators:
+                if degree is not None:
+                    degree = max(degree, _degree_in_x(field, numerator))
+                if not field.forms:
+                    column: Column = {}
+                    self.family.add_rows(column, (regions[number],), numerator)
+                    below = self._fixed_part(common)
+                    rows.update(dict.fromkeys((row, str(below)) for row in column))
+                    denominators[str(below)] = below
+                if any((k := field.kernel_at(i)) and k.in_x for i in field.occurring(numerator)):
+                    degree = None
+        if any(regions):
+            degree = None
+        if degree is not None:
+            by_degree = math.comb(degree + field.d, field.d)
+            if field.forms or by_degree <= len(rows):
+                return FixedSpace(tuple(combinations), by_degree, degree, ())
+        if field.forms:
+            return None
+        shown = tuple(self._row_text(row, denominators[below]) for row, below in rows)
+        return FixedSpace(tuple(combinations), len(rows), None, shown)
+
+    def _fixed_part(self, denominator: fmpq_mpoly) -> fmpq_mpoly:
+        """The factors of a denominator that depend on x."""
+        result = self.field.unit_poly
+        for factor, power in self.field.factor(denominator)[1]:
+            if self.field.depends(self.field.occurring(factor))[0]:
+                result = result * factor**power
+        return result
+
+    def _region(self, still: tuple) -> tuple:
+        """The part of a sign pattern that restricts x (signs of parameters alone do not)."""
+        polys = self.field.sign_polys
+        return tuple(
+            (key, sign)
+            for key, sign in still
+            if self.field.depends(self.field.occurring(polys[key]))[0]
+        )
+
+    def _row_text(self, row: tuple, below: fmpq_mpoly) -> str:
+        region, *powers = row
+        names = (*self.field.inputs, *self.field.parameters)
+        factors = [self.field.generator_expression(i, names) ** int(e) for i, e in powers]
+        bottom = self.field.to_sympy(Element(self.field, below, self.field.unit_poly))
+        text = str(sp.Mul(*factors) / bottom)
+        if not region:
+            return text
+        where = ", ".join(f"{key} {'>' if sign > 0 else '<'} 0" for key, sign in region)
+        return f"{text} on {where}"
+
+
+def _sign_keys(family: FormalFamily) -> set[str]:
+    return {key for branch in family.branches for key in branch.signs}
+
+
+def _degree_in_x(field: Field, poly: fmpq_mpoly) -> int:
+    return max((sum(int(e) for e in exps[: field.d]) for exps in poly.monoms()), default=0)
+
+
+def moving_kernels(field: Field) -> list[Kernel]:
+    """Kernels that depend both on x and on θ."""
+    return [k for k in field.kernels if k.in_x and k.in_parameters]
+
+
+def moves(field: Field, poly: fmpq_mpoly) -> bool:
+    """Whether the zero set of a polynomial changes with θ: no c(θ)·p(x) equals it."""
+    in_x = {i for i in field.occurring(poly) if field.in_x(i)}
+    if any((k := field.kernel_at(i)) and k.in_parameters for i in in_x):
+        return True
+    original = field.to_original(poly)
+    by_monomial: dict[tuple, dict[tuple, fmpq]] = {}
+    variables = {*range(field.d), *in_x}
+    for exponents, coefficient in original.to_dict().items():
+        row = tuple(e for i, e in enumerate(exponents) if i in variables)
+        rest = tuple(e for i, e in enumerate(exponents) if i not in variables)
+        by_monomial.setdefault(row, {})[rest] = fmpq(coefficient)
+    first, *others = by_monomial.values()
+    for other in others:
+        if other.keys() != first.keys():
+            return True
+        ratios = [v / first[k] for k, v in other.items()]
+        if any(r != ratios[0] for r in ratios):
+            return True
+    return False
+
+
+def _remainders(field: Field, polys: Sequence[fmpq_mpoly], divisor: fmpq_mpoly) -> list[fmpq_mpoly]:
+    """Pseudo-remainders in one variable, with the same multiplier for every polynomial."""
+    degrees = divisor.degrees()
+    variable = max((i for i in field.occurring(divisor) if field.in_x(i)), key=lambda i: degrees[i])
+    n = int(degrees[variable])
+    lead = _coefficient(field, divisor, variable, n)
+    top = max((int(p.degrees()[variable]) for p in polys if not p.is_zero()), default=0)
+    result = list(polys)
+    for degree in range(top, n - 1, -1):
+        shifted = field.times(divisor, field.gens[variable] ** (degree - n))
+        result = [
+            field.times(lead, p) - field.times(_coefficient(field, p, variable, degree), shifted)
+            for p in result
+        ]
+    return result
+
+
+def _coefficient(field: Field, poly: fmpq_mpoly, variable: int, degree: int) -> fmpq_mpoly:
+    terms = {}
+    for exponents, coefficient in poly.to_dict().items():
+        if exponents[variable] == degree:
+            monomial = list(exponents)
+            monomial[variable] = 0
+            terms[tuple(monomial)] = coefficient
+    return field.context.from_dict(terms)
+
+
+# -- the hypothesis on the kernels --------------------------------------------------------------
+
+
+def dependence_risk(movement: Movement) -> str | None:
+    """None if the kernels of distinct generic atoms are proved independent, else why not."""
+    field = movement.field
+    try:
+        return _kink_risk(movement) or _kernel_risk(field)
+    except (TooLarge, Rebase):
+        return "the kernels are too large to compare"
+
+
+def _kink_risk(movement: Movement) -> str | None:
+    for key in _sign_keys(movement.family):
+        factor = movement.field.sign_polys[key]
+        if key not in movement.moving_kinks:
+            return f"the kink {key} = 0 does not move with the parameters"
+        if any(movement.field.kernel_at(i) is not None for i in movement.field.occurring(factor)):
+            return f"the kink {key} = 0 is not algebraic"
+    return None
+
+
+def _kernel_risk(field: Field) -> str | None:
+    in_x = [k for k in field.kernels if k.in_x]
+    for kernel in in_x:
+        if kernel.kind == "root":
+            return f"the root {kernel.expression} is not covered by the independence theorem"
+    moving = [k for k in in_x if k.in_parameters]
+    by_kind = {
+        kind: [k for k in moving if k.kind == kind] for kind in ("exp", "tan", "erf", "atan", "log")
+    }
+    for kernel in chain(by_kind["exp"], by_kind["tan"], by_kind["erf"], by_kind["atan"]):
+        assert kernel.argument is not None
+        if not _polynomial_in_x(field, kernel.argument):
+            return f"the argument of {kernel.expression} is not a polynomial in x"
+    for kind in ("exp", "tan"):
+        arguments = [k.argument for k in by_kind[kind] if k.argument is not None]
+        if not _independent_over_q(field, [_mixed(field, a) for a in arguments]):
+            return f"the {kind} terms are related for every parameter"
+    for kernel in by_kind["erf"]:
+        assert kernel.argument is not None
+        # Liouville: ∫exp(-p²)p' is not elementary; distinct exp(-p²) cannot combine either
+        squares = [
+            _mixed(field, k.argument * k.argument)
+            for k in (kernel, *by_kind["erf"])
+            if k.argument is not None
+        ]
+        own, *others = squares
+        if all(e.is_zero for e in own):
+            return f"{kernel.expression} does not move with the parameters"
+        same = [o for o in others if all((a - b).is_zero for a, b in zip(own, o, strict=True))]
+        if len(same) > 1:
+            return f"{kernel.expression} has a twin"
+    return _logarithm_risk(field, by_kind["log"], by_kind["atan"])
+
+
+def _logarithm_risk(field: Field, logs: list[Kernel], atans: list[Kernel]) -> str | None:
+    primes: list[fmpq_mpoly] = []
+    for kernel in logs:
+        assert kernel.argument is not None
+        occurring = (field.kernel_at(i) for i in kernel.argument.generators())
+        if any(k is not None and k.in_x and k.kind != "exp" for k in occurring):
+            return f"{kernel.expression} contains more than polynomials and exponentials"
+        if all(e.is_zero for e in _mixed(field, field.generator(kernel.index))):
+            return f"{kernel.expression} does not move with the parameters"
+        for name in field.inputs:
+            rate = field.derivative(kernel.argument, name) / kernel.argument
+            if not rate.is_zero and not field.depends(field.occurring(rate.den))[0]:
+                return f"{kernel.expression} is an exponential in disguise"
+        primes.append(kernel.argument.num)
+    for kernel in atans:
+        assert kernel.argument is not None
+        if all(e.is_zero for e in _mixed(field, kernel.argument)):
+            return f"{kernel.expression} does not move with the parameters"
+        primes.append((field.one + kernel.argument * kernel.argument).num)
+    for i, p in enumerate(primes):
+        if any(not p.gcd(q).is_constant() for q in primes[:i]):
+            return "two logarithmic terms share a singularity"
+    return None
+
+
+def _polynomial_in_x(field: Field, element: Element) -> bool:
+    indices = element.generators()
+    if any((k := field.kernel_at(i)) is not None and k.in_x for i in indices):
+        return False
+    return not field.depends(field.occurring(element.den))[0]
+
+
+def _mixed(field: Field, element: Element) -> list[Element]:
+    """All ∂²/∂x_s∂θ_j: zero exactly for c(θ) + p(x), the part that does not move."""
+    return [
+        field.derivative(field.derivative(element, x), p)
+        for x in field.inputs
+        for p in field.parameters
+    ]
+
+
+def _independent_over_q(field: Field, vectors: list[list[Element]]) -> bool:
+    """Linear independence over the rationals of vectors of elements."""
+    if not vectors:
+        return True
+    rows: dict[tuple, list[fmpq]] = {}
+    for position in range(len(vectors[0])):
+        entries = [v[position] for v in vectors]
+        common = field.unit_poly
+        for e in entries:
+            common = field.times(common, e.den / common.gcd(e.den))
+        for column, e in enumerate(entries):
+            for exponents, c in field.times(e.num, common / e.den).to_dict().items():
+                row = rows.setdefault((position, exponents), [fmpq(0)] * len(vectors))
+                row[column] = fmpq(c)
+    if not rows:
+        return False
+    matrix = fmpq_mat(len(rows), len(vectors), list(chain.from_iterable(rows.values())))
+    return matrix.rank() == len(vectors)

@@ -1,0 +1,242 @@
+"""Experts h(x, η): an expression, its inputs x and its parameters η. The built-ins are rows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+import sympy as sp
+
+from identkit.errors import ExpressionError, InputError, unknown_name
+from identkit.expression import INPUT, Step, parse, symbol
+
+ACTIVATIONS = {
+    "relu": "max(0, z)",
+    "gelu": "z·Φ(z), Φ the standard normal distribution function (exact, not the tanh form)",
+    "silu": "z·σ(z)",
+    "sigmoid": "σ(z) = 1/(1 + exp(-z))",
+    "tanh": "tanh z",
+    "softplus": "log(1 + exp(z))",
+    "sin": "sin z",
+    "exp": "exp z",
+}
+"""Activation φ -> its formula; each is a function of the expression grammar."""
+
+SHAPES = {
+    "ridge": "φ(aᵀx + b)",
+    "nobias": "φ(aᵀx)",
+    "ffn": "c·φ(aᵀx + b)",
+}
+"""Shape -> formula, for the activations above."""
+
+SHAPELESS = {
+    "linear": "aᵀx + b",
+    "polyP": "(aᵀx + b)^P, any P ≥ 1 (poly2, poly3, …)",
+    "input-free": "η, one number per atom: the expert ignores x",
+}
+"""Experts that are not an activation in a shape -> formula."""
+
+MAX_DIM = 64
+MAX_POLYNOMIAL = 100
+
+
+@dataclass(frozen=True)
+class Expert:
+    """An expert h(x, η).
+
+    ``text`` is the expression in identkit's grammar, ``inputs`` the names of x (length d) and
+    ``parameters`` the names of η (length q). ``name`` is the built-in's name or ``custom``;
+    ``shape`` is ``ridge``, ``nobias``, ``ffn`` or None. ``family`` is the class of experts that
+    published tables speak of (``relu``, ``polynomial``, …), None for a user's expression.
+    """
+
+    name: str
+    text: str
+    inputs: tuple[str, ...]
+    parameters: tuple[str, ...]
+    shape: str | None = None
+    family: str | None = None
+
+    def __post_init__(self) -> None:
+        names = (*self.inputs, *self.parameters)
+        if len(set(names)) != len(names):
+            raise InputError(f"expert: a name is used twice among {', '.join(names)}; rename one.")
+        used = {s.name for s in self.expression.free_symbols}
+        if not self.inputs:
+            raise InputError("expert: it has no input; write at least one, x or x0.")
+        if not self.parameters:
+            raise ExpressionError(
+                f"expression: '{self.text}' has no parameter, so there is nothing to identify; "
+                "add one, as in 'tanh(a*x + b)'."
+            )
+        stray = used - set(names)
+        if stray:
+            raise InputError(
+                f"expert: {', '.join(sorted(stray))} in '{self.text}' is neither an input nor "
+                "a parameter; list it among the parameters."
+            )
+
+    @cached_property
+    def expression(self) -> sp.Expr:
+        """h as a SymPy expression in real symbols."""
+        return parse(self.text)
+
+    @property
+    def dim(self) -> int:
+        """d, the number of inputs."""
+        return len(self.inputs)
+
+    @property
+    def is_smooth(self) -> bool:
+        """False if h has kinks (relu, abs, Max, Min)."""
+        return not self.expression.has(Step)
+
+    @property
+    def label(self) -> str:
+        """Name and shape, or the expression of a user's expert."""
+        if self.name == "custom":
+            return self.text
+        return f"{self.name} {self.shape}" if self.shape else self.name
+
+    @classmethod
+    def from_expression(
+        cls, text: str, *, dim: int | None = None, parameters: tuple[str, ...] | None = None
+    ) -> Expert:
+        """An expert from a user's expression.
+
+        Inputs are ``x`` (d = 1) or ``x0, x1, …``; every other symbol is a parameter unless
+        ``parameters`` lists them (then the remaining symbols must be inputs). ``dim`` adds inputs
+        that the expression does not use.
+
+        >>> Expert.from_expression("c*atan(a*x + b)").parameters
+        ('a', 'b', 'c')
+
+        Raises :class:`~identkit.errors.InputError` for an expression that cannot be read, has no
+        input or no parameter, or does not fit ``dim``.
+        """
+        expression = parse(text)
+        names = {s.name for s in expression.free_symbols}
+        written = _in_order_written(text, names)
+        declared = set(parameters or ())
+        used_inputs = {n for n in names if INPUT.match(n)} - declared
+        if parameters is not None:
+            for name in parameters:
+                symbol_name = parse(name)
+                if not symbol_name.is_Symbol:
+                    raise InputError(f"--params: '{name}' is not a name; list names like a,b.")
+            missing = declared - names
+            if missing:
+                raise InputError(
+                    f"--params: {', '.join(sorted(missing))} is not in '{text}'; remove it."
+                )
+            other = names - declared - used_inputs
+            if other:
+                raise InputError(
+                    f"--params: {', '.join(sorted(other))} in '{text}' is neither listed nor an "
+                    "input (x, x0, x1, …); list it too."
+                )
+        chosen = (
+            tuple(parameters)
+            if parameters is not None
+            else tuple(n for n in written if n not in used_inputs)
+        )
+        return cls("custom", text.strip(), _inputs(text, used_inputs, dim), chosen)
+
+    def canonical(self) -> dict:
+        """The JSON form used in results and certificates."""
+        return {
+            "name": self.name,
+            "shape": self.shape,
+            "expression": self.text,
+            "inputs": list(self.inputs),
+            "parameters": list(self.parameters),
+            "dim": self.dim,
+        }
+
+
+def _in_order_written(text: str, names: set[str]) -> list[str]:
+    found = dict.fromkeys(re.findall(r"[A-Za-z][A-Za-z0-9_]*", text))
+    return [name for name in found if name in names]
+
+
+def _inputs(text: str, used: set[str], dim: int | None) -> tuple[str, ...]:
+    if not used:
+        raise ExpressionError(
+            f"expression: '{text}' does not contain an input; use x (one input) or x0, x1, …"
+        )
+    if "x" in used:
+        if len(used) > 1:
+            raise ExpressionError(
+                f"expression: '{text}' mixes x with {', '.join(sorted(used - {'x'}))}; "
+                "use either x or x0, x1, …"
+            )
+        if dim not in (None, 1):
+            raise InputError(
+                f"--dim {dim}: '{text}' has the one input x; write x0, x1, … for more inputs."
+            )
+        return ("x",)
+    largest = max(int(n[1:]) for n in used)
+    if largest >= MAX_DIM:
+        raise ExpressionError(f"expression: input x{largest} is above x{MAX_DIM - 1}; renumber.")
+    if dim is not None and dim <= largest:
+        raise InputError(f"--dim {dim}: '{text}' uses x{largest}, so it must be {largest + 1}.")
+    return tuple(f"x{i}" for i in range(dim or largest + 1))
+
+
+def check_dim(dim: int) -> None:
+    """Raise :class:`~identkit.errors.InputError` unless 1 ≤ dim ≤ 64."""
+    if not 1 <= dim <= MAX_DIM:
+        raise InputError(f"--dim {dim}: the number of inputs must be between 1 and {MAX_DIM}.")
+
+
+def builtin(name: str, shape: str | None = None, dim: int = 2) -> Expert:
+    """The built-in expert ``name`` in dimension ``dim``.
+
+    ``shape`` is one of :data:`SHAPES` for an activation (default ``ridge``) and None for
+    ``linear``, ``polyP`` and ``input-free``.
+
+    >>> builtin("gelu", "ffn", dim=1).text
+    'c*gelu(a*x + b)'
+
+    Raises :class:`~identkit.errors.InputError` for an unknown name or shape.
+    """
+    check_dim(dim)
+    inputs = ("x",) if dim == 1 else tuple(f"x{i}" for i in range(dim))
+    slopes = ("a",) if dim == 1 else tuple(f"a{i}" for i in range(dim))
+    scalar = " + ".join(f"{a}*{x}" for a, x in zip(slopes, inputs, strict=True))
+    if name in ACTIVATIONS:
+        shape = shape or "ridge"
+        if shape not in SHAPES:
+            raise unknown_name("shape", shape, SHAPES)
+        if shape == "nobias":
+            text, parameters = f"{name}({scalar})", slopes
+        else:
+            text, parameters = f"{name}({scalar} + b)", (*slopes, "b")
+        if shape == "ffn":
+            text, parameters = f"c*{text}", ("c", *parameters)
+        return Expert(name, text, inputs, parameters, shape, name)
+    power = re.fullmatch(r"poly([0-9]{1,3})", name)
+    if (name not in SHAPELESS and not power) or name == "polyP":
+        known = [*ACTIVATIONS, "linear", "poly2", "poly3", "input-free"]
+        raise unknown_name("expert", name, known)
+    if shape is not None:
+        raise InputError(f"--shape {shape}: expert {name} has no shapes; drop --shape.")
+    if name == "linear":
+        return Expert(name, f"{scalar} + b", inputs, (*slopes, "b"), None, "polynomial")
+    if name == "input-free":
+        return Expert(name, "eta", inputs, ("eta",), None, "input-free")
+    degree = int(power[1]) if power else 0
+    if not 1 <= degree <= MAX_POLYNOMIAL:
+        raise InputError(f"expert {name}: the power must be between 1 and {MAX_POLYNOMIAL}.")
+    return Expert(name, f"({scalar} + b)**{degree}", inputs, (*slopes, "b"), None, "polynomial")
+
+
+def resolve(expert: Expert | str, shape: str | None = None, dim: int = 2) -> Expert:
+    """An :class:`Expert` from itself or from a built-in's name."""
+    return expert if isinstance(expert, Expert) else builtin(expert, shape, dim)
+
+
+def symbols(names: tuple[str, ...]) -> tuple[sp.Symbol, ...]:
+    """The SymPy symbols of some names."""
+    return tuple(symbol(n) for n in names)

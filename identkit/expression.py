@@ -1,0 +1,296 @@
+"""User text -> SymPy, through a whitelist: nothing a user types is ever evaluated as code.
+
+The grammar is Python's expression grammar cut down to numbers, names, ``+ - * / **`` and calls
+of the functions in :data:`FUNCTIONS`. Piecewise-linear functions are written with :class:`Step`,
+whose derivative is 0 almost everywhere (theory section 2: no Dirac terms).
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import keyword
+import re
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+
+import sympy as sp
+
+from identkit.errors import ExpressionError
+
+MAX_LENGTH = 2_000
+"""Characters; far above any expert in print, small enough that parsing is instant."""
+MAX_DEPTH = 40
+"""Nested brackets and operations."""
+MAX_NODES = 600
+"""Numbers, names, operations and calls in one expression."""
+MAX_EXPONENT = 100
+"""Largest absolute constant exponent: (a*x+b)**100 already has 101 terms in x."""
+MAX_NUMBER_BITS = 512
+"""Largest numerator or denominator of any constant."""
+
+INPUT = re.compile(r"x(\d*)\Z")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+
+
+class Step(sp.Function):
+    """1 where the argument is positive, 0 where it is negative; derivative 0 almost everywhere."""
+
+    nargs = 1
+    is_real = True
+
+    @classmethod
+    def eval(cls, arg: sp.Expr) -> sp.Expr | None:
+        if arg.is_Number:
+            return sp.Integer(1) if arg.is_positive else sp.Integer(0)
+        return None
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return sp.Integer(0)
+
+
+def _gelu(z: sp.Expr) -> sp.Expr:
+    return z * (1 + sp.erf(z / sp.sqrt(2))) / 2
+
+
+def _maximum(*args: sp.Expr) -> sp.Expr:
+    first, *rest = args
+    for other in rest:
+        first = other + (first - other) * Step(first - other)
+    return first
+
+
+def _minimum(*args: sp.Expr) -> sp.Expr:
+    return -_maximum(*(-a for a in args))
+
+
+FUNCTIONS: dict[str, tuple[Callable[..., sp.Expr], str]] = {
+    "exp": (sp.exp, "exponential"),
+    "log": (sp.log, "natural logarithm"),
+    "sin": (sp.sin, "sine"),
+    "cos": (sp.cos, "cosine"),
+    "tan": (sp.tan, "tangent"),
+    "tanh": (sp.tanh, "hyperbolic tangent"),
+    "sinh": (sp.sinh, "hyperbolic sine"),
+    "cosh": (sp.cosh, "hyperbolic cosine"),
+    "atan": (sp.atan, "arctangent"),
+    "erf": (sp.erf, "error function"),
+    "sqrt": (sp.sqrt, "square root"),
+    "abs": (lambda z: z * (2 * Step(z) - 1), "absolute value"),
+    "relu": (lambda z: z * Step(z), "max(0, z)"),
+    "gelu": (_gelu, "z*(1 + erf(z/sqrt(2)))/2"),
+    "silu": (lambda z: z / (1 + sp.exp(-z)), "z/(1 + exp(-z))"),
+    "sigmoid": (lambda z: 1 / (1 + sp.exp(-z)), "1/(1 + exp(-z))"),
+    "softplus": (lambda z: sp.log(1 + sp.exp(z)), "log(1 + exp(z))"),
+    "Max": (_maximum, "largest of its arguments"),
+    "Min": (_minimum, "smallest of its arguments"),
+}
+"""Name -> (constructor, meaning). Everything a user expression may call."""
+
+CONSTANTS = {"pi": sp.pi}
+
+
+def symbol(name: str) -> sp.Symbol:
+    """The one kind of symbol used throughout: real, told apart by name."""
+    return sp.Symbol(name, real=True)
+
+
+def parse(text: str, extra: frozenset[str] = frozenset(), generous: bool = False) -> sp.Expr:
+    """Parse a user's expression into SymPy.
+
+    Every name that is neither a function nor ``pi`` becomes a real symbol. ``extra`` allows names
+    outside the grammar (the gate's β0, β1 in a certificate's coefficients), ``generous`` lifts
+    the limits on length and number of operations a hundredfold for such machine-written text. Raises
+    :class:`~identkit.errors.ExpressionError` with the culprit for anything outside the grammar.
+
+    >>> parse("c*atan(a*x + b)")
+    c*atan(a*x + b)
+    >>> parse("__import__('os').system('x')")
+    Traceback (most recent call last):
+    identkit.errors.ExpressionError: expression: names must be letters, digits and _ ...
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise ExpressionError("expression: it is empty; write one such as 'c*tanh(a*x + b)'.")
+    scale = 100 if generous else 1
+    if len(text) > MAX_LENGTH * scale:
+        raise ExpressionError(
+            f"expression: {len(text)} characters, at most {MAX_LENGTH} are read; shorten it."
+        )
+    _check_brackets(text)
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise ExpressionError(_syntax_message(text, error)) from None
+    return _Reader(text, extra, MAX_NODES * scale).read(tree)
+
+
+def _check_brackets(text: str) -> None:
+    depth = deepest = 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        deepest = max(deepest, depth)
+    if deepest > MAX_DEPTH:
+        raise ExpressionError(
+            f"expression: brackets nested {deepest} deep, at most {MAX_DEPTH} are read; flatten it."
+        )
+
+
+def _syntax_message(text: str, error: BaseException) -> str:
+    word = next((w for w in re.findall(r"[A-Za-z_]+", text) if keyword.iskeyword(w)), None)
+    if word:
+        return f"expression: '{word}' is a reserved word; rename that symbol."
+    offset = getattr(error, "offset", None)
+    where = f" near character {offset}" if offset else ""
+    return (
+        f"expression: cannot read '{_short(text)}'{where}; "
+        "use numbers, names, + - * / ** and function calls, as in 'c*tanh(a*x + b)'."
+    )
+
+
+def _short(text: str, width: int = 60) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+class _Reader:
+    """Walks Python's syntax tree and rebuilds the allowed part of it in SymPy."""
+
+    def __init__(self, text: str, extra: frozenset[str], max_nodes: int) -> None:
+        self.text, self.extra, self.max_nodes = text, extra, max_nodes
+        self.nodes = 0
+
+    def read(self, node: ast.expr, depth: int = 0) -> sp.Expr:
+        self.nodes += 1
+        if depth > MAX_DEPTH or self.nodes > self.max_nodes:
+            limit = f"depth {MAX_DEPTH}" if depth > MAX_DEPTH else f"{self.max_nodes} operations"
+            raise ExpressionError(f"expression: larger than {limit}; simplify it.")
+        value = self._convert(node, depth + 1)
+        if value.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
+            raise ExpressionError(
+                f"expression: '{self._source(node)}' is infinite, undefined or not real; "
+                "remove that part."
+            )
+        for number in value.args if value.args else (value,):
+            if (
+                number.is_Rational
+                and max(int(number.p).bit_length(), int(number.q).bit_length()) > MAX_NUMBER_BITS
+            ):
+                raise ExpressionError(
+                    f"expression: the constant '{self._source(node)}' has more than "
+                    f"{MAX_NUMBER_BITS} bits; rescale the expert."
+                )
+        return value
+
+    def _source(self, node: ast.expr) -> str:
+        return _short(ast.get_source_segment(self.text.strip(), node) or self.text)
+
+    def _convert(self, node: ast.expr, depth: int) -> sp.Expr:
+        if isinstance(node, ast.Constant):
+            return self._number(node)
+        if isinstance(node, ast.Name):
+            return self._name(node.id)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+            value = self.read(node.operand, depth)
+            return -value if isinstance(node.op, ast.USub) else value
+        if isinstance(node, ast.BinOp):
+            return self._binary(node, depth)
+        if isinstance(node, ast.Call):
+            return self._call(node, depth)
+        raise ExpressionError(
+            f"expression: '{self._source(node)}' is not allowed; "
+            "use numbers, names, + - * / ** and function calls only."
+        )
+
+    def _number(self, node: ast.Constant) -> sp.Expr:
+        source = self._source(node).replace("_", "")
+        if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+            raise ExpressionError(f"expression: {source} is not a real number; write a number.")
+        try:
+            number = Decimal(source)
+        except InvalidOperation:
+            raise ExpressionError(
+                f"expression: '{source}' is not a decimal number; write it in base ten."
+            ) from None
+        # the exponent is tested before the exact fraction is built: 1e999999999 must not allocate
+        if number and abs(number.adjusted()) > MAX_NUMBER_BITS // 4:
+            raise ExpressionError(f"expression: the constant {source} is out of range; rescale.")
+        return sp.Rational(*number.as_integer_ratio())
+
+    def _name(self, name: str) -> sp.Expr:
+        if name in self.extra:
+            return symbol(name)
+        if not _NAME.match(name) or "__" in name:
+            raise ExpressionError(
+                f"expression: names must be letters, digits and _ , starting with a letter; "
+                f"'{_short(name)}' is not."
+            )
+        if name in CONSTANTS:
+            return CONSTANTS[name]
+        if name in FUNCTIONS:
+            raise ExpressionError(f"expression: '{name}' is a function; write {name}(...).")
+        return symbol(name)
+
+    def _binary(self, node: ast.BinOp, depth: int) -> sp.Expr:
+        if isinstance(node.op, ast.BitXor):
+            raise ExpressionError("expression: write ** for powers; '^' is not one here.")
+        if not isinstance(node.op, ast.Add | ast.Sub | ast.Mult | ast.Div | ast.Pow):
+            raise ExpressionError(
+                f"expression: the operation in '{self._source(node)}' is not allowed; "
+                "use + - * / **."
+            )
+        left, right = self.read(node.left, depth), self.read(node.right, depth)
+        if isinstance(node.op, ast.Add):
+            return left + right
+        if isinstance(node.op, ast.Sub):
+            return left - right
+        if isinstance(node.op, ast.Mult):
+            return left * right
+        if isinstance(node.op, ast.Div):
+            if right.is_zero:
+                raise ExpressionError(
+                    f"expression: '{self._source(node)}' divides by zero; remove that part."
+                )
+            return left / right
+        if right.is_number and (
+            not right.is_Rational or abs(right) > MAX_EXPONENT or right.q > MAX_EXPONENT
+        ):
+            raise ExpressionError(
+                f"expression: the exponent in '{self._source(node)}' must be a fraction of "
+                f"absolute value at most {MAX_EXPONENT}."
+            )
+        value = left**right
+        if value.is_Pow and value.exp.is_number and abs(value.exp) > MAX_EXPONENT:
+            # SymPy merges nested powers, so the limit is checked on the result as well
+            raise ExpressionError(
+                f"expression: the power in '{self._source(node)}' is above {MAX_EXPONENT}; lower it."
+            )
+        return _real_forms(value)
+
+    def _call(self, node: ast.Call, depth: int) -> sp.Expr:
+        if not isinstance(node.func, ast.Name):
+            self.read(node.func, depth)
+            raise ExpressionError(f"expression: '{self._source(node.func)}' is not a function.")
+        name = node.func.id
+        if name not in FUNCTIONS:
+            if not _NAME.match(name) or "__" in name:
+                self._name(name)
+            near = difflib.get_close_matches(name, FUNCTIONS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(FUNCTIONS)}."
+            raise ExpressionError(f"expression: unknown function '{_short(name)}'; {hint}")
+        several = name in ("Max", "Min")
+        if node.keywords or not node.args or (len(node.args) > 1 and not several):
+            raise ExpressionError(
+                f"expression: {name} takes {'one or more arguments' if several else 'one argument'}"
+                f", not as in '{self._source(node)}'."
+            )
+        if any(isinstance(a, ast.Starred) for a in node.args):
+            raise ExpressionError(f"expression: '*' has no place in '{self._source(node)}'.")
+        return _real_forms(FUNCTIONS[name][0](*(self.read(a, depth) for a in node.args)))
+
+
+def _real_forms(value: sp.Expr) -> sp.Expr:
+    """Rewrite what SymPy introduces by itself (sqrt(a**2) -> Abs(a)) in terms of Step."""
+    if value.has(sp.Abs, sp.sign):
+        value = value.replace(sp.Abs, lambda z: z * (2 * Step(z) - 1))
+        value = value.replace(sp.sign, lambda z: 2 * Step(z) - 1)
+    return value

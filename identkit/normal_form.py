@@ -1,0 +1,703 @@
+"""Exact normal form: functions of (x, θ) as fractions in a differential field.
+
+Every expression of the grammar becomes a quotient of two polynomials over Q in the inputs, the
+parameters and finitely many *kernels*: exp of a monomial, tan of half a monomial (for sin, cos),
+erf, atan, log of an irreducible polynomial, a root, π. Identities between elementary functions
+(tanh against exp, addition theorems, log of a product) disappear in the construction, so an
+identity is proved by the numerator being the zero polynomial; SymPy's ``simplify`` is not used.
+
+What this proves and what it does not. "The normal form is 0" is a proof that the function is 0,
+because kernels are only ever replaced by equals. "The normal form is not 0" is a proof of the
+opposite only if the kernels are algebraically independent (see :mod:`identkit.every_k`);
+elsewhere in identkit non-vanishing is proved by ball arithmetic, never from here.
+
+Coordinates: where the arguments of the kernels depend on x through affine forms z = aᵀx + b, the
+forms replace inputs as polynomial variables (an invertible change for almost every θ), so that a
+ridge expert has one kernel per function of z in any dimension.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import sympy as sp
+from flint import Ordering, fmpq, fmpq_mpoly, fmpq_mpoly_ctx, fmpz
+
+from identkit.errors import OutOfTime
+from identkit.expression import Step, symbol
+
+MAX_TERMS = 20_000
+"""Polynomials beyond this many terms are given up on (:class:`TooLarge`), not waited for."""
+SPARE_KERNELS = 96
+"""Kernels one family may need; a d = 8 ridge expert needs two."""
+
+
+class TooLarge(OutOfTime):
+    """The normal form would outgrow its limits; independence can still be proved by balls."""
+
+
+class NeedSign(Exception):
+    """Conversion met a Step whose argument's factor has no sign on this branch yet."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+class Rebase(Exception):
+    """A kernel needs a finer unit (exp(z/2) after exp(z)); conversion starts over with it."""
+
+    def __init__(self, kind: str, key: Any, unit: Any) -> None:
+        super().__init__(kind)
+        self.kind, self.key, self.unit = kind, key, unit
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A transcendental or algebraic generator.
+
+    ``kind`` is exp, tan, erf, atan, log, root or pi; ``argument`` the element it is applied to
+    (for tan, half the angle); ``unit`` a root's index. ``in_x`` and ``in_parameters`` tell on
+    what it depends.
+    """
+
+    index: int
+    kind: str
+    argument: Element | None
+    unit: int
+    in_x: bool
+    in_parameters: bool
+    expression: sp.Expr
+
+
+class Element:
+    """A fraction num/den of polynomials in the field's generators, in lowest terms."""
+
+    __slots__ = ("den", "field", "num")
+
+    def __init__(self, field: Field, num: fmpq_mpoly, den: fmpq_mpoly) -> None:
+        self.field, self.num, self.den = field, num, den
+
+    def __add__(self, other: Element) -> Element:
+        if self.den == other.den:
+            return self.field.fraction(self.num + other.num, self.den)
+        times = self.field.times
+        return self.field.fraction(
+            times(self.num, other.den) + times(other.num, self.den), times(self.den, other.den)
+        )
+
+    def __neg__(self) -> Element:
+        return Element(self.field, -self.num, self.den)
+
+    def __sub__(self, other: Element) -> Element:
+        return self + (-other)
+
+    def __mul__(self, other: Element) -> Element:
+        times = self.field.times
+        return self.field.fraction(times(self.num, other.num), times(self.den, other.den))
+
+    def inverse(self) -> Element:
+        if self.num.is_zero():
+            raise TooLarge("a denominator vanishes identically")
+        return self.field.fraction(self.den, self.num)
+
+    def __truediv__(self, other: Element) -> Element:
+        return self * other.inverse()
+
+    def __pow__(self, power: int) -> Element:
+        if power < 0:
+            return self.inverse() ** (-power)
+        result, square = self.field.one, self
+        while power:
+            if power & 1:
+                result = result * square
+            power >>= 1
+            if power:
+                square = square * square
+        return result
+
+    @property
+    def is_zero(self) -> bool:
+        """Proved zero as a function."""
+        return bool(self.num.is_zero())
+
+    def generators(self) -> set[int]:
+        """Indices of the generators that occur."""
+        return self.field.occurring(self.num) | self.field.occurring(self.den)
+
+
+class Field:
+    """Q(inputs, parameters, kernels) with conversion from SymPy and the derivations ∂/∂v.
+
+    ``forms`` lists affine forms in x (SymPy) that replace inputs as generators; ``signs`` gives
+    the sign of irreducible polynomials on the branch of a piecewise function being converted.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        parameters: Sequence[str],
+        forms: Sequence[sp.Expr] = (),
+        units: dict[tuple[str, Any], Any] | None = None,
+        deadline: Any = None,
+    ) -> None:
+        self.inputs, self.parameters = tuple(inputs), tuple(parameters)
+        self.d, self.q = len(inputs), len(parameters)
+        spare = [f"k{i}" for i in range(SPARE_KERNELS)]
+        size = self.d + self.q
+        self.context = fmpq_mpoly_ctx.get([f"g{i}" for i in range(size)] + spare, Ordering.lex)
+        self.gens = self.context.gens()
+        self.kernels: list[Kernel] = []
+        self.units: dict[tuple[str, Any], Any] = units if units is not None else {}
+        self.signs: dict[str, int] = {}
+        self.sign_polys: dict[str, fmpq_mpoly] = {}
+        self.deadline = deadline
+        self._by_key: dict[tuple[str, Any], int] = {}
+        self._memo: dict[sp.Basic, Element] = {}
+        self._derivatives: dict[tuple[int, str], Element] = {}
+        self._roots: list[Kernel] = []
+        self.unit_poly = self.context.constant(1)
+        self.one = Element(self, self.unit_poly, self.unit_poly)
+        self.zero = Element(self, self.context.constant(0), self.unit_poly)
+        for i, name in enumerate((*self.inputs, *self.parameters)):
+            self._memo[symbol(name)] = self.generator(i)
+        # forms[i]: the affine form that generator i stands for, written in the original inputs
+        self.forms: dict[int, Element] = {}
+        self.form_expressions: dict[int, sp.Expr] = {}
+        self._change_coordinates(forms)
+
+    # -- elements ---------------------------------------------------------------------------
+
+    def generator(self, index: int) -> Element:
+        """The generator with this index as an element."""
+        return Element(self, self.gens[index], self.unit_poly)
+
+    def constant(self, value: Fraction | int) -> Element:
+        """A rational constant."""
+        fraction = Fraction(value)
+        return Element(
+            self,
+            self.context.constant(fmpq(fraction.numerator, fraction.denominator)),
+            self.unit_poly,
+        )
+
+    def times(self, left: fmpq_mpoly, right: fmpq_mpoly) -> fmpq_mpoly:
+        """Product, refused with :class:`TooLarge` when it could outgrow the limits."""
+        if len(left) * len(right) > 40 * MAX_TERMS:
+            raise TooLarge("the normal form has too many terms")
+        product = left * right
+        if len(product) > MAX_TERMS:
+            raise TooLarge("the normal form has too many terms")
+        return product
+
+    def fraction(self, num: fmpq_mpoly, den: fmpq_mpoly) -> Element:
+        """num/den in lowest terms with root kernels reduced."""
+        if self.deadline is not None:
+            self.deadline.check()
+        if self._roots:
+            reduced_num, reduced_den = self.reduce(num), self.reduce(den)
+            if reduced_num is not None or reduced_den is not None:
+                top = reduced_num or Element(self, num, self.unit_poly)
+                bottom = reduced_den or Element(self, den, self.unit_poly)
+                return self.fraction(
+                    self.times(top.num, bottom.den), self.times(top.den, bottom.num)
+                )
+        if num.is_zero():
+            return self.zero
+        if den.is_constant():
+            scale = den.leading_coefficient()
+            return Element(self, num if scale == 1 else num / scale, self.unit_poly)
+        common = num.gcd(den)
+        if not common.is_constant():
+            num, den = num / common, den / common
+        scale = den.leading_coefficient()
+        if scale != 1:
+            num, den = num / scale, den / scale
+        return Element(self, num, den)
+
+    def reduce(self, poly: fmpq_mpoly) -> Element | None:
+        """Replace R^q by its radicand for every root kernel R; None if nothing to do."""
+        degrees = poly.degrees()
+        for kernel in self._roots:
+            if degrees[kernel.index] < kernel.unit:
+                continue
+            assert kernel.argument is not None
+            parts: dict[int, dict] = {}
+            for exponents, coefficient in poly.to_dict().items():
+                high, low = divmod(exponents[kernel.index], kernel.unit)
+                monomial = list(exponents)
+                monomial[kernel.index] = low
+                parts.setdefault(high, {})[tuple(monomial)] = coefficient
+            total = self.zero
+            for high, terms in parts.items():
+                part = Element(self, self.context.from_dict(terms), self.unit_poly)
+                total = total + part * kernel.argument**high
+            return total
+        return None
+
+    def occurring(self, poly: fmpq_mpoly) -> set[int]:
+        """Indices of the generators in a polynomial."""
+        return {i for i, degree in enumerate(poly.degrees()) if degree > 0}
+
+    def depends(self, indices: set[int]) -> tuple[bool, bool]:
+        """Whether generators with these indices depend on x, and on the parameters."""
+        in_x = in_parameters = False
+        for i in indices:
+            if i < self.d:
+                in_x, in_parameters = True, in_parameters or i in self.forms
+            elif i < self.d + self.q:
+                in_parameters = True
+            else:
+                kernel = self.kernels[i - self.d - self.q]
+                in_x, in_parameters = in_x or kernel.in_x, in_parameters or kernel.in_parameters
+        return in_x, in_parameters
+
+    def in_x(self, index: int) -> bool:
+        """Whether one generator depends on x."""
+        return self.depends({index})[0]
+
+    def kernel_at(self, index: int) -> Kernel | None:
+        """The kernel with this generator index, None for other generators."""
+        position = index - self.d - self.q
+        return self.kernels[position] if 0 <= position < len(self.kernels) else None
+
+    # -- coordinates ------------------------------------------------------------------------
+
+    def _change_coordinates(self, forms: Sequence[sp.Expr]) -> None:
+        """Gauss–Jordan over Q(θ): each form takes the place of one input, while any is left."""
+        solved: dict[int, Element] = {}
+        raw = {form: self.convert(form) for form in forms}
+        for form, affine in raw.items():
+            slopes, current = self._linear_part(affine)
+            for i, slope in slopes.items():
+                current = current + slope * solved.get(i, self.generator(i))
+            slopes, rest = self._linear_part(current, exclude=set(solved))
+            if not slopes:
+                continue
+            pivot = min(slopes)
+            value = self.generator(pivot) - rest
+            for i, slope in slopes.items():
+                if i != pivot:
+                    value = value - slope * self.generator(i)
+            value = value / slopes[pivot]
+            solved = {i: self._substitute_input(v, pivot, value) for i, v in solved.items()}
+            solved[pivot] = value
+            self.forms[pivot] = affine
+            self.form_expressions[pivot] = form
+        # generator `pivot` now stands for its form: forget conversions made in the old meaning
+        self._memo = {symbol(n): self._memo[symbol(n)] for n in (*self.inputs, *self.parameters)}
+        for pivot, value in solved.items():
+            self._memo[symbol(self.inputs[pivot])] = value
+
+    def _substitute_input(self, element: Element, index: int, value: Element) -> Element:
+        slopes, rest = self._linear_part(element, only={index})
+        return rest + slopes[index] * value if index in slopes else element
+
+    def _linear_part(
+        self,
+        element: Element,
+        exclude: frozenset[int] | set[int] = frozenset(),
+        only: set[int] | None = None,
+    ) -> tuple[dict[int, Element], Element]:
+        """Coefficients of the (free) inputs and the rest, for an element affine in them."""
+        slopes: dict[int, dict] = {}
+        rest: dict = {}
+        for exponents, coefficient in element.num.to_dict().items():
+            hit = [
+                i
+                for i in range(self.d)
+                if exponents[i] and i not in exclude and (only is None or i in only)
+            ]
+            if hit:
+                monomial = list(exponents)
+                monomial[hit[0]] -= 1
+                slopes.setdefault(hit[0], {})[tuple(monomial)] = coefficient
+            else:
+                rest[exponents] = coefficient
+
+        def part(terms: dict) -> Element:
+            return self.fraction(self.context.from_dict(terms), element.den)
+
+        return {i: part(t) for i, t in slopes.items()}, part(rest)
+
+    def to_original(self, poly: fmpq_mpoly) -> fmpq_mpoly:
+        """A polynomial without x-kernels, written in the original inputs instead of the forms."""
+        if not self.forms or not self.occurring(poly) & set(self.forms):
+            return poly
+        images = list(self.gens)
+        for i, form in self.forms.items():
+            if not form.den.is_constant():
+                raise TooLarge("a coordinate form has a denominator")
+            images[i] = form.num
+        # a power e of a form with n terms has C(e + n - 1, e) terms
+        bound = sum(
+            math.prod(
+                math.comb(int(exps[i]) + len(images[i]) - 1, int(exps[i])) for i in self.forms
+            )
+            for exps in poly.monoms()
+        )
+        if bound > MAX_TERMS:
+            raise TooLarge("the expanded polynomial has too many terms")
+        return poly.compose(*images, ctx=self.context)
+
+    def on_branch(self, signs: dict[str, int]) -> None:
+        """Convert from now on with these signs; conversions made under others are forgotten."""
+        if self.signs != signs:
+            names = {symbol(n) for n in (*self.inputs, *self.parameters)}
+            self._memo = {k: v for k, v in self._memo.items() if k in names}
+        self.signs = signs
+
+    # -- conversion -------------------------------------------------------------------------
+
+    def convert(self, node: sp.Basic) -> Element:
+        """The element equal to a SymPy expression of the grammar.
+
+        Raises :class:`NeedSign` or :class:`Rebase` for its caller to act on, and
+        :class:`TooLarge` beyond the limits.
+        """
+        element = self._memo.get(node)
+        if element is None:
+            element = self._memo[node] = self._convert(node)
+        return element
+
+    def _convert(self, node: sp.Basic) -> Element:
+        if node.is_Rational:
+            return self.constant(Fraction(int(node.p), int(node.q)))
+        if node is sp.pi:
+            return self._kernel("pi", None, None, 0, sp.pi)
+        if node is sp.E:
+            return self.exp(self.one)
+        if node.is_Add:
+            total = self.zero
+            for argument in node.args:
+                total = total + self.convert(argument)
+            return total
+        if node.is_Mul:
+            product = self.one
+            for argument in node.args:
+                product = product * self.convert(argument)
+            return product
+        if node.is_Pow:
+            return self._convert_power(*node.args)
+        return self._convert_function(type(node), node.args[0])
+
+    def _convert_power(self, base: sp.Expr, exponent: sp.Expr) -> Element:
+        if base is sp.E:
+            return self.exp(self.convert(exponent))
+        if exponent.is_Integer:
+            return self.convert(base) ** int(exponent)
+        if exponent.is_Rational:
+            return self.root(self.convert(base), int(exponent.q)) ** int(exponent.p)
+        return self.exp(self.convert(exponent) * self.log(self.convert(base)))
+
+    def _convert_function(self, head: type, argument: sp.Expr) -> Element:
+        u = self.convert(argument)
+        one = self.one
+        if head is Step:
+            return self.step(u)
+        if head is sp.exp:
+            return self.exp(u)
+        if head is sp.log:
+            return self.log(u)
+        if head is sp.erf:
+            return self._odd("erf", u, argument)
+        if head is sp.atan:
+            return self._odd("atan", u, argument)
+        if head in (sp.sin, sp.cos, sp.tan):
+            t = self.tan_half(u)
+            square = t * t
+            if head is sp.tan:
+                return (t + t) / (one - square)
+            return (t + t if head is sp.sin else one - square) / (one + square)
+        if head is sp.tanh:
+            e = self.exp(u + u)
+            return (e - one) / (e + one)
+        if head in (sp.sinh, sp.cosh):
+            e = self.exp(u)
+            other = e.inverse()
+            return (e - other if head is sp.sinh else e + other) * self.constant(Fraction(1, 2))
+        raise TypeError(f"no normal form for {head.__name__}")
+
+    # -- kernels ----------------------------------------------------------------------------
+
+    def _kernel(
+        self, kind: str, key: Any, argument: Element | None, unit: int, expression: sp.Expr
+    ) -> Element:
+        full_key = (kind, key)
+        index = self._by_key.get(full_key)
+        if index is None:
+            index = self.d + self.q + len(self.kernels)
+            if len(self.kernels) == SPARE_KERNELS:
+                raise TooLarge("the normal form needs too many kernels")
+            in_x, in_parameters = self.depends(argument.generators() if argument else set())
+            kernel = Kernel(index, kind, argument, unit, in_x, in_parameters, expression)
+            self.kernels.append(kernel)
+            self._by_key[full_key] = index
+            if kind == "root":
+                self._roots.append(kernel)
+        return self.generator(index)
+
+    def _terms(self, u: Element) -> list[tuple[Any, Fraction, Element]]:
+        """u as Σ c·m with rational c and Laurent monomials m (whole if its den is no monomial)."""
+        if u.is_zero:
+            return []
+        if len(u.den) == 1:
+            ((below, below_c),) = u.den.to_dict().items()
+            terms = []
+            for above, c in u.num.to_dict().items():
+                key = tuple(a - b for a, b in zip(above, below, strict=True))
+                monomial = self.fraction(
+                    self.context.from_dict({above: fmpq(1)}),
+                    self.context.from_dict({below: fmpq(1)}),
+                )
+                terms.append((key, _rational(c / below_c), monomial))
+            return terms
+        scale = _rational(u.num.leading_coefficient())
+        whole = u * self.constant(1 / scale)
+        return [(_text(whole), scale, whole)]
+
+    def _multiple(self, kind: str, key: Any, c: Fraction) -> tuple[Fraction, int]:
+        """The unit of a kernel family and c as an integer multiple of it."""
+        unit = self.units.setdefault((kind, key), c)
+        ratio = c / unit
+        if ratio.denominator != 1:
+            finer = Fraction(
+                math.gcd(c.numerator * unit.denominator, unit.numerator * c.denominator),
+                c.denominator * unit.denominator,
+            )
+            raise Rebase(kind, key, finer if unit > 0 else -finer)
+        if abs(ratio) > 200:
+            raise TooLarge("a kernel occurs with a very large multiple")
+        return unit, int(ratio)
+
+    def exp(self, u: Element) -> Element:
+        """exp(Σ c·m) = ∏ exp(unit·m)^n."""
+        result = self.one
+        for key, c, monomial in self._terms(u):
+            unit, n = self._multiple("exp", key, c)
+            argument = monomial * self.constant(unit)
+            kernel = self._kernel("exp", key, argument, 1, sp.exp(self.to_sympy(argument)))
+            result = result * kernel**n
+        return result
+
+    def tan_half(self, u: Element) -> Element:
+        """tan(u/2) by the addition theorem; sin and cos are rational in it."""
+        total = self.zero
+        for key, c, monomial in self._terms(u):
+            unit, n = self._multiple("tan", key, c / 2)
+            argument = monomial * self.constant(unit)
+            t = self._kernel("tan", key, argument, 1, sp.tan(self.to_sympy(argument)))
+            for _ in range(abs(n)):
+                step = t if n > 0 else -t
+                total = (total + step) / (self.one - total * step)
+        return total
+
+    def _odd(self, kind: str, u: Element, argument: sp.Expr) -> Element:
+        if u.is_zero:
+            return self.zero
+        if u.num.leading_coefficient() < 0:
+            return -self._odd(kind, -u, -argument)
+        head = sp.erf if kind == "erf" else sp.atan
+        return self._kernel(kind, _text(u), u, 1, head(argument))
+
+    def log(self, u: Element) -> Element:
+        """log u = Σ e·log|f| over the irreducible factors f of u > 0."""
+        total = self.zero
+        for poly, sign in ((u.num, 1), (u.den, -1)):
+            content, factors = self.factor(poly)
+            for prime, power in _factor_rational(abs(_rational(content))).items():
+                kernel = self._kernel("log", prime, self.constant(prime), 1, sp.log(prime))
+                total = total + kernel * self.constant(sign * power)
+            for factor, power in factors:
+                weight = self.constant(sign * int(power))
+                kernel = self._exp_generator(factor)
+                if kernel is not None:
+                    assert kernel.argument is not None
+                    total = total + kernel.argument * weight
+                    continue
+                argument = Element(self, factor, self.unit_poly)
+                shown = sp.log(self.to_sympy(argument))
+                total = total + self._kernel("log", _text(argument), argument, 1, shown) * weight
+        return total
+
+    def factor(self, poly: fmpq_mpoly) -> tuple[fmpq, list[tuple[fmpq_mpoly, int]]]:
+        """Content and irreducible factors over Q."""
+        if len(poly) > MAX_TERMS // 10:
+            raise TooLarge("a polynomial is too large to factor")
+        content, factors = poly.factor()
+        return content, [(f, int(e)) for f, e in factors]
+
+    def _exp_generator(self, poly: fmpq_mpoly) -> Kernel | None:
+        if len(poly) != 1 or poly.leading_coefficient() != 1:
+            return None
+        occurring = self.occurring(poly)
+        if len(occurring) != 1 or poly.total_degree() != 1:
+            return None
+        kernel = self.kernel_at(occurring.pop())
+        return kernel if kernel is not None and kernel.kind == "exp" else None
+
+    def root(self, u: Element, q: int) -> Element:
+        """u^(1/q) for u > 0; rational constants split into primes."""
+        if u.num.is_constant() and u.den.is_constant() and not u.is_zero:
+            value = _rational(u.num.leading_coefficient())
+            result = self.one
+            for prime, power in _factor_rational(abs(value)).items():
+                result = result * self._root_kernel(self.constant(prime), prime, q) ** power
+            return result
+        return self._root_kernel(u, _text(u), q)
+
+    def _root_kernel(self, u: Element, key: Any, q: int) -> Element:
+        unit = self.units.setdefault(("root", key), q)
+        if unit % q:
+            raise Rebase("root", key, math.lcm(unit, q))
+        expression = self.to_sympy(u) ** sp.Rational(1, unit)
+        return self._kernel("root", key, u, unit, expression) ** (unit // q)
+
+    def step(self, u: Element) -> Element:
+        """Step on the current branch: the sign of u from the signs of its irreducible factors."""
+        if u.is_zero:
+            return self.zero
+        sign = 1
+        for poly in (u.num, u.den):
+            content, factors = self.factor(poly)
+            sign *= 1 if content > 0 else -1
+            for factor, power in factors:
+                if power % 2 == 0 or self._is_positive(factor):
+                    continue
+                key, orientation = self.sign_key(factor)
+                if key not in self.signs:
+                    raise NeedSign(key)
+                sign *= orientation * self.signs[key]
+        return self.one if sign > 0 else self.zero
+
+    def _is_positive(self, poly: fmpq_mpoly) -> bool:
+        """Positive coefficients on products of exponentials and even powers."""
+        kernels = [self.kernel_at(i) for i in range(len(self.gens))]
+        return all(
+            c > 0
+            and all(
+                e % 2 == 0 or ((k := kernels[i]) and k.kind == "exp") for i, e in enumerate(exps)
+            )
+            for exps, c in poly.to_dict().items()
+        )
+
+    def sign_key(self, factor: fmpq_mpoly) -> tuple[str, int]:
+        """A factor up to sign, as text, and the sign."""
+        orientation = 1 if factor.leading_coefficient() > 0 else -1
+        argument = Element(self, factor * orientation, self.unit_poly)
+        key = str(self.to_sympy(argument))
+        self.sign_polys[key] = argument.num
+        return key, orientation
+
+    # -- derivations ------------------------------------------------------------------------
+
+    def derivative(self, element: Element, name: str) -> Element:
+        """∂/∂name by the chain rule on generators: a route independent of SymPy's diff."""
+        num = self._derivative_poly(element.num, name)
+        if element.den.is_constant():
+            return num * Element(self, self.unit_poly, element.den)
+        den = self._derivative_poly(element.den, name)
+        bottom = Element(self, self.unit_poly, element.den)
+        return num * bottom - element * den * bottom
+
+    def _derivative_poly(self, poly: fmpq_mpoly, name: str) -> Element:
+        total = self.zero
+        for index in self.occurring(poly):
+            inner = self._generator_derivative(index, name)
+            if not inner.is_zero:
+                outer = Element(self, poly.derivative(index), self.unit_poly)
+                total = total + outer * inner
+        return total
+
+    def _generator_derivative(self, index: int, name: str) -> Element:
+        key = (index, name)
+        if key not in self._derivatives:
+            self._derivatives[key] = self._new_generator_derivative(index, name)
+        return self._derivatives[key]
+
+    def _new_generator_derivative(self, index: int, name: str) -> Element:
+        names = (*self.inputs, *self.parameters)
+        if index < len(names):
+            if index not in self.forms:
+                return self.one if names[index] == name else self.zero
+            # z = Σ s_i x_i + rest in the original inputs: differentiate, then rewrite them
+            slopes, rest = self._linear_part(self.forms[index])
+            if name in self.inputs:
+                return slopes.get(self.inputs.index(name), self.zero)
+            total = self.derivative(rest, name)
+            for i, s in slopes.items():
+                total = total + self.derivative(s, name) * self._memo[symbol(self.inputs[i])]
+            return total
+        kernel = self.kernel_at(index)
+        assert kernel is not None
+        u = kernel.argument
+        if u is None:
+            return self.zero
+        inner = self.derivative(u, name)
+        if inner.is_zero:
+            return self.zero
+        g, one = self.generator(index), self.one
+        if kernel.kind == "exp":
+            return g * inner
+        if kernel.kind == "tan":
+            return (one + g * g) * inner
+        if kernel.kind == "erf":
+            root_pi = self.root(self.convert(sp.pi), 2)
+            return self.constant(2) / root_pi * self.exp(-(u * u)) * inner
+        if kernel.kind == "atan":
+            return inner / (one + u * u)
+        if kernel.kind == "log":
+            return inner / u
+        return g * inner / (u * self.constant(kernel.unit))
+
+    # -- back to SymPy ----------------------------------------------------------------------
+
+    def to_sympy(self, element: Element) -> sp.Expr:
+        """The element as a SymPy expression in the original inputs and parameters."""
+        top, bottom = self._poly_to_sympy(element.num), self._poly_to_sympy(element.den)
+        return top / bottom
+
+    def _poly_to_sympy(self, poly: fmpq_mpoly) -> sp.Expr:
+        names = (*self.inputs, *self.parameters)
+        total = sp.Integer(0)
+        for exponents, coefficient in poly.to_dict().items():
+            value = _rational(coefficient)
+            term: sp.Expr = sp.Rational(value.numerator, value.denominator)
+            for index, power in enumerate(exponents):
+                if power:
+                    term *= self.generator_expression(index, names) ** int(power)
+            total += term
+        return total
+
+    def generator_expression(self, index: int, names: tuple[str, ...]) -> sp.Expr:
+        """A generator as a SymPy expression; ``names`` are the inputs and parameters."""
+        kernel = self.kernel_at(index)
+        if kernel is not None:
+            return kernel.expression
+        if index in self.forms:
+            return self.form_expressions[index]
+        return symbol(names[index])
+
+
+def _rational(value: fmpq | fmpz) -> Fraction:
+    return Fraction(int(value.p), int(value.q)) if isinstance(value, fmpq) else Fraction(int(value))
+
+
+def _text(element: Element) -> str:
+    return f"({element.num})/({element.den})"
+
+
+def _factor_rational(value: Fraction) -> dict[int, int]:
+    """Prime -> exponent; a constant too large to factor counts as its own prime."""
+    powers: dict[int, int] = {}
+    for number, sign in ((value.numerator, 1), (value.denominator, -1)):
+        if number.bit_length() > 96:
+            powers[number] = powers.get(number, 0) + sign
+            continue
+        for prime, power in fmpz(number).factor():
+            powers[int(prime)] = powers.get(int(prime), 0) + sign * int(power)
+    return powers

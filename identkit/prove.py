@@ -1,0 +1,453 @@
+"""Decide one set of functions: coincidence rule, exact relations, fixed spaces, ball witness.
+
+The order is the order of certainty. A relation within one atom or a fixed space is an exact
+``no``; a nonzero determinant is a rigorous ``yes``; anything else is ``undecided`` with what was
+tried. Nothing here rounds, and nothing is decided by a floating-point rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import sympy as sp
+from flint import fmpq, fmpq_mat
+
+from identkit.atoms import AtomFunction
+from identkit.certificates.independence import Search, Witness, find_witness
+from identkit.coincidence import Coincidences, apply_rule
+from identkit.conditions import BasisFunction, FunctionSet
+from identkit.deadline import Deadline
+from identkit.derivatives import Derivatives
+from identkit.errors import OutOfTime
+from identkit.every_k import FixedSpace, Movement, dependence_risk
+from identkit.normal_form import Element, Field, Rebase
+from identkit.relations import Column, Combination, FormalFamily, affine_forms
+from identkit.results import FixedProof, MergedFunction, Options, Relation, SetProof, Term
+from identkit.sampling import Domain, Sampler
+
+MAX_EXACT_RANK = 400
+"""Largest number of polynomial functions whose exact rational rank is computed."""
+
+
+@dataclass
+class Prover:
+    """Everything needed to decide the sets of one condition for one atom function."""
+
+    atom: AtomFunction
+    options: Options
+    deadline: Deadline
+
+    def __post_init__(self) -> None:
+        self.derivatives = Derivatives(self.atom)
+        self.forms = affine_forms(self.atom)
+        self.sampler = Sampler(
+            self.atom, Domain(*self.options.domain), self.options.seed, self.forms, self.deadline
+        )
+        self.quantifier = witness_quantifier(self.sampler)
+        if self.quantifier == "open-set" and self.sampler.singular:
+            self.sampler.parameter_draw()  # raises DomainError if the expert is nowhere regular
+
+    def prove(self, functions: FunctionSet) -> SetProof:
+        """Decide one set. Running out of time is an ``undecided`` proof, not an exception."""
+        notes: list[str] = []
+        try:
+            return self._prove(functions, notes)
+        except OutOfTime as limit:
+            return _undecided(functions, self.options.atoms, (*notes, str(limit)))
+
+    def _prove(self, functions: FunctionSet, notes: list[str]) -> SetProof:
+        basis = functions.functions
+        expressions = self.derivatives.expressions(basis)
+        shared = self.derivatives.expressions(functions.shared)
+        try:
+            family = FormalFamily.from_expressions(
+                [*expressions, *shared], self.atom, self.deadline
+            )
+            formal = Formal(family, functions)
+        except (OutOfTime, Rebase) as error:
+            self.deadline.check()
+            notes.append(f"no exact relation could be sought: {error}")
+            return self._without_normal_form(functions, expressions, shared, notes)
+        blank = formal.blank(self.options.atoms)
+        if formal.rule.failure is not None:
+            relation = formal.relation(formal.rule.failure)
+            return replace(
+                blank,
+                kind="relation",
+                verdict="no",
+                relations=(relation,),
+                quantifier=relation_quantifier(relation),
+            )
+        if formal.dependent:
+            return self._dependent(formal, blank, expressions, notes)
+        return self._independent(formal, blank, expressions, shared, notes)
+
+    # -- no ---------------------------------------------------------------------------------
+
+    def _dependent(
+        self, formal: Formal, blank: SetProof, expressions: list[sp.Expr], notes: list[str]
+    ) -> SetProof:
+        """Relations within one atom: proved, and with a witness for the rest, an exact rank."""
+        relations = [formal.exact(index, support) for index, support in formal.dependent]
+        proved = tuple(formal.relation(r) for r in relations if r is not None)
+        if not proved:
+            raise OutOfTime("a dependence was seen modulo a prime but no exact relation was found")
+        complete = len(proved) == len(relations)
+        rank, witness, witnessed = None, None, ()
+        if complete and not formal.set.shared:
+            try:
+                rank, witness, witnessed = self._rank(formal, expressions)
+            except OutOfTime as limit:
+                notes.append(f"rank not determined: {limit}")
+        return replace(
+            blank,
+            kind="relation",
+            verdict="no",
+            relations=proved,
+            rank=rank,
+            witness=witness,
+            witnessed=witnessed,
+            quantifier=strongest_quantifier(proved),
+            notes=tuple(notes),
+        )
+
+    def _rank(
+        self, formal: Formal, expressions: list[sp.Expr]
+    ) -> tuple[int | None, Witness | None, tuple[BasisFunction, ...]]:
+        atoms, pivots = self.options.atoms, formal.pivots
+        if formal.movement(self.sampler).all_move(pivots):
+            search = self._search([expressions[i] for i in pivots], [], atoms)
+            if search.witness is not None:
+                return atoms * len(pivots), search.witness, formal.functions(pivots)
+        return formal.polynomial_rank(self.sampler, pivots, atoms), None, ()
+
+    # -- yes, or no for many atoms ----------------------------------------------------------
+
+    def _independent(
+        self,
+        formal: Formal,
+        blank: SetProof,
+        expressions: list[sp.Expr],
+        shared: list[sp.Expr],
+        notes: list[str],
+    ) -> SetProof:
+        kept = formal.rule.kept
+        movement, obstacle, every_k = None, None, False
+        try:
+            movement = formal.movement(self.sampler)
+            fixed = movement.fixed_space(kept)
+            if fixed is not None:
+                return self._fixed(formal, blank, fixed)
+            if not movement.all_move(kept):
+                obstacle = "some combination may be the same function for every parameter"
+            else:
+                obstacle = dependence_risk(movement)
+                every_k = obstacle is None
+        except (OutOfTime, Rebase) as error:
+            self.deadline.check()
+            obstacle = str(error)
+        search = self._search([expressions[i] for i in kept], shared, self.options.atoms)
+        if search.witness is None:
+            return replace(blank, notes=(*notes, search.tried, *self._kink_notes()))
+        return replace(
+            blank,
+            kind="ball-determinant",
+            verdict="yes",
+            witness=search.witness,
+            witnessed=blank.kept,
+            rank=blank.functions,
+            quantifier=self.quantifier,
+            every_k=every_k,
+            every_k_obstacle=obstacle,
+            notes=(*notes, *self._kink_notes()),
+        )
+
+    def _fixed(self, formal: Formal, blank: SetProof, fixed: FixedSpace) -> SetProof:
+        proof = FixedProof(
+            tuple(formal.terms(c) for c in fixed.combinations),
+            fixed.dimension,
+            fixed.degree,
+            space_text(fixed, self.atom),
+            fixed.atoms,
+        )
+        rank = None
+        try:
+            rank = formal.polynomial_rank(self.sampler, formal.rule.kept, fixed.atoms)
+        except OutOfTime:
+            self.deadline.check()
+        return replace(
+            blank,
+            kind="finite-dimension",
+            verdict="no",
+            atoms=fixed.atoms,
+            fixed=proof,
+            rank=rank,
+            quantifier="every" if independent_everywhere(proof) else "almost-every",
+        )
+
+    def _without_normal_form(
+        self,
+        functions: FunctionSet,
+        expressions: list[sp.Expr],
+        shared: list[sp.Expr],
+        notes: list[str],
+    ) -> SetProof:
+        """No merging is possible, but a nonzero determinant still proves independence."""
+        search = self._search(expressions, shared, self.options.atoms)
+        blank = _undecided(functions, self.options.atoms, (*notes, search.tried))
+        if search.witness is None:
+            return blank
+        return replace(
+            blank,
+            kind="ball-determinant",
+            verdict="yes",
+            witness=search.witness,
+            witnessed=blank.kept,
+            rank=blank.functions,
+            quantifier=self.quantifier,
+            every_k_obstacle="the normal form is too large",
+        )
+
+    def _search(self, functions: list[sp.Expr], shared: list[sp.Expr], atoms: int) -> Search:
+        return find_witness(
+            functions, shared, atoms, self.sampler, self.options.max_precision, self.deadline
+        )
+
+    def _kink_notes(self) -> tuple[str, ...]:
+        if not self.sampler.uncrossed:
+            return ()
+        kinks = ", ".join(self.sampler.uncrossed)
+        return (
+            f"the kink {kinks} = 0 was not seen inside the domain {self.sampler.domain}; "
+            "there the expert has no kink, or --domain misses it",
+        )
+
+
+def witness_quantifier(sampler: Sampler) -> str:
+    """A witness extends to almost every θ only where U is analytic for all real (x, θ)."""
+    if sampler.kinks:
+        return "open-set"
+    for hazard in sampler.singular:
+        e = hazard.expression
+        if not (e.is_positive or (hazard.kind == "pole" and e.is_negative)):
+            return "open-set"
+    return "almost-every"
+
+
+class Formal:
+    """The normal forms of one set, the coincidence rule applied, and relations made readable."""
+
+    def __init__(self, family: FormalFamily, functions: FunctionSet) -> None:
+        self.family = family
+        self.set = functions
+        self.basis = (*functions.functions, *functions.shared)
+        self.columns: list[Column] = family.columns()
+        self.rule: Coincidences = apply_rule(family, self.columns, functions)
+        self.pivots: list[int] = []
+        self.dependent: list[tuple[int, list[int]]] = []
+        if self.rule.failure is None:
+            order = [*range(len(functions.functions), len(self.basis)), *self._readable_order()]
+            self.pivots, self.dependent = family.echelon(self.columns, order)
+
+    def _readable_order(self) -> list[int]:
+        """Low order first, so that relations express the complicated by the simple."""
+        basis = self.basis
+        return sorted(
+            self.rule.kept,
+            key=lambda i: (
+                not basis[i].first or bool(basis[i].inputs),
+                sum(len(f) for f in basis[i].factors) + len(basis[i].inputs),
+                i,
+            ),
+        )
+
+    def functions(self, indices: Sequence[int]) -> tuple[BasisFunction, ...]:
+        return tuple(self.basis[i] for i in indices)
+
+    def exact(self, index: int, support: list[int]) -> Combination | None:
+        return self.family.null_combination(self.columns, index, support)
+
+    def movement(self, sampler: Sampler) -> Movement:
+        field = self.family.field
+        arguments = {k: field.to_sympy(_element(field, p)) for k, p in field.sign_polys.items()}
+        observed = sampler.patterns(arguments, sampler.atoms(4)) if arguments else []
+        return Movement(self.family, observed)
+
+    def polynomial_rank(self, sampler: Sampler, indices: Sequence[int], atoms: int) -> int | None:
+        """Exact rank over Q at rational parameters, for functions polynomial in x; else None."""
+        field = self.family.field
+        if atoms * len(indices) > MAX_EXACT_RANK or len(self.family.branches) > 1 or field.kernels:
+            return None
+        numerators, common = self.family.over_common(
+            [self.family.branches[0].elements[i] for i in indices]
+        )
+        if field.depends(field.occurring(common))[0]:
+            return None
+        polys = [field.to_original(p).to_dict() for p in numerators]
+        rows: dict[tuple, list[fmpq]] = {}
+        width = atoms * len(indices)
+        for number, theta in enumerate(sampler.atoms(atoms)):
+            values = [fmpq(v.numerator, v.denominator) for v in theta]
+            for position, poly in enumerate(polys):
+                column = number * len(indices) + position
+                for exponents, c in poly.items():
+                    row = rows.setdefault(tuple(exponents[: field.d]), [fmpq(0)] * width)
+                    product = fmpq(c)
+                    for value, power in zip(values, exponents[field.d :], strict=False):
+                        product *= value ** int(power)
+                    row[column] += product
+        if len(rows) > MAX_EXACT_RANK:
+            return None
+        flat = [v for row in rows.values() for v in row]
+        return int(fmpq_mat(len(rows), width, flat).rank())
+
+    # -- readable records -------------------------------------------------------------------
+
+    def terms(self, combination: Combination) -> tuple[Term, ...]:
+        return tuple(
+            Term(str(self.family.field.to_sympy(c)), self.basis[i])
+            for i, c in combination.coefficients.items()
+        )
+
+    def relation(self, combination: Combination) -> Relation:
+        terms = self.terms(combination)
+        return Relation(terms, equation(combination, self.basis, self.family.field))
+
+    def blank(self, atoms: int) -> SetProof:
+        """The record before anything is decided."""
+        rule = self.rule
+        merged = tuple(
+            MergedFunction(
+                self.basis[m.index],
+                self.basis[m.into],
+                Relation(
+                    self.terms(m.proof),
+                    equation(m.proof, self.basis, self.family.field, solve_for=m.index),
+                ),
+            )
+            for m in rule.merges
+        )
+        empty = _undecided(self.set, atoms, ())
+        if rule.failure is not None:
+            return empty
+        return replace(
+            empty,
+            kept=self.functions(rule.kept),
+            merged=merged,
+            dropped=self.functions(rule.dropped),
+        )
+
+
+def _element(field: Field, poly: object) -> Element:
+    return Element(field, poly, field.unit_poly)  # type: ignore[arg-type]
+
+
+def _undecided(functions: FunctionSet, atoms: int, notes: tuple[str, ...]) -> SetProof:
+    return SetProof(
+        title=functions.title,
+        kind="none",
+        verdict="undecided",
+        atoms=atoms,
+        kept=functions.functions,
+        shared=functions.shared,
+        merged=(),
+        dropped=(),
+        relations=(),
+        witness=None,
+        witnessed=(),
+        fixed=None,
+        rank=None,
+        quantifier=None,
+        every_k=False,
+        every_k_obstacle=None,
+        notes=notes,
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return Fraction(text) != 0
+    except ValueError:
+        return False
+
+
+def relation_quantifier(relation: Relation) -> str:
+    """A numeric coefficient never vanishes, so the relation is nontrivial at every parameter."""
+    return "every" if any(_is_number(t.coefficient) for t in relation.terms) else "almost-every"
+
+
+def strongest_quantifier(relations: Sequence[Relation]) -> str:
+    """One relation that is nontrivial at every parameter is enough."""
+    return "every" if any(relation_quantifier(r) == "every" for r in relations) else "almost-every"
+
+
+def independent_everywhere(proof: FixedProof) -> bool:
+    """Each combination has a function with a numeric coefficient that no other one contains."""
+    for position, combination in enumerate(proof.combinations):
+        others = {t.function for i, c in enumerate(proof.combinations) if i != position for t in c}
+        if not any(_is_number(t.coefficient) and t.function not in others for t in combination):
+            return False
+    return True
+
+
+def space_text(fixed: FixedSpace, atom: AtomFunction) -> str:
+    if fixed.degree is not None:
+        name = ", ".join(atom.inputs)
+        return f"polynomials in {name} of total degree at most {fixed.degree}"
+    return "span of " + ", ".join(fixed.spanned_by)
+
+
+def equation(
+    combination: Combination,
+    basis: Sequence[BasisFunction],
+    field: Field,
+    solve_for: int | None = None,
+) -> str:
+    """Σ c·g = 0 as a person writes it: ``a*∂h/∂a + b*∂h/∂b = h``."""
+    coefficients = {i: field.to_sympy(c) for i, c in combination.coefficients.items()}
+    if solve_for is not None:
+        scale = -coefficients.pop(solve_for)
+        solved = {i: sp.cancel(c / scale) for i, c in coefficients.items()}
+        return f"{basis[solve_for].label} = {_sum(solved, basis)}"
+    right = _right_side(coefficients, basis)
+    if right is None:
+        moved = {i: -c for i, c in coefficients.items() if c.could_extract_minus_sign()}
+    else:
+        scale = -1 if coefficients[right] > 0 else 1
+        coefficients = {i: c * scale for i, c in coefficients.items()}
+        moved = {right: -coefficients[right]}
+    left = {i: c for i, c in coefficients.items() if i not in moved}
+    if not left:
+        left, moved = moved, left
+    return f"{_sum(left, basis)} = {_sum(moved, basis)}"
+
+
+def _right_side(coefficients: dict[int, sp.Expr], basis: Sequence[BasisFunction]) -> int | None:
+    """The function to isolate: one with a numeric coefficient, the atom function itself first."""
+    numeric = [i for i, c in coefficients.items() if c.is_Rational]
+    if not numeric:
+        return None
+    return min(
+        numeric,
+        key=lambda i: (
+            basis[i].factors != ((),) or bool(basis[i].inputs),
+            -sum(len(f) for f in basis[i].factors),
+            abs(abs(coefficients[i]) - 1),
+            i,
+        ),
+    )
+
+
+def _sum(coefficients: dict[int, sp.Expr], basis: Sequence[BasisFunction]) -> str:
+    text = ""
+    for i, c in coefficients.items():
+        label = basis[i].label
+        negative = c.could_extract_minus_sign()
+        size = -c if negative else c
+        factor = "" if size == 1 else f"({size})*" if size.is_Add else f"{size}*"
+        term = str(size) if label == "1" else f"{factor}{label}"
+        sign = " - " if negative else " + "
+        text += (sign if text else "-" if negative else "") + term
+    return text or "0"

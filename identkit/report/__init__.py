@@ -1,0 +1,1 @@
+"""Printing: terminal, JSON, LaTeX, Markdown, HTML. Nothing here computes."""

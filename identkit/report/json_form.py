@@ -1,0 +1,83 @@
+"""The machine-readable forms: ``identkit.check/1`` and what the other commands print."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from identkit.certificates.document import evidence
+from identkit.results import CheckResult, ConditionResult, Published
+
+CHECK_SCHEMA = "identkit.check/1"
+
+
+def dumps(document: Any) -> str:
+    """JSON text with sorted keys; Greek letters stay readable."""
+    return json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1)
+
+
+@cache
+def schema(name: str) -> dict:
+    """A JSON Schema shipped in the package: ``check-1`` or ``certificate-1``."""
+    text = resources.files(__package__).joinpath("schemas", f"{name}.json").read_text("utf-8")
+    return json.loads(text)
+
+
+def check_document(result: CheckResult) -> dict[str, Any]:
+    """The ``identkit.check/1`` document of a check."""
+    return {
+        "schema": CHECK_SCHEMA,
+        "identkit": result.version,
+        "seed": result.options.seed,
+        "gate": result.gate,
+        "expert": result.expert.canonical(),
+        "options": options_document(result),
+        "results": [result_document(r) for r in result.results],
+        "requirement": None
+        if result.requirement is None
+        else {"name": result.requirement.name, "met": result.requirement.met},
+    }
+
+
+def options_document(result: CheckResult) -> dict[str, Any]:
+    """Options other than the seed, exact values as text."""
+    o = result.options
+    return {
+        "atoms": o.atoms,
+        "domain": [str(o.domain[0]), str(o.domain[1])],
+        "max_precision": o.max_precision,
+        "time_limit": o.time_limit,
+    }
+
+
+def result_document(result: ConditionResult) -> dict[str, Any]:
+    """One entry of ``results``."""
+    return {
+        "regime": result.regime,
+        "condition": result.condition,
+        "level": result.level,
+        "verdict": result.verdict,
+        "atoms": result.atoms,
+        "atoms_scope": result.atoms_scope,
+        "functions": result.functions,
+        "merged": result.merged,
+        "rank": result.rank,
+        "quantifier": result.quantifier,
+        "certificate": evidence(result),
+        "relations": [r.text for r in result.relations],
+        "published": published_document(result.published),
+        "agreement": result.agreement,
+    }
+
+
+def published_document(published: Published | None) -> dict[str, str] | None:
+    """A published claim, or None."""
+    if published is None:
+        return None
+    return {
+        "verdict": published.verdict,
+        "rate": published.rate,
+        "source": published.source,
+    }

@@ -1,0 +1,100 @@
+"""``identkit experts | gates | conditions``: what exists, with formulas and sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from identkit.conditions import CONDITIONS
+from identkit.experts import ACTIVATIONS, SHAPELESS, SHAPES
+from identkit.expression import FUNCTIONS
+from identkit.gates import GATES
+from identkit.report.json_form import dumps
+
+Rows = list[dict[str, str]]
+
+
+def _experts() -> tuple[Rows, str]:
+    rows = [
+        {"name": name, "formula": f"φ(z) = {formula}", "shapes": ", ".join(SHAPES)}
+        for name, formula in ACTIVATIONS.items()
+    ]
+    rows += [{"name": n, "formula": f, "shapes": ""} for n, f in SHAPELESS.items()]
+    shapes = "; ".join(f"{name}: {formula}" for name, formula in SHAPES.items())
+    note = (
+        f'Shapes: {shapes}. Default ridge. Your own: --expr "c*atan(a*x + b)" with '
+        f"+ - * / **, pi and {', '.join(FUNCTIONS)}."
+    )
+    return rows, note
+
+
+def _gates() -> tuple[Rows, str]:
+    rows = []
+    for g in GATES.values():
+        regimes = "; ".join(
+            f"{'Regime ' + str(r.number) + ': ' if r.number else ''}{r.meaning} → {r.condition}"
+            for r in g.regimes
+        )
+        rows.append(
+            {
+                "name": g.name,
+                "weight": g.formula,
+                "gauge": g.gauge,
+                "regimes": regimes,
+                "source": g.source,
+            }
+        )
+    return rows, "The weight of an atom; f = Σ weight·h over atoms."
+
+
+def _conditions() -> tuple[Rows, str]:
+    rows = [
+        {
+            "name": c.name,
+            "level": c.level,
+            "functions per atom": c.formula,
+            "used for": c.used_for,
+            "source": c.source,
+        }
+        for c in CONDITIONS
+    ]
+    note = (
+        "A condition holds when these functions of x, over k atoms with distinct generic "
+        "parameters, are linearly independent for every k. Coincidence rule (not for weak): a "
+        "vanishing first derivative or a relation among first derivatives is a failure; beyond "
+        "that, functions that vanish are dropped and functions proportional by a factor free of "
+        "x are merged, never two first derivatives with each other."
+    )
+    return rows, note
+
+
+_LISTINGS: dict[str, Callable[[], tuple[Rows, str]]] = {
+    "experts": _experts,
+    "gates": _gates,
+    "conditions": _conditions,
+}
+
+
+def terminal(kind: str) -> RenderableType:
+    """One block per entry."""
+    rows, note = _LISTINGS[kind]()
+    blocks: list[RenderableType] = []
+    for row in rows:
+        head, *rest = row.items()
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(style="dim", no_wrap=True)
+        grid.add_column(overflow="fold")
+        for key, value in rest:
+            if value:
+                grid.add_row(f"  {key}", value)
+        blocks += [Text(head[1], style="bold"), grid]
+    return Group(*blocks, Text(f"\n{note}"))
+
+
+def json_text(kind: str) -> str:
+    """A list of objects, schema ``identkit.list/1``."""
+    rows, note = _LISTINGS[kind]()
+    return dumps({"schema": "identkit.list/1", kind: rows, "note": note})

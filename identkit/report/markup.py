@@ -1,0 +1,141 @@
+"""LaTeX and HTML forms of a check, for papers and notebooks."""
+
+from __future__ import annotations
+
+import html as html_escape
+import re
+
+from identkit.conditions import BasisFunction
+from identkit.expression import parse
+from identkit.report import statements
+from identkit.results import CheckResult, ConditionResult, Relation, SetProof
+
+GREEK = {"β": r"\beta", "η": r"\eta", "σ": r"\sigma", "α": r"\alpha", "γ": r"\gamma"}
+_SPECIAL = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "^": r"\^{}", "~": r"\textasciitilde{}"}
+_TEXT_SYMBOLS = {
+    "×": r"$\times$",
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+    "∂": r"$\partial$",
+    "·": r"$\cdot$",
+    "²": r"$^2$",
+    "η": r"$\eta$",
+    "ᵀ": r"$^\top$",
+    "σ": r"$\sigma$",
+    "β": r"$\beta$",
+}
+
+
+def escape(text: str) -> str:
+    """Plain text for LaTeX."""
+    text = re.sub("[_%&#^~]", lambda m: _SPECIAL[m[0]], text)
+    text = re.sub("[×≤≥∂·²ηᵀσβ]", lambda m: _TEXT_SYMBOLS[m[0]], text)
+    return text.replace(">", "$>$").replace("<", "$<$")
+
+
+def name_latex(name: str) -> str:
+    """A symbol: ``a0`` -> ``a_{0}``, ``β1_0`` -> ``\\beta_{1,0}``."""
+    match = re.fullmatch(r"([^\W\d_]+)_?([0-9_]*)", name)
+    if not match:
+        return r"\mathrm{" + name.replace("_", r"\_") + "}"
+    stem, index = match[1], match[2].replace("_", ",")
+    stem = GREEK.get(stem, stem)
+    if len(stem) > 1 and not stem.startswith("\\"):
+        known = stem in ("alpha", "beta", "gamma", "delta", "eta", "theta", "mu", "nu", "omega")
+        stem = "\\" + stem if known else rf"\mathrm{{{stem}}}"
+    return f"{stem}_{{{index}}}" if index else stem
+
+
+def function_latex(function: BasisFunction) -> str:
+    """A basis function: ``x_{0}\\,\\partial_{a_{0}} h``."""
+    parts = [name_latex(x) for x in function.inputs]
+    for factor in function.factors:
+        operator = "".join(rf"\partial_{{{name_latex(p)}}}" for p in factor)
+        parts.append(f"{operator} {function.base}".strip())
+    return r"\,".join(parts) or "1"
+
+
+def relation_latex(relation: Relation) -> str:
+    """Σ c·g = 0 in LaTeX."""
+    import sympy as sp
+
+    terms = []
+    for term in relation.terms:
+        names = frozenset(re.findall(r"β[0-9_]*", term.coefficient))
+        coefficient = parse(term.coefficient, extra=names, generous=True)
+        symbols = {s: name_latex(s.name) for s in coefficient.free_symbols}
+        negative = coefficient.could_extract_minus_sign()
+        size = -coefficient if negative else coefficient
+        text = "" if size == 1 else sp.latex(size, symbol_names=symbols)
+        if size.is_Add:
+            text = rf"\left({text}\right)"
+        sign = "-" if negative else "+" if terms else ""
+        terms.append(f"{sign} {text}\\,{function_latex(term.function)}".replace(" \\,", " "))
+    return " ".join(terms).strip() + " = 0"
+
+
+def expert_latex(result: CheckResult) -> str:
+    """h in LaTeX."""
+    import sympy as sp
+
+    expression = result.expert.expression
+    symbols = {s: name_latex(s.name) for s in expression.free_symbols}
+    from identkit.expression import Step
+
+    body = sp.latex(expression.replace(Step, sp.Heaviside), symbol_names=symbols)
+    return body.replace(r"\theta", r"\mathbf{1}_{>0}") if expression.has(Step) else body
+
+
+def latex(result: CheckResult) -> str:
+    """A paragraph and an itemize environment to paste into a paper."""
+    head = (
+        rf"\paragraph{{Expert $h(x)={expert_latex(result)}$, {escape(result.gate)} gate.}}"
+        f" {escape(statements.witness_scope(result).replace('^', ' to the power '))};"
+        f" identkit {result.version}."
+    )
+    items = "\n".join(_latex_item(r) for r in result.results)
+    return f"{head}\n\\begin{{itemize}}\n{items}\n\\end{{itemize}}"
+
+
+def _latex_item(result: ConditionResult) -> str:
+    lines = [
+        rf"\item \textbf{{{escape(statements.title(result))}: {result.verdict}.}}"
+        rf" Published: {escape(statements.published(result))} ({result.agreement})."
+    ]
+    for proof in result.proofs if result.verdict == "yes" else (result.deciding,):
+        sentence = escape(statements.claim(proof))
+        lines.append(f"  {sentence[0].upper()}{sentence[1:]} {_latex_method(proof)}")
+        for relation in proof.relations[:2]:
+            lines.append(rf"  \[ {relation_latex(relation)} \]")
+    return "\n".join(lines)
+
+
+def _latex_method(proof: SetProof) -> str:
+    text = escape(statements.method(proof))
+    return f"Method: {text.replace('+/-', chr(36) + chr(92) + 'pm' + chr(36))}."
+
+
+def html(result: CheckResult) -> str:
+    """A table for notebooks."""
+    e = html_escape.escape
+    rows = []
+    for r in result.results:
+        proofs = r.proofs if r.verdict == "yes" else (r.deciding,)
+        said = "<br>".join(
+            [e(statements.claim(p)) for p in proofs]
+            + [f"<code>{e(x.text)}</code>" for x in r.relations[:3]]
+        )
+        rows.append(
+            f"<tr><td>{e(statements.title(r))}</td><td><b>{r.verdict}</b></td>"
+            f"<td style='text-align:left'>{said}</td><td>{e(statements.published(r))}</td>"
+            f"<td>{r.agreement}</td></tr>"
+        )
+    header = "".join(
+        f"<th>{h}</th>" for h in ("condition", "verdict", "proved", "published", "agreement")
+    )
+    return (
+        f"<p><b>{e(result.expert.label)}</b>: <code>h(x) = {e(result.expert.text)}</code>, "
+        f"{e(result.gate)} gate; {e(statements.witness_scope(result))}; "
+        f"identkit {e(result.version)}</p>"
+        f"<table><thead><tr>{header}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )

@@ -1,0 +1,122 @@
+"""What a result says, in sentences: exactly what was proved, for which parameters, by what method.
+
+Every renderer prints these, so that terminal, LaTeX and HTML cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from identkit.results import QUANTIFIERS, CheckResult, ConditionResult, SetProof
+
+METHODS = {
+    "ball-determinant": "nonzero determinant in ball arithmetic",
+    "relation": "exact relation, proved in normal form",
+    "finite-dimension": "dimension count in a fixed space",
+    "none": "no proof found",
+}
+
+
+def title(result: ConditionResult) -> str:
+    """For example ``Regime 1 · strong, expert level``."""
+    regime = f"Regime {result.regime} · " if result.regime is not None else ""
+    return f"{regime}{result.condition}, {result.level} level"
+
+
+def scope(result: ConditionResult) -> str:
+    """The quantifiers over parameters and over the number of atoms, in one phrase."""
+    if result.quantifier is None:
+        return "not decided"
+    k = {
+        "every": "every k",
+        "up-to": f"k ≤ {result.atoms}",
+        "from": f"k ≥ {result.atoms}",
+    }[result.atoms_scope]
+    return f"{k}, {QUANTIFIERS[result.quantifier]}"
+
+
+def claim(proof: SetProof) -> str:
+    """What one set's proof establishes."""
+    functions = f"the {len(proof.kept)} functions per atom"
+    if len(proof.kept) == 1:
+        functions = "the function of each atom"
+    if proof.shared:
+        functions += f" together with {', '.join(f.label for f in proof.shared)}"
+    if proof.kind == "ball-determinant":
+        assert proof.quantifier is not None
+        who = QUANTIFIERS[proof.quantifier]
+        if proof.every_k:
+            return f"{functions} are linearly independent for every number k of atoms and {who}."
+        reason = f" ({proof.every_k_obstacle})" if proof.every_k_obstacle else ""
+        return (
+            f"{functions} are linearly independent for k = {proof.atoms} atoms, hence for fewer, "
+            f"and {who}; larger k is not proved{reason}."
+        )
+    if proof.kind == "relation":
+        assert proof.quantifier is not None
+        count = len(proof.relations)
+        plural = "a relation holds" if count == 1 else f"{count} relations hold"
+        return (
+            f"{plural} among the functions of a single atom, with coefficients free of x, "
+            f"for {QUANTIFIERS[proof.quantifier]}."
+        )
+    if proof.kind == "finite-dimension":
+        assert proof.fixed is not None
+        assert proof.quantifier is not None
+        r = len(proof.fixed.combinations)
+        which = "one combination" if r == 1 else f"{r} combinations"
+        return (
+            f"{which} of each atom's functions stay in a space of dimension "
+            f"{proof.fixed.dimension} whatever the parameters ({proof.fixed.space}), so k ≥ "
+            f"{proof.fixed.atoms} atoms are dependent for {QUANTIFIERS[proof.quantifier]}."
+        )
+    return f"undecided: {'; '.join(proof.notes) or 'no proof found'}."
+
+
+def method(proof: SetProof) -> str:
+    """By what method."""
+    parts = []
+    w = proof.witness
+    if w is not None:
+        size = len(w.points)
+        parts.append(
+            f"{size}×{size} determinant at rational parameters and points, ball arithmetic at "
+            f"{w.precision} bits: {w.determinant}"
+        )
+    if proof.kind == "ball-determinant" and proof.every_k:
+        parts.append("every k by independence of the atoms' transcendental parts over C(x)")
+    if proof.kind == "relation":
+        parts.insert(0, METHODS["relation"])
+    if proof.kind == "finite-dimension":
+        parts.insert(0, METHODS["finite-dimension"])
+    return "; ".join(parts) or METHODS["none"]
+
+
+def rank(result: ConditionResult) -> str:
+    """The exact rank, where it was proved."""
+    if result.rank is None:
+        return f"not determined, of {result.functions} functions at k = {result.atoms}"
+    return f"{result.rank} of {result.functions} functions at k = {result.atoms}"
+
+
+def merges(proof: SetProof) -> str:
+    """What the coincidence rule did to one atom's functions."""
+    parts = []
+    if proof.merged:
+        parts.append(f"{len(proof.merged)} merged, e.g. {proof.merged[0].relation.text}")
+    if proof.dropped:
+        parts.append(f"{len(proof.dropped)} dropped (zero), e.g. {proof.dropped[0].label}")
+    return "; ".join(parts)
+
+
+def published(result: ConditionResult) -> str:
+    """The published claim in words."""
+    p = result.published
+    return "nothing found" if p is None else f"{p.verdict}, {p.rate}: {p.source}"
+
+
+def witness_scope(result: CheckResult) -> str:
+    """The options that matter to the reader."""
+    o = result.options
+    box = f"[{o.domain[0]}, {o.domain[1]}]"
+    if result.expert.dim > 1:
+        box += f"^{result.expert.dim}"
+    return f"x in {box}, k = {o.atoms} atoms, seed {o.seed}, up to {o.max_precision} bits"

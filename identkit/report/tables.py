@@ -1,0 +1,108 @@
+"""The published table beside the certified one: terminal, JSON, Markdown, LaTeX."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from identkit.report.json_form import dumps, published_document
+from identkit.report.markup import escape
+from identkit.report.terminal import AGREEMENT_COLOURS, COLOURS
+from identkit.results import ConditionResult
+from identkit.table import Table
+
+LEGEND = (
+    "Each cell: certified / published verdict and, where one is published, its rate. "
+    "! marks a contradiction. strong is read at expert level, weak at product level. "
+    "Certified verdicts are proofs: `identkit check --expert NAME --gate GATE` shows each one."
+)
+
+
+def _heading(gate: str, result: ConditionResult) -> str:
+    regime = f" regime {result.regime}" if result.regime is not None else ""
+    return f"{gate}{regime}: {result.condition}"
+
+
+def _cell(result: ConditionResult) -> str:
+    p = result.published
+    said = f"{p.verdict} {p.rate}" if p is not None else "–"
+    mark = " !" if result.agreement == "contradicted" else ""
+    return f"{result.verdict} / {said}{mark}"
+
+
+def _grid(table: Table) -> tuple[list[str], list[list[str]]]:
+    header = ["expert", *(_heading(g, r) for g, r in table.rows[0].cells)]
+    return header, [[row.expert, *(_cell(r) for _, r in row.cells)] for row in table.rows]
+
+
+def terminal(table: Table) -> RenderableType:
+    """For a terminal of 80 columns."""
+    header, _ = _grid(table)
+    grid = RichTable(title=f"certified / published, d = {table.dim}", show_lines=False)
+    for i, name in enumerate(header):
+        grid.add_column(name, no_wrap=i == 0)
+    for row in table.rows:
+        cells = []
+        for _, r in row.cells:
+            text = Text(_cell(r))
+            text.stylize(COLOURS[r.verdict], 0, len(r.verdict))
+            if r.agreement == "contradicted":
+                text.stylize(AGREEMENT_COLOURS[r.agreement], len(r.verdict))
+            cells.append(text)
+        grid.add_row(row.expert, *cells)
+    foot = f"{LEGEND} identkit {table.version}, seed {table.seed}."
+    return Group(grid, Text(foot, style="dim"))
+
+
+def json_text(table: Table) -> str:
+    """The machine-readable table, schema ``identkit.table/1``."""
+    rows: list[dict[str, Any]] = []
+    for row in table.rows:
+        for gate, r in row.cells:
+            rows.append(
+                {
+                    "expert": row.expert,
+                    "gate": gate,
+                    "regime": r.regime,
+                    "condition": r.condition,
+                    "level": r.level,
+                    "verdict": r.verdict,
+                    "quantifier": r.quantifier,
+                    "atoms_scope": r.atoms_scope,
+                    "relations": [x.text for x in r.relations],
+                    "published": published_document(r.published),
+                    "agreement": r.agreement,
+                }
+            )
+    return dumps(
+        {
+            "schema": "identkit.table/1",
+            "identkit": table.version,
+            "dim": table.dim,
+            "seed": table.seed,
+            "rows": rows,
+        }
+    )
+
+
+def markdown(table: Table) -> str:
+    """For a README."""
+    header, rows = _grid(table)
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + f"\n\n{LEGEND}"
+
+
+def latex(table: Table) -> str:
+    """A tabular environment."""
+    header, rows = _grid(table)
+    body = "\n".join("  " + " & ".join(escape(c) for c in cells) + r" \\" for cells in rows)
+    head = " & ".join(escape(h) for h in header)
+    columns = "l" * len(header)
+    return (
+        f"% identkit {table.version}, d = {table.dim}, seed {table.seed}\n"
+        f"\\begin{{tabular}}{{{columns}}}\n  \\hline\n  {head} \\\\\n  \\hline\n{body}\n"
+        f"  \\hline\n\\end{{tabular}}"
+    ).replace("–", "--")

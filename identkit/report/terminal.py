@@ -1,0 +1,77 @@
+"""Terminal output with rich: readable at 80 columns, without colour when piped."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from identkit.report import statements
+from identkit.results import CheckResult, ConditionResult, SetProof
+
+COLOURS = {"yes": "bold green", "no": "bold red", "undecided": "bold yellow"}
+AGREEMENT_COLOURS = {"confirmed": "green", "contradicted": "bold red"}
+SHOWN_RELATIONS = 4
+"""Relations printed before "and n more"; all are in the JSON."""
+
+
+def check_report(result: CheckResult) -> RenderableType:
+    """The report of a check."""
+    e = result.expert
+    kind = f"{e.label}: " if e.name != "custom" else ""
+    head = Text.assemble(
+        (f"h(x) = {e.text}" if not kind else f"{kind}h(x) = {e.text}", "bold"),
+        f"\nη = ({', '.join(e.parameters)}), gate {result.gate}, d = {e.dim}\n",
+        (statements.witness_scope(result), "dim"),
+    )
+    blocks: list[RenderableType] = [head]
+    blocks += [_result_block(r) for r in result.results]
+    if result.requirement is not None:
+        met = {True: "met", False: "not met", None: "undecided"}[result.requirement.met]
+        blocks.append(Text(f"\nrequired: {result.requirement.name}: {met}"))
+    blocks.append(Text(f"\nidentkit {result.version}, {result.seconds:.2f} s", style="dim"))
+    return Group(*blocks)
+
+
+def _result_block(result: ConditionResult) -> RenderableType:
+    table = Table.grid(padding=(0, 1))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for proof in _shown_proofs(result):
+        if len(result.proofs) > 1:
+            table.add_row("  set", proof.title)
+        table.add_row("  proved" if proof.kind != "none" else "  tried", statements.claim(proof))
+        table.add_row("  method", statements.method(proof))
+        for i, relation in enumerate(proof.relations[:SHOWN_RELATIONS]):
+            table.add_row("  relation" if i == 0 else "", relation.text)
+        more = len(proof.relations) - SHOWN_RELATIONS
+        if more > 0:
+            table.add_row("", f"and {more} more (--json lists all)")
+        if statements.merges(proof):
+            table.add_row("  per atom", statements.merges(proof))
+        for note in proof.notes if proof.kind != "none" else ():
+            table.add_row("  note", note)
+    table.add_row("  rank", statements.rank(result))
+    table.add_row("  published", statements.published(result))
+    table.add_row(
+        "  agreement", Text(result.agreement, style=AGREEMENT_COLOURS.get(result.agreement, ""))
+    )
+    head = Text.assemble(
+        "\n", (statements.title(result), "bold"), ": ", (result.verdict, COLOURS[result.verdict])
+    )
+    return Group(head, table)
+
+
+def _shown_proofs(result: ConditionResult) -> tuple[SetProof, ...]:
+    return result.proofs if result.verdict == "yes" else (result.deciding,)
+
+
+def render(result: CheckResult, width: int = 80) -> str:
+    """The report as plain text."""
+    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False)
+    console.print(check_report(result), highlight=False)
+    stream = console.file
+    assert isinstance(stream, io.StringIO)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"

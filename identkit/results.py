@@ -1,0 +1,262 @@
+"""What a check returns: frozen records of what was proved, for which parameters, by what method.
+
+Printing lives in :mod:`identkit.report`; the JSON form is produced there from these records.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from identkit.certificates.independence import Witness
+from identkit.conditions import BasisFunction
+from identkit.experts import Expert
+
+VERDICTS = ("yes", "no", "undecided")
+QUANTIFIERS = {
+    "almost-every": "almost every parameter (Lebesgue measure)",
+    "open-set": "an open set of parameters",
+    "every": "every parameter",
+}
+
+
+@dataclass(frozen=True)
+class Term:
+    """coefficient·function; the coefficient is text in the parameters, free of x."""
+
+    coefficient: str
+    function: BasisFunction
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Σ terms = 0 for (almost) every x, identically in the parameters; ``text`` is for reading."""
+
+    terms: tuple[Term, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class MergedFunction:
+    """A function counted once with another it is proportional to (``relation``)."""
+
+    function: BasisFunction
+    into: BasisFunction
+    relation: Relation
+
+
+@dataclass(frozen=True)
+class FixedProof:
+    """``combinations`` lie in one space of dimension ``dimension`` whatever the parameters.
+
+    ``space`` says which; ``degree`` is set for polynomials of at most that total degree.
+    ``atoms`` of them exceed the dimension, so they are dependent.
+    """
+
+    combinations: tuple[tuple[Term, ...], ...]
+    dimension: int
+    degree: int | None
+    space: str
+    atoms: int
+
+
+@dataclass(frozen=True)
+class SetProof:
+    """The proof for one set of functions.
+
+    ``kept``, ``merged``, ``dropped`` partition the functions of one atom by the coincidence rule;
+    ``shared`` belongs to no atom. ``kind`` is ``ball-determinant``, ``relation``,
+    ``finite-dimension`` or ``none``. A ``witness`` proves independence of ``witnessed`` over its
+    atoms (all kept functions for ``yes``, a maximal subset for an exact rank). ``every_k`` is True
+    where independence is proved for every number of atoms; ``every_k_obstacle`` says why not.
+    """
+
+    title: str
+    kind: str
+    verdict: str
+    atoms: int
+    kept: tuple[BasisFunction, ...]
+    shared: tuple[BasisFunction, ...]
+    merged: tuple[MergedFunction, ...]
+    dropped: tuple[BasisFunction, ...]
+    relations: tuple[Relation, ...]
+    witness: Witness | None
+    witnessed: tuple[BasisFunction, ...]
+    fixed: FixedProof | None
+    rank: int | None
+    quantifier: str | None
+    every_k: bool
+    every_k_obstacle: str | None
+    notes: tuple[str, ...]
+
+    @property
+    def functions(self) -> int:
+        """How many functions are tested: kept ones at every atom, and shared ones."""
+        return self.atoms * len(self.kept) + len(self.shared)
+
+    @property
+    def removed(self) -> int:
+        """How many functions the coincidence rule merged or dropped, over all atoms."""
+        return self.atoms * (len(self.merged) + len(self.dropped))
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published claim: the paper's verdict, its rate, and where it stands."""
+
+    verdict: str
+    rate: str
+    source: str
+
+
+@dataclass(frozen=True)
+class ConditionResult:
+    """One condition decided for one regime."""
+
+    regime: int | None
+    condition: str
+    level: str
+    verdict: str
+    proofs: tuple[SetProof, ...]
+    published: Published | None
+
+    @property
+    def atoms(self) -> int:
+        return self.deciding.atoms
+
+    @property
+    def functions(self) -> int:
+        return sum(p.functions for p in self._counted)
+
+    @property
+    def merged(self) -> int:
+        return sum(p.removed for p in self._counted)
+
+    @property
+    def rank(self) -> int | None:
+        """The exact rank over all sets counted, None where it was not proved."""
+        ranks = [p.rank for p in self._counted]
+        return None if any(r is None for r in ranks) else sum(r for r in ranks if r is not None)
+
+    @property
+    def _counted(self) -> tuple[SetProof, ...]:
+        return self.proofs if self.verdict == "yes" else (self.deciding,)
+
+    @property
+    def deciding(self) -> SetProof:
+        """The set whose proof settles the verdict: the first that is not ``yes``, else the last."""
+        return next((p for p in self.proofs if p.verdict == self.verdict), self.proofs[-1])
+
+    @property
+    def quantifier(self) -> str | None:
+        """The weakest quantifier among the proofs used; None when undecided."""
+        if self.verdict == "undecided":
+            return None
+        order = ["open-set", "almost-every", "every"]
+        used = [p.quantifier for p in self._counted if p.quantifier]
+        return min(used, key=order.index) if used else None
+
+    @property
+    def atoms_scope(self) -> str:
+        """For how many atoms the verdict is proved: ``every``, ``up-to`` or ``from`` atoms."""
+        if self.verdict == "yes":
+            return "every" if all(p.every_k for p in self.proofs) else "up-to"
+        if self.verdict == "no":
+            return "from" if self.deciding.kind == "finite-dimension" else "every"
+        return "none"
+
+    @property
+    def relations(self) -> tuple[Relation, ...]:
+        return self.deciding.relations
+
+    @property
+    def agreement(self) -> str:
+        """Published against certified."""
+        if self.published is None:
+            return "unclaimed"
+        if self.verdict == "undecided":
+            return "undecided"
+        return "confirmed" if self.published.verdict == self.verdict else "contradicted"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that steers a check besides the mathematics; printed with every result.
+
+    ``atoms`` k in the witness; ``domain`` of each input; ``seed`` of all draws; ``max_precision``
+    in bits; ``time_limit`` in seconds, after which the verdict is ``undecided``.
+    """
+
+    atoms: int = 3
+    domain: tuple[Fraction, Fraction] = (Fraction(-3), Fraction(3))
+    seed: int = 0
+    max_precision: int = 8192
+    time_limit: float = 60.0
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What the caller asked to hold, and whether it does (None: undecided)."""
+
+    name: str
+    met: bool | None
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The answer of :func:`identkit.check`."""
+
+    version: str
+    expert: Expert
+    gate: str
+    options: Options
+    results: tuple[ConditionResult, ...]
+    requirement: Requirement | None
+    seconds: float
+
+    def result(self, condition: str) -> ConditionResult:
+        """The result for this condition. Raises KeyError if it was not checked."""
+        for r in self.results:
+            if r.condition == condition:
+                return r
+        raise KeyError(condition)
+
+    @property
+    def exit_code(self) -> int:
+        """0 done (and any requirement met), 1 requirement not met, 3 undecided."""
+        if self.requirement is not None:
+            return {True: 0, False: 1, None: 3}[self.requirement.met]
+        return 3 if all(r.verdict == "undecided" for r in self.results) else 0
+
+    def to_dict(self) -> dict:
+        """The JSON form, schema ``identkit.check/1``."""
+        from identkit.report.json_form import check_document
+
+        return check_document(self)
+
+    def certificate(self) -> dict:
+        """The certificate document, schema ``identkit.certificate/1``."""
+        from identkit.certificates.store import certificate_document
+
+        return certificate_document(self)
+
+    def save(self, path: str) -> None:
+        """Write the certificate to ``path``. Raises InputError if it cannot be written."""
+        from identkit.certificates.store import save
+
+        save(self, path)
+
+    def __str__(self) -> str:
+        from identkit.report.terminal import render
+
+        return render(self)
+
+    def _repr_html_(self) -> str:
+        from identkit.report.markup import html
+
+        return html(self)
+
+    def _repr_latex_(self) -> str:
+        from identkit.report.markup import latex
+
+        return latex(self)

@@ -1,0 +1,299 @@
+"""Where a proof looks: rational parameters for k atoms and rational points in the domain.
+
+Any choice would be valid; a good one makes the proof cheap. Slopes are scaled to the domain,
+offsets are set so that kinks and bends fall inside it, and atoms at which the expert is singular
+or not real somewhere on the domain are rejected by interval arithmetic over the whole domain.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import sympy as sp
+from flint import arb
+
+from identkit.atoms import AtomFunction
+from identkit.balls import Hazard, Tape, ball, interval, precision
+from identkit.deadline import Deadline
+from identkit.errors import DomainError, InputError
+from identkit.experts import symbols
+
+DRAWS = 400
+"""Parameter draws before the expert is said to be singular on the domain."""
+BOXES = 400
+"""Sub-boxes examined to prove that one draw is regular on the whole domain."""
+KINK_POINTS = 200
+"""Points at which a kink's argument must take both signs."""
+INTERVAL_BITS = 64
+"""Precision of regularity checks; a failure only rejects a draw."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The box [low, high]^d on which x lives."""
+
+    low: Fraction
+    high: Fraction
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise InputError(
+                f"--domain {self.low} {self.high}: the width must be positive; give LO below HI."
+            )
+
+    @classmethod
+    def of(cls, low: object, high: object) -> Domain:
+        """From numbers or their text, exactly. Raises InputError."""
+        return cls(_exact(low), _exact(high))
+
+    def __str__(self) -> str:
+        return f"[{self.low}, {self.high}]"
+
+
+def _exact(value: object) -> Fraction:
+    try:
+        number = Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"--domain: '{value}' is not a finite number; give two numbers.") from None
+    if number and not 1e-9 <= abs(number) <= 1e9:
+        raise InputError(f"--domain: {value} is out of range; rescale x to within 1e-9..1e9.")
+    return number
+
+
+class Sampler:
+    """Draws parameters and points for one atom function, from one seeded stream.
+
+    ``functions`` are the expressions whose regularity matters (U and what is derived from it has
+    the same singularities as U). Raises :class:`~identkit.errors.DomainError` when no draw is
+    regular on the domain.
+    """
+
+    def __init__(
+        self,
+        atom: AtomFunction,
+        domain: Domain,
+        seed: int,
+        forms: Sequence[sp.Expr],
+        deadline: Deadline,
+    ) -> None:
+        self.atom, self.domain, self.deadline = atom, domain, deadline
+        self.rng = random.Random(seed)
+        self.inputs, self.parameters = symbols(atom.inputs), symbols(atom.parameters)
+        self.tape = Tape([atom.expression], (*self.inputs, *self.parameters))
+        self.kinks = [h for h in self.tape.hazards if h.kind == "kink"]
+        self.singular = [h for h in self.tape.hazards if h.kind != "kink"]
+        self._forms = [
+            _Form(f, self.inputs, self.parameters) for f in (*forms, *self._kink_forms())
+        ]
+        self._centring = True
+        self.uncrossed: list[str] = []
+
+    def _kink_forms(self) -> list[sp.Expr]:
+        return [h.expression for h in self.kinks if h.expression.free_symbols & set(self.inputs)]
+
+    # -- points -----------------------------------------------------------------------------
+
+    def point(self) -> tuple[Fraction, ...]:
+        """A rational point inside the domain, multiples of 1/1024 of its width."""
+        width = self.domain.high - self.domain.low
+        return tuple(
+            self.domain.low + width * Fraction(self.rng.randrange(1, 1024), 1024)
+            for _ in self.inputs
+        )
+
+    def points(self, count: int) -> list[tuple[Fraction, ...]]:
+        """Distinct points (in one dimension stratified, so that every kink is surrounded)."""
+        if len(self.inputs) > 1:
+            found: dict[tuple[Fraction, ...], None] = {}
+            while len(found) < count:
+                found[self.point()] = None
+            return list(found)
+        width = (self.domain.high - self.domain.low) / count
+        return [
+            (self.domain.low + width * (i + Fraction(self.rng.randrange(8, 56), 64)),)
+            for i in range(count)
+        ]
+
+    # -- parameters -------------------------------------------------------------------------
+
+    def atoms(self, count: int) -> list[tuple[Fraction, ...]]:
+        """Parameters of ``count`` distinct atoms, regular on the domain, kinks crossing it."""
+        found: list[tuple[Fraction, ...]] = []
+        for _ in range(200 * count):
+            if len(found) == count:
+                return found
+            draw = self.parameter_draw()
+            if draw not in found:
+                found.append(draw)
+        raise DomainError(f"expert: only {len(found)} distinct atoms were found; lower --atoms.")
+
+    def parameter_draw(self) -> tuple[Fraction, ...]:
+        """One regular draw."""
+        culprit: Hazard | None = None
+        crossing_failed = 0
+        for attempt in range(DRAWS):
+            self.deadline.check()
+            values = self._raw_draw(attempt)
+            culprit = self._irregular(values)
+            if culprit is not None:
+                # bends placed inside the domain are where log, 1/z and sqrt are singular
+                self._centring = self._centring and attempt < DRAWS // 8
+                continue
+            if self._uncrossed(values) and crossing_failed < DRAWS // 8:
+                crossing_failed += 1
+                continue
+            self.uncrossed = [str(h.expression) for h in self._uncrossed(values)]
+            return values
+        assert culprit is not None
+        verb = {"pole": "vanishes", "tan": "meets a pole of tan"}.get(
+            culprit.kind, "is not positive"
+        )
+        raise DomainError(
+            f"expert: '{culprit.expression}' {verb} somewhere on the domain {self.domain} at each "
+            f"of {DRAWS} parameter draws, so the expert is singular or not real there; "
+            "narrow --domain or change the expression."
+        )
+
+    def _raw_draw(self, attempt: int) -> tuple[Fraction, ...]:
+        half_width = (self.domain.high - self.domain.low) / 2
+        spread = 1 if len(self.inputs) < 4 else 2
+        values: dict[sp.Symbol, Fraction] = {}
+        slopes = {p for f in self._forms for p in f.slopes}
+        for p in self.parameters:
+            size = Fraction(self.rng.randrange(5, 25), 16)
+            if p in slopes:
+                size = size * Fraction(3) / (half_width * spread)
+            if attempt > DRAWS // 8:
+                size *= Fraction(2) ** self.rng.randrange(-4, 4)
+            values[p] = size if self.rng.random() < 0.5 or attempt % 7 == 6 else -size
+        if self._centring:
+            for form in self._forms:
+                form.centre(values, dict(zip(self.inputs, self._interior(), strict=True)))
+        return tuple(values[p] for p in self.parameters)
+
+    def _interior(self) -> tuple[Fraction, ...]:
+        """A point in the middle two thirds of the domain."""
+        middle = (self.domain.low + self.domain.high) / 2
+        return tuple(middle + (x - middle) * Fraction(2, 3) for x in self.point())
+
+    def _balls(self, x: Sequence[arb], values: Sequence[Fraction]) -> list[arb]:
+        return [*x, *(ball(v) for v in values)]
+
+    def _irregular(self, values: Sequence[Fraction]) -> Hazard | None:
+        """The first hazard not proved harmless on the whole domain at these parameters."""
+        if not self.singular:
+            return None
+        full = [(self.domain.low, self.domain.high)] * len(self.inputs)
+        with precision(INTERVAL_BITS):
+            culprit = self._visibly_irregular(values)
+            if culprit is not None:
+                return culprit
+            waiting, examined = [full], 0
+            while waiting:
+                box = waiting.pop()
+                examined += 1
+                x = [interval(low, high) for low, high in box]
+                slots = self.tape.run(self._balls(x, values))
+                bad = next((h for h in self.singular if not _harmless(h, slots[h.slot])), None)
+                if bad is None:
+                    continue
+                if examined >= BOXES:
+                    return bad
+                waiting += _halves(box)
+        return None
+
+    def _visibly_irregular(self, values: Sequence[Fraction]) -> Hazard | None:
+        """A hazard that sample points already expose: cheaper than subdividing down to it."""
+        low, high = self.domain.low, self.domain.high
+        ends = [(low,) * len(self.inputs), (high,) * len(self.inputs)]
+        signs: dict[int, set[bool]] = {}
+        for x in [*ends, *(self.point() for _ in range(12))]:
+            slots = self.tape.run(self._balls([ball(v) for v in x], values))
+            for h in self.singular:
+                if not _harmless(h, slots[h.slot]):
+                    return h
+                if h.kind == "pole":
+                    signs.setdefault(h.slot, set()).add(bool(slots[h.slot] > 0))
+                    if len(signs[h.slot]) == 2:
+                        return h  # continuous and of both signs: it vanishes in between
+        return None
+
+    def _uncrossed(self, values: Sequence[Fraction]) -> list[Hazard]:
+        """Kinks that depend on x but keep one sign at the points tried."""
+        kinks = [h for h in self.kinks if h.expression.free_symbols & set(self.inputs)]
+        signs: dict[int, set[bool]] = {h.slot: set() for h in kinks}
+        if not kinks:
+            return []
+        with precision(INTERVAL_BITS):
+            for x in self.points(KINK_POINTS if len(self.inputs) > 1 else 40):
+                slots = self.tape.run(self._balls([ball(v) for v in x], values))
+                for h in kinks:
+                    signs[h.slot].add(bool(slots[h.slot] > 0))
+                if all(len(s) == 2 for s in signs.values()):
+                    return []
+        return [h for h in kinks if len(signs[h.slot]) < 2]
+
+    def patterns(
+        self, arguments: dict[str, sp.Expr], atoms: Sequence[Sequence[Fraction]], count: int = 300
+    ) -> list[dict[str, int]]:
+        """Sign patterns of some expressions seen at sampled (x, θ), each proved by balls."""
+        tape = Tape(arguments.values(), (*self.inputs, *self.parameters))
+        found: dict[tuple[int, ...], None] = {}
+        with precision(INTERVAL_BITS):
+            for values in atoms:
+                for x in self.points(count):
+                    results = tape.evaluate(self._balls([ball(v) for v in x], values))
+                    if all(r > 0 or r < 0 for r in results):
+                        found[tuple(1 if r > 0 else -1 for r in results)] = None
+                    if len(found) == 2 ** len(arguments):
+                        break
+        return [dict(zip(arguments, signs, strict=True)) for signs in found]
+
+
+class _Form:
+    """An expression whose zero should lie inside the domain: its slopes and its offset."""
+
+    def __init__(
+        self, expression: sp.Expr, inputs: Sequence[sp.Symbol], parameters: Sequence[sp.Symbol]
+    ) -> None:
+        self.expression = expression
+        self.slopes: set[sp.Symbol] = set()
+        self.offset: sp.Symbol | None = None
+        for p in parameters:
+            rate = sp.diff(expression, p)
+            if rate.free_symbols & set(inputs):
+                self.slopes.add(p)
+            elif rate.is_Rational and rate != 0:
+                self.offset = p
+        self._rate = sp.diff(expression, self.offset) if self.offset is not None else None
+
+    def centre(self, values: dict[sp.Symbol, Fraction], x: dict[sp.Symbol, Fraction]) -> None:
+        """Set the offset so that the form vanishes at x, where that is a rational number."""
+        if self.offset is None:
+            return
+        known = {s: sp.Rational(v.numerator, v.denominator) for s, v in (values | x).items()}
+        known[self.offset] = sp.Integer(0)
+        value = (-self.expression / self._rate).subs(known)
+        if value.is_Rational:
+            values[self.offset] = Fraction(int(value.p), int(value.q))
+
+
+def _harmless(hazard: Hazard, value: arb) -> bool:
+    if not value.is_finite():
+        return False
+    if hazard.kind == "pole":
+        return bool(value > 0 or value < 0)
+    if hazard.kind == "tan":
+        cosine = value.cos()
+        return bool(cosine > 0 or cosine < 0)
+    return bool(value > 0)
+
+
+def _halves(box: list[tuple[Fraction, Fraction]]) -> list[list[tuple[Fraction, Fraction]]]:
+    widest = max(range(len(box)), key=lambda i: box[i][1] - box[i][0])
+    low, high = box[widest]
+    middle = (low + high) / 2
+    return [[*box[:widest], half, *box[widest + 1 :]] for half in ((low, middle), (middle, high))]
