@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from identkit.check import check
+    from identkit.checking import check
     from identkit.errors import DomainError, ExpressionError, IdentkitError, InputError
     from identkit.experts import Expert
     from identkit.gates import Gate
     from identkit.results import CheckResult
 
 _HOME = {
-    "check": "identkit.check",
+    "check": "identkit.checking",
     "Expert": "identkit.experts",
     "Gate": "identkit.gates",
     "CheckResult": "identkit.results",

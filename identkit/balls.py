@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import sympy as sp
 from flint import arb, fmpq
@@ -20,6 +21,9 @@ from flint import ctx as flint_context
 from identkit.expression import Step
 
 NOT_A_NUMBER = arb("nan")
+
+Node = Any
+"""A SymPy node: SymPy's own annotations do not say which attributes a node has."""
 
 
 @contextmanager
@@ -106,17 +110,17 @@ class Tape:
         self._program.append((slot, function, arguments))
         return slot
 
-    def _add(self, node: sp.Basic) -> int:
+    def _add(self, node: Node) -> int:
         slot = self._slot.get(node)
         if slot is None:
             slot = self._slot[node] = self._compile(node)
         return slot
 
-    def _hazard(self, kind: str, argument: sp.Basic, slot: int) -> None:
+    def _hazard(self, kind: str, argument: Node, slot: int) -> None:
         if not argument.is_number and all(h.kind != kind or h.slot != slot for h in self.hazards):
             self.hazards.append(Hazard(kind, argument, slot))
 
-    def _compile(self, node: sp.Basic) -> int:
+    def _compile(self, node: Node) -> int:
         if node.is_Rational:
             value = Fraction(int(node.p), int(node.q))
             return self._emit(lambda: ball(value))
@@ -138,14 +142,14 @@ class Tape:
             return self._emit(_UNARY[type(node)], argument)
         raise TypeError(f"no ball arithmetic for {type(node).__name__}")
 
-    def _fold(self, operation: Callable[..., arb], arguments: Iterable[sp.Basic]) -> int:
+    def _fold(self, operation: Callable[..., arb], arguments: Iterable[Node]) -> int:
         slots = [self._add(a) for a in arguments]
         total = slots[0]
         for slot in slots[1:]:
             total = self._emit(operation, total, slot)
         return total
 
-    def _compile_power(self, base: sp.Expr, exponent: sp.Expr) -> int:
+    def _compile_power(self, base: Node, exponent: Node) -> int:
         if base is sp.E:
             return self._emit(arb.exp, self._add(exponent))
         slot = self._add(base)

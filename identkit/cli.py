@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -144,7 +145,7 @@ def _add_table(commands: argparse._SubParsersAction) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")  # ∂ in any locale
     try:
         options = build_parser().parse_args(arguments)
@@ -178,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from identkit.check import check
+    from identkit.checking import check
     from identkit.experts import Expert, builtin
     from identkit.report.json_form import dumps
 

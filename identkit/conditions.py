@@ -85,11 +85,6 @@ class Condition:
     build: Callable[[AtomFunction], tuple[FunctionSet, ...]]
     atom: Callable[[Expert, Gate], AtomFunction]
 
-    def sets(self, expert: Expert, gate: Gate) -> tuple[AtomFunction, tuple[FunctionSet, ...]]:
-        """The atom function and the sets of functions to be tested."""
-        atom = self.atom(expert, gate)
-        return atom, self.build(atom)
-
 
 def _first(atom: AtomFunction) -> list[BasisFunction]:
     return [BasisFunction(atom.symbol, (), ((p,),), first=True) for p in atom.parameters]

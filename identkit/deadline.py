@@ -8,7 +8,7 @@ from identkit.errors import OutOfTime
 
 
 class Deadline:
-    """Raises :class:`~identkit.errors.OutOfTime` from :meth:`check` once ``seconds`` have passed."""
+    """Its :meth:`check` raises :class:`~identkit.errors.OutOfTime` after ``seconds``."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds

@@ -157,9 +157,9 @@ class Movement:
             indices = first.generators()
             if any((k := self.field.kernel_at(i)) and k.in_x and k.in_parameters for i in indices):
                 return False
-            if self.field.depends(self.field.occurring(first.den))[0]:
-                if moves(self.field, first.den):
-                    return False
+            below = self.field.occurring(first.den)
+            if self.field.depends(below)[0] and moves(self.field, first.den):
+                return False
         return len(self.groups) > 0 and len(self._unseen()) == 0
 
     def _unseen(self) -> list[Branch]:

@@ -9,7 +9,7 @@ from functools import cached_property
 import sympy as sp
 
 from identkit.errors import ExpressionError, InputError, unknown_name
-from identkit.expression import INPUT, Step, parse, symbol
+from identkit.expression import INPUT, Step, free_names, parse, symbol
 
 ACTIVATIONS = {
     "relu": "max(0, z)",
@@ -62,7 +62,7 @@ class Expert:
         names = (*self.inputs, *self.parameters)
         if len(set(names)) != len(names):
             raise InputError(f"expert: a name is used twice among {', '.join(names)}; rename one.")
-        used = {s.name for s in self.expression.free_symbols}
+        used = free_names(self.expression)
         if not self.inputs:
             raise InputError("expert: it has no input; write at least one, x or x0.")
         if not self.parameters:
@@ -116,7 +116,7 @@ class Expert:
         input or no parameter, or does not fit ``dim``.
         """
         expression = parse(text)
-        names = {s.name for s in expression.free_symbols}
+        names = free_names(expression)
         written = _in_order_written(text, names)
         declared = set(parameters or ())
         used_inputs = {n for n in names if INPUT.match(n)} - declared

@@ -13,6 +13,7 @@ import keyword
 import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 import sympy as sp
 
@@ -40,7 +41,7 @@ class Step(sp.Function):
     is_real = True
 
     @classmethod
-    def eval(cls, arg: sp.Expr) -> sp.Expr | None:
+    def eval(cls, arg: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         if arg.is_Number:
             return sp.Integer(1) if arg.is_positive else sp.Integer(0)
         return None
@@ -49,18 +50,23 @@ class Step(sp.Function):
         return sp.Integer(0)
 
 
+def step(z: Any) -> Any:
+    """Step(z) as an expression (SymPy's annotations call it a class)."""
+    return Step(z)
+
+
 def _gelu(z: sp.Expr) -> sp.Expr:
     return z * (1 + sp.erf(z / sp.sqrt(2))) / 2
 
 
-def _maximum(*args: sp.Expr) -> sp.Expr:
+def _maximum(*args: Any) -> Any:
     first, *rest = args
     for other in rest:
-        first = other + (first - other) * Step(first - other)
+        first = other + (first - other) * step(first - other)
     return first
 
 
-def _minimum(*args: sp.Expr) -> sp.Expr:
+def _minimum(*args: Any) -> Any:
     return -_maximum(*(-a for a in args))
 
 
@@ -76,8 +82,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., sp.Expr], str]] = {
     "atan": (sp.atan, "arctangent"),
     "erf": (sp.erf, "error function"),
     "sqrt": (sp.sqrt, "square root"),
-    "abs": (lambda z: z * (2 * Step(z) - 1), "absolute value"),
-    "relu": (lambda z: z * Step(z), "max(0, z)"),
+    "abs": (lambda z: z * (2 * step(z) - 1), "absolute value"),
+    "relu": (lambda z: z * step(z), "max(0, z)"),
     "gelu": (_gelu, "z*(1 + erf(z/sqrt(2)))/2"),
     "silu": (lambda z: z / (1 + sp.exp(-z)), "z/(1 + exp(-z))"),
     "sigmoid": (lambda z: 1 / (1 + sp.exp(-z)), "1/(1 + exp(-z))"),
@@ -95,13 +101,19 @@ def symbol(name: str) -> sp.Symbol:
     return sp.Symbol(name, real=True)
 
 
+def free_names(expression: sp.Expr) -> set[str]:
+    """The names of the symbols in an expression."""
+    return {str(s) for s in expression.free_symbols}
+
+
 def parse(text: str, extra: frozenset[str] = frozenset(), generous: bool = False) -> sp.Expr:
     """Parse a user's expression into SymPy.
 
-    Every name that is neither a function nor ``pi`` becomes a real symbol. ``extra`` allows names
-    outside the grammar (the gate's β0, β1 in a certificate's coefficients), ``generous`` lifts
-    the limits on length and number of operations a hundredfold for such machine-written text. Raises
-    :class:`~identkit.errors.ExpressionError` with the culprit for anything outside the grammar.
+    Every name that is neither a function nor ``pi`` becomes a real symbol. ``extra`` allows
+    names outside the grammar (the gate's β0, β1 in a certificate's coefficients); ``generous``
+    lifts the limits on length and operations a hundredfold for such machine-written text.
+    Raises :class:`~identkit.errors.ExpressionError`, naming the culprit, for anything outside
+    the grammar.
 
     >>> parse("c*atan(a*x + b)")
     c*atan(a*x + b)
@@ -159,7 +171,7 @@ class _Reader:
         self.text, self.extra, self.max_nodes = text, extra, max_nodes
         self.nodes = 0
 
-    def read(self, node: ast.expr, depth: int = 0) -> sp.Expr:
+    def read(self, node: ast.expr, depth: int = 0) -> Any:
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > self.max_nodes:
             limit = f"depth {MAX_DEPTH}" if depth > MAX_DEPTH else f"{self.max_nodes} operations"
@@ -170,15 +182,11 @@ class _Reader:
                 f"expression: '{self._source(node)}' is infinite, undefined or not real; "
                 "remove that part."
             )
-        for number in value.args if value.args else (value,):
-            if (
-                number.is_Rational
-                and max(int(number.p).bit_length(), int(number.q).bit_length()) > MAX_NUMBER_BITS
-            ):
-                raise ExpressionError(
-                    f"expression: the constant '{self._source(node)}' has more than "
-                    f"{MAX_NUMBER_BITS} bits; rescale the expert."
-                )
+        if any(_bits(number) > MAX_NUMBER_BITS for number in (value, *value.args)):
+            raise ExpressionError(
+                f"expression: the constant '{self._source(node)}' has more than "
+                f"{MAX_NUMBER_BITS} bits; rescale the expert."
+            )
         return value
 
     def _source(self, node: ast.expr) -> str:
@@ -262,7 +270,7 @@ class _Reader:
         if value.is_Pow and value.exp.is_number and abs(value.exp) > MAX_EXPONENT:
             # SymPy merges nested powers, so the limit is checked on the result as well
             raise ExpressionError(
-                f"expression: the power in '{self._source(node)}' is above {MAX_EXPONENT}; lower it."
+                f"expression: '{self._source(node)}' has a power above {MAX_EXPONENT}; lower it."
             )
         return _real_forms(value)
 
@@ -288,9 +296,16 @@ class _Reader:
         return _real_forms(FUNCTIONS[name][0](*(self.read(a, depth) for a in node.args)))
 
 
-def _real_forms(value: sp.Expr) -> sp.Expr:
+def _bits(value: Any) -> int:
+    """Bits in the larger of numerator and denominator of a rational number."""
+    if not value.is_Rational:
+        return 0
+    return max(int(value.p).bit_length(), int(value.q).bit_length())
+
+
+def _real_forms(value: Any) -> Any:
     """Rewrite what SymPy introduces by itself (sqrt(a**2) -> Abs(a)) in terms of Step."""
     if value.has(sp.Abs, sp.sign):
-        value = value.replace(sp.Abs, lambda z: z * (2 * Step(z) - 1))
-        value = value.replace(sp.sign, lambda z: 2 * Step(z) - 1)
+        value = value.replace(sp.Abs, lambda z: z * (2 * step(z) - 1))
+        value = value.replace(sp.sign, lambda z: 2 * step(z) - 1)
     return value

@@ -27,6 +27,7 @@ from typing import Any
 import sympy as sp
 from flint import Ordering, fmpq, fmpq_mpoly, fmpq_mpoly_ctx, fmpz
 
+from identkit.balls import Node
 from identkit.errors import OutOfTime
 from identkit.expression import Step, symbol
 
@@ -353,7 +354,7 @@ class Field:
 
     # -- conversion -------------------------------------------------------------------------
 
-    def convert(self, node: sp.Basic) -> Element:
+    def convert(self, node: Node) -> Element:
         """The element equal to a SymPy expression of the grammar.
 
         Raises :class:`NeedSign` or :class:`Rebase` for its caller to act on, and
@@ -364,7 +365,7 @@ class Field:
             element = self._memo[node] = self._convert(node)
         return element
 
-    def _convert(self, node: sp.Basic) -> Element:
+    def _convert(self, node: Node) -> Element:
         if node.is_Rational:
             return self.constant(Fraction(int(node.p), int(node.q)))
         if node is sp.pi:
@@ -385,7 +386,7 @@ class Field:
             return self._convert_power(*node.args)
         return self._convert_function(type(node), node.args[0])
 
-    def _convert_power(self, base: sp.Expr, exponent: sp.Expr) -> Element:
+    def _convert_power(self, base: Node, exponent: Node) -> Element:
         if base is sp.E:
             return self.exp(self.convert(exponent))
         if exponent.is_Integer:

@@ -18,7 +18,7 @@ import sympy as sp
 from flint import arb, arb_mat, fmpq, fmpq_mpoly, fmpz, nmod_mat
 
 from identkit.atoms import AtomFunction
-from identkit.balls import Tape, ball, precision
+from identkit.balls import Node, Tape, ball, precision
 from identkit.deadline import Deadline
 from identkit.experts import symbols
 from identkit.expression import Step, symbol
@@ -60,22 +60,22 @@ def affine_forms(atom: AtomFunction) -> list[sp.Expr]:
     inputs = {symbol(x) for x in atom.inputs}
     forms: dict[sp.Expr, None] = {}
 
-    def is_affine(node: sp.Basic) -> bool:
+    def is_affine(node: Node) -> bool:
         return all(not (sp.diff(node, x).free_symbols & inputs) for x in inputs)
 
-    def covered(node: sp.Basic) -> bool:
+    def covered(node: Node) -> bool:
         if not node.free_symbols & inputs:
             return True
         if node.free_symbols <= inputs:
             return False
         if not isinstance(node, sp.Function) and is_affine(node):
-            forms.setdefault(node)
+            forms.setdefault(_without_numeric_factors(node))
             return True
         return bool(node.args) and all(covered(a) for a in node.args)
 
     seen: set[sp.Basic] = set()
 
-    def visit(node: sp.Basic) -> bool:
+    def visit(node: Node) -> bool:
         if node in seen or not node.free_symbols & inputs:
             return True
         seen.add(node)
@@ -94,6 +94,13 @@ def affine_forms(atom: AtomFunction) -> list[sp.Expr]:
     ):
         return []  # the kink of relu(a*x) stays at x = 0: x must remain visible as a factor
     return sorted(forms, key=lambda f: (sp.count_ops(f), str(f)))
+
+
+def _without_numeric_factors(node: Node) -> Node:
+    """z from z/√2: the simplest of the proportional forms."""
+    if not node.is_Mul:
+        return node
+    return sp.Mul(*(a for a in node.args if not a.is_number))
 
 
 def _has_fixed_slopes(form: sp.Expr, inputs: set[sp.Symbol]) -> bool:
@@ -474,15 +481,16 @@ class ModularPoint:
 
 def _prime(field: Field, units: set[int]) -> int:
     """A prime p ≡ 3 mod 4 below 2^61 for which every needed odd root exists."""
+    odd_parts = []
+    for q in units:
+        while q % 2 == 0:
+            q //= 2
+        odd_parts.append(q)
     candidate = (1 << 61) - 1
-    while True:
-        odd_parts = []
-        for q in units:
-            while q % 2 == 0:
-                q //= 2
-            odd_parts.append(q)
-        good = candidate % 4 == 3 and all((candidate - 1) % q for q in odd_parts if q > 1)
-        if good and all(fmpz(candidate - 1).gcd(fmpz(q)) == 1 for q in odd_parts if q > 1):
-            if fmpz(candidate).is_prime():
-                return candidate
+    while not (
+        candidate % 4 == 3
+        and all(fmpz(candidate - 1).gcd(fmpz(q)) == 1 for q in odd_parts)
+        and fmpz(candidate).is_prime()
+    ):
         candidate -= 2
+    return candidate

@@ -90,6 +90,16 @@ class SetProof:
     notes: tuple[str, ...]
 
     @property
+    def depends_on_coordinates(self) -> bool:
+        """A failure by the coincidence rule that other linear coordinates of η could avoid.
+
+        Relations among first derivatives alone and fixed spaces are the same in all of them.
+        """
+        return self.kind == "relation" and any(
+            not t.function.first for r in self.relations for t in r.terms
+        )
+
+    @property
     def functions(self) -> int:
         """How many functions are tested: kept ones at every atom, and shared ones."""
         return self.atoms * len(self.kept) + len(self.shared)
@@ -109,15 +119,26 @@ class Published:
     source: str
 
 
+def combined_verdict(proofs: tuple[SetProof, ...]) -> str:
+    """A condition of several sets holds if all do, and fails if any does."""
+    verdicts = {p.verdict for p in proofs}
+    return "no" if "no" in verdicts else "undecided" if "undecided" in verdicts else "yes"
+
+
 @dataclass(frozen=True)
 class ConditionResult:
-    """One condition decided for one regime."""
+    """One condition decided for one regime.
+
+    ``coordinates`` is empty when the functions are derivatives in η as given; otherwise it lists
+    the linear coordinates in which the coincidence rule was applied (``u1 = p + q``).
+    """
 
     regime: int | None
     condition: str
     level: str
     verdict: str
     proofs: tuple[SetProof, ...]
+    coordinates: tuple[str, ...]
     published: Published | None
 
     @property

@@ -11,6 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import sympy as sp
 from flint import arb
@@ -120,23 +121,29 @@ class Sampler:
     # -- parameters -------------------------------------------------------------------------
 
     def atoms(self, count: int) -> list[tuple[Fraction, ...]]:
-        """Parameters of ``count`` distinct atoms, regular on the domain, kinks crossing it."""
+        """Parameters of ``count`` distinct atoms, regular on the domain, kinks crossing it.
+
+        Each atom bends in a slab of the domain of its own, so that no two kinks nearly coincide.
+        """
         found: list[tuple[Fraction, ...]] = []
         for _ in range(200 * count):
             if len(found) == count:
                 return found
-            draw = self.parameter_draw()
+            draw = self.parameter_draw((len(found), count))
             if draw not in found:
                 found.append(draw)
-        raise DomainError(f"expert: only {len(found)} distinct atoms were found; lower --atoms.")
+        raise DomainError(
+            f"expert: after {200 * count} draws only {len(found)} distinct atoms were found; "
+            "lower --atoms."
+        )
 
-    def parameter_draw(self) -> tuple[Fraction, ...]:
-        """One regular draw."""
+    def parameter_draw(self, slab: tuple[int, int] = (0, 1)) -> tuple[Fraction, ...]:
+        """One regular draw, bending in slab ``i`` of ``n`` along the first input."""
         culprit: Hazard | None = None
         crossing_failed = 0
         for attempt in range(DRAWS):
             self.deadline.check()
-            values = self._raw_draw(attempt)
+            values = self._raw_draw(attempt, slab)
             culprit = self._irregular(values)
             if culprit is not None:
                 # bends placed inside the domain are where log, 1/z and sqrt are singular
@@ -157,7 +164,7 @@ class Sampler:
             "narrow --domain or change the expression."
         )
 
-    def _raw_draw(self, attempt: int) -> tuple[Fraction, ...]:
+    def _raw_draw(self, attempt: int, slab: tuple[int, int]) -> tuple[Fraction, ...]:
         half_width = (self.domain.high - self.domain.low) / 2
         spread = 1 if len(self.inputs) < 4 else 2
         values: dict[sp.Symbol, Fraction] = {}
@@ -171,13 +178,18 @@ class Sampler:
             values[p] = size if self.rng.random() < 0.5 or attempt % 7 == 6 else -size
         if self._centring:
             for form in self._forms:
-                form.centre(values, dict(zip(self.inputs, self._interior(), strict=True)))
+                form.centre(values, dict(zip(self.inputs, self._interior(slab), strict=True)))
         return tuple(values[p] for p in self.parameters)
 
-    def _interior(self) -> tuple[Fraction, ...]:
-        """A point in the middle two thirds of the domain."""
+    def _interior(self, slab: tuple[int, int]) -> tuple[Fraction, ...]:
+        """A point in the middle two thirds of the domain, its first coordinate in the slab."""
         middle = (self.domain.low + self.domain.high) / 2
-        return tuple(middle + (x - middle) * Fraction(2, 3) for x in self.point())
+        point = [middle + (x - middle) * Fraction(2, 3) for x in self.point()]
+        index, count = slab
+        width = (self.domain.high - self.domain.low) * Fraction(2, 3)
+        inside = Fraction(self.rng.randrange(16, 48), 64)
+        point[0] = middle - width / 2 + width * (index + inside) / count
+        return tuple(point)
 
     def _balls(self, x: Sequence[arb], values: Sequence[Fraction]) -> list[arb]:
         return [*x, *(ball(v) for v in values)]
@@ -274,7 +286,7 @@ class _Form:
         """Set the offset so that the form vanishes at x, where that is a rational number."""
         if self.offset is None:
             return
-        known = {s: sp.Rational(v.numerator, v.denominator) for s, v in (values | x).items()}
+        known: Any = {s: sp.Rational(v.numerator, v.denominator) for s, v in (values | x).items()}
         known[self.offset] = sp.Integer(0)
         value = (-self.expression / self._rate).subs(known)
         if value.is_Rational:

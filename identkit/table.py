@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from identkit import __version__
-from identkit.check import check
+from identkit.checking import check
 from identkit.experts import ACTIVATIONS, builtin
 from identkit.gates import GATES
 from identkit.results import CheckResult, ConditionResult

@@ -21,7 +21,7 @@ FIRST_PRECISION = 128
 """Bits of the first attempt; then doubled."""
 RETRY_PRECISION = 1024
 """Bits after which a fresh draw of points is tried before going higher."""
-DRAWS_TRIED = 3
+DRAWS_TRIED = 4
 """Independent draws of parameters and points before giving up."""
 SELECTION_LIMIT = 90
 """Largest matrix for which points are selected out of a larger pool."""
@@ -91,12 +91,12 @@ def find_witness(
     tape = Tape(functions, variables)
     shared_tape = Tape(shared, variables) if shared else None
     size = atoms * len(functions) + len(shared)
-    tried = 0
+    tried, limit = 0, max_precision
     for draw in range(DRAWS_TRIED):
         tried = draw + 1
         thetas = sampler.atoms(atoms)
         points = sampler.points(size)
-        if draw:
+        if draw or sampler.kinks:
             points = select_points(tape, shared_tape, thetas, sampler, size, deadline)
         bits = min(FIRST_PRECISION if size < 100 else 2 * FIRST_PRECISION, max_precision)
         last = draw == DRAWS_TRIED - 1

@@ -14,7 +14,7 @@ import sympy as sp
 from flint import arb
 
 from identkit.atoms import AtomFunction
-from identkit.balls import ball
+from identkit.balls import Node, ball
 from identkit.conditions import BasisFunction
 from identkit.experts import symbols
 from identkit.expression import Step
@@ -202,12 +202,12 @@ class Differentiator:
         rows = n if self.order > 1 else 0
         return Jet(value, [arb(0)] * n, [[arb(0)] * (n - i) for i in range(rows)])
 
-    def _walk(self, node: sp.Basic, memo: dict[sp.Basic, Jet]) -> Jet:
+    def _walk(self, node: Node, memo: dict[sp.Basic, Jet]) -> Jet:
         if node not in memo:
             memo[node] = self._node(node, memo)
         return memo[node]
 
-    def _node(self, node: sp.Basic, memo: dict[sp.Basic, Jet]) -> Jet:
+    def _node(self, node: Node, memo: dict[sp.Basic, Jet]) -> Jet:
         if node.is_Rational:
             return self._constant(ball(Fraction(int(node.p), int(node.q))))
         if node is sp.pi:

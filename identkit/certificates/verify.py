@@ -21,20 +21,23 @@ from flint import arb, arb_mat
 from identkit.atoms import AtomFunction
 from identkit.balls import precision
 from identkit.certificates.document import read_part
+from identkit.certificates.independence import determinant
 from identkit.certificates.jets import Differentiator
 from identkit.certificates.store import digest
 from identkit.claims import published_claim
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.conditions import condition as find_condition
+from identkit.coordinates import read_coordinates
 from identkit.deadline import Deadline
 from identkit.errors import CertificateError, IdentkitError
 from identkit.every_k import Movement, dependence_risk
 from identkit.experts import Expert, builtin
-from identkit.expression import parse
+from identkit.expression import free_names, parse
 from identkit.gates import resolve as resolve_gate
 from identkit.normal_form import Element, Field
 from identkit.prove import (
     Formal,
+    equation,
     independent_everywhere,
     relation_quantifier,
     space_text,
@@ -43,7 +46,14 @@ from identkit.prove import (
 )
 from identkit.relations import Combination, FormalFamily, affine_forms
 from identkit.report.json_form import result_document, schema
-from identkit.results import ConditionResult, Options, SetProof, Term
+from identkit.results import (
+    ConditionResult,
+    Options,
+    Relation,
+    SetProof,
+    Term,
+    combined_verdict,
+)
 from identkit.sampling import Domain, Sampler
 
 TIME_LIMIT = 600.0
@@ -126,13 +136,27 @@ class _Result:
     ) -> None:
         self.entry, self.options, self.where = entry, options, where
         self.condition = find_condition(entry["condition"], entry["level"])
-        self.atom, self.sets = self.condition.sets(expert, resolve_gate(gate))
+        self.atom = self._in_coordinates(self.condition.atom(expert, resolve_gate(gate)))
+        self.sets = self.condition.build(self.atom)
         self.published = published_claim(
             expert, gate, entry["regime"], entry["condition"], entry["level"]
         )
         regime = resolve_gate(gate).regime(entry["regime"])
         if regime is None and entry["regime"] is not None:
             raise CertificateError(f"{where}.regime: the {gate} gate has no such regime.")
+
+    def _in_coordinates(self, atom: AtomFunction) -> AtomFunction:
+        """The atom function in the stored linear coordinates, which must be invertible."""
+        equations = tuple(self.entry["coordinates"])
+        if not equations:
+            return atom
+        try:
+            coordinates = read_coordinates(equations, atom.parameters)
+        except (IdentkitError, ZeroDivisionError, ValueError):
+            coordinates = None
+        if coordinates is None or coordinates.equations(atom.parameters) != equations:
+            raise CertificateError(f"{self.where}.coordinates: are not linear coordinates of η.")
+        return coordinates.apply(atom)
 
     def verify(self) -> ConditionResult:
         parts = self.entry["certificate"]["parts"]
@@ -142,15 +166,14 @@ class _Result:
         for i, (data, functions) in enumerate(zip(parts, self.sets, strict=True)):
             where = f"{self.where}.certificate.parts[{i}]"
             proofs.append(_Part(self.atom, functions, data, self.options, where).verify())
-        verdicts = {p.verdict for p in proofs}
-        verdict = "no" if "no" in verdicts else "undecided" if "undecided" in verdicts else "yes"
         result = ConditionResult(
-            self.entry["regime"],
-            self.entry["condition"],
-            self.entry["level"],
-            verdict,
-            tuple(proofs),
-            self.published,
+            regime=self.entry["regime"],
+            condition=self.entry["condition"],
+            level=self.entry["level"],
+            verdict=combined_verdict(tuple(proofs)),
+            proofs=tuple(proofs),
+            coordinates=tuple(self.entry["coordinates"]),
+            published=self.published,
         )
         derived = result_document(result)
         for key, value in derived.items():
@@ -237,7 +260,7 @@ class _Part:
         if not proof.relations:
             raise self.fail("relations", "holds no relation")
         for i, relation in enumerate(proof.relations):
-            self._vanishes(relation.terms, f"relations[{i}]")
+            self._vanishes(relation, f"relations[{i}]")
         failure = bool(proof.relations) and self._is_failure()
         if not failure:
             self._partition()
@@ -369,10 +392,11 @@ class _Part:
         field = self.family.field
         coefficients: dict[int, Element] = {}
         for term in terms:
-            names = frozenset({*self.atom.parameters, *self.atom.inputs})
-            value = field.convert(parse(term.coefficient, extra=names, generous=True))
-            if field.depends(value.generators())[0]:
-                raise self.fail("coefficient", f"'{term.coefficient}' depends on x")
+            names = frozenset(self.atom.parameters)
+            expression = parse(term.coefficient, extra=names, generous=True)
+            if not free_names(expression) <= names:
+                raise self.fail("coefficient", f"'{term.coefficient}' is not free of x")
+            value = field.convert(expression)
             if value.is_zero or self.basis.index(term.function) in coefficients:
                 raise self.fail("coefficient", f"'{term.coefficient}' is zero or repeated")
             coefficients[self.basis.index(term.function)] = value
@@ -380,9 +404,17 @@ class _Part:
             raise self.fail("coefficient", f"'{terms[-1].coefficient}' is not proved nonzero")
         return Combination(coefficients)
 
-    def _vanishes(self, terms: Sequence[Term], field: str) -> None:
-        if not self.family.vanishes(self._combination(terms)):
+    def _vanishes(
+        self, relation: Relation, field: str, solve_for: BasisFunction | None = None
+    ) -> None:
+        """The relation is zero, and its text says what its terms say."""
+        combination = self._combination(relation.terms)
+        if not self.family.vanishes(combination):
             raise self.fail(field, "is not zero")
+        isolated = None if solve_for is None else self.basis.index(solve_for)
+        text = equation(combination, self.basis, self.family.field, isolated)
+        if text != relation.text:
+            raise self.fail(f"{field}.text", f"should read '{text}'")
 
     def _partition(self) -> None:
         """kept, merged and dropped are the condition's functions, by the coincidence rule."""
@@ -402,7 +434,7 @@ class _Part:
                 raise self.fail(f"merged[{i}]", "merges what may not be merged")
             if [t.function for t in terms] != [m.into, m.function]:
                 raise self.fail(f"merged[{i}]", "is not a proportionality of the two functions")
-            self._vanishes(terms, f"merged[{i}]")
+            self._vanishes(m.relation, f"merged[{i}]", m.function)
 
     def _determinant(
         self, functions: Sequence[BasisFunction], shared: Sequence[BasisFunction], atoms: int
@@ -433,9 +465,15 @@ class _Part:
                 ]
                 rows.append(row + differentiator.values(shared, x, witness.atoms[0]))
             if not is_nonsingular(rows):
-                raise self.fail(
-                    "witness", "does not prove independence: the matrix may be singular"
-                )
+                raise self.fail("witness", "proves nothing: the matrix may be singular")
+            if not determinant(rows).overlaps(self._stored_determinant(witness.determinant)):
+                raise self.fail("witness.determinant", "is not the determinant")
+
+    def _stored_determinant(self, text: str) -> arb:
+        try:
+            return arb(text)
+        except ValueError:
+            raise self.fail("witness.determinant", "is not a ball") from None
 
 
 def is_nonsingular(rows: list[list[arb]]) -> bool:

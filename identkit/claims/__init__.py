@@ -13,7 +13,7 @@ from identkit.results import Published
 @cache
 def claims() -> tuple[dict, ...]:
     """Every published claim: gate, regime, experts it covers, condition, verdict, rate, source."""
-    text = resources.files(__package__).joinpath("published.json").read_text(encoding="utf-8")
+    text = resources.files("identkit.claims").joinpath("published.json").read_text(encoding="utf-8")
     return tuple(json.loads(text)["claims"])
 
 

@@ -21,7 +21,7 @@ def dumps(document: Any) -> str:
 @cache
 def schema(name: str) -> dict:
     """A JSON Schema shipped in the package: ``check-1`` or ``certificate-1``."""
-    text = resources.files(__package__).joinpath("schemas", f"{name}.json").read_text("utf-8")
+    text = resources.files("identkit.report").joinpath("schemas", f"{name}.json").read_text("utf-8")
     return json.loads(text)
 
 
@@ -59,6 +59,7 @@ def result_document(result: ConditionResult) -> dict[str, Any]:
         "condition": result.condition,
         "level": result.level,
         "verdict": result.verdict,
+        "coordinates": list(result.coordinates),
         "atoms": result.atoms,
         "atoms_scope": result.atoms_scope,
         "functions": result.functions,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html as html_escape
 import re
+from typing import Any
 
 from identkit.conditions import BasisFunction
 from identkit.expression import parse
@@ -63,7 +64,7 @@ def relation_latex(relation: Relation) -> str:
     for term in relation.terms:
         names = frozenset(re.findall(r"β[0-9_]*", term.coefficient))
         coefficient = parse(term.coefficient, extra=names, generous=True)
-        symbols = {s: name_latex(s.name) for s in coefficient.free_symbols}
+        symbols = _latex_names(coefficient)
         negative = coefficient.could_extract_minus_sign()
         size = -coefficient if negative else coefficient
         text = "" if size == 1 else sp.latex(size, symbol_names=symbols)
@@ -74,12 +75,16 @@ def relation_latex(relation: Relation) -> str:
     return " ".join(terms).strip() + " = 0"
 
 
+def _latex_names(expression: Any) -> dict[Any, str]:
+    return {s: name_latex(str(s)) for s in expression.free_symbols}
+
+
 def expert_latex(result: CheckResult) -> str:
     """h in LaTeX."""
     import sympy as sp
 
     expression = result.expert.expression
-    symbols = {s: name_latex(s.name) for s in expression.free_symbols}
+    symbols = _latex_names(expression)
     from identkit.expression import Step
 
     body = sp.latex(expression.replace(Step, sp.Heaviside), symbol_names=symbols)

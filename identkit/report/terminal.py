@@ -53,6 +53,8 @@ def _result_block(result: ConditionResult) -> RenderableType:
             table.add_row("  per atom", statements.merges(proof))
         for note in proof.notes if proof.kind != "none" else ():
             table.add_row("  note", note)
+    if result.coordinates:
+        table.add_row("  coords", ", ".join(result.coordinates))
     table.add_row("  rank", statements.rank(result))
     table.add_row("  published", statements.published(result))
     table.add_row(

@@ -9,6 +9,7 @@ from fractions import Fraction
 from identkit import __version__
 from identkit.claims import published_claim
 from identkit.conditions import condition as find_condition
+from identkit.coordinates import structural
 from identkit.deadline import Deadline
 from identkit.errors import InputError
 from identkit.experts import Expert
@@ -16,7 +17,13 @@ from identkit.experts import resolve as resolve_expert
 from identkit.gates import Gate
 from identkit.gates import resolve as resolve_gate
 from identkit.prove import Prover
-from identkit.results import CheckResult, ConditionResult, Options, Requirement
+from identkit.results import (
+    CheckResult,
+    ConditionResult,
+    Options,
+    Requirement,
+    combined_verdict,
+)
 from identkit.sampling import Domain
 
 MAX_ATOMS = 50
@@ -130,13 +137,28 @@ def _decide(
     deadline: Deadline,
 ) -> ConditionResult:
     condition = find_condition(name, level)
-    atom, sets = condition.sets(expert, gate)
+    atom = condition.atom(expert, gate)
     prover = Prover(atom, options, deadline)
-    proofs = tuple(prover.prove(s) for s in sets)
-    verdicts = {p.verdict for p in proofs}
-    verdict = "no" if "no" in verdicts else "undecided" if "undecided" in verdicts else "yes"
-    published = published_claim(expert, gate.name, regime, name, condition.level)
-    return ConditionResult(regime, name, condition.level, verdict, proofs, published)
+    proofs = tuple(prover.prove(s) for s in condition.build(atom))
+    equations: tuple[str, ...] = ()
+    if any(p.depends_on_coordinates for p in proofs):
+        coordinates = structural(atom)
+        if coordinates is not None:
+            moved = coordinates.apply(atom)
+            others = tuple(
+                Prover(moved, options, deadline).prove(s) for s in condition.build(moved)
+            )
+            if combined_verdict(others) != "undecided":
+                proofs, equations = others, coordinates.equations(atom.parameters)
+    return ConditionResult(
+        regime=regime,
+        condition=name,
+        level=condition.level,
+        verdict=combined_verdict(proofs),
+        proofs=proofs,
+        coordinates=equations,
+        published=published_claim(expert, gate.name, regime, name, condition.level),
+    )
 
 
 def _requirement(name: str | None, results: list[ConditionResult]) -> Requirement | None:

@@ -1,0 +1,134 @@
+"""Linear coordinates of η: the coincidence rule must not depend on how η is written.
+
+Taken literally the rule of theory section 2 does: ``tanh(a*x + b)`` passes ``strong`` because
+∂_a h = x ∂_b h is a merge of two functions, but with a = p + q, b = p - q the same identity reads
+∂_p h + ∂_q h = x ∂_p h - x ∂_q h, a relation among four. Linear independence itself is unchanged
+by an invertible linear map of η, so identkit reads the rule as: it passes if it passes in some
+linear coordinates of η. The given ones are tried first, then those in which the expression is
+written most simply: the linear forms in η that occur in it as coefficients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import sympy as sp
+from flint import fmpq, fmpq_mat
+
+from identkit.atoms import AtomFunction
+from identkit.balls import Node
+from identkit.experts import symbols
+from identkit.expression import parse
+
+Form = tuple[Fraction, ...]
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """New coordinates u = L·η: ``forms`` are the rows of L, ``names`` the names u1, u2, …"""
+
+    names: tuple[str, ...]
+    forms: tuple[Form, ...]
+
+    def equations(self, parameters: tuple[str, ...]) -> tuple[str, ...]:
+        """For example ``("u1 = p + q", "u2 = p - q")``."""
+        return tuple(
+            f"{name} = {_combination(form, parameters)}"
+            for name, form in zip(self.names, self.forms, strict=True)
+        )
+
+    def apply(self, atom: AtomFunction) -> AtomFunction:
+        """The atom function written in the new coordinates: η = L⁻¹·u."""
+        inverse = _matrix(self.forms).inv()
+        new = symbols(self.names)
+        old = symbols(atom.parameters)
+        images = {
+            p: sp.Add(*(_rational(inverse[i, j]) * u for j, u in enumerate(new)))
+            for i, p in enumerate(old)
+        }
+        expression: Any = atom.expression.xreplace(images)
+        return AtomFunction(atom.symbol, expression, atom.inputs, self.names)
+
+
+def structural(atom: AtomFunction) -> Coordinates | None:
+    """Coordinates made of the linear forms in η that occur as coefficients; None if not new."""
+    q = len(atom.parameters)
+    chosen: list[Form] = []
+    for form in [*_forms(atom), *_units(q)]:
+        if len(chosen) < q and _rank([*chosen, form]) > len(chosen):
+            chosen.append(form)
+    if all(sum(1 for c in form if c) == 1 for form in chosen):
+        return None
+    return Coordinates(tuple(f"u{i + 1}" for i in range(q)), tuple(chosen))
+
+
+def read_coordinates(equations: tuple[str, ...], parameters: tuple[str, ...]) -> Coordinates | None:
+    """The coordinates that :meth:`Coordinates.equations` printed; None if not invertible."""
+    names, forms = [], []
+    for equation in equations:
+        name, _, right = equation.partition(" = ")
+        expression = parse(right, extra=frozenset(parameters))
+        rates: list[Any] = [sp.diff(expression, p) for p in symbols(parameters)]
+        if not all(r.is_Rational for r in rates):
+            return None
+        names.append(name)
+        forms.append(tuple(Fraction(int(r.p), int(r.q)) for r in rates))
+    if len(forms) != len(parameters) or _rank(forms) < len(forms):
+        return None
+    return Coordinates(tuple(names), tuple(forms))
+
+
+def _units(q: int) -> list[Form]:
+    return [tuple(Fraction(int(i == j)) for j in range(q)) for i in range(q)]
+
+
+def _forms(atom: AtomFunction) -> Iterator[Form]:
+    inputs: set[Any] = set(symbols(atom.inputs))
+    parameters = symbols(atom.parameters)
+
+    def visit(node: Node) -> Iterator[Node]:
+        """Maximal parts free of x, with affine expressions in x collected by coefficient."""
+        if not node.free_symbols & inputs:
+            yield node
+        elif node.is_Add and _is_affine(node, inputs):
+            yield from sp.Poly(node, *inputs).coeffs()
+        else:
+            for argument in node.args:
+                yield from visit(argument)
+
+    def linear(node: Node) -> Iterator[Form]:
+        rates: list[Any] = [sp.diff(node, p) for p in parameters]
+        if all(r.is_Rational for r in rates):
+            if any(rates):
+                yield tuple(Fraction(int(r.p), int(r.q)) for r in rates)
+        elif node.args:
+            for argument in node.args:
+                yield from linear(argument)
+
+    for part in visit(atom.expression):
+        yield from linear(part)
+
+
+def _is_affine(node: Node, inputs: set[Any]) -> bool:
+    return all(not sp.diff(node, x).free_symbols & inputs for x in inputs)
+
+
+def _matrix(forms: tuple[Form, ...] | list[Form]) -> fmpq_mat:
+    flat = [fmpq(c.numerator, c.denominator) for form in forms for c in form]
+    return fmpq_mat(len(forms), len(forms[0]), flat)
+
+
+def _rank(forms: list[Form]) -> int:
+    return int(_matrix(forms).rank())
+
+
+def _rational(value: fmpq) -> Any:
+    return sp.Rational(int(value.p), int(value.q))
+
+
+def _combination(form: Form, names: tuple[str, ...]) -> str:
+    terms = zip(form, symbols(names), strict=True)
+    return str(sp.Add(*(sp.Rational(c.numerator, c.denominator) * s for c, s in terms)))

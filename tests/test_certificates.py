@@ -1,0 +1,287 @@
+"""Certificates: saved, verified from the file alone, and refused after any alteration."""
+
+from __future__ import annotations
+
+import copy
+import json
+from fractions import Fraction
+
+import pytest
+import sympy as sp
+from flint import arb_mat, fmpq, fmpq_mat
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from identkit import Expert, check
+from identkit.balls import Tape, ball, precision
+from identkit.certificates.jets import Differentiator
+from identkit.certificates.store import certificate_document, digest, load
+from identkit.certificates.verify import is_nonsingular, verify
+from identkit.conditions import condition
+from identkit.derivatives import Derivatives
+from identkit.errors import CertificateError, InputError
+from identkit.experts import builtin, symbols
+from identkit.gates import GATES
+from identkit.report.json_form import dumps, schema
+
+CASES = {
+    "yes": ("gelu", {"dim": 1}),
+    "kinks": ("relu", {"dim": 1}),
+    "relation with rank": ("relu", {"dim": 1, "condition": "strong", "level": "product"}),
+    "first derivatives related": ("relu", {"dim": 1, "condition": "weak", "shape": "ffn"}),
+    "two sets": ("tanh", {"dim": 1, "condition": "shared-strong"}),
+    "dimension": ("poly20", {"dim": 1, "condition": "shared-strong"}),
+    "fixed functions": (Expert.from_expression("a*sin(x) + b*cos(x)"), {}),
+    "coordinates": (Expert.from_expression("tanh((p + q)*x + p - q)"), {}),
+    "merged": ("gelu", {"dim": 1, "shape": "ffn"}),
+    "up to k": (Expert.from_expression("tanh(tanh(a*x + b))"), {}),
+    "nothing": ("gelu", {"dim": 2, "max_precision": 64, "condition": "strong"}),
+}
+
+
+@pytest.fixture(scope="module")
+def documents():
+    return {
+        name: json.loads(dumps(certificate_document(check(expert, "sigmoid", **options))))
+        for name, (expert, options) in CASES.items()
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_verifies(documents, name):
+    verified = verify(documents[name])
+    stored = [r["verdict"] for r in documents[name]["results"]]
+    assert [r.verdict for r in verified.results] == stored
+    Draft202012Validator.check_schema(schema("certificate-1"))
+
+
+def leaves(value, path=()):
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, (*path, key))
+    elif isinstance(value, list) and value:
+        for index, inner in enumerate(value):
+            yield from leaves(inner, (*path, index))
+    else:
+        yield path
+
+
+def altered(value):
+    """Another value of the same kind, where possible another valid one."""
+    swaps = {
+        "yes": "no",
+        "no": "yes",
+        "every": "almost-every",
+        "almost-every": "every",
+        "open-set": "almost-every",
+        "up-to": "every",
+        "from": "every",
+        "expert": "product",
+        "product": "expert",
+        "sigmoid": "softmax",
+        "confirmed": "unclaimed",
+        "unclaimed": "confirmed",
+        "strong": "weak",
+        "weak": "strong",
+        "relation": "none",
+        "ball-determinant": "relation",
+        "finite-dimension": "relation",
+        "none": "relation",
+    }
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    if value is None or value == []:
+        return 1 if value is None else ["∂h/∂a"]
+    if value in swaps:
+        return swaps[value]
+    try:
+        return str(Fraction(value) + Fraction(1, 7))
+    except ValueError:
+        return value + "0"
+
+
+def set_leaf(document, path, value):
+    target = document
+    for key in path[:-1]:
+        target = target[key]
+    target[path[-1]] = value
+
+
+def get_leaf(document, path):
+    for key in path:
+        document = document[key]
+    return document
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_any_altered_field_fails(documents, name):
+    document = documents[name]
+    for path in leaves(document):
+        forged = copy.deepcopy(document)
+        set_leaf(forged, path, altered(get_leaf(document, path)))
+        assert forged != document, path
+        with pytest.raises(CertificateError):
+            verify(forged)
+
+
+# what a forger who recomputes the digest may still change without making a false statement:
+# remarks, settings nothing is concluded from, and witnesses (another one can be just as valid)
+REMARKS = {"identkit", "seed", "max_precision", "time_limit", "notes", "every_k_obstacle"}
+EQUALLY_TRUE = {"gate", "regime", "domain", "points", "precision", "coefficient"}
+
+
+def is_statement(path):
+    words = [key for key in path if isinstance(key, str)]
+    witness_or_option = words[-1] == "atoms" and words[-2] in ("witness", "options")
+    return words[-1] not in REMARKS | EQUALLY_TRUE and not witness_or_option
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_altered_statements_fail_even_with_a_new_digest(documents, name):
+    document = documents[name]
+    for path in filter(is_statement, leaves(document)):
+        forged = copy.deepcopy(document)
+        set_leaf(forged, path, altered(get_leaf(document, path)))
+        forged["digest"] = digest(forged)
+        if forged == document:  # the altered field was the digest
+            continue
+        with pytest.raises(CertificateError):
+            verify(forged)
+
+
+def forge(document, change):
+    forged = copy.deepcopy(document)
+    change(forged["results"][0]["certificate"]["parts"][0])
+    forged["digest"] = digest(forged)
+    return forged
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: p["witness"].update(
+            points=[p["witness"]["points"][0]] * len(p["witness"]["points"])
+        ),
+        lambda p: p["witness"].update(atoms=[p["witness"]["atoms"][0]] * 3),
+        lambda p: p["witness"]["points"].pop(),
+        lambda p: p["witness"]["points"].__setitem__(0, ["7"]),
+        lambda p: p["kept"].pop(),
+        lambda p: p["kept"].__setitem__(0, p["kept"][1]),
+        lambda p: p["merged"].clear(),
+        lambda p: p["dropped"].append(p["kept"].pop()),
+        lambda p: p["merged"][0]["relation"]["terms"][0].update(coefficient="0"),
+        lambda p: p["merged"][0]["relation"]["terms"][1].update(coefficient="x"),
+        lambda p: p.update(witness=None),
+        lambda p: p.update(kind="none", verdict="undecided"),
+    ],
+)
+def test_forgeries_of_a_yes_fail(documents, change):
+    with pytest.raises(CertificateError):
+        verify(forge(documents["yes"], change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: p["relations"].clear(),
+        lambda p: p["relations"].pop(),
+        lambda p: p["relations"].append(p["relations"][0]),
+        lambda p: p["relations"][0]["terms"].pop(),
+        lambda p: p["relations"][0]["terms"][0].update(coefficient="0"),
+        lambda p: [
+            t.update(coefficient="sqrt(6) - sqrt(2)*sqrt(3)") for t in p["relations"][0]["terms"]
+        ],
+        lambda p: p.update(rank=18),
+        lambda p: p["witness"]["functions"].pop(),
+    ],
+)
+def test_forgeries_of_a_no_fail(documents, change):
+    with pytest.raises(CertificateError):
+        verify(forge(documents["relation with rank"], change))
+
+
+def test_a_parameter_cannot_be_dropped_from_the_expert(documents):
+    forged = copy.deepcopy(documents["coordinates"])
+    forged["expert"]["parameters"] = ["p"]
+    forged["digest"] = digest(forged)
+    with pytest.raises(CertificateError):
+        verify(forged)
+
+
+def test_save_and_load(tmp_path, documents):
+    path = tmp_path / "cert.json"
+    check("gelu", "sigmoid", dim=1).save(str(path))
+    assert load(path) == documents["yes"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff\xfe", b"null", b"[" * 100_000])
+def test_files_that_are_no_certificates(tmp_path, content):
+    path = tmp_path / "cert.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError):
+        load(path)
+
+
+# -- the two evaluation routes, and the rank tests, against each other ---------------------------
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("name", ["gelu", "silu", "tanh", "softplus", "sin", "relu", "exp"])
+@pytest.mark.parametrize(("which", "level"), [("strong", "product"), ("weak", "product")])
+def test_automatic_differentiation_agrees_with_sympy(name, dim, which, level):
+    expert = builtin(name, "ffn", dim)
+    c = condition(which, level)
+    atom = c.atom(expert, GATES["sigmoid"])
+    functions = c.build(atom)[0].functions
+    tape = Tape(Derivatives(atom).expressions(functions), symbols((*atom.inputs, *atom.parameters)))
+    x = [Fraction(3, 7)] * dim
+    theta = [Fraction(2 * i + 3, 11) for i in range(len(atom.parameters))]
+    with precision(160):
+        left = tape.evaluate([ball(v) for v in (*x, *theta)])
+        right = Differentiator(atom, 2).values(functions, x, theta)
+    for function, a, b in zip(functions, left, right, strict=True):
+        assert a.overlaps(b), function.label
+        assert abs(a - b) < 1e-30, function.label
+
+
+matrices = st.integers(2, 5).flatmap(
+    lambda n: st.lists(
+        st.lists(st.fractions(-3, 3, max_denominator=4), min_size=n, max_size=n),
+        min_size=n,
+        max_size=n,
+    )
+)
+
+
+@given(matrices, st.booleans())
+def test_ball_rank_against_exact_rational_rank(rows, singular):
+    """Ball arithmetic proves nonsingular exactly the matrices that are."""
+    if singular:
+        rows = [*rows[:-1], [a + 2 * b for a, b in zip(rows[0], rows[-2], strict=True)]]
+    n = len(rows)
+    exact = fmpq_mat(n, n, [fmpq(v.numerator, v.denominator) for r in rows for v in r])
+    with precision(256):
+        balls = [[ball(v) for v in r] for r in rows]
+        value = arb_mat(n, n, [v for r in balls for v in r]).det()
+        assert is_nonsingular(balls) == (exact.rank() == n)
+        assert value.contains(arb_mat(exact).det())
+        assert (not value.contains(0)) == (exact.rank() == n)
+
+
+def test_an_ill_conditioned_matrix_needs_precision():
+    """A Hilbert matrix of order 40 (condition number 1e60) is nonsingular, not so at 64 bits."""
+    rows = [[Fraction(1, i + j + 1) for j in range(40)] for i in range(40)]
+    with precision(64):
+        assert not is_nonsingular([[ball(v) for v in r] for r in rows])
+    with precision(1024):
+        assert is_nonsingular([[ball(v) for v in r] for r in rows])
+
+
+def test_balls_that_are_not_real_are_not_finite():
+    x = sp.Symbol("x", real=True)
+    tape = Tape([sp.log(x), sp.sqrt(x), x ** sp.Rational(1, 3), 1 / (x + 1)], [x])
+    assert [v.is_finite() for v in tape.evaluate([ball(-1)])] == [False] * 4

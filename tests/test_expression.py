@@ -1,0 +1,171 @@
+"""The whitelisted parser: what it reads, what it refuses, and that it never evaluates."""
+
+from __future__ import annotations
+
+import pytest
+import sympy as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from identkit import Expert, ExpressionError, InputError
+from identkit.expression import MAX_DEPTH, Step, parse, symbol
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2*x + 1/4", 2 * symbol("x") + sp.Rational(1, 4)),
+        ("0.1", sp.Rational(1, 10)),
+        ("1e-3", sp.Rational(1, 1000)),
+        ("+x - -x", 2 * symbol("x")),
+        ("sin(pi)", sp.Integer(0)),
+        ("sqrt(4)", sp.Integer(2)),
+        ("sigmoid(x)", 1 / (1 + sp.exp(-symbol("x")))),
+        ("Min(x, 1) + Max(x, 1)", None),
+    ],
+)
+def test_values(text, expected):
+    value = parse(text)
+    if expected is not None:
+        assert value == expected
+    else:
+        for number in (-2, sp.Rational(1, 2), 3):
+            assert value.subs(symbol("x"), number) == number + 1
+
+
+@pytest.mark.parametrize("number", [-3, sp.Rational(-1, 7), 2])
+def test_piecewise_linear_functions(number):
+    x = symbol("x")
+    assert parse("relu(x)").subs(x, number) == max(number, 0)
+    assert parse("abs(x)").subs(x, number) == abs(number)
+    assert parse("Max(x, 0, -5)").subs(x, number) == max(number, 0, -5)
+    assert parse("sqrt(x**2)").subs(x, number) == abs(number)
+
+
+def test_derivative_of_a_step_is_zero_almost_everywhere():
+    x = symbol("x")
+    assert sp.diff(parse("relu(x)"), x) == Step(x)
+    assert sp.diff(parse("relu(x)"), x, 2) == 0
+
+
+MALICIOUS = [
+    "__import__('os').system('x')",
+    "().__class__.__bases__[0]",
+    "x.__class__",
+    "lambda: 0",
+    "[x for x in (1,)]",
+    "exec('1')",
+    "eval('1')",
+    "open('/etc/passwd')",
+    "x if x else x",
+    "f'{x}'",
+    "x[0]",
+    "x == 1",
+    "x := 3",
+    "*x",
+    "tanh(*x)",
+    "tanh(z=x)",
+    "print(x)",
+    "'a'*10",
+    "True",
+    "None",
+    "1j*x",
+    "0x10*x",
+    "@",
+    "x;x",
+    "x\n=1",
+    "a*x + b )",
+    "x^2",
+    "x // 2",
+    "x % 2",
+    "__x",
+    "a__b*x",
+    "",
+    "   ",
+    "tanh",
+    "tanh(x, x)",
+    "tanh()",
+    "x(2)",
+]
+
+
+@pytest.mark.parametrize("text", MALICIOUS)
+def test_refused_with_one_sentence(text):
+    with pytest.raises(ExpressionError) as caught:
+        parse(text)
+    message = str(caught.value)
+    assert message.startswith("expression: ")
+    assert "\n" not in message
+    assert len(message) < 400
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x**1000000000",
+        "2**(10**9)*x",
+        "x**(10**9)",
+        "((x**100)**100)**100",
+        "10**10**10",
+        "1e999999999*x",
+        "(((9**99)**99)**99)*x",
+        "(" * (MAX_DEPTH + 1) + "x" + ")" * (MAX_DEPTH + 1),
+        "+".join(["x"] * 1000),
+        "-" * 200 + "x",
+        "exp(" * 100 + "x" + ")" * 100,
+        "x*" * 3000 + "x",
+        "1/0*x",
+        "x/(1-1)",
+        "log(0)*x",
+        "log(-1)*x",
+        "sqrt(-1)*x",
+        "0**(-1)*x",
+        "tan(pi/2)*x",
+    ],
+)
+def test_sizes_and_singular_constants(text):
+    with pytest.raises(ExpressionError):
+        parse(text)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_read_or_refused(text):
+    try:
+        message = str(parse(text))
+    except ExpressionError as refusal:
+        message = str(refusal)
+    assert "\n" not in message
+
+
+def test_unknown_function_suggests_the_nearest():
+    with pytest.raises(ExpressionError, match="unknown function 'gellu'; did you mean gelu"):
+        parse("gellu(x)")
+
+
+def test_inputs_and_parameters():
+    expert = Expert.from_expression("c*tanh(a*x + b)")
+    assert (expert.inputs, expert.parameters) == (("x",), ("c", "a", "b"))
+    expert = Expert.from_expression("tanh(a*x0 + b*x2)", dim=4)
+    assert expert.inputs == ("x0", "x1", "x2", "x3")
+    expert = Expert.from_expression("tanh(a*x0 + x1)", parameters=("a", "x1"))
+    assert (expert.inputs, expert.parameters) == (("x0",), ("a", "x1"))
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("a + b", {}),
+        ("tanh(x)", {}),
+        ("tanh(a*x) + tanh(b*x0)", {}),
+        ("tanh(a*x)", {"dim": 2}),
+        ("tanh(a*x1)", {"dim": 1}),
+        ("tanh(a*x + b)", {"parameters": ("a",)}),
+        ("tanh(a*x)", {"parameters": ("a", "b")}),
+        ("tanh(a*x)", {"parameters": ("a+b",)}),
+        ("tanh(a*x9999)", {}),
+        ("x - x + a", {}),
+    ],
+)
+def test_experts_that_cannot_be(text, options):
+    with pytest.raises(InputError):
+        Expert.from_expression(text, **options)

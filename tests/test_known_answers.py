@@ -1,0 +1,152 @@
+"""The published and the certified classification, row by row (issue 2, "what it must show")."""
+
+from __future__ import annotations
+
+import pytest
+from zoo import KNOWN, UNLISTED
+
+from identkit import Expert, check
+from identkit.experts import ACTIVATIONS
+from identkit.table import table
+
+
+def verdict(expert, condition, level=None, gate="sigmoid", **options):
+    (result,) = check(expert, gate, condition=condition, level=level, **options).results
+    return result.verdict
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("known", KNOWN, ids=str)
+def test_theory_section_4(known, dim):
+    expert = known.expert(dim)
+    assert verdict(expert, "strong", "expert") == known.strong_expert
+    assert verdict(expert, "strong", "product") == known.strong_product
+    assert verdict(expert, "weak") == known.weak
+
+
+@pytest.mark.parametrize(("text", "expert_level", "product_level", "weak"), UNLISTED)
+def test_experts_nobody_listed(text, expert_level, product_level, weak):
+    expert = Expert.from_expression(text)
+    assert verdict(expert, "strong", "expert") == expert_level
+    assert verdict(expert, "strong", "product") == product_level
+    assert verdict(expert, "weak") == weak
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("name", ["gelu", "relu", "poly3"])
+def test_verdicts_do_not_depend_on_the_seed(name, seed):
+    first = check(name, "sigmoid", dim=1)
+    again = check(name, "sigmoid", dim=1, seed=seed)
+    assert [r.verdict for r in first.results] == [r.verdict for r in again.results]
+
+
+@pytest.mark.parametrize("atoms", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("name", "condition", "expected"),
+    [
+        ("poly20", "shared-strong", "no"),
+        ("linear", "strong", "no"),
+        ("input-free", "strong", "no"),
+        ("gelu", "strong", "yes"),
+    ],
+)
+def test_verdicts_do_not_depend_on_the_number_of_atoms(name, condition, expected, atoms):
+    """poly20 fails for many atoms although a few look independent."""
+    assert verdict(name, condition, dim=1, atoms=atoms) == expected
+
+
+def test_poly20_fails_from_the_pigeonhole_count_on():
+    (result,) = check("poly20", "softmax", dim=1, condition="shared-strong").results
+    assert (result.verdict, result.atoms_scope, result.atoms) == ("no", "from", 11)
+    assert result.deciding.fixed is not None
+    assert result.deciding.fixed.dimension == 21  # polynomials of degree at most 20
+    assert result.rank == 21  # 22 functions at k = 11, exact over the rationals
+
+
+def test_gelu_product_level_has_27_independent_functions():
+    """Theory section 3: float64 SVD reports rank 20 here."""
+    (result,) = check("gelu", "sigmoid", dim=1, condition="strong", level="product").results
+    assert (result.functions, result.rank, result.verdict) == (27, 27, "yes")
+
+
+def test_relu_fails_by_eulers_identity():
+    (result,) = check("relu", "sigmoid", condition="strong", level="product").results
+    assert "a0*∂h/∂a0 + a1*∂h/∂a1 + b*∂h/∂b = h" in [r.text for r in result.relations]
+    assert result.rank == 27  # exact: 27 of 36 from below, 3 relations per atom from above
+
+
+def test_relu_ffn_fails_weak_by_eulers_identity():
+    (result,) = check("relu", "sigmoid", shape="ffn", dim=1, condition="weak").results
+    assert [r.text for r in result.relations] == ["c*∂F/∂c = a*∂F/∂a + b*∂F/∂b"]
+
+
+def test_erf_fails_by_its_heat_equation():
+    (result,) = check(Expert.from_expression("erf(a*x + b)"), "softmax").results
+    assert "-2*a*∂h/∂a - 2*b*∂h/∂b = ∂²h/∂b²" in [r.text for r in result.relations]
+
+
+@pytest.mark.parametrize("name", [*ACTIVATIONS])
+def test_quantifiers(name):
+    """Almost every parameter for analytic experts, an open set for those with kinks."""
+    (result,) = check(name, "softmax", dim=1).results
+    assert result.quantifier == ("open-set" if name == "relu" else "almost-every")
+    assert result.atoms_scope == "every"
+
+
+def test_restricted_parameters_are_an_open_set():
+    """sqrt(1 + z) needs parameters for which it is real: not almost every one."""
+    (result,) = check(
+        Expert.from_expression("tanh(a*x)*sqrt(b + c*x)"), "sigmoid", condition="weak"
+    ).results
+    assert (result.verdict, result.quantifier) == ("yes", "open-set")
+
+
+@pytest.mark.parametrize("condition", ["strong", "shared-strong"])
+def test_the_gate_does_not_matter_at_expert_level(condition):
+    for name in ("gelu", "poly2"):
+        assert verdict(name, condition, gate="softmax") == verdict(name, condition)
+
+
+@pytest.mark.parametrize("name", ["gelu", "relu", "tanh"])
+def test_shared_strong(name):
+    (result,) = check(name, "softmax", dim=1, condition="shared-strong").results
+    assert result.verdict == "yes"
+    assert len(result.proofs) == 2  # {∂h}, and {∂h ∂h} with the constant 1
+
+
+def test_shared_strong_sees_the_constant():
+    """h = c + a·x: ∂_c h ∂_c h is the constant 1 itself."""
+    (result,) = check(
+        Expert.from_expression("c + tanh(a*x)"), "softmax", condition="shared-strong"
+    ).results
+    assert result.verdict == "no"
+
+
+@pytest.fixture(scope="module")
+def whole_table():
+    return table(2)
+
+
+def test_published_classification(whole_table):
+    """Theory section 5: strong yes for ReLU, GELU; no for polynomial, input-free."""
+    certified = {row.expert: {(g, r.regime): r for g, r in row.cells} for row in whole_table.rows}
+    for name in ("relu ridge", "gelu ridge"):
+        assert {r.verdict for r in certified[name].values()} == {"yes"}
+        assert {r.agreement for r in certified[name].values()} == {"confirmed"}
+    for name in ("linear", "poly2", "poly3", "input-free"):
+        assert certified[name]["sigmoid", 1].agreement == "confirmed"
+        assert certified[name]["softmax", None].agreement == "confirmed"
+        assert certified[name]["sigmoid", 1].verdict == "no"
+    assert certified["poly2"]["sigmoid", 2].agreement == "confirmed"
+
+
+def test_input_free_regime_2_contradicts_the_published_table(whole_table):
+    row = next(r for r in whole_table.rows if r.expert == "input-free")
+    cell = next(r for g, r in row.cells if (g, r.regime) == ("sigmoid", 2))
+    assert cell.published is not None
+    assert (cell.verdict, cell.published.verdict) == ("yes", "no")
+    assert cell.agreement == "contradicted"
+    contradicted = [
+        r for row in whole_table.rows for _, r in row.cells if r.agreement == "contradicted"
+    ]
+    assert contradicted == [cell]
