@@ -117,7 +117,7 @@ class Tape:
         return slot
 
     def _hazard(self, kind: str, argument: Node, slot: int) -> None:
-        if not argument.is_number and all(h.kind != kind or h.slot != slot for h in self.hazards):
+        if all(h.kind != kind or h.slot != slot for h in self.hazards):
             self.hazards.append(Hazard(kind, argument, slot))
 
     def _compile(self, node: Node) -> int:

@@ -7,26 +7,30 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from identkit import __version__
+from identkit.atoms import AtomFunction
 from identkit.claims import published_claim
+from identkit.conditions import Condition
 from identkit.conditions import condition as find_condition
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
-from identkit.errors import InputError
+from identkit.errors import InputError, OutOfTime
 from identkit.experts import Expert
 from identkit.experts import resolve as resolve_expert
 from identkit.gates import Gate
 from identkit.gates import resolve as resolve_gate
-from identkit.prove import Prover
+from identkit.prove import Prover, undecided
 from identkit.results import (
     CheckResult,
     ConditionResult,
     Options,
     Requirement,
+    SetProof,
     combined_verdict,
 )
 from identkit.sampling import Domain
 
 MAX_ATOMS = 50
+MAX_PRECISION = 65_536
 REQUIREMENTS = ("strong", "weak")
 
 
@@ -72,10 +76,15 @@ def check(
     plan = _plan(gate, regime, condition, require)
     deadline = Deadline(options.time_limit)
     results = []
-    for regime_number, name in plan:
-        if progress is not None:
-            progress(f"{expert.label}, {gate.name} gate: {name}")
-        results.append(_decide(expert, gate, regime_number, name, level, options, deadline))
+    try:
+        for regime_number, name in plan:
+            if progress is not None:
+                progress(f"{expert.label}, {gate.name} gate: {name}")
+            results.append(_decide(expert, gate, regime_number, name, level, options, deadline))
+    except (OverflowError, RecursionError):
+        raise InputError(
+            f"expert: '{expert.text[:60]}' has constants too large to compute with; rescale it."
+        ) from None
     return CheckResult(
         version=__version__,
         expert=expert,
@@ -92,8 +101,10 @@ def _options(
 ) -> Options:
     if not 1 <= atoms <= MAX_ATOMS:
         raise InputError(f"--atoms {atoms}: the number of atoms must be between 1 and {MAX_ATOMS}.")
-    if not 64 <= max_precision <= 1_000_000:
-        raise InputError(f"--max-precision {max_precision}: give between 64 and 1000000 bits.")
+    if not 64 <= max_precision <= MAX_PRECISION:
+        raise InputError(
+            f"--max-precision {max_precision}: give between 64 and {MAX_PRECISION} bits."
+        )
     if not 0 < time_limit <= 86_400:
         raise InputError(f"--time-limit {time_limit:g}: give between 0 and 86400 seconds.")
     if not 0 <= seed < 2**63:
@@ -138,16 +149,13 @@ def _decide(
 ) -> ConditionResult:
     condition = find_condition(name, level)
     atom = condition.atom(expert, gate)
-    prover = Prover(atom, options, deadline)
-    proofs = tuple(prover.prove(s) for s in condition.build(atom))
+    proofs = _proofs(condition, atom, options, deadline)
     equations: tuple[str, ...] = ()
     if any(p.depends_on_coordinates for p in proofs):
         coordinates = structural(atom)
         if coordinates is not None:
             moved = coordinates.apply(atom)
-            others = tuple(
-                Prover(moved, options, deadline).prove(s) for s in condition.build(moved)
-            )
+            others = _proofs(condition, moved, options, deadline)
             if combined_verdict(others) != "undecided":
                 proofs, equations = others, coordinates.equations(atom.parameters)
     return ConditionResult(
@@ -159,6 +167,17 @@ def _decide(
         coordinates=equations,
         published=published_claim(expert, gate.name, regime, name, condition.level),
     )
+
+
+def _proofs(
+    condition: Condition, atom: AtomFunction, options: Options, deadline: Deadline
+) -> tuple[SetProof, ...]:
+    sets = condition.build(atom)
+    try:
+        prover = Prover(atom, options, deadline)
+    except OutOfTime as limit:
+        return tuple(undecided(s, options.atoms, (str(limit),)) for s in sets)
+    return tuple(prover.prove(s) for s in sets)
 
 
 def _requirement(name: str | None, results: list[ConditionResult]) -> Requirement | None:

@@ -148,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")  # ∂ in any locale
     try:
-        options = build_parser().parse_args(arguments)
+        options = build_parser().parse_args(_shielded(arguments))
         command: dict[str | None, Callable[[argparse.Namespace], int]] = {
             "check": _check,
             "table": _table,
@@ -176,6 +176,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # the reader closed the pipe (| head): not an error, but stdout must not be flushed again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _shielded(arguments: Sequence[str] | None) -> list[str]:
+    """Values such as ``-1/2`` or ``-a*x`` after their option, kept from looking like options.
+
+    argparse takes an argument with a space in it for a value.
+    """
+    shielded: list[str] = []
+    for argument in sys.argv[1:] if arguments is None else arguments:
+        before = shielded[-2:]
+        bound = ("--domain" in before and argument[1:2].isdigit()) or argument[1:2] == "."
+        expression = before[-1:] == ["--expr"] and not argument.startswith("--")
+        shielded.append(
+            f" {argument}" if argument[:1] == "-" and (bound or expression) else argument
+        )
+    return shielded
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -267,7 +283,11 @@ def _verify(options: argparse.Namespace) -> int:
         ]
         print(dumps({"schema": "identkit.verify/1", "verified": True, "results": results}))
         return 0
-    print(f"verified: {verified.expert.label}, {verified.gate} gate, d = {verified.expert.dim}")
+    e, (low, high) = verified.expert, verified.options.domain
+    print(f"verified: h(x) = {e.text}, {verified.gate} gate")
+    print(
+        f"  x = ({', '.join(e.inputs)}) in [{low}, {high}]^{e.dim}, η = ({', '.join(e.parameters)})"
+    )
     for r in verified.results:
         print(f"  {statements.title(r)}: {r.verdict} ({statements.scope(r)})")
     return 0

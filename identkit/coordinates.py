@@ -21,7 +21,7 @@ from flint import fmpq, fmpq_mat
 from identkit.atoms import AtomFunction
 from identkit.balls import Node
 from identkit.experts import symbols
-from identkit.expression import parse
+from identkit.expression import is_affine, parse
 
 Form = tuple[Fraction, ...]
 
@@ -93,7 +93,7 @@ def _forms(atom: AtomFunction) -> Iterator[Form]:
         """Maximal parts free of x, with affine expressions in x collected by coefficient."""
         if not node.free_symbols & inputs:
             yield node
-        elif node.is_Add and _is_affine(node, inputs):
+        elif node.is_Add and is_affine(node, inputs):
             yield from sp.Poly(node, *inputs).coeffs()
         else:
             for argument in node.args:
@@ -110,10 +110,6 @@ def _forms(atom: AtomFunction) -> Iterator[Form]:
 
     for part in visit(atom.expression):
         yield from linear(part)
-
-
-def _is_affine(node: Node, inputs: set[Any]) -> bool:
-    return all(not sp.diff(node, x).free_symbols & inputs for x in inputs)
 
 
 def _matrix(forms: tuple[Form, ...] | list[Form]) -> fmpq_mat:

@@ -8,6 +8,7 @@ import sympy as sp
 
 from identkit.atoms import AtomFunction
 from identkit.conditions import BasisFunction
+from identkit.deadline import Deadline
 from identkit.expression import symbol
 
 
@@ -18,14 +19,17 @@ class Derivatives:
     is 0 (theory section 2).
     """
 
-    def __init__(self, atom: AtomFunction) -> None:
+    def __init__(self, atom: AtomFunction, deadline: Deadline | None = None) -> None:
         self.atom = atom
+        self._deadline = deadline
         self._known: dict[tuple[str, ...], sp.Expr] = {(): atom.expression}
 
     def partial(self, names: tuple[str, ...]) -> sp.Expr:
         """∂^n U / ∂names; the order of ``names`` does not matter."""
         key = tuple(sorted(names))
         if key not in self._known:
+            if self._deadline is not None:
+                self._deadline.check()
             self._known[key] = sp.diff(self.partial(key[:-1]), symbol(key[-1]))
         return self._known[key]
 

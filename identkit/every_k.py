@@ -6,14 +6,16 @@ varies (polynomials of bounded degree, say). This module looks for such *fixed* 
 
 - one exists and its space has dimension m: with r of them per atom, more than m/r atoms are
   dependent, for every θ (a pigeonhole count: the proof of ``no`` for poly20);
-- none exists and the kernels of different atoms are algebraically independent: the functions are
-  independent for every k and almost every θ. Proof: if Σ_i f_i(x, t_i) = 0 with f_i in C(x)(t_i)
-  and all t_i independent over C(x), each f_i is free of t_i, that is rational in x; poles that
-  move with θ differ between atoms and cannot cancel, so each f_i is a fixed combination, hence 0.
+- none exists and all kernels are algebraically independent: the functions are independent for
+  every k and almost every θ. Proof: let K be C(x) with the kernels in x alone, and t_i the moving
+  kernels of atom i. If Σ_i f_i = 0 with f_i in K(t_i) and all t_i independent over K, each f_i is
+  free of t_i, that is in K; poles that move with θ differ between atoms and cannot cancel, so
+  each f_i is a fixed combination, hence 0.
 
 Kernels accepted as independent for almost every θ (Ax–Kolchin–Ostrowski): exp and tan of
-polynomials in x whose moving parts are Q-linearly independent; erf of a polynomial; log of an
-irreducible polynomial in x and those exps; atan of a polynomial. Kinks are moving hypersurfaces:
+polynomials in x that are Q-linearly independent modulo constants, and the moving ones also modulo
+functions of x alone; erf of a polynomial; log of an irreducible polynomial in x and those exps;
+atan of a polynomial. Kinks are moving hypersurfaces:
 across one of them all other atoms are analytic, so a combination without jump is analytic.
 """
 
@@ -25,7 +27,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import sympy as sp
-from flint import fmpq, fmpq_mat, fmpq_mpoly
+from flint import fmpq, fmpq_mat, fmpq_mpoly, fmpz
 
 from identkit.normal_form import Element, Field, Kernel, Rebase, TooLarge
 from identkit.relations import Branch, Column, Combination, FormalFamily
@@ -54,16 +56,20 @@ class FixedSpace:
 class Movement:
     """The moving part of each function of one atom: a combination is fixed iff its part is 0.
 
-    ``observed`` are the sign patterns of the kinks seen at sampled points; other patterns are not
-    assumed to occur.
+    ``observed`` are the sign patterns of the kinks seen at points of the domain for *one* value of
+    θ: they occur together for all θ near it, and no other pattern is assumed to occur. With None
+    all patterns are taken, as an identity for every θ needs.
     """
 
-    def __init__(self, family: FormalFamily, observed: Sequence[dict[str, int]]) -> None:
+    def __init__(
+        self, family: FormalFamily, observed: Sequence[dict[str, int]] | None = None
+    ) -> None:
         self.family, self.field = family, family.field
         seen = [
             b
             for b in family.branches
-            if not b.signs
+            if observed is None
+            or not b.signs
             or any(all(o[key] == sign for key, sign in b.signs.items()) for o in observed)
         ]
         self.moving_kinks = {k for k in _sign_keys(family) if self._kink_moves(k)}
@@ -123,10 +129,9 @@ class Movement:
     # -- answers ----------------------------------------------------------------------------
 
     def fixed_space(self, kept: Sequence[int]) -> FixedSpace | None:
-        """The fixed combinations of the kept functions and a space that holds them, if any.
+        """The fixed combinations of the kept functions and a space that holds them.
 
-        None if there is no fixed combination (proved) or if none could be exhibited exactly; the
-        two are told apart by :meth:`all_move`.
+        None if none could be exhibited exactly; that there is none is what :meth:`all_move` proves.
         """
         _, dependent = self.family.echelon(self.columns, kept)
         found = []
@@ -160,12 +165,7 @@ class Movement:
             below = self.field.occurring(first.den)
             if self.field.depends(below)[0] and moves(self.field, first.den):
                 return False
-        return len(self.groups) > 0 and len(self._unseen()) == 0
-
-    def _unseen(self) -> list[Branch]:
-        """Branches on which nothing was observed: a fixed combination must hold there too."""
-        seen = {id(b) for branches in self.groups.values() for b in branches}
-        return [b for b in self.family.branches if id(b) not in seen]
+        return True
 
     def _space(self, combinations: list[Combination]) -> FixedSpace | None:
         field = self.field
@@ -316,58 +316,84 @@ def _kink_risk(movement: Movement) -> str | None:
 
 
 def _kernel_risk(field: Field) -> str | None:
+    transcendental: set[str] = set()
+    for kernel in field.kernels:
+        if kernel.in_x or kernel.in_parameters:
+            continue
+        family = _constant_family(field, kernel)
+        if family is None or len(transcendental | {family} - {"algebraic"}) > 1:
+            return f"the constant {kernel.expression} is not known to be independent of others"
+        transcendental |= {family} - {"algebraic"}
     in_x = [k for k in field.kernels if k.in_x]
     for kernel in in_x:
         if kernel.kind == "root":
             return f"the root {kernel.expression} is not covered by the independence theorem"
-    moving = [k for k in in_x if k.in_parameters]
-    by_kind = {
-        kind: [k for k in moving if k.kind == kind] for kind in ("exp", "tan", "erf", "atan", "log")
-    }
-    for kernel in chain(by_kind["exp"], by_kind["tan"], by_kind["erf"], by_kind["atan"]):
-        assert kernel.argument is not None
-        if not _polynomial_in_x(field, kernel.argument):
+        if kernel.kind != "log" and not _polynomial_in_x(field, _argument(kernel)):
             return f"the argument of {kernel.expression} is not a polynomial in x"
+    moving = [k for k in in_x if k.in_parameters]
+    still = [k for k in in_x if not k.in_parameters]
     for kind in ("exp", "tan"):
-        arguments = [k.argument for k in by_kind[kind] if k.argument is not None]
-        if not _independent_over_q(field, [_mixed(field, a) for a in arguments]):
+        across = [_mixed(field, _argument(k)) for k in moving if k.kind == kind]
+        within = [_slopes(field, _argument(k)) for k in still if k.kind == kind]
+        if not (_independent_over_q(field, across) and _independent_over_q(field, within)):
             return f"the {kind} terms are related for every parameter"
-    for kernel in by_kind["erf"]:
-        assert kernel.argument is not None
-        # Liouville: ∫exp(-p²)p' is not elementary; distinct exp(-p²) cannot combine either
-        squares = [
-            _mixed(field, k.argument * k.argument)
-            for k in (kernel, *by_kind["erf"])
-            if k.argument is not None
-        ]
-        own, *others = squares
-        if all(e.is_zero for e in own):
+    for kernel in moving:
+        # exp(-p²) is what erf(p) brings; for the others the argument itself has to move
+        moved = field.generator(kernel.index) if kernel.kind == "log" else _argument(kernel)
+        moved = moved * moved if kernel.kind == "erf" else moved
+        if all(e.is_zero for e in _mixed(field, moved)):
             return f"{kernel.expression} does not move with the parameters"
-        same = [o for o in others if all((a - b).is_zero for a, b in zip(own, o, strict=True))]
-        if len(same) > 1:
-            return f"{kernel.expression} has a twin"
-    return _logarithm_risk(field, by_kind["log"], by_kind["atan"])
+    # Liouville: ∫exp(-p²)p' is not elementary, and distinct exp(-p²) cannot combine either
+    squares = [_argument(k) * _argument(k) for k in in_x if k.kind == "erf"]
+    for i, square in enumerate(squares):
+        for other in squares[:i]:
+            if all(e.is_zero for e in _slopes(field, square - other)):
+                return "two erf terms have the same exp(-p²)"
+    return _logarithm_risk(
+        field, [k for k in in_x if k.kind == "log"], [k for k in in_x if k.kind == "atan"]
+    )
+
+
+def _argument(kernel: Kernel) -> Element:
+    assert kernel.argument is not None
+    return kernel.argument
+
+
+def _constant_family(field: Field, kernel: Kernel) -> str | None:
+    """``algebraic`` for the root of a prime; otherwise the one transcendental it is algebraic in.
+
+    π is transcendental, and so are exp(q) and tan(q) for a rational q ≠ 0 (Lindemann); that two
+    of them are independent is not known. None for anything else.
+    """
+    u = kernel.argument
+    if kernel.kind == "pi":
+        return "pi"
+    if u is None or not u.den.is_constant():
+        return None
+    if u.num.is_constant():
+        if kernel.kind == "root":
+            prime = fmpz(u.num.leading_coefficient().p).is_prime()
+            return "algebraic" if prime else None
+        return str(kernel.expression) if kernel.kind in ("exp", "tan") else None
+    inner = [field.kernel_at(i) for i in u.generators()]
+    if kernel.kind == "root" and len(u.num) == 1 and u.num.total_degree() == 1:
+        return "pi" if inner[0] is not None and inner[0].kind == "pi" else None
+    return None
 
 
 def _logarithm_risk(field: Field, logs: list[Kernel], atans: list[Kernel]) -> str | None:
+    """Their derivatives have simple poles, which no derivative of a field element has."""
     primes: list[fmpq_mpoly] = []
     for kernel in logs:
-        assert kernel.argument is not None
-        occurring = (field.kernel_at(i) for i in kernel.argument.generators())
-        if any(k is not None and k.in_x and k.kind != "exp" for k in occurring):
+        inner = (field.kernel_at(i) for i in _argument(kernel).generators())
+        if any(k is not None and k.in_x and k.kind != "exp" for k in inner):
             return f"{kernel.expression} contains more than polynomials and exponentials"
-        if all(e.is_zero for e in _mixed(field, field.generator(kernel.index))):
-            return f"{kernel.expression} does not move with the parameters"
         for name in field.inputs:
-            rate = field.derivative(kernel.argument, name) / kernel.argument
+            rate = field.derivative(_argument(kernel), name) / _argument(kernel)
             if not rate.is_zero and not field.depends(field.occurring(rate.den))[0]:
                 return f"{kernel.expression} is an exponential in disguise"
-        primes.append(kernel.argument.num)
-    for kernel in atans:
-        assert kernel.argument is not None
-        if all(e.is_zero for e in _mixed(field, kernel.argument)):
-            return f"{kernel.expression} does not move with the parameters"
-        primes.append((field.one + kernel.argument * kernel.argument).num)
+        primes.append(_argument(kernel).num)
+    primes += [(field.one + _argument(k) * _argument(k)).num for k in atans]
     for i, p in enumerate(primes):
         if any(not p.gcd(q).is_constant() for q in primes[:i]):
             return "two logarithmic terms share a singularity"
@@ -375,10 +401,22 @@ def _logarithm_risk(field: Field, logs: list[Kernel], atans: list[Kernel]) -> st
 
 
 def _polynomial_in_x(field: Field, element: Element) -> bool:
-    indices = element.generators()
-    if any((k := field.kernel_at(i)) is not None and k.in_x for i in indices):
-        return False
+    """A polynomial in x whose coefficients are made of parameters and simple kernels of them."""
+    for index in element.generators():
+        kernel = field.kernel_at(index)
+        if kernel is None:
+            continue
+        simple = kernel.kind in ("exp", "log") and not any(
+            field.kernel_at(i) for i in _argument(kernel).generators()
+        )
+        if kernel.in_x or (kernel.in_parameters and not simple):
+            return False
     return not field.depends(field.occurring(element.den))[0]
+
+
+def _slopes(field: Field, element: Element) -> list[Element]:
+    """All ∂/∂x_s: zero exactly for what is free of x."""
+    return [field.derivative(element, x) for x in field.inputs]
 
 
 def _mixed(field: Field, element: Element) -> list[Element]:

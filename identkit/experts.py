@@ -9,7 +9,7 @@ from functools import cached_property
 import sympy as sp
 
 from identkit.errors import ExpressionError, InputError, unknown_name
-from identkit.expression import INPUT, Step, free_names, parse, symbol
+from identkit.expression import CONSTANTS, FUNCTIONS, INPUT, Step, free_names, parse, symbol
 
 ACTIVATIONS = {
     "relu": "max(0, z)",
@@ -110,7 +110,7 @@ class Expert:
         that the expression does not use.
 
         >>> Expert.from_expression("c*atan(a*x + b)").parameters
-        ('a', 'b', 'c')
+        ('c', 'a', 'b')
 
         Raises :class:`~identkit.errors.InputError` for an expression that cannot be read, has no
         input or no parameter, or does not fit ``dim``.
@@ -118,6 +118,12 @@ class Expert:
         expression = parse(text)
         names = free_names(expression)
         written = _in_order_written(text, names)
+        gone = _names_written(text) - names - set(FUNCTIONS) - set(CONSTANTS)
+        if gone:
+            raise ExpressionError(
+                f"expression: {', '.join(sorted(gone))} cancels out of '{text}'; remove it, since "
+                "nothing depends on it."
+            )
         declared = set(parameters or ())
         used_inputs = {n for n in names if INPUT.match(n)} - declared
         if parameters is not None:
@@ -155,9 +161,16 @@ class Expert:
         }
 
 
+_WORD = re.compile(r"(?<![0-9.])[A-Za-z][A-Za-z0-9_]*")
+"""A name; not the e of 1e-3."""
+
+
+def _names_written(text: str) -> set[str]:
+    return set(_WORD.findall(text))
+
+
 def _in_order_written(text: str, names: set[str]) -> list[str]:
-    found = dict.fromkeys(re.findall(r"[A-Za-z][A-Za-z0-9_]*", text))
-    return [name for name in found if name in names]
+    return [name for name in dict.fromkeys(_WORD.findall(text)) if name in names]
 
 
 def _inputs(text: str, used: set[str], dim: int | None) -> tuple[str, ...]:

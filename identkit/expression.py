@@ -21,8 +21,10 @@ from identkit.errors import ExpressionError
 
 MAX_LENGTH = 2_000
 """Characters; far above any expert in print, small enough that parsing is instant."""
-MAX_DEPTH = 40
-"""Nested brackets and operations."""
+MAX_BRACKETS = 40
+"""Nested brackets."""
+MAX_DEPTH = 150
+"""Nested operations; a sum of n terms nests n deep."""
 MAX_NODES = 600
 """Numbers, names, operations and calls in one expression."""
 MAX_EXPONENT = 100
@@ -30,8 +32,9 @@ MAX_EXPONENT = 100
 MAX_NUMBER_BITS = 512
 """Largest numerator or denominator of any constant."""
 
-INPUT = re.compile(r"x(\d*)\Z")
+INPUT = re.compile(r"x(0|[1-9][0-9]*|)\Z")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+_CHARACTERS = re.compile(r"[A-Za-z0-9_.,+\-*/^%()\[\]{} \t]")
 
 
 class Step(sp.Function):
@@ -42,8 +45,11 @@ class Step(sp.Function):
 
     @classmethod
     def eval(cls, arg: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if arg.is_Number:
-            return sp.Integer(1) if arg.is_positive else sp.Integer(0)
+        if arg.is_number and arg.is_extended_real:
+            if arg.is_positive:
+                return sp.Integer(1)
+            if arg.is_nonpositive:
+                return sp.Integer(0)
         return None
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
@@ -95,10 +101,22 @@ FUNCTIONS: dict[str, tuple[Callable[..., sp.Expr], str]] = {
 
 CONSTANTS = {"pi": sp.pi}
 
+_HEADS = frozenset(
+    (sp.exp, sp.log, sp.sin, sp.cos, sp.tan, sp.tanh, sp.sinh, sp.cosh, sp.atan, sp.erf, Step)
+)
+"""What the constructors above leave after SymPy's own rewriting; all that other modules handle."""
+
 
 def symbol(name: str) -> sp.Symbol:
     """The one kind of symbol used throughout: real, told apart by name."""
     return sp.Symbol(name, real=True)
+
+
+def is_affine(node: Any, inputs: set[Any]) -> bool:
+    """Whether an expression is affine in the inputs (Step counts as the function it is)."""
+    if any(s.free_symbols & inputs for s in node.atoms(Step)):
+        return False
+    return not any(sp.diff(node, x).free_symbols & inputs for x in inputs)
 
 
 def free_names(expression: sp.Expr) -> set[str]:
@@ -119,7 +137,7 @@ def parse(text: str, extra: frozenset[str] = frozenset(), generous: bool = False
     c*atan(a*x + b)
     >>> parse("__import__('os').system('x')")
     Traceback (most recent call last):
-    identkit.errors.ExpressionError: expression: names must be letters, digits and _ ...
+    identkit.errors.ExpressionError: expression: the character "'" is not allowed; ...
     """
     if not isinstance(text, str) or not text.strip():
         raise ExpressionError("expression: it is empty; write one such as 'c*tanh(a*x + b)'.")
@@ -128,7 +146,7 @@ def parse(text: str, extra: frozenset[str] = frozenset(), generous: bool = False
         raise ExpressionError(
             f"expression: {len(text)} characters, at most {MAX_LENGTH} are read; shorten it."
         )
-    _check_brackets(text)
+    _check_characters(text, extra)
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
@@ -136,14 +154,22 @@ def parse(text: str, extra: frozenset[str] = frozenset(), generous: bool = False
     return _Reader(text, extra, MAX_NODES * scale).read(tree)
 
 
-def _check_brackets(text: str) -> None:
+def _check_characters(text: str, extra: frozenset[str]) -> None:
+    """Nothing but ASCII names, numbers and operators reaches Python's parser."""
+    allowed = set("".join(extra))
+    for character in text:
+        if not _CHARACTERS.match(character) and character not in allowed:
+            raise ExpressionError(
+                f"expression: the character {character!a} is not allowed; use letters, "
+                "digits, _ and + - * / ** ( ) , . only."
+            )
     depth = deepest = 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")
         deepest = max(deepest, depth)
-    if deepest > MAX_DEPTH:
+    if deepest > MAX_BRACKETS:
         raise ExpressionError(
-            f"expression: brackets nested {deepest} deep, at most {MAX_DEPTH} are read; flatten it."
+            f"expression: brackets nested {deepest} deep, at most {MAX_BRACKETS}; flatten it."
         )
 
 
@@ -177,7 +203,8 @@ class _Reader:
             limit = f"depth {MAX_DEPTH}" if depth > MAX_DEPTH else f"{self.max_nodes} operations"
             raise ExpressionError(f"expression: larger than {limit}; simplify it.")
         value = self._convert(node, depth + 1)
-        if value.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
+        undefined = value.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I)
+        if undefined or (value.is_number and value.is_real is False):
             raise ExpressionError(
                 f"expression: '{self._source(node)}' is infinite, undefined or not real; "
                 "remove that part."
@@ -210,18 +237,23 @@ class _Reader:
         )
 
     def _number(self, node: ast.Constant) -> sp.Expr:
-        source = self._source(node).replace("_", "")
+        full = ast.get_source_segment(self.text.strip(), node) or ""
+        source = full.replace("_", "")
         if isinstance(node.value, bool) or not isinstance(node.value, int | float):
-            raise ExpressionError(f"expression: {source} is not a real number; write a number.")
+            raise ExpressionError(
+                f"expression: {_short(source)} is not a real number; write a number."
+            )
         try:
             number = Decimal(source)
         except InvalidOperation:
             raise ExpressionError(
-                f"expression: '{source}' is not a decimal number; write it in base ten."
+                f"expression: '{_short(source)}' is not a decimal number; write it in base ten."
             ) from None
         # the exponent is tested before the exact fraction is built: 1e999999999 must not allocate
         if number and abs(number.adjusted()) > MAX_NUMBER_BITS // 4:
-            raise ExpressionError(f"expression: the constant {source} is out of range; rescale.")
+            raise ExpressionError(
+                f"expression: the constant {_short(source)} is out of range; rescale."
+            )
         return sp.Rational(*number.as_integer_ratio())
 
     def _name(self, name: str) -> sp.Expr:
@@ -266,6 +298,11 @@ class _Reader:
                 f"expression: the exponent in '{self._source(node)}' must be a fraction of "
                 f"absolute value at most {MAX_EXPONENT}."
             )
+        if left.is_number and left.is_negative and not right.is_Integer:
+            raise ExpressionError(
+                f"expression: '{self._source(node)}' is a fractional power of a negative number; "
+                "it is not real."
+            )
         value = left**right
         if value.is_Pow and value.exp.is_number and abs(value.exp) > MAX_EXPONENT:
             # SymPy merges nested powers, so the limit is checked on the result as well
@@ -304,8 +341,16 @@ def _bits(value: Any) -> int:
 
 
 def _real_forms(value: Any) -> Any:
-    """Rewrite what SymPy introduces by itself (sqrt(a**2) -> Abs(a)) in terms of Step."""
+    """Rewrite what SymPy introduces by itself (sqrt(a**2) -> Abs(a), tan(z + pi/2) -> -cot(z))."""
     if value.has(sp.Abs, sp.sign):
         value = value.replace(sp.Abs, lambda z: z * (2 * step(z) - 1))
         value = value.replace(sp.sign, lambda z: 2 * step(z) - 1)
+    if value.has(sp.cot):
+        value = value.replace(sp.cot, lambda z: sp.cos(z) / sp.sin(z))
+    for head in value.atoms(sp.Function):
+        if type(head) not in _HEADS:
+            raise ExpressionError(
+                f"expression: it simplifies to {type(head).__name__}(...), which is not supported; "
+                "rewrite that part."
+            )
     return value

@@ -384,6 +384,8 @@ class Field:
             return product
         if node.is_Pow:
             return self._convert_power(*node.args)
+        if not node.args:
+            raise TypeError(f"'{node}' is neither an input nor a parameter here")
         return self._convert_function(type(node), node.args[0])
 
     def _convert_power(self, base: Node, exponent: Node) -> Element:
@@ -409,11 +411,11 @@ class Field:
         if head is sp.atan:
             return self._odd("atan", u, argument)
         if head in (sp.sin, sp.cos, sp.tan):
-            t = self.tan_half(u)
-            square = t * t
+            s, c = self.half_angle(u)
+            sine, cosine = (s * c) * self.constant(2), c * c - s * s
             if head is sp.tan:
-                return (t + t) / (one - square)
-            return (t + t if head is sp.sin else one - square) / (one + square)
+                return sine / cosine
+            return (sine if head is sp.sin else cosine) / (c * c + s * s)
         if head is sp.tanh:
             e = self.exp(u + u)
             return (e - one) / (e + one)
@@ -485,17 +487,28 @@ class Field:
             result = result * kernel**n
         return result
 
-    def tan_half(self, u: Element) -> Element:
-        """tan(u/2) by the addition theorem; sin and cos are rational in it."""
-        total = self.zero
+    def half_angle(self, u: Element) -> tuple[Element, Element]:
+        """(S, C) proportional to (sin u/2, cos u/2), by the addition theorem.
+
+        Homogeneous, because tan(u/2) may be infinite: it is for u = π.
+        """
+        total = (self.zero, self.one)
         for key, c, monomial in self._terms(u):
             unit, n = self._multiple("tan", key, c / 2)
-            argument = monomial * self.constant(unit)
-            t = self._kernel("tan", key, argument, 1, sp.tan(self.to_sympy(argument)))
+            s, k = self._half_angle_kernel(key, monomial * self.constant(unit))
+            step = (s, k) if n > 0 else (-s, k)
             for _ in range(abs(n)):
-                step = t if n > 0 else -t
-                total = (total + step) / (self.one - total * step)
+                (a, b), (s, k) = total, step
+                total = (a * k + b * s, b * k - a * s)
         return total
+
+    def _half_angle_kernel(self, key: Any, argument: Element) -> tuple[Element, Element]:
+        tangent = sp.tan(self.to_sympy(argument))
+        if tangent.has(sp.zoo):
+            return self.one, self.zero
+        if not tangent.has(sp.tan, sp.cot):
+            return self.convert(tangent), self.one  # tan(π/3) is √3: no kernel of its own
+        return self._kernel("tan", key, argument, 1, tangent), self.one
 
     def _odd(self, kind: str, u: Element, argument: sp.Expr) -> Element:
         if u.is_zero:
@@ -507,6 +520,7 @@ class Field:
 
     def log(self, u: Element) -> Element:
         """log u = Σ e·log|f| over the irreducible factors f of u > 0."""
+        self._refuse_negative_constant(u)
         total = self.zero
         for poly, sign in ((u.num, 1), (u.den, -1)):
             content, factors = self.factor(poly)
@@ -543,6 +557,7 @@ class Field:
 
     def root(self, u: Element, q: int) -> Element:
         """u^(1/q) for u > 0; rational constants split into primes."""
+        self._refuse_negative_constant(u)
         if u.num.is_constant() and u.den.is_constant() and not u.is_zero:
             value = _rational(u.num.leading_coefficient())
             result = self.one
@@ -550,6 +565,13 @@ class Field:
                 result = result * self._root_kernel(self.constant(prime), prime, q) ** power
             return result
         return self._root_kernel(u, _text(u), q)
+
+    def _refuse_negative_constant(self, u: Element) -> None:
+        """log and roots are of positive values; a negative constant has no real one."""
+        if u.is_zero or (
+            u.num.is_constant() and u.den.is_constant() and not u.num.leading_coefficient() > 0
+        ):
+            raise TooLarge("a logarithm or root of a number that is not positive")
 
     def _root_kernel(self, u: Element, key: Any, q: int) -> Element:
         unit = self.units.setdefault(("root", key), q)

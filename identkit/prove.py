@@ -20,12 +20,12 @@ from identkit.coincidence import Coincidences, apply_rule
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.deadline import Deadline
 from identkit.derivatives import Derivatives
-from identkit.errors import OutOfTime
+from identkit.errors import DomainError, OutOfTime
 from identkit.every_k import FixedSpace, Movement, dependence_risk
 from identkit.normal_form import Element, Field, Rebase
 from identkit.relations import Column, Combination, FormalFamily, affine_forms
 from identkit.results import FixedProof, MergedFunction, Options, Relation, SetProof, Term
-from identkit.sampling import Domain, Sampler
+from identkit.sampling import Domain, Sampler, is_harmless_number
 
 MAX_EXACT_RANK = 400
 """Largest number of polynomial functions whose exact rational rank is computed."""
@@ -40,7 +40,7 @@ class Prover:
     deadline: Deadline
 
     def __post_init__(self) -> None:
-        self.derivatives = Derivatives(self.atom)
+        self.derivatives = Derivatives(self.atom, self.deadline)
         self.forms = affine_forms(self.atom)
         self.sampler = Sampler(
             self.atom, Domain(*self.options.domain), self.options.seed, self.forms, self.deadline
@@ -55,7 +55,7 @@ class Prover:
         try:
             return self._prove(functions, notes)
         except OutOfTime as limit:
-            return _undecided(functions, self.options.atoms, (*notes, str(limit)))
+            return undecided(functions, self.options.atoms, (*notes, str(limit)))
 
     def _prove(self, functions: FunctionSet, notes: list[str]) -> SetProof:
         basis = functions.functions
@@ -134,12 +134,12 @@ class Prover:
         notes: list[str],
     ) -> SetProof:
         kept = formal.rule.kept
-        movement, obstacle, every_k = None, None, False
+        obstacle, every_k = None, False
         try:
-            movement = formal.movement(self.sampler)
-            fixed = movement.fixed_space(kept)
+            fixed = Movement(formal.family).fixed_space(kept)
             if fixed is not None:
                 return self._fixed(formal, blank, fixed)
+            movement = formal.movement(self.sampler)
             if not movement.all_move(kept):
                 obstacle = "some combination may be the same function for every parameter"
             else:
@@ -175,8 +175,8 @@ class Prover:
         rank = None
         try:
             rank = formal.polynomial_rank(self.sampler, formal.rule.kept, fixed.atoms)
-        except OutOfTime:
-            self.deadline.check()
+        except (OutOfTime, DomainError):
+            self.deadline.check()  # the rank is an extra; the dimension count stands without it
         return replace(
             blank,
             kind="finite-dimension",
@@ -196,7 +196,7 @@ class Prover:
     ) -> SetProof:
         """No merging is possible, but a nonzero determinant still proves independence."""
         search = self._search(expressions, shared, self.options.atoms)
-        blank = _undecided(functions, self.options.atoms, (*notes, search.tried))
+        blank = undecided(functions, self.options.atoms, (*notes, search.tried))
         if search.witness is None:
             return blank
         return replace(
@@ -231,7 +231,10 @@ def witness_quantifier(sampler: Sampler) -> str:
         return "open-set"
     for hazard in sampler.singular:
         e = hazard.expression
-        if not (e.is_positive or (hazard.kind == "pole" and e.is_negative)):
+        if e.is_number and is_harmless_number(hazard):
+            continue
+        positive_suffices = hazard.kind in ("pole", "log", "root")
+        if not (e.is_positive and positive_suffices):
             return "open-set"
     return "almost-every"
 
@@ -270,13 +273,18 @@ class Formal:
         return self.family.null_combination(self.columns, index, support)
 
     def movement(self, sampler: Sampler) -> Movement:
+        """How the functions move with θ near one atom of the sampler."""
         field = self.family.field
         arguments = {k: field.to_sympy(_element(field, p)) for k, p in field.sign_polys.items()}
-        observed = sampler.patterns(arguments, sampler.atoms(4)) if arguments else []
+        observed = sampler.patterns(arguments, sampler.parameter_draw()) if arguments else []
         return Movement(self.family, observed)
 
     def polynomial_rank(self, sampler: Sampler, indices: Sequence[int], atoms: int) -> int | None:
-        """Exact rank over Q at rational parameters, for functions polynomial in x; else None."""
+        """Exact generic rank of functions polynomial in x; None if it was not pinned down.
+
+        The rank over Q at rational parameters bounds it from below; the numbers of functions and
+        of monomials in x bound it from above. It is exact where the two meet.
+        """
         field = self.family.field
         if atoms * len(indices) > MAX_EXACT_RANK or len(self.family.branches) > 1 or field.kernels:
             return None
@@ -301,7 +309,8 @@ class Formal:
         if len(rows) > MAX_EXACT_RANK:
             return None
         flat = [v for row in rows.values() for v in row]
-        return int(fmpq_mat(len(rows), width, flat).rank())
+        rank = int(fmpq_mat(len(rows), width, flat).rank())
+        return rank if rank == min(width, len(rows)) else None
 
     # -- readable records -------------------------------------------------------------------
 
@@ -329,7 +338,7 @@ class Formal:
             )
             for m in rule.merges
         )
-        empty = _undecided(self.set, atoms, ())
+        empty = undecided(self.set, atoms, ())
         if rule.failure is not None:
             return empty
         return replace(
@@ -344,7 +353,7 @@ def _element(field: Field, poly: object) -> Element:
     return Element(field, poly, field.unit_poly)  # type: ignore[arg-type]
 
 
-def _undecided(functions: FunctionSet, atoms: int, notes: tuple[str, ...]) -> SetProof:
+def undecided(functions: FunctionSet, atoms: int, notes: tuple[str, ...]) -> SetProof:
     return SetProof(
         title=functions.title,
         kind="none",
@@ -415,8 +424,9 @@ def equation(
     if right is None:
         moved = {i: -c for i, c in coefficients.items() if c.could_extract_minus_sign()}
     else:
-        scale = -1 if coefficients[right] > 0 else 1
-        coefficients = {i: c * scale for i, c in coefficients.items()}
+        others = [c for i, c in coefficients.items() if i != right]
+        if others and others[0].could_extract_minus_sign():
+            coefficients = {i: -c for i, c in coefficients.items()}
         moved = {right: -coefficients[right]}
     left = {i: c for i, c in coefficients.items() if i not in moved}
     if not left:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
+from typing import Any
 
 import sympy as sp
 from flint import arb, arb_mat, fmpq, fmpq_mpoly, fmpz, nmod_mat
@@ -21,8 +22,16 @@ from identkit.atoms import AtomFunction
 from identkit.balls import Node, Tape, ball, precision
 from identkit.deadline import Deadline
 from identkit.experts import symbols
-from identkit.expression import Step, symbol
-from identkit.normal_form import MAX_TERMS, Element, Field, NeedSign, Rebase, TooLarge
+from identkit.expression import Step, is_affine, symbol
+from identkit.normal_form import (
+    MAX_TERMS,
+    Element,
+    Field,
+    Kernel,
+    NeedSign,
+    Rebase,
+    TooLarge,
+)
 
 MAX_BRANCHES = 16
 """Sign patterns of the kinks; more than four kinks per atom are given up on."""
@@ -57,18 +66,15 @@ def affine_forms(atom: AtomFunction) -> list[sp.Expr]:
     Also [] when some part depends on x without parameters: such parts are the same function for
     every atom and must stay recognisable.
     """
-    inputs = {symbol(x) for x in atom.inputs}
+    inputs: set[Any] = {symbol(x) for x in atom.inputs}
     forms: dict[sp.Expr, None] = {}
-
-    def is_affine(node: Node) -> bool:
-        return all(not (sp.diff(node, x).free_symbols & inputs) for x in inputs)
 
     def covered(node: Node) -> bool:
         if not node.free_symbols & inputs:
             return True
         if node.free_symbols <= inputs:
             return False
-        if not isinstance(node, sp.Function) and is_affine(node):
+        if not isinstance(node, sp.Function) and is_affine(node, inputs):
             forms.setdefault(_without_numeric_factors(node))
             return True
         return bool(node.args) and all(covered(a) for a in node.args)
@@ -177,14 +183,19 @@ class FormalFamily:
         for element in elements:
             if not element.den.is_constant() and element.den != common:
                 common = self.field.times(common, element.den / common.gcd(element.den))
-        numerators = []
-        for element in elements:
-            scaled = self.field.fraction(
-                self.field.times(element.num, common / element.den), self.field.unit_poly
-            )
-            if not scaled.den.is_constant():
-                raise TooLarge("a root could not be cleared from a denominator")
-            numerators.append(scaled.num)
+        scaled = [
+            self.field.fraction(self.field.times(e.num, common / e.den), self.field.unit_poly)
+            for e in elements
+        ]
+        # reducing a root can leave a denominator free of x: clear it from all alike
+        rest = self.field.unit_poly
+        for e in scaled:
+            if not e.den.is_constant() and e.den != rest:
+                rest = self.field.times(rest, e.den / rest.gcd(e.den))
+        if self.field.depends(self.field.occurring(rest))[0]:
+            raise TooLarge("a root could not be cleared from a denominator")
+        numerators = [self.field.times(e.num, rest / e.den) for e in scaled]
+        common = self.field.times(common, rest)
         return numerators, common
 
     def add_rows(self, column: Column, prefix: tuple, poly: fmpq_mpoly) -> None:
@@ -434,26 +445,25 @@ class ModularPoint:
     def __init__(self, field: Field, seed: int = 1) -> None:
         rng = random.Random(seed)
         roots = [k for k in field.kernels if k.kind == "root" and not k.in_x]
-        self.prime = _prime(field, {k.unit for k in roots})
-        self.values: dict[int, int] = {}
-        for _ in range(200):
-            self.values = {}
-            for index in range(len(field.gens)):
-                self.values[index] = rng.randrange(1, self.prime)
-            if all(self._set_root(field, k) for k in roots):
-                return
+        self.prime, self.values = 1 << 61, {}
+        for _ in range(64):
+            # a constant's root exists for some primes only, so the prime changes as well
+            self.prime = _prime_below(self.prime, [k.unit for k in roots])
+            for _ in range(16 if roots else 1):
+                self.values = {i: rng.randrange(1, self.prime) for i in range(len(field.gens))}
+                if all(self._set_root(k) for k in roots):
+                    return
         raise TooLarge("no modular point with all roots was found")
 
-    def _set_root(self, field: Field, kernel) -> bool:
+    def _set_root(self, kernel: Kernel) -> bool:
         argument = kernel.argument
+        assert argument is not None
         bottom = self.poly(argument.den)
         if bottom == 0:
             return False
         u = self.poly(argument.num) * pow(bottom, -1, self.prime) % self.prime
         q = kernel.unit
-        odd = q
-        while odd % 2 == 0:
-            odd //= 2
+        odd = _odd_part(q)
         root = pow(u, pow(odd, -1, self.prime - 1), self.prime) if odd > 1 else u
         while q % 2 == 0:
             # p ≡ 3 mod 4: of the two square roots exactly one is a square itself
@@ -479,18 +489,20 @@ class ModularPoint:
         return total % p
 
 
-def _prime(field: Field, units: set[int]) -> int:
-    """A prime p ≡ 3 mod 4 below 2^61 for which every needed odd root exists."""
-    odd_parts = []
-    for q in units:
-        while q % 2 == 0:
-            q //= 2
-        odd_parts.append(q)
-    candidate = (1 << 61) - 1
+def _odd_part(q: int) -> int:
+    while q % 2 == 0:
+        q //= 2
+    return q
+
+
+def _prime_below(bound: int, units: Sequence[int]) -> int:
+    """The next prime p ≡ 3 mod 4 below ``bound`` for which every needed odd root exists."""
+    odd_parts = [_odd_part(q) for q in units]
+    candidate = bound - 1
     while not (
         candidate % 4 == 3
         and all(fmpz(candidate - 1).gcd(fmpz(q)) == 1 for q in odd_parts)
         and fmpz(candidate).is_prime()
     ):
-        candidate -= 2
+        candidate -= 1
     return candidate

@@ -12,7 +12,6 @@ from identkit.certificates.independence import Witness
 from identkit.conditions import BasisFunction
 from identkit.experts import Expert
 
-VERDICTS = ("yes", "no", "undecided")
 QUANTIFIERS = {
     "almost-every": "almost every parameter (Lebesgue measure)",
     "open-set": "an open set of parameters",
@@ -147,20 +146,21 @@ class ConditionResult:
 
     @property
     def functions(self) -> int:
-        return sum(p.functions for p in self._counted)
+        return sum(p.functions for p in self.counted)
 
     @property
     def merged(self) -> int:
-        return sum(p.removed for p in self._counted)
+        return sum(p.removed for p in self.counted)
 
     @property
     def rank(self) -> int | None:
         """The exact rank over all sets counted, None where it was not proved."""
-        ranks = [p.rank for p in self._counted]
+        ranks = [p.rank for p in self.counted]
         return None if any(r is None for r in ranks) else sum(r for r in ranks if r is not None)
 
     @property
-    def _counted(self) -> tuple[SetProof, ...]:
+    def counted(self) -> tuple[SetProof, ...]:
+        """The proofs the verdict rests on: all sets for ``yes``, else the deciding one."""
         return self.proofs if self.verdict == "yes" else (self.deciding,)
 
     @property
@@ -174,7 +174,7 @@ class ConditionResult:
         if self.verdict == "undecided":
             return None
         order = ["open-set", "almost-every", "every"]
-        used = [p.quantifier for p in self._counted if p.quantifier]
+        used = [p.quantifier for p in self.counted if p.quantifier]
         return min(used, key=order.index) if used else None
 
     @property

@@ -8,6 +8,7 @@ or not real somewhere on the domain are rejected by interval arithmetic over the
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,7 +25,7 @@ from identkit.experts import symbols
 
 DRAWS = 400
 """Parameter draws before the expert is said to be singular on the domain."""
-BOXES = 400
+BOXES = 128
 """Sub-boxes examined to prove that one draw is regular on the whole domain."""
 KINK_POINTS = 200
 """Points at which a kink's argument must take both signs."""
@@ -55,12 +56,17 @@ class Domain:
 
 
 def _exact(value: object) -> Fraction:
+    text = str(value).strip()
+    # the exponent is looked at before the exact fraction is built: 1e999999999 must not allocate
+    exponent = re.search(r"[eE]([+-]?[0-9]+)$", text)
+    if len(text) > 60 or (exponent and len(exponent[1]) > 3):
+        raise InputError(f"--domain: {text[:60]} is out of range; rescale x to within 1e-9..1e9.")
     try:
-        number = Fraction(str(value))
+        number = Fraction(text)
     except (ValueError, ZeroDivisionError):
-        raise InputError(f"--domain: '{value}' is not a finite number; give two numbers.") from None
+        raise InputError(f"--domain: '{text}' is not a finite number; give two numbers.") from None
     if number and not 1e-9 <= abs(number) <= 1e9:
-        raise InputError(f"--domain: {value} is out of range; rescale x to within 1e-9..1e9.")
+        raise InputError(f"--domain: {text} is out of range; rescale x to within 1e-9..1e9.")
     return number
 
 
@@ -144,10 +150,11 @@ class Sampler:
         for attempt in range(DRAWS):
             self.deadline.check()
             values = self._raw_draw(attempt, slab)
-            culprit = self._irregular(values)
-            if culprit is not None:
+            hazard = self.irregular(values)
+            if hazard is not None:
+                culprit = hazard
                 # bends placed inside the domain are where log, 1/z and sqrt are singular
-                self._centring = self._centring and attempt < DRAWS // 8
+                self._centring = self._centring and attempt < DRAWS // 40
                 continue
             if self._uncrossed(values) and crossing_failed < DRAWS // 8:
                 crossing_failed += 1
@@ -170,7 +177,8 @@ class Sampler:
         values: dict[sp.Symbol, Fraction] = {}
         slopes = {p for f in self._forms for p in f.slopes}
         for p in self.parameters:
-            size = Fraction(self.rng.randrange(5, 25), 16)
+            # a fine grid: equal magnitudes are exceptional parameters for odd and even experts
+            size = Fraction(self.rng.randrange(2_500, 12_500), 8_192)
             if p in slopes:
                 size = size * Fraction(3) / (half_width * spread)
             if attempt > DRAWS // 8:
@@ -194,7 +202,7 @@ class Sampler:
     def _balls(self, x: Sequence[arb], values: Sequence[Fraction]) -> list[arb]:
         return [*x, *(ball(v) for v in values)]
 
-    def _irregular(self, values: Sequence[Fraction]) -> Hazard | None:
+    def irregular(self, values: Sequence[Fraction]) -> Hazard | None:
         """The first hazard not proved harmless on the whole domain at these parameters."""
         if not self.singular:
             return None
@@ -227,8 +235,9 @@ class Sampler:
             for h in self.singular:
                 if not _harmless(h, slots[h.slot]):
                     return h
-                if h.kind == "pole":
-                    signs.setdefault(h.slot, set()).add(bool(slots[h.slot] > 0))
+                if h.kind in ("pole", "tan"):
+                    vanishing = slots[h.slot] if h.kind == "pole" else slots[h.slot].cos()
+                    signs.setdefault(h.slot, set()).add(bool(vanishing > 0))
                     if len(signs[h.slot]) == 2:
                         return h  # continuous and of both signs: it vanishes in between
         return None
@@ -249,19 +258,18 @@ class Sampler:
         return [h for h in kinks if len(signs[h.slot]) < 2]
 
     def patterns(
-        self, arguments: dict[str, sp.Expr], atoms: Sequence[Sequence[Fraction]], count: int = 300
+        self, arguments: dict[str, sp.Expr], values: Sequence[Fraction], count: int = 300
     ) -> list[dict[str, int]]:
-        """Sign patterns of some expressions seen at sampled (x, θ), each proved by balls."""
+        """Sign patterns of some expressions at points of the domain for one θ, proved by balls."""
         tape = Tape(arguments.values(), (*self.inputs, *self.parameters))
         found: dict[tuple[int, ...], None] = {}
         with precision(INTERVAL_BITS):
-            for values in atoms:
-                for x in self.points(count):
-                    results = tape.evaluate(self._balls([ball(v) for v in x], values))
-                    if all(r > 0 or r < 0 for r in results):
-                        found[tuple(1 if r > 0 else -1 for r in results)] = None
-                    if len(found) == 2 ** len(arguments):
-                        break
+            for x in self.points(count):
+                results = tape.evaluate(self._balls([ball(v) for v in x], values))
+                if all(r > 0 or r < 0 for r in results):
+                    found[tuple(1 if r > 0 else -1 for r in results)] = None
+                if len(found) == 2 ** len(arguments):
+                    break
         return [dict(zip(arguments, signs, strict=True)) for signs in found]
 
 
@@ -278,19 +286,26 @@ class _Form:
             rate = sp.diff(expression, p)
             if rate.free_symbols & set(inputs):
                 self.slopes.add(p)
-            elif rate.is_Rational and rate != 0:
+            elif rate.is_number and rate != 0:
                 self.offset = p
         self._rate = sp.diff(expression, self.offset) if self.offset is not None else None
 
     def centre(self, values: dict[sp.Symbol, Fraction], x: dict[sp.Symbol, Fraction]) -> None:
-        """Set the offset so that the form vanishes at x, where that is a rational number."""
+        """Set the offset so that the form nearly vanishes at x."""
         if self.offset is None:
             return
         known: Any = {s: sp.Rational(v.numerator, v.denominator) for s, v in (values | x).items()}
         known[self.offset] = sp.Integer(0)
         value = (-self.expression / self._rate).subs(known)
-        if value.is_Rational:
-            values[self.offset] = Fraction(int(value.p), int(value.q))
+        if value.is_number and value.is_real:
+            values[self.offset] = Fraction(float(value)).limit_denominator(2**20)
+
+
+def is_harmless_number(hazard: Hazard) -> bool:
+    """Whether a hazard free of x and θ (√2, log 3) is proved harmless."""
+    tape = Tape([hazard.expression], ())
+    with precision(INTERVAL_BITS):
+        return _harmless(hazard, tape.evaluate([])[0])
 
 
 def _harmless(hazard: Hazard, value: arb) -> bool:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from identkit import Expert, check
+from identkit.atoms import expert_function
 from identkit.balls import Tape, ball, precision
 from identkit.certificates.jets import Differentiator
 from identkit.certificates.store import certificate_document, digest, load
@@ -36,7 +37,7 @@ CASES = {
     "coordinates": (Expert.from_expression("tanh((p + q)*x + p - q)"), {}),
     "merged": ("gelu", {"dim": 1, "shape": "ffn"}),
     "up to k": (Expert.from_expression("tanh(tanh(a*x + b))"), {}),
-    "nothing": ("gelu", {"dim": 2, "max_precision": 64, "condition": "strong"}),
+    "nothing": ("gelu", {"dim": 1, "max_precision": 64, "atoms": 8, "condition": "strong"}),
 }
 
 
@@ -203,6 +204,98 @@ def test_forgeries_of_a_no_fail(documents, change):
         verify(forge(documents["relation with rank"], change))
 
 
+def test_the_coincidence_rule_must_be_applied_completely(documents):
+    """Two proportional functions left among the kept ones would make GELU look dependent."""
+    part = documents["yes"]["results"][0]["certificate"]["parts"][0]
+    (merge,) = part["merged"]
+    space = {
+        "combinations": [merge["relation"]["terms"]],
+        "dimension": 1,
+        "degree": 0,
+        "atoms": 2,
+        "space": "polynomials in x of total degree at most 0",
+    }
+    proofs = (
+        {"kind": "relation", "relations": [merge["relation"]]},
+        {"kind": "finite-dimension", "atoms": 2, "fixed": space},
+    )
+    kept = [
+        f for f in condition("strong").build(expert_function(builtin("gelu", dim=1)))[0].functions
+    ]
+    common = {
+        "kept": [f.label for f in kept],
+        "merged": [],
+        "witness": None,
+        "every_k": False,
+        "verdict": "no",
+        "rank": None,
+        "quantifier": "every",
+    }
+    for proof in proofs:
+        with pytest.raises(CertificateError, match="coincidence rule"):
+            verify(forge(documents["yes"], lambda p, proof=proof: p.update(common | proof)))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (
+            "relations",
+            [{"text": "∂h/∂a = 0", "terms": [{"coefficient": "1", "function": "∂h/∂a"}]}],
+        ),
+        (
+            "fixed",
+            {
+                "combinations": [[{"coefficient": "1", "function": "∂h/∂a"}]],
+                "dimension": 1,
+                "degree": 0,
+                "space": "",
+                "atoms": 2,
+            },
+        ),
+    ],
+)
+def test_fields_nobody_reads_must_be_empty(documents, field, value):
+    with pytest.raises(CertificateError, match="has no place"):
+        verify(forge(documents["yes"], lambda p: p.update({field: value})))
+
+
+@pytest.mark.parametrize(
+    "expert",
+    [
+        {"parameters": ["p", "q", "z"]},
+        {"parameters": ["x"], "inputs": ["p", "q"], "dim": 2},
+        {"inputs": ["x", "q"], "parameters": ["p"], "dim": 2},
+        {"expression": "tanh((p + q)*x + p - q) # tanh(x)"},
+    ],
+)
+def test_roles_of_names_cannot_be_forged(documents, expert):
+    forged = copy.deepcopy(documents["coordinates"])
+    forged["expert"].update(expert)
+    forged["digest"] = digest(forged)
+    with pytest.raises(CertificateError):
+        verify(forged)
+
+
+def test_a_domain_on_which_the_expert_is_singular_is_rejected():
+    expert = Expert.from_expression("log(x + 4)*tanh(a*x + b)")
+    document = json.loads(dumps(certificate_document(check(expert, "softmax"))))
+    verify(document)
+    document["options"]["domain"] = ["-10", "10"]
+    document["digest"] = digest(document)
+    with pytest.raises(CertificateError, match="singular on the domain"):
+        verify(document)
+
+
+@pytest.mark.parametrize("coefficient", ["q", "nan", "relu(a)", "1/0", "x", "(-1)**(1/3)", "((("])
+def test_odd_coefficients_are_rejected_not_raised(documents, coefficient):
+    def change(p):
+        p["relations"][0]["terms"][0]["coefficient"] = coefficient
+
+    with pytest.raises(CertificateError):
+        verify(forge(documents["relation with rank"], change))
+
+
 def test_a_parameter_cannot_be_dropped_from_the_expert(documents):
     forged = copy.deepcopy(documents["coordinates"])
     forged["expert"]["parameters"] = ["p"]
@@ -218,7 +311,20 @@ def test_save_and_load(tmp_path, documents):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff\xfe", b"null", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[1]",
+        b"\xff\xfe",
+        b"null",
+        b"[" * 100_000,
+        b'{"schema": 1, "schema": 2}',
+        b'{"schema": 2.0}',
+        b'{"schema": NaN}',
+    ],
+)
 def test_files_that_are_no_certificates(tmp_path, content):
     path = tmp_path / "cert.json"
     path.write_bytes(content)

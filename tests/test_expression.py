@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identkit import Expert, ExpressionError, InputError
-from identkit.expression import MAX_DEPTH, Step, parse, symbol
+from identkit.expression import MAX_BRACKETS, Step, parse, symbol
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_refused_with_one_sentence(text):
         "10**10**10",
         "1e999999999*x",
         "(((9**99)**99)**99)*x",
-        "(" * (MAX_DEPTH + 1) + "x" + ")" * (MAX_DEPTH + 1),
+        "(" * (MAX_BRACKETS + 1) + "x" + ")" * (MAX_BRACKETS + 1),
         "+".join(["x"] * 1000),
         "-" * 200 + "x",
         "exp(" * 100 + "x" + ")" * 100,
@@ -121,6 +121,12 @@ def test_refused_with_one_sentence(text):
         "sqrt(-1)*x",
         "0**(-1)*x",
         "tan(pi/2)*x",
+        "((-1)**(1/3) - 1)*x*a",
+        "(-8)**(1/3)*x",
+        "(-2)**(a*x)",
+        "a*x # comment",
+        "a*x\x1b[2J",
+        "a*β",
     ],
 )
 def test_sizes_and_singular_constants(text):

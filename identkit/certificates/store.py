@@ -19,22 +19,28 @@ MAX_BYTES = 64 * 2**20
 
 
 def digest(document: dict[str, Any]) -> str:
-    """SHA-256 over every other field, in canonical JSON: any later edit is noticed."""
+    """A checksum (SHA-256) of every other field in canonical JSON: notices edits and damage.
+
+    Anybody can recompute it; what a certificate *says* is verified without relying on it.
+    """
     content = {k: v for k, v in document.items() if k != "digest"}
     text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def certificate_document(result: CheckResult) -> dict[str, Any]:
-    """The certificate: everything the check printed, and a digest of it."""
+    """The certificate: everything the check found, and a digest of it."""
     document = {**check_document(result), "schema": SCHEMA}
     del document["requirement"]
+    del document["options"]["time_limit"]  # a budget of the search, not part of the proof
     return {**document, "digest": digest(document)}
 
 
 def save(result: CheckResult, path: str | os.PathLike[str]) -> None:
     """Write the certificate; the file appears whole or not at all. Raises InputError."""
-    target = Path(path)
+    target = Path(path).resolve()
+    if not str(path) or (target.exists() and not target.is_file()):
+        raise InputError(f"--save '{path}': is not a regular file; choose another path.")
     text = dumps(certificate_document(result)) + "\n"
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=".identkit-")
@@ -54,13 +60,32 @@ def save(result: CheckResult, path: str | os.PathLike[str]) -> None:
         ) from None
 
 
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return result
+
+
+def _no_fractions(text: str) -> Any:
+    """Certificates hold whole numbers and text; 2.0 or NaN in place of 2 is damage."""
+    raise ValueError(f"{text} is not a whole number")
+
+
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a certificate file. Raises InputError if it is not one, CertificateError if damaged."""
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise InputError(f"{path}: is not a regular file; give a file written by --save.")
         size = os.path.getsize(path)
         if size > MAX_BYTES:
             raise InputError(f"{path}: {size} bytes is too large for a certificate.")
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        document = json.loads(
+            Path(path).read_text(encoding="utf-8"),
+            object_pairs_hook=_without_duplicates,
+            parse_float=_no_fractions,
+            parse_constant=_no_fractions,
+        )
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); give a certificate file."

@@ -6,14 +6,17 @@
 - Relations, merged and dropped functions: the functions are re-derived by the chain rule of the
   differential field (:meth:`identkit.normal_form.Field.derivative`), and the stored combination
   must be the zero element.
-- Everything counted or quantified is recomputed from the condition's definition and compared; a
-  digest covers the fields that follow from nothing else (seed, version, notes).
+- Everything counted or quantified is recomputed from the condition's definition and compared.
+  The coincidence rule, the fixed spaces and the theorem behind "every k" are recomputed with the
+  prover's own code, but on the functions re-derived here. A checksum covers what follows from
+  nothing else (seed, version, notes).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from flint import arb, arb_mat
@@ -32,9 +35,9 @@ from identkit.deadline import Deadline
 from identkit.errors import CertificateError, IdentkitError
 from identkit.every_k import Movement, dependence_risk
 from identkit.experts import Expert, builtin
-from identkit.expression import free_names, parse
+from identkit.expression import Step, free_names, parse
 from identkit.gates import resolve as resolve_gate
-from identkit.normal_form import Element, Field
+from identkit.normal_form import Element, Field, NeedSign, Rebase
 from identkit.prove import (
     Formal,
     equation,
@@ -83,14 +86,18 @@ def verify(document: dict[str, Any]) -> Verified:
         expert = _expert(document["expert"])
         gate = resolve_gate(document["gate"])
         options = _options(document)
+        deadline = Deadline(TIME_LIMIT)
         results = tuple(
-            _Result(expert, gate.name, entry, options, f"results[{i}]").verify()
+            _Result(expert, gate.name, entry, options, f"results[{i}]", deadline).verify()
             for i, entry in enumerate(document["results"])
         )
     except CertificateError:
         raise
-    except (IdentkitError, KeyError, ValueError, ZeroDivisionError) as error:
+    except (IdentkitError, NeedSign, Rebase) as error:
         raise CertificateError(f"the certificate cannot be re-derived: {error}") from None
+    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+        # a crafted file can drive the re-derivation anywhere; wherever it breaks, it is rejected
+        raise CertificateError(f"the certificate is malformed: {error}") from None
     return Verified(expert, gate.name, options, results)
 
 
@@ -106,8 +113,9 @@ def _check_form(document: dict[str, Any]) -> None:
 
 def _expert(data: dict[str, Any]) -> Expert:
     if data["name"] == "custom":
-        expert = Expert(
-            "custom", data["expression"], tuple(data["inputs"]), tuple(data["parameters"])
+        # through the same door as a user's text: roles of names cannot be swapped or invented
+        expert = Expert.from_expression(
+            data["expression"], dim=data["dim"], parameters=tuple(data["parameters"])
         )
     else:
         expert = builtin(data["name"], data["shape"], data["dim"])
@@ -124,7 +132,6 @@ def _options(document: dict[str, Any]) -> Options:
         (domain.low, domain.high),
         document["seed"],
         data["max_precision"],
-        data["time_limit"],
     )
 
 
@@ -132,9 +139,16 @@ class _Result:
     """Verifies one entry of ``results``."""
 
     def __init__(
-        self, expert: Expert, gate: str, entry: dict[str, Any], options: Options, where: str
+        self,
+        expert: Expert,
+        gate: str,
+        entry: dict[str, Any],
+        options: Options,
+        where: str,
+        deadline: Deadline,
     ) -> None:
         self.entry, self.options, self.where = entry, options, where
+        self.deadline = deadline
         self.condition = find_condition(entry["condition"], entry["level"])
         self.atom = self._in_coordinates(self.condition.atom(expert, resolve_gate(gate)))
         self.sets = self.condition.build(self.atom)
@@ -165,7 +179,8 @@ class _Result:
         proofs = []
         for i, (data, functions) in enumerate(zip(parts, self.sets, strict=True)):
             where = f"{self.where}.certificate.parts[{i}]"
-            proofs.append(_Part(self.atom, functions, data, self.options, where).verify())
+            part = _Part(self.atom, functions, data, self.options, where, self.deadline)
+            proofs.append(part.verify())
         result = ConditionResult(
             regime=self.entry["regime"],
             condition=self.entry["condition"],
@@ -192,6 +207,7 @@ class _Part:
         data: dict[str, Any],
         options: Options,
         where: str,
+        deadline: Deadline,
     ) -> None:
         self.atom, self.functions, self.options, self.where = atom, functions, options, where
         self.basis = (*functions.functions, *functions.shared)
@@ -199,11 +215,10 @@ class _Part:
             self.proof = read_part(data, {f.label: f for f in self.basis})
         except KeyError as name:
             raise CertificateError(f"{where}: the condition has no function {name}.") from None
-        self.deadline = Deadline(TIME_LIMIT)
+        self.deadline = deadline
         self.sampler = Sampler(
             atom, Domain(*options.domain), options.seed, affine_forms(atom), self.deadline
         )
-        self._family: FormalFamily | None = None
 
     def fail(self, field: str, reason: str) -> CertificateError:
         return CertificateError(f"{self.where}.{field}: {reason}.")
@@ -218,15 +233,33 @@ class _Part:
             "finite-dimension": self._finite_dimension,
             "none": self._nothing,
         }
+        self._nothing_unread()
         expected = checks[proof.kind]()
         for field in ("verdict", "quantifier", "rank", "every_k", "atoms"):
             if getattr(proof, field) != getattr(expected, field):
                 raise self.fail(field, "does not follow from the proof")
         return proof
 
+    def _nothing_unread(self) -> None:
+        """Fields a kind of proof does not use must be empty: nobody would have checked them."""
+        proof = self.proof
+        used = {
+            "ball-determinant": {"witness"},
+            "relation": {"relations"} if proof.rank is None else {"relations", "witness"},
+            "finite-dimension": {"fixed"},
+            "none": set(),
+        }[proof.kind]
+        for field in ("relations", "witness", "fixed"):
+            if getattr(proof, field) and field not in used:
+                raise self.fail(field, f"has no place in a proof of kind {proof.kind}")
+        if proof.every_k_obstacle and (proof.kind != "ball-determinant" or proof.every_k):
+            raise self.fail("every_k_obstacle", "has no place here")
+
     # -- kinds ------------------------------------------------------------------------------
 
     def _nothing(self) -> SetProof:
+        if self.proof.kept != self.functions.functions:
+            self._partition()
         return replace(
             self.proof,
             verdict="undecided",
@@ -243,7 +276,7 @@ class _Part:
             raise self.fail("witness.functions", "must be the kept functions")
         self._determinant(proof.kept, proof.shared, self.options.atoms)
         if proof.every_k:
-            movement = self._movement()
+            movement = self.formal.movement(self.sampler)
             kept = [self.basis.index(f) for f in proof.kept]
             if not movement.all_move(kept) or dependence_risk(movement) is not None:
                 raise self.fail("every_k", "is not proved")
@@ -296,10 +329,10 @@ class _Part:
         if proof.rank is None:
             return None
         if proof.witness is None:
-            return self._polynomial_rank(
-                [f for f in proof.kept if f not in self._dependent_functions()],
-                self.options.atoms,
-            )
+            pivots = [self.basis[i] for i in self.formal.pivots]
+            return self._polynomial_rank(pivots, self.options.atoms)
+        if proof.shared:
+            raise self.fail("rank", "is not defined beside shared functions")
         if not set(proof.witnessed) <= set(proof.kept):
             raise self.fail("witness.functions", "are not among the kept functions")
         if len(set(proof.witnessed)) != len(proof.witnessed):
@@ -336,7 +369,7 @@ class _Part:
         others = {t.function for terms in fixed.combinations for t in terms[:-1]}
         if len(last) != len(fixed.combinations) or last & others:
             raise self.fail("fixed.combinations", "are not independent of each other")
-        space = self._movement().space_of(combinations)
+        space = Movement(self.family).space_of(combinations)
         if space is None:
             raise self.fail("fixed.combinations", "are not the same functions for every parameter")
         found = (space.dimension, space.degree, space_text(space, self.atom), space.atoms)
@@ -356,12 +389,10 @@ class _Part:
 
     # -- pieces -----------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def family(self) -> FormalFamily:
         """All functions of the set, re-derived inside the differential field."""
-        if self._family is None:
-            self._family = FormalFamily(self.atom, self._rederive, self.deadline)
-        return self._family
+        return FormalFamily(self.atom, self._rederive, self.deadline)
 
     def _rederive(self, field: Field) -> list[Element]:
         known: dict[tuple[str, ...], Element] = {(): field.convert(self.atom.expression)}
@@ -381,12 +412,14 @@ class _Part:
             elements.append(value)
         return elements
 
-    def _movement(self) -> Movement:
-        return Formal(self.family, self.functions).movement(self.sampler)
+    @cached_property
+    def formal(self) -> Formal:
+        """The coincidence rule applied to the re-derived functions."""
+        return Formal(self.family, self.functions)
 
     def _polynomial_rank(self, functions: Sequence[BasisFunction], atoms: int) -> int | None:
         indices = [self.basis.index(f) for f in functions]
-        return Formal(self.family, self.functions).polynomial_rank(self.sampler, indices, atoms)
+        return self.formal.polynomial_rank(self.sampler, indices, atoms)
 
     def _combination(self, terms: Sequence[Term]) -> Combination:
         field = self.family.field
@@ -394,7 +427,7 @@ class _Part:
         for term in terms:
             names = frozenset(self.atom.parameters)
             expression = parse(term.coefficient, extra=names, generous=True)
-            if not free_names(expression) <= names:
+            if not free_names(expression) <= names or expression.has(Step):
                 raise self.fail("coefficient", f"'{term.coefficient}' is not free of x")
             value = field.convert(expression)
             if value.is_zero or self.basis.index(term.function) in coefficients:
@@ -417,14 +450,24 @@ class _Part:
             raise self.fail(f"{field}.text", f"should read '{text}'")
 
     def _partition(self) -> None:
-        """kept, merged and dropped are the condition's functions, by the coincidence rule."""
-        proof = self.proof
-        merged = [m.function for m in proof.merged]
-        parts = [*proof.kept, *merged, *proof.dropped]
-        if sorted(f.label for f in parts) != sorted(f.label for f in self.functions.functions):
-            raise self.fail("kept", "with merged and dropped is not the condition's set")
-        if not self.functions.coincidence and (proof.merged or proof.dropped):
-            raise self.fail("merged", "must be empty for this condition")
+        """kept, merged and dropped are what the coincidence rule makes of the re-derived functions.
+
+        The rule has to be applied completely: two proportional functions left among the kept ones
+        would make any expert look dependent.
+        """
+        proof, rule = self.proof, self.formal.rule
+        derived = (
+            [self.basis[i] for i in rule.kept],
+            [(self.basis[m.index], self.basis[m.into]) for m in rule.merges],
+            [self.basis[i] for i in rule.dropped],
+        )
+        stored = (
+            list(proof.kept),
+            [(m.function, m.into) for m in proof.merged],
+            list(proof.dropped),
+        )
+        if rule.failure is not None or stored != derived:
+            raise self.fail("kept", "is not what the coincidence rule leaves")
         for f in proof.dropped:
             if f.first or not self.family.is_zero(self.basis.index(f)):
                 raise self.fail("dropped", f"{f.label} may not be dropped")
@@ -449,6 +492,10 @@ class _Part:
             raise self.fail("witness.atoms", f"must be {atoms} lists of {q} parameters")
         if len(witness.points) != size or any(len(x) != d for x in witness.points):
             raise self.fail("witness.points", f"must be {size} points of {d} inputs")
+        if witness.precision > self.options.max_precision:
+            raise self.fail("witness.precision", "exceeds the file's max_precision")
+        if any(self.sampler.irregular(theta) is not None for theta in witness.atoms):
+            raise self.fail("witness.atoms", "make the expert singular on the domain")
         low, high = self.options.domain
         if any(not low <= v <= high for x in witness.points for v in x):
             raise self.fail("witness.points", "leave the domain")

@@ -107,7 +107,7 @@ def _latex_item(result: ConditionResult) -> str:
         rf"\item \textbf{{{escape(statements.title(result))}: {result.verdict}.}}"
         rf" Published: {escape(statements.published(result))} ({result.agreement})."
     ]
-    for proof in result.proofs if result.verdict == "yes" else (result.deciding,):
+    for proof in result.counted:
         sentence = escape(statements.claim(proof))
         lines.append(f"  {sentence[0].upper()}{sentence[1:]} {_latex_method(proof)}")
         for relation in proof.relations[:2]:
@@ -125,9 +125,8 @@ def html(result: CheckResult) -> str:
     e = html_escape.escape
     rows = []
     for r in result.results:
-        proofs = r.proofs if r.verdict == "yes" else (r.deciding,)
         said = "<br>".join(
-            [e(statements.claim(p)) for p in proofs]
+            [e(statements.claim(p)) for p in r.counted]
             + [f"<code>{e(x.text)}</code>" for x in r.relations[:3]]
         )
         rows.append(

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from identkit.report import statements
-from identkit.results import CheckResult, ConditionResult, SetProof
+from identkit.results import CheckResult, ConditionResult
 
 COLOURS = {"yes": "bold green", "no": "bold red", "undecided": "bold yellow"}
 AGREEMENT_COLOURS = {"confirmed": "green", "contradicted": "bold red"}
@@ -22,7 +22,7 @@ def check_report(result: CheckResult) -> RenderableType:
     e = result.expert
     kind = f"{e.label}: " if e.name != "custom" else ""
     head = Text.assemble(
-        (f"h(x) = {e.text}" if not kind else f"{kind}h(x) = {e.text}", "bold"),
+        (f"{kind}h(x) = {e.text}", "bold"),
         f"\nη = ({', '.join(e.parameters)}), gate {result.gate}, d = {e.dim}\n",
         (statements.witness_scope(result), "dim"),
     )
@@ -39,7 +39,7 @@ def _result_block(result: ConditionResult) -> RenderableType:
     table = Table.grid(padding=(0, 1))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for proof in _shown_proofs(result):
+    for proof in result.counted:
         if len(result.proofs) > 1:
             table.add_row("  set", proof.title)
         table.add_row("  proved" if proof.kind != "none" else "  tried", statements.claim(proof))
@@ -64,10 +64,6 @@ def _result_block(result: ConditionResult) -> RenderableType:
         "\n", (statements.title(result), "bold"), ": ", (result.verdict, COLOURS[result.verdict])
     )
     return Group(head, table)
-
-
-def _shown_proofs(result: ConditionResult) -> tuple[SetProof, ...]:
-    return result.proofs if result.verdict == "yes" else (result.deciding,)
 
 
 def render(result: CheckResult, width: int = 80) -> str:
