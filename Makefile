@@ -20,7 +20,7 @@ lint: .venv/lint
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-bench: .venv/bench
+bench: .venv/core
 	$(BIN)/python benchmarks/run.py
 
 clean:
@@ -40,8 +40,4 @@ clean:
 
 .venv/lint: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) install --quiet -c constraints.txt -e ".[test,lint]"
-	@touch $@ .venv/core .venv/test
-
-.venv/bench: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) install --quiet -c constraints.txt -e ".[test,bench]"
 	@touch $@ .venv/core .venv/test

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 
 import sympy as sp
 from flint import fmpq, fmpq_mat
@@ -136,7 +137,7 @@ class Prover:
         kept = formal.rule.kept
         obstacle, every_k = None, False
         try:
-            fixed = Movement(formal.family).fixed_space(kept)
+            fixed = formal.movement_everywhere.fixed_space(kept)
             if fixed is not None:
                 return self._fixed(formal, blank, fixed)
             movement = formal.movement(self.sampler)
@@ -272,12 +273,18 @@ class Formal:
     def exact(self, index: int, support: list[int]) -> Combination | None:
         return self.family.null_combination(self.columns, index, support)
 
+    @cached_property
+    def movement_everywhere(self) -> Movement:
+        """How the functions move with θ, on every branch of their kinks."""
+        return Movement(self.family)
+
     def movement(self, sampler: Sampler) -> Movement:
         """How the functions move with θ near one atom of the sampler."""
         field = self.family.field
+        if not field.sign_polys:
+            return self.movement_everywhere
         arguments = {k: field.to_sympy(_element(field, p)) for k, p in field.sign_polys.items()}
-        observed = sampler.patterns(arguments, sampler.parameter_draw()) if arguments else []
-        return Movement(self.family, observed)
+        return Movement(self.family, sampler.patterns(arguments, sampler.parameter_draw()))
 
     def polynomial_rank(self, sampler: Sampler, indices: Sequence[int], atoms: int) -> int | None:
         """Exact generic rank of functions polynomial in x; None if it was not pinned down.

@@ -219,11 +219,9 @@ def test_the_coincidence_rule_must_be_applied_completely(documents):
         {"kind": "relation", "relations": [merge["relation"]]},
         {"kind": "finite-dimension", "atoms": 2, "fixed": space},
     )
-    kept = [
-        f for f in condition("strong").build(expert_function(builtin("gelu", dim=1)))[0].functions
-    ]
+    functions = condition("strong").build(expert_function(builtin("gelu", dim=1)))[0].functions
     common = {
-        "kept": [f.label for f in kept],
+        "kept": [f.label for f in functions],
         "merged": [],
         "witness": None,
         "every_k": False,

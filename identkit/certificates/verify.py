@@ -1,7 +1,7 @@
 """Verify a certificate from its file alone, by a route that shares little with the prover.
 
-- Determinants: the stored points are evaluated again at the stored precision through automatic
-  differentiation (:mod:`~identkit.certificates.jets`), not SymPy's derivatives, and
+- Determinants: the stored points are evaluated again, at the stored precision or up to four times
+  that, by automatic differentiation (:mod:`~identkit.certificates.jets`) in place of SymPy, and
   nonsingularity is shown by an approximate inverse C with ‖I − C·A‖ < 1, not by a determinant.
 - Relations, merged and dropped functions: the functions are re-derived by the chain rule of the
   differential field (:meth:`identkit.normal_form.Field.derivative`), and the stored combination
@@ -33,7 +33,7 @@ from identkit.conditions import condition as find_condition
 from identkit.coordinates import read_coordinates
 from identkit.deadline import Deadline
 from identkit.errors import CertificateError, IdentkitError
-from identkit.every_k import Movement, dependence_risk
+from identkit.every_k import dependence_risk
 from identkit.experts import Expert, builtin
 from identkit.expression import Step, free_names, parse
 from identkit.gates import resolve as resolve_gate
@@ -369,7 +369,7 @@ class _Part:
         others = {t.function for terms in fixed.combinations for t in terms[:-1]}
         if len(last) != len(fixed.combinations) or last & others:
             raise self.fail("fixed.combinations", "are not independent of each other")
-        space = Movement(self.family).space_of(combinations)
+        space = self.formal.movement_everywhere.space_of(combinations)
         if space is None:
             raise self.fail("fixed.combinations", "are not the same functions for every parameter")
         found = (space.dimension, space.degree, space_text(space, self.atom), space.atoms)
@@ -501,20 +501,32 @@ class _Part:
             raise self.fail("witness.points", "leave the domain")
         order = max((len(factor) for f in functions for factor in f.factors), default=1)
         differentiator = Differentiator(self.atom, order)
-        with precision(witness.precision):
-            rows = []
-            for x in witness.points:
-                self.deadline.check()
-                row = [
-                    value
-                    for theta in witness.atoms
-                    for value in differentiator.values(functions, x, theta)
-                ]
-                rows.append(row + differentiator.values(shared, x, witness.atoms[0]))
-            if not is_nonsingular(rows):
-                raise self.fail("witness", "proves nothing: the matrix may be singular")
-            if not determinant(rows).overlaps(self._stored_determinant(witness.determinant)):
-                raise self.fail("witness.determinant", "is not the determinant")
+        stored = self._stored_determinant(witness.determinant)
+        for bits in (witness.precision, 2 * witness.precision, 4 * witness.precision):
+            # the inverse can need more precision than the determinant the prover was content with
+            with precision(bits):
+                rows = self._rows(functions, shared, differentiator)
+                if not determinant(rows).overlaps(stored):
+                    raise self.fail("witness.determinant", "is not the determinant")
+                if is_nonsingular(rows):
+                    return
+        raise self.fail("witness", "proves nothing: the matrix may be singular")
+
+    def _rows(
+        self,
+        functions: Sequence[BasisFunction],
+        shared: Sequence[BasisFunction],
+        differentiator: Differentiator,
+    ) -> list[list[arb]]:
+        """rows: points; columns: functions at each atom in turn, then the shared ones."""
+        assert self.proof.witness is not None
+        atoms = self.proof.witness.atoms
+        rows = []
+        for x in self.proof.witness.points:
+            self.deadline.check()
+            row = [v for theta in atoms for v in differentiator.values(functions, x, theta)]
+            rows.append(row + differentiator.values(shared, x, atoms[0]))
+        return rows
 
     def _stored_determinant(self, text: str) -> arb:
         try:
