@@ -1,4 +1,4 @@
-"""Whole-process times and peak memory of identkit's commands, beside `import sympy` in the same run.
+"""Whole-process times and peak memory of identkit's commands, beside `import sympy`.
 
     make bench                      # everything, about four minutes on 2 cores
     python benchmarks/run.py cold   # one group: cold, dimension, atoms, table, verify

@@ -23,8 +23,9 @@ from identkit.deadline import Deadline
 from identkit.derivatives import Derivatives
 from identkit.errors import DomainError, OutOfTime
 from identkit.every_k import FixedSpace, Movement, dependence_risk
+from identkit.forms import affine_forms
 from identkit.normal_form import Element, Field, Rebase
-from identkit.relations import Column, Combination, FormalFamily, affine_forms
+from identkit.relations import Column, Combination, FormalFamily
 from identkit.results import FixedProof, MergedFunction, Options, Relation, SetProof, Term
 from identkit.sampling import Domain, Sampler, is_harmless_number
 

@@ -36,6 +36,7 @@ from identkit.errors import CertificateError, IdentkitError
 from identkit.every_k import dependence_risk
 from identkit.experts import Expert, builtin
 from identkit.expression import Step, free_names, parse
+from identkit.forms import affine_forms
 from identkit.gates import resolve as resolve_gate
 from identkit.normal_form import Element, Field, NeedSign, Rebase
 from identkit.prove import (
@@ -47,7 +48,7 @@ from identkit.prove import (
     strongest_quantifier,
     witness_quantifier,
 )
-from identkit.relations import Combination, FormalFamily, affine_forms
+from identkit.relations import Combination, FormalFamily
 from identkit.report.json_form import result_document, schema
 from identkit.results import (
     ConditionResult,

@@ -8,6 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from identkit.conditions import condition
 from identkit.report import statements
 from identkit.results import CheckResult, ConditionResult
 
@@ -39,6 +40,7 @@ def _result_block(result: ConditionResult) -> RenderableType:
     table = Table.grid(padding=(0, 1))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
+    table.add_row("  functions", condition(result.condition, result.level).formula)
     for proof in result.counted:
         if len(result.proofs) > 1:
             table.add_row("  set", proof.title)
