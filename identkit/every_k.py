@@ -29,7 +29,8 @@ from itertools import chain
 import sympy as sp
 from flint import fmpq, fmpq_mat, fmpq_mpoly, fmpz
 
-from identkit.normal_form import Element, Field, Kernel, Rebase, TooLarge
+from identkit.algebra import Element, Kernel, TooLarge
+from identkit.normal_form import Field, Rebase
 from identkit.relations import Branch, Column, Combination, FormalFamily
 
 

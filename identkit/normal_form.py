@@ -20,25 +20,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import sympy as sp
-from flint import Ordering, fmpq, fmpq_mpoly, fmpq_mpoly_ctx, fmpz
+from flint import fmpq, fmpq_mpoly, fmpz
 
+from identkit.algebra import Algebra, Element, Kernel, TooLarge, rational
 from identkit.balls import Node
-from identkit.errors import OutOfTime
+from identkit.deadline import Deadline
 from identkit.expression import Step, symbol
-
-MAX_TERMS = 20_000
-"""Polynomials beyond this many terms are given up on (:class:`TooLarge`), not waited for."""
-SPARE_KERNELS = 96
-"""Kernels one family may need; a d = 8 ridge expert needs two."""
-
-
-class TooLarge(OutOfTime):
-    """The normal form would outgrow its limits; independence can still be proved by balls."""
 
 
 class NeedSign(Exception):
@@ -57,85 +48,12 @@ class Rebase(Exception):
         self.kind, self.key, self.unit = kind, key, unit
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """A transcendental or algebraic generator.
+class Field(Algebra):
+    """The algebra with its meaning: conversion from SymPy and the derivations ∂/∂v.
 
-    ``kind`` is exp, tan, erf, atan, log, root or pi; ``argument`` the element it is applied to
-    (for tan, half the angle); ``unit`` a root's index. ``in_x`` and ``in_parameters`` tell on
-    what it depends.
-    """
-
-    index: int
-    kind: str
-    argument: Element | None
-    unit: int
-    in_x: bool
-    in_parameters: bool
-    expression: sp.Expr
-
-
-class Element:
-    """A fraction num/den of polynomials in the field's generators, in lowest terms."""
-
-    __slots__ = ("den", "field", "num")
-
-    def __init__(self, field: Field, num: fmpq_mpoly, den: fmpq_mpoly) -> None:
-        self.field, self.num, self.den = field, num, den
-
-    def __add__(self, other: Element) -> Element:
-        if self.den == other.den:
-            return self.field.fraction(self.num + other.num, self.den)
-        times = self.field.times
-        return self.field.fraction(
-            times(self.num, other.den) + times(other.num, self.den), times(self.den, other.den)
-        )
-
-    def __neg__(self) -> Element:
-        return Element(self.field, -self.num, self.den)
-
-    def __sub__(self, other: Element) -> Element:
-        return self + (-other)
-
-    def __mul__(self, other: Element) -> Element:
-        times = self.field.times
-        return self.field.fraction(times(self.num, other.num), times(self.den, other.den))
-
-    def inverse(self) -> Element:
-        if self.num.is_zero():
-            raise TooLarge("a denominator vanishes identically")
-        return self.field.fraction(self.den, self.num)
-
-    def __truediv__(self, other: Element) -> Element:
-        return self * other.inverse()
-
-    def __pow__(self, power: int) -> Element:
-        if power < 0:
-            return self.inverse() ** (-power)
-        result, square = self.field.one, self
-        while power:
-            if power & 1:
-                result = result * square
-            power >>= 1
-            if power:
-                square = square * square
-        return result
-
-    @property
-    def is_zero(self) -> bool:
-        """Proved zero as a function."""
-        return bool(self.num.is_zero())
-
-    def generators(self) -> set[int]:
-        """Indices of the generators that occur."""
-        return self.field.occurring(self.num) | self.field.occurring(self.den)
-
-
-class Field:
-    """Q(inputs, parameters, kernels) with conversion from SymPy and the derivations ∂/∂v.
-
-    ``forms`` lists affine forms in x (SymPy) that replace inputs as generators; ``signs`` gives
-    the sign of irreducible polynomials on the branch of a piecewise function being converted.
+    ``forms`` lists affine forms in x (SymPy) that replace inputs as generators; ``units`` are the
+    units of exp, tan and root kernels known from an earlier start (see :class:`Rebase`).
+    :meth:`on_branch` sets the signs of the kinks' arguments.
     """
 
     def __init__(
@@ -144,127 +62,18 @@ class Field:
         parameters: Sequence[str],
         forms: Sequence[sp.Expr] = (),
         units: dict[tuple[str, Any], Any] | None = None,
-        deadline: Any = None,
+        deadline: Deadline | None = None,
     ) -> None:
-        self.inputs, self.parameters = tuple(inputs), tuple(parameters)
-        self.d, self.q = len(inputs), len(parameters)
-        spare = [f"k{i}" for i in range(SPARE_KERNELS)]
-        size = self.d + self.q
-        self.context = fmpq_mpoly_ctx.get([f"g{i}" for i in range(size)] + spare, Ordering.lex)
-        self.gens = self.context.gens()
-        self.kernels: list[Kernel] = []
+        super().__init__(inputs, parameters, deadline)
         self.units: dict[tuple[str, Any], Any] = units if units is not None else {}
         self.signs: dict[str, int] = {}
         self.sign_polys: dict[str, fmpq_mpoly] = {}
-        self.deadline = deadline
-        self._by_key: dict[tuple[str, Any], int] = {}
-        self._memo: dict[sp.Basic, Element] = {}
+        self._memo: dict[sp.Basic, Element] = {
+            symbol(name): self.generator(i)
+            for i, name in enumerate((*self.inputs, *self.parameters))
+        }
         self._derivatives: dict[tuple[int, str], Element] = {}
-        self._roots: list[Kernel] = []
-        self.unit_poly = self.context.constant(1)
-        self.one = Element(self, self.unit_poly, self.unit_poly)
-        self.zero = Element(self, self.context.constant(0), self.unit_poly)
-        for i, name in enumerate((*self.inputs, *self.parameters)):
-            self._memo[symbol(name)] = self.generator(i)
-        # forms[i]: the affine form that generator i stands for, written in the original inputs
-        self.forms: dict[int, Element] = {}
-        self.form_expressions: dict[int, sp.Expr] = {}
         self._change_coordinates(forms)
-
-    # -- elements ---------------------------------------------------------------------------
-
-    def generator(self, index: int) -> Element:
-        """The generator with this index as an element."""
-        return Element(self, self.gens[index], self.unit_poly)
-
-    def constant(self, value: Fraction | int) -> Element:
-        """A rational constant."""
-        fraction = Fraction(value)
-        return Element(
-            self,
-            self.context.constant(fmpq(fraction.numerator, fraction.denominator)),
-            self.unit_poly,
-        )
-
-    def times(self, left: fmpq_mpoly, right: fmpq_mpoly) -> fmpq_mpoly:
-        """Product, refused with :class:`TooLarge` when it could outgrow the limits."""
-        if len(left) * len(right) > 40 * MAX_TERMS:
-            raise TooLarge("the normal form has too many terms")
-        product = left * right
-        if len(product) > MAX_TERMS:
-            raise TooLarge("the normal form has too many terms")
-        return product
-
-    def fraction(self, num: fmpq_mpoly, den: fmpq_mpoly) -> Element:
-        """num/den in lowest terms with root kernels reduced."""
-        if self.deadline is not None:
-            self.deadline.check()
-        if self._roots:
-            reduced_num, reduced_den = self.reduce(num), self.reduce(den)
-            if reduced_num is not None or reduced_den is not None:
-                top = reduced_num or Element(self, num, self.unit_poly)
-                bottom = reduced_den or Element(self, den, self.unit_poly)
-                return self.fraction(
-                    self.times(top.num, bottom.den), self.times(top.den, bottom.num)
-                )
-        if num.is_zero():
-            return self.zero
-        if den.is_constant():
-            scale = den.leading_coefficient()
-            return Element(self, num if scale == 1 else num / scale, self.unit_poly)
-        common = num.gcd(den)
-        if not common.is_constant():
-            num, den = num / common, den / common
-        scale = den.leading_coefficient()
-        if scale != 1:
-            num, den = num / scale, den / scale
-        return Element(self, num, den)
-
-    def reduce(self, poly: fmpq_mpoly) -> Element | None:
-        """Replace R^q by its radicand for every root kernel R; None if nothing to do."""
-        degrees = poly.degrees()
-        for kernel in self._roots:
-            if degrees[kernel.index] < kernel.unit:
-                continue
-            assert kernel.argument is not None
-            parts: dict[int, dict] = {}
-            for exponents, coefficient in poly.to_dict().items():
-                high, low = divmod(exponents[kernel.index], kernel.unit)
-                monomial = list(exponents)
-                monomial[kernel.index] = low
-                parts.setdefault(high, {})[tuple(monomial)] = coefficient
-            total = self.zero
-            for high, terms in parts.items():
-                part = Element(self, self.context.from_dict(terms), self.unit_poly)
-                total = total + part * kernel.argument**high
-            return total
-        return None
-
-    def occurring(self, poly: fmpq_mpoly) -> set[int]:
-        """Indices of the generators in a polynomial."""
-        return {i for i, degree in enumerate(poly.degrees()) if degree > 0}
-
-    def depends(self, indices: set[int]) -> tuple[bool, bool]:
-        """Whether generators with these indices depend on x, and on the parameters."""
-        in_x = in_parameters = False
-        for i in indices:
-            if i < self.d:
-                in_x, in_parameters = True, in_parameters or i in self.forms
-            elif i < self.d + self.q:
-                in_parameters = True
-            else:
-                kernel = self.kernels[i - self.d - self.q]
-                in_x, in_parameters = in_x or kernel.in_x, in_parameters or kernel.in_parameters
-        return in_x, in_parameters
-
-    def in_x(self, index: int) -> bool:
-        """Whether one generator depends on x."""
-        return self.depends({index})[0]
-
-    def kernel_at(self, index: int) -> Kernel | None:
-        """The kernel with this generator index, None for other generators."""
-        position = index - self.d - self.q
-        return self.kernels[position] if 0 <= position < len(self.kernels) else None
 
     # -- coordinates ------------------------------------------------------------------------
 
@@ -273,10 +82,10 @@ class Field:
         solved: dict[int, Element] = {}
         raw = {form: self.convert(form) for form in forms}
         for form, affine in raw.items():
-            slopes, current = self._linear_part(affine)
+            slopes, current = self.linear_part(affine)
             for i, slope in slopes.items():
                 current = current + slope * solved.get(i, self.generator(i))
-            slopes, rest = self._linear_part(current, exclude=set(solved))
+            slopes, rest = self.linear_part(current, exclude=set(solved))
             if not slopes:
                 continue
             pivot = min(slopes)
@@ -295,55 +104,8 @@ class Field:
             self._memo[symbol(self.inputs[pivot])] = value
 
     def _substitute_input(self, element: Element, index: int, value: Element) -> Element:
-        slopes, rest = self._linear_part(element, only={index})
+        slopes, rest = self.linear_part(element, only={index})
         return rest + slopes[index] * value if index in slopes else element
-
-    def _linear_part(
-        self,
-        element: Element,
-        exclude: frozenset[int] | set[int] = frozenset(),
-        only: set[int] | None = None,
-    ) -> tuple[dict[int, Element], Element]:
-        """Coefficients of the (free) inputs and the rest, for an element affine in them."""
-        slopes: dict[int, dict] = {}
-        rest: dict = {}
-        for exponents, coefficient in element.num.to_dict().items():
-            hit = [
-                i
-                for i in range(self.d)
-                if exponents[i] and i not in exclude and (only is None or i in only)
-            ]
-            if hit:
-                monomial = list(exponents)
-                monomial[hit[0]] -= 1
-                slopes.setdefault(hit[0], {})[tuple(monomial)] = coefficient
-            else:
-                rest[exponents] = coefficient
-
-        def part(terms: dict) -> Element:
-            return self.fraction(self.context.from_dict(terms), element.den)
-
-        return {i: part(t) for i, t in slopes.items()}, part(rest)
-
-    def to_original(self, poly: fmpq_mpoly) -> fmpq_mpoly:
-        """A polynomial without x-kernels, written in the original inputs instead of the forms."""
-        if not self.forms or not self.occurring(poly) & set(self.forms):
-            return poly
-        images = list(self.gens)
-        for i, form in self.forms.items():
-            if not form.den.is_constant():
-                raise TooLarge("a coordinate form has a denominator")
-            images[i] = form.num
-        # a power e of a form with n terms has C(e + n - 1, e) terms
-        bound = sum(
-            math.prod(
-                math.comb(int(exps[i]) + len(images[i]) - 1, int(exps[i])) for i in self.forms
-            )
-            for exps in poly.monoms()
-        )
-        if bound > MAX_TERMS:
-            raise TooLarge("the expanded polynomial has too many terms")
-        return poly.compose(*images, ctx=self.context)
 
     def on_branch(self, signs: dict[str, int]) -> None:
         """Convert from now on with these signs; conversions made under others are forgotten."""
@@ -369,7 +131,7 @@ class Field:
         if node.is_Rational:
             return self.constant(Fraction(int(node.p), int(node.q)))
         if node is sp.pi:
-            return self._kernel("pi", None, None, 0, sp.pi)
+            return self.kernel("pi", None, None, 0, sp.pi)
         if node is sp.E:
             return self.exp(self.one)
         if node.is_Add:
@@ -427,23 +189,6 @@ class Field:
 
     # -- kernels ----------------------------------------------------------------------------
 
-    def _kernel(
-        self, kind: str, key: Any, argument: Element | None, unit: int, expression: sp.Expr
-    ) -> Element:
-        full_key = (kind, key)
-        index = self._by_key.get(full_key)
-        if index is None:
-            index = self.d + self.q + len(self.kernels)
-            if len(self.kernels) == SPARE_KERNELS:
-                raise TooLarge("the normal form needs too many kernels")
-            in_x, in_parameters = self.depends(argument.generators() if argument else set())
-            kernel = Kernel(index, kind, argument, unit, in_x, in_parameters, expression)
-            self.kernels.append(kernel)
-            self._by_key[full_key] = index
-            if kind == "root":
-                self._roots.append(kernel)
-        return self.generator(index)
-
     def _terms(self, u: Element) -> list[tuple[Any, Fraction, Element]]:
         """u as Σ c·m with rational c and Laurent monomials m (whole if its den is no monomial)."""
         if u.is_zero:
@@ -457,9 +202,9 @@ class Field:
                     self.context.from_dict({above: fmpq(1)}),
                     self.context.from_dict({below: fmpq(1)}),
                 )
-                terms.append((key, _rational(c / below_c), monomial))
+                terms.append((key, rational(c / below_c), monomial))
             return terms
-        scale = _rational(u.num.leading_coefficient())
+        scale = rational(u.num.leading_coefficient())
         whole = u * self.constant(1 / scale)
         return [(_text(whole), scale, whole)]
 
@@ -483,7 +228,7 @@ class Field:
         for key, c, monomial in self._terms(u):
             unit, n = self._multiple("exp", key, c)
             argument = monomial * self.constant(unit)
-            kernel = self._kernel("exp", key, argument, 1, sp.exp(self.to_sympy(argument)))
+            kernel = self.kernel("exp", key, argument, 1, sp.exp(self.to_sympy(argument)))
             result = result * kernel**n
         return result
 
@@ -508,7 +253,7 @@ class Field:
             return self.one, self.zero
         if not tangent.has(sp.tan, sp.cot):
             return self.convert(tangent), self.one  # tan(π/3) is √3: no kernel of its own
-        return self._kernel("tan", key, argument, 1, tangent), self.one
+        return self.kernel("tan", key, argument, 1, tangent), self.one
 
     def _odd(self, kind: str, u: Element, argument: sp.Expr) -> Element:
         if u.is_zero:
@@ -516,7 +261,7 @@ class Field:
         if u.num.leading_coefficient() < 0:
             return -self._odd(kind, -u, -argument)
         head = sp.erf if kind == "erf" else sp.atan
-        return self._kernel(kind, _text(u), u, 1, head(argument))
+        return self.kernel(kind, _text(u), u, 1, head(argument))
 
     def log(self, u: Element) -> Element:
         """log u = Σ e·log|f| over the irreducible factors f of u > 0."""
@@ -524,8 +269,8 @@ class Field:
         total = self.zero
         for poly, sign in ((u.num, 1), (u.den, -1)):
             content, factors = self.factor(poly)
-            for prime, power in _factor_rational(abs(_rational(content))).items():
-                kernel = self._kernel("log", prime, self.constant(prime), 1, sp.log(prime))
+            for prime, power in _factor_rational(abs(rational(content))).items():
+                kernel = self.kernel("log", prime, self.constant(prime), 1, sp.log(prime))
                 total = total + kernel * self.constant(sign * power)
             for factor, power in factors:
                 weight = self.constant(sign * int(power))
@@ -536,15 +281,8 @@ class Field:
                     continue
                 argument = Element(self, factor, self.unit_poly)
                 shown = sp.log(self.to_sympy(argument))
-                total = total + self._kernel("log", _text(argument), argument, 1, shown) * weight
+                total = total + self.kernel("log", _text(argument), argument, 1, shown) * weight
         return total
-
-    def factor(self, poly: fmpq_mpoly) -> tuple[fmpq, list[tuple[fmpq_mpoly, int]]]:
-        """Content and irreducible factors over Q."""
-        if len(poly) > MAX_TERMS // 10:
-            raise TooLarge("a polynomial is too large to factor")
-        content, factors = poly.factor()
-        return content, [(f, int(e)) for f, e in factors]
 
     def _exp_generator(self, poly: fmpq_mpoly) -> Kernel | None:
         if len(poly) != 1 or poly.leading_coefficient() != 1:
@@ -559,7 +297,7 @@ class Field:
         """u^(1/q) for u > 0; rational constants split into primes."""
         self._refuse_negative_constant(u)
         if u.num.is_constant() and u.den.is_constant() and not u.is_zero:
-            value = _rational(u.num.leading_coefficient())
+            value = rational(u.num.leading_coefficient())
             result = self.one
             for prime, power in _factor_rational(abs(value)).items():
                 result = result * self._root_kernel(self.constant(prime), prime, q) ** power
@@ -578,7 +316,7 @@ class Field:
         if unit % q:
             raise Rebase("root", key, math.lcm(unit, q))
         expression = self.to_sympy(u) ** sp.Rational(1, unit)
-        return self._kernel("root", key, u, unit, expression) ** (unit // q)
+        return self.kernel("root", key, u, unit, expression) ** (unit // q)
 
     def step(self, u: Element) -> Element:
         """Step on the current branch: the sign of u from the signs of its irreducible factors."""
@@ -648,7 +386,7 @@ class Field:
             if index not in self.forms:
                 return self.one if names[index] == name else self.zero
             # z = Σ s_i x_i + rest in the original inputs: differentiate, then rewrite them
-            slopes, rest = self._linear_part(self.forms[index])
+            slopes, rest = self.linear_part(self.forms[index])
             if name in self.inputs:
                 return slopes.get(self.inputs.index(name), self.zero)
             total = self.derivative(rest, name)
@@ -676,38 +414,6 @@ class Field:
         if kernel.kind == "log":
             return inner / u
         return g * inner / (u * self.constant(kernel.unit))
-
-    # -- back to SymPy ----------------------------------------------------------------------
-
-    def to_sympy(self, element: Element) -> sp.Expr:
-        """The element as a SymPy expression in the original inputs and parameters."""
-        top, bottom = self._poly_to_sympy(element.num), self._poly_to_sympy(element.den)
-        return top / bottom
-
-    def _poly_to_sympy(self, poly: fmpq_mpoly) -> sp.Expr:
-        names = (*self.inputs, *self.parameters)
-        total = sp.Integer(0)
-        for exponents, coefficient in poly.to_dict().items():
-            value = _rational(coefficient)
-            term: sp.Expr = sp.Rational(value.numerator, value.denominator)
-            for index, power in enumerate(exponents):
-                if power:
-                    term *= self.generator_expression(index, names) ** int(power)
-            total += term
-        return total
-
-    def generator_expression(self, index: int, names: tuple[str, ...]) -> sp.Expr:
-        """A generator as a SymPy expression; ``names`` are the inputs and parameters."""
-        kernel = self.kernel_at(index)
-        if kernel is not None:
-            return kernel.expression
-        if index in self.forms:
-            return self.form_expressions[index]
-        return symbol(names[index])
-
-
-def _rational(value: fmpq | fmpz) -> Fraction:
-    return Fraction(int(value.p), int(value.q)) if isinstance(value, fmpq) else Fraction(int(value))
 
 
 def _text(element: Element) -> str:

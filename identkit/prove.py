@@ -15,6 +15,7 @@ from functools import cached_property
 import sympy as sp
 from flint import fmpq, fmpq_mat
 
+from identkit.algebra import Element
 from identkit.atoms import AtomFunction
 from identkit.certificates.independence import Search, Witness, find_witness
 from identkit.coincidence import Coincidences, apply_rule
@@ -24,7 +25,7 @@ from identkit.derivatives import Derivatives
 from identkit.errors import DomainError, OutOfTime
 from identkit.every_k import FixedSpace, Movement, dependence_risk
 from identkit.forms import affine_forms
-from identkit.normal_form import Element, Field, Rebase
+from identkit.normal_form import Field, Rebase
 from identkit.relations import Column, Combination, FormalFamily
 from identkit.results import FixedProof, MergedFunction, Options, Relation, SetProof, Term
 from identkit.sampling import Domain, Sampler, is_harmless_number

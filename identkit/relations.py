@@ -17,20 +17,13 @@ from itertools import chain
 import sympy as sp
 from flint import arb, arb_mat, fmpq, fmpq_mpoly, fmpz, nmod_mat
 
+from identkit.algebra import MAX_TERMS, Element, Kernel, TooLarge
 from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, precision
 from identkit.deadline import Deadline
 from identkit.experts import symbols
 from identkit.forms import affine_forms
-from identkit.normal_form import (
-    MAX_TERMS,
-    Element,
-    Field,
-    Kernel,
-    NeedSign,
-    Rebase,
-    TooLarge,
-)
+from identkit.normal_form import Field, NeedSign, Rebase
 
 MAX_BRANCHES = 16
 """Sign patterns of the kinks; more than four kinks per atom are given up on."""

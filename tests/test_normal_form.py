@@ -9,12 +9,13 @@ import sympy as sp
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from identkit.algebra import Element
 from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, precision
 from identkit.deadline import Deadline
 from identkit.errors import OutOfTime
 from identkit.expression import parse, symbol
-from identkit.normal_form import Element, Field
+from identkit.normal_form import Field
 from identkit.relations import FormalFamily
 
 NAMES = ("x", "a", "b")

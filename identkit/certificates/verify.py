@@ -21,6 +21,7 @@ from typing import Any
 
 from flint import arb, arb_mat
 
+from identkit.algebra import Element
 from identkit.atoms import AtomFunction
 from identkit.balls import precision
 from identkit.certificates.document import read_part
@@ -38,7 +39,7 @@ from identkit.experts import Expert, builtin
 from identkit.expression import Step, free_names, parse
 from identkit.forms import affine_forms
 from identkit.gates import resolve as resolve_gate
-from identkit.normal_form import Element, Field, NeedSign, Rebase
+from identkit.normal_form import Field, NeedSign, Rebase
 from identkit.prove import (
     Formal,
     equation,
