@@ -25,6 +25,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import sympy as sp
 from flint import fmpq, fmpq_mat, fmpq_mpoly, fmpz
@@ -169,39 +170,80 @@ class Movement:
         return True
 
     def _space(self, combinations: list[Combination]) -> FixedSpace | None:
-        field = self.field
-        rows: dict[tuple[tuple, str], None] = {}
-        degree: int | None = 0
-        denominators: dict[str, fmpq_mpoly] = {}
-        regions = [self._region(still) for still in self.groups]
-        for number, branches in enumerate(self.groups.values()):
+        pieces = []
+        for still, branches in self.groups.items():
             values = [self.family.apply(c, branches[0]) for c in combinations]
             numerators, common = self.family.over_common(values)
-            if field.depends(field.occurring(common))[0]:
-                if moves(field, common):
-                    return None
-                degree = None
-            for numerator in numerators:
-                if degree is not None:
-                    degree = max(degree, _degree_in_x(field, numerator))
-                if not field.forms:
-                    column: Column = {}
-                    self.family.add_rows(column, (regions[number],), numerator)
-                    below = self._fixed_part(common)
-                    rows.update(dict.fromkeys((row, str(below)) for row in column))
-                    denominators[str(below)] = below
-                if any((k := field.kernel_at(i)) and k.in_x for i in field.occurring(numerator)):
-                    degree = None
-        if any(regions):
-            degree = None
+            below = self._fixed_part(common)
+            if not below.is_constant() and moves(self.field, below):
+                return None
+            pieces.append(_Piece(*self._split(still), tuple(numerators), below))
+        degree = self._degree(pieces)
+        by_degree = None
         if degree is not None:
-            by_degree = math.comb(degree + field.d, field.d)
-            if field.forms or by_degree <= len(rows):
-                return FixedSpace(tuple(combinations), by_degree, degree, ())
-        if field.forms:
+            by_degree = math.comb(degree + self.field.d, self.field.d)
+        # where forms replace inputs, x-monomials in the forms differ from atom to atom
+        basis = None if self.field.forms else self._span(pieces)
+        if basis is not None and (by_degree is None or len(basis) < by_degree):
+            return FixedSpace(tuple(combinations), len(basis), None, tuple(basis))
+        if by_degree is None:
             return None
-        shown = tuple(self._row_text(row, denominators[below]) for row, below in rows)
-        return FixedSpace(tuple(combinations), len(rows), None, shown)
+        return FixedSpace(tuple(combinations), by_degree, degree, ())
+
+    def _degree(self, pieces: Sequence[_Piece]) -> int | None:
+        """The total degree in x if all pieces are one polynomial in x alone."""
+        field = self.field
+        for piece in pieces:
+            kernels = (field.kernel_at(i) for p in piece.numerators for i in field.occurring(p))
+            if piece.region or not piece.below.is_constant() or any(k and k.in_x for k in kernels):
+                return None
+        return max(_degree_in_x(field, p) for piece in pieces for p in piece.numerators)
+
+    def _span(self, pieces: Sequence[_Piece]) -> list[str]:
+        """A basis of the span, over all θ, of the combinations.
+
+        Written Σ_μ θ^μ s_μ(x), a combination lies for every θ in the span of its coefficients s_μ.
+        """
+        vectors: dict[tuple, dict[tuple, fmpq]] = {}
+        below = {str(piece.below): piece.below for piece in pieces}
+        for piece in pieces:
+            for position, numerator in enumerate(piece.numerators):
+                column: Column = {}
+                # equal rows mean equal functions: same region, same denominator, same monomial
+                self.family.add_rows(column, ((piece.region, str(piece.below)),), numerator)
+                for row, terms in column.items():
+                    for monomial, value in terms.items():
+                        # pieces of one function under the same signs of parameters belong together
+                        key = (position, piece.pattern, monomial)
+                        vectors.setdefault(key, {})[row] = fmpq(value)
+        rows = {row: n for n, row in enumerate({r: None for v in vectors.values() for r in v})}
+        matrix = fmpq_mat(len(rows), len(vectors), [fmpq(0)] * (len(rows) * len(vectors)))
+        for n, vector in enumerate(vectors.values()):
+            for row, value in vector.items():
+                matrix[rows[row], n] = value
+        reduced, rank = matrix.rref()
+        pivots = [
+            next(n for n in range(len(vectors)) if reduced[row, n] != 0) for row in range(int(rank))
+        ]
+        chosen = list(vectors.values())
+        return [self._vector_text(chosen[n], below) for n in pivots]
+
+    def _vector_text(self, vector: dict[tuple, fmpq], below: dict[str, fmpq_mpoly]) -> str:
+        names = (*self.field.inputs, *self.field.parameters)
+        parts: dict[tuple, list[Any]] = {}
+        for (place, *powers), value in vector.items():
+            factors = [self.field.generator_expression(i, names) ** int(e) for i, e in powers]
+            parts.setdefault(place, []).append(
+                sp.Mul(sp.Rational(int(value.p), int(value.q)), *factors)
+            )
+        texts = []
+        for (region, denominator), terms in parts.items():
+            bottom = self.field.to_sympy(
+                Element(self.field, below[denominator], self.field.unit_poly)
+            )
+            where = ", ".join(f"{key} {'>' if sign > 0 else '<'} 0" for key, sign in region)
+            texts.append(f"{sp.Add(*terms) / bottom}" + (f" on {where}" if where else ""))
+        return " and ".join(texts)
 
     def _fixed_part(self, denominator: fmpq_mpoly) -> fmpq_mpoly:
         """The factors of a denominator that depend on x."""
@@ -211,25 +253,27 @@ class Movement:
                 result = result * factor**power
         return result
 
-    def _region(self, still: tuple) -> tuple:
-        """The part of a sign pattern that restricts x (signs of parameters alone do not)."""
+    def _split(self, still: tuple) -> tuple[tuple, tuple]:
+        """Signs of parameters alone, and the signs that restrict x."""
         polys = self.field.sign_polys
-        return tuple(
-            (key, sign)
-            for key, sign in still
-            if self.field.depends(self.field.occurring(polys[key]))[0]
+        in_x = {key for key, _ in still if self.field.depends(self.field.occurring(polys[key]))[0]}
+        return (
+            tuple(pair for pair in still if pair[0] not in in_x),
+            tuple(pair for pair in still if pair[0] in in_x),
         )
 
-    def _row_text(self, row: tuple, below: fmpq_mpoly) -> str:
-        region, *powers = row
-        names = (*self.field.inputs, *self.field.parameters)
-        factors = [self.field.generator_expression(i, names) ** int(e) for i, e in powers]
-        bottom = self.field.to_sympy(Element(self.field, below, self.field.unit_poly))
-        text = str(sp.Mul(*factors) / bottom)
-        if not region:
-            return text
-        where = ", ".join(f"{key} {'>' if sign > 0 else '<'} 0" for key, sign in region)
-        return f"{text} on {where}"
+
+@dataclass(frozen=True)
+class _Piece:
+    """Fixed combinations on the part of the x-space where ``region``'s signs hold.
+
+    ``pattern`` are signs of parameters; each value is numerator / ``below`` up to a factor in θ.
+    """
+
+    pattern: tuple
+    region: tuple
+    numerators: tuple[fmpq_mpoly, ...]
+    below: fmpq_mpoly
 
 
 def _sign_keys(family: FormalFamily) -> set[str]:

@@ -102,7 +102,7 @@ class Prover:
         if complete and not formal.set.shared:
             try:
                 rank, witness, witnessed = self._rank(formal, expressions)
-            except OutOfTime as limit:
+            except (OutOfTime, DomainError) as limit:
                 notes.append(f"rank not determined: {limit}")
         return replace(
             blank,
@@ -152,8 +152,15 @@ class Prover:
             self.deadline.check()
             obstacle = str(error)
         search = self._search([expressions[i] for i in kept], shared, self.options.atoms)
+        proof = replace(blank, notes=(*notes, *self._kink_notes()))
+        return self._by_witness(proof, search, every_k, obstacle)
+
+    def _by_witness(
+        self, blank: SetProof, search: Search, every_k: bool, obstacle: str | None
+    ) -> SetProof:
+        """``yes`` if a witness was found, else ``undecided`` with what was tried."""
         if search.witness is None:
-            return replace(blank, notes=(*notes, search.tried, *self._kink_notes()))
+            return replace(blank, notes=(*blank.notes, search.tried))
         return replace(
             blank,
             kind="ball-determinant",
@@ -164,7 +171,6 @@ class Prover:
             quantifier=self.quantifier,
             every_k=every_k,
             every_k_obstacle=obstacle,
-            notes=(*notes, *self._kink_notes()),
         )
 
     def _fixed(self, formal: Formal, blank: SetProof, fixed: FixedSpace) -> SetProof:
@@ -199,19 +205,8 @@ class Prover:
     ) -> SetProof:
         """No merging is possible, but a nonzero determinant still proves independence."""
         search = self._search(expressions, shared, self.options.atoms)
-        blank = undecided(functions, self.options.atoms, (*notes, search.tried))
-        if search.witness is None:
-            return blank
-        return replace(
-            blank,
-            kind="ball-determinant",
-            verdict="yes",
-            witness=search.witness,
-            witnessed=blank.kept,
-            rank=blank.functions,
-            quantifier=self.quantifier,
-            every_k_obstacle="the normal form is too large",
-        )
+        blank = undecided(functions, self.options.atoms, tuple(notes))
+        return self._by_witness(blank, search, False, "the normal form is too large")
 
     def _search(self, functions: list[sp.Expr], shared: list[sp.Expr], atoms: int) -> Search:
         return find_witness(

@@ -66,6 +66,22 @@ def test_constants_and_quantifiers(text, quantifier):
     assert (result.verdict, result.quantifier) == ("yes", quantifier)
 
 
+@pytest.mark.parametrize(
+    ("text", "dimension"),
+    [
+        ("sin(x + b)", 4),  # sin x, cos x, x sin x, x cos x
+        ("a*tanh(x)", 2),  # tanh x, x tanh x
+        ("relu(a*x)", 4),  # x and x² on either side of 0
+        ("Max(a, 0)/(1 + x**2) + Max(-a, 0)/(2 + x**2)", 4),  # 1 and x over either denominator
+        ("a*x + tanh(b*x)", 3),  # polynomials of degree at most 2 hold x and x²
+    ],
+)
+def test_dimensions_of_fixed_spaces(text, dimension):
+    (result,) = check(Expert.from_expression(text), "softmax").results
+    assert result.deciding.fixed is not None
+    assert result.deciding.fixed.dimension == dimension
+
+
 def test_a_dimension_count_needs_no_atoms_drawn():
     (result,) = check(
         Expert.from_expression("(a*x + 1)**60"), "sigmoid", condition="shared-strong"
