@@ -156,8 +156,7 @@ def _decide(
         if coordinates is not None:
             moved = coordinates.apply(atom)
             others = _proofs(condition, moved, options, deadline)
-            if combined_verdict(others) != "undecided":
-                proofs, equations = others, coordinates.equations(atom.parameters)
+            proofs, equations = others, coordinates.equations(atom.parameters)
     return ConditionResult(
         regime=regime,
         condition=name,

@@ -30,7 +30,8 @@ examples:
 verdicts:
   yes        proved: the condition holds (the report says for which parameters)
   no         proved: it fails, with the relation or the dimension count
-  undecided  neither was proved within the limits; the report says what was tried
+  undecided  neither was proved within the limits; the report says what was
+             tried
 
 exit codes: 0 done and any --require met; 1 requirement not met; 2 bad input;
 3 the required verdict (or, without --require, every verdict) is undecided."""
@@ -98,9 +99,13 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
     )
     what.add_argument("--dim", type=int, metavar="D", help="number of inputs (default 2)")
     which = check.add_argument_group("which conditions")
-    which.add_argument("--regime", type=int, metavar="1|2", help="sigmoid gate: one regime only")
-    which.add_argument("--condition", metavar="NAME", help="strong, weak or shared-strong")
-    which.add_argument("--level", metavar="LEVEL", help="expert or product")
+    which.add_argument("--regime", type=int, metavar="1|2", help="sigmoid gate: one regime (both)")
+    which.add_argument(
+        "--condition",
+        metavar="NAME",
+        help="strong, weak or shared-strong (the regime's own)",
+    )
+    which.add_argument("--level", metavar="LEVEL", help="expert or product (see conditions)")
     how = check.add_argument_group("how")
     how.add_argument("--atoms", type=int, default=3, metavar="K", help="atoms in the witness (3)")
     how.add_argument(
@@ -287,12 +292,14 @@ def _verify(options: argparse.Namespace) -> int:
         print(dumps({"schema": "identkit.verify/1", "verified": True, "results": results}))
         return 0
     e, (low, high) = verified.expert, verified.options.domain
+    box = f"[{low}, {high}]" + (f"^{e.dim}" if e.dim > 1 else "")
     print(f"verified: h(x) = {e.text}, {verified.gate} gate")
-    print(
-        f"  x = ({', '.join(e.inputs)}) in [{low}, {high}]^{e.dim}, η = ({', '.join(e.parameters)})"
-    )
+    print(f"  inputs {', '.join(e.inputs)} in {box}, parameters {', '.join(e.parameters)}")
     for r in verified.results:
-        print(f"  {statements.title(r)}: {r.verdict} ({statements.scope(r)})")
+        print(f"  {statements.title(r)}: {r.verdict}")
+        print(f"    {statements.scope(r)}")
+        if r.coordinates:
+            print(f"    in the coordinates {', '.join(r.coordinates)}")
     return 0
 
 
@@ -307,6 +314,11 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _print(renderable: RenderableType) -> None:
+    if not sys.stdout.isatty():
+        from identkit.report.terminal import plain
+
+        sys.stdout.write(plain(renderable))
+        return
     from rich.console import Console
 
     Console(highlight=False, soft_wrap=False).print(renderable)

@@ -21,7 +21,7 @@ from flint import fmpq, fmpq_mat
 from identkit.atoms import AtomFunction
 from identkit.balls import Node
 from identkit.experts import symbols
-from identkit.expression import is_affine, parse
+from identkit.expression import Step
 
 Form = tuple[Fraction, ...]
 
@@ -62,23 +62,25 @@ def structural(atom: AtomFunction) -> Coordinates | None:
             chosen.append(form)
     if all(sum(1 for c in form if c) == 1 for form in chosen):
         return None
-    return Coordinates(tuple(f"u{i + 1}" for i in range(q)), tuple(chosen))
+    taken = {*atom.inputs, *atom.parameters}
+    stem = "u"
+    while any(f"{stem}{i + 1}" in taken for i in range(q)):
+        stem += "u"
+    return Coordinates(tuple(f"{stem}{i + 1}" for i in range(q)), tuple(chosen))
 
 
-def read_coordinates(equations: tuple[str, ...], parameters: tuple[str, ...]) -> Coordinates | None:
-    """The coordinates that :meth:`Coordinates.equations` printed; None if not invertible."""
-    names, forms = [], []
-    for equation in equations:
-        name, _, right = equation.partition(" = ")
-        expression = parse(right, extra=frozenset(parameters))
-        rates: list[Any] = [sp.diff(expression, p) for p in symbols(parameters)]
-        if not all(r.is_Rational for r in rates):
-            return None
-        names.append(name)
-        forms.append(tuple(Fraction(int(r.p), int(r.q)) for r in rates))
-    if len(forms) != len(parameters) or _rank(forms) < len(forms):
-        return None
-    return Coordinates(tuple(names), tuple(forms))
+def _is_plain_polynomial(node: Node, inputs: set[Any]) -> bool:
+    """A polynomial in x, no term of which multiplies two sums: its coefficients are as written."""
+
+    def sums(term: Node) -> int:
+        if term.is_Pow:
+            return sums(term.base) * int(term.exp) if term.exp.is_Integer else 2
+        if term.is_Mul:
+            return sum(sums(a) for a in term.args)
+        return int(term.is_Add and bool(term.free_symbols & inputs))
+
+    polynomial = node.is_polynomial(*inputs) and not node.has(Step)
+    return polynomial and all(sums(term) <= 1 for term in node.args)
 
 
 def _units(q: int) -> list[Form]:
@@ -93,7 +95,7 @@ def _forms(atom: AtomFunction) -> Iterator[Form]:
         """Maximal parts free of x, with affine expressions in x collected by coefficient."""
         if not node.free_symbols & inputs:
             yield node
-        elif node.is_Add and is_affine(node, inputs):
+        elif node.is_Add and _is_plain_polynomial(node, inputs):
             yield from sp.Poly(node, *inputs).coeffs()
         else:
             for argument in node.args:

@@ -75,6 +75,10 @@ class Movement:
             or any(all(o[key] == sign for key, sign in b.signs.items()) for o in observed)
         ]
         self.moving_kinks = {k for k in _sign_keys(family) if self._kink_moves(k)}
+        # polynomials whose irreducibility and movement the argument relies on
+        self.structural: list[fmpq_mpoly] = [
+            self.field.sign_polys[key] for key in _sign_keys(family)
+        ]
         self.groups: dict[tuple, list[Branch]] = {}
         for branch in seen:
             still = tuple(
@@ -113,6 +117,8 @@ class Movement:
             self._add(columns, (group, "kernel", t), parts)
         _, factors = field.factor(common)
         for position, (factor, power) in enumerate(factors):
+            if self.field.depends(self.field.occurring(factor))[0]:
+                self.structural.append(factor)
             if self._pole_moves(factor):
                 remainders = _remainders(field, numerators, factor**power)
                 self._add(columns, (group, "pole", position), remainders)
@@ -345,7 +351,11 @@ def dependence_risk(movement: Movement) -> str | None:
     """None if the kernels of distinct generic atoms are proved independent, else why not."""
     field = movement.field
     try:
-        return _kink_risk(movement) or _kernel_risk(field)
+        return (
+            _kink_risk(movement)
+            or _kernel_risk(field)
+            or _structural_risk(field, movement.structural)
+        )
     except (TooLarge, Rebase):
         return "the kernels are too large to compare"
 
@@ -357,6 +367,17 @@ def _kink_risk(movement: Movement) -> str | None:
             return f"the kink {key} = 0 does not move with the parameters"
         if any(movement.field.kernel_at(i) is not None for i in movement.field.occurring(factor)):
             return f"the kink {key} = 0 is not algebraic"
+    return None
+
+
+def _structural_risk(field: Field, polys: Sequence[fmpq_mpoly]) -> str | None:
+    """Factors, common divisors and movement are those of polynomials over Q(π): with a root or a
+    function of the parameters in them, an identity between constants or in θ could go unseen."""
+    logs = [_argument(k) for k in field.kernels if k.in_x and k.kind in ("log", "atan")]
+    for poly in [*polys, *(p for e in logs for p in (e.num, e.den))]:
+        for kernel in filter(None, (field.kernel_at(i) for i in field.occurring(poly))):
+            if not (kernel.kind == "pi" or (kernel.kind in ("exp", "tan") and kernel.in_x)):
+                return f"{kernel.expression} occurs in a pole, a kink or a logarithm"
     return None
 
 

@@ -311,7 +311,14 @@ class Field(Algebra):
         ):
             raise TooLarge("a logarithm or root of a number that is not positive")
 
+    def _refuse_perfect_power(self, u: Element, q: int) -> None:
+        """X^q − u must be irreducible, or the ring with R^q = u would have zero divisors."""
+        powers = [e for poly in (u.num, u.den) for _, e in self.factor(poly)[1]]
+        if powers and math.gcd(q, *powers) > 1:
+            raise TooLarge("a root of a perfect power is not reduced")
+
     def _root_kernel(self, u: Element, key: Any, q: int) -> Element:
+        self._refuse_perfect_power(u, q)
         unit = self.units.setdefault(("root", key), q)
         if unit % q:
             raise Rebase("root", key, math.lcm(unit, q))

@@ -17,7 +17,17 @@ from flint import fmpq, fmpq_mat
 
 from identkit.algebra import Element
 from identkit.atoms import AtomFunction
-from identkit.certificates.independence import Search, Witness, find_witness
+from identkit.balls import Tape, precision
+from identkit.certificates.independence import (
+    DISTINCT_POINTS,
+    DISTINCT_PRECISION,
+    DRAWS_TRIED,
+    Search,
+    Witness,
+    evaluate,
+    find_witness,
+    pairwise_independent,
+)
 from identkit.coincidence import Coincidences, apply_rule
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.deadline import Deadline
@@ -97,6 +107,7 @@ class Prover:
         proved = tuple(formal.relation(r) for r in relations if r is not None)
         if not proved:
             raise OutOfTime("a dependence was seen modulo a prime but no exact relation was found")
+        self._assert_distinct(formal, {t.function for r in proved for t in r.terms}, proved)
         complete = len(proved) == len(relations)
         rank, witness, witnessed = None, None, ()
         if complete and not formal.set.shared:
@@ -116,11 +127,28 @@ class Prover:
             notes=tuple(notes),
         )
 
+    def _assert_distinct(
+        self, formal: Formal, functions: set[BasisFunction], relations: Sequence[Relation]
+    ) -> None:
+        """A relation is a failure only among functions that the coincidence rule cannot merge."""
+        if any(all(t.function.first for t in r.terms) for r in relations):
+            return
+        chosen = [f for f in formal.basis if f in functions]
+        tape = Tape(
+            self.derivatives.expressions(chosen), (*self.sampler.inputs, *self.sampler.parameters)
+        )
+        for _ in range(DRAWS_TRIED):
+            theta, points = self.sampler.parameter_draw(), self.sampler.points(DISTINCT_POINTS)
+            with precision(DISTINCT_PRECISION):
+                if pairwise_independent(evaluate(tape, [theta], points, None, self.deadline)):
+                    return
+        raise OutOfTime("two of the functions related may coincide unnoticed")
+
     def _rank(
         self, formal: Formal, expressions: list[sp.Expr]
     ) -> tuple[int | None, Witness | None, tuple[BasisFunction, ...]]:
         atoms, pivots = self.options.atoms, formal.pivots
-        if formal.movement(self.sampler).all_move(pivots):
+        if formal.movement_everywhere.all_move(pivots):
             search = self._search([expressions[i] for i in pivots], [], atoms)
             if search.witness is not None:
                 return atoms * len(pivots), search.witness, formal.functions(pivots)
@@ -137,27 +165,25 @@ class Prover:
         notes: list[str],
     ) -> SetProof:
         kept = formal.rule.kept
-        obstacle, every_k = None, False
         try:
             fixed = formal.movement_everywhere.fixed_space(kept)
-            if fixed is not None:
-                return self._fixed(formal, blank, fixed)
-            movement = formal.movement(self.sampler)
-            if not movement.all_move(kept):
-                obstacle = "some combination may be the same function for every parameter"
-            else:
-                obstacle = dependence_risk(movement)
-                every_k = obstacle is None
-        except (OutOfTime, Rebase) as error:
+        except (OutOfTime, Rebase):
             self.deadline.check()
-            obstacle = str(error)
+            fixed = None
+        if fixed is not None:
+            return self._fixed(formal, blank, fixed)
         search = self._search([expressions[i] for i in kept], shared, self.options.atoms)
+        obstacle = None
+        if search.witness is not None:
+            try:
+                obstacle = formal.every_k_obstacle(self.sampler, search.witness.atoms)
+            except (OutOfTime, Rebase) as error:
+                self.deadline.check()
+                obstacle = str(error)
         proof = replace(blank, notes=(*notes, *self._kink_notes()))
-        return self._by_witness(proof, search, every_k, obstacle)
+        return self._by_witness(proof, search, obstacle)
 
-    def _by_witness(
-        self, blank: SetProof, search: Search, every_k: bool, obstacle: str | None
-    ) -> SetProof:
+    def _by_witness(self, blank: SetProof, search: Search, obstacle: str | None) -> SetProof:
         """``yes`` if a witness was found, else ``undecided`` with what was tried."""
         if search.witness is None:
             return replace(blank, notes=(*blank.notes, search.tried))
@@ -169,7 +195,7 @@ class Prover:
             witnessed=blank.kept,
             rank=blank.functions,
             quantifier=self.quantifier,
-            every_k=every_k,
+            every_k=obstacle is None,
             every_k_obstacle=obstacle,
         )
 
@@ -181,6 +207,7 @@ class Prover:
             space_text(fixed, self.atom),
             fixed.atoms,
         )
+        self._assert_distinct(formal, {t.function for c in proof.combinations for t in c}, ())
         rank = None
         try:
             rank = formal.polynomial_rank(self.sampler, formal.rule.kept, fixed.atoms)
@@ -206,7 +233,7 @@ class Prover:
         """No merging is possible, but a nonzero determinant still proves independence."""
         search = self._search(expressions, shared, self.options.atoms)
         blank = undecided(functions, self.options.atoms, tuple(notes))
-        return self._by_witness(blank, search, False, "the normal form is too large")
+        return self._by_witness(blank, search, "the normal form is too large")
 
     def _search(self, functions: list[sp.Expr], shared: list[sp.Expr], atoms: int) -> Search:
         return find_witness(
@@ -275,13 +302,31 @@ class Formal:
         """How the functions move with θ, on every branch of their kinks."""
         return Movement(self.family)
 
-    def movement(self, sampler: Sampler) -> Movement:
-        """How the functions move with θ near one atom of the sampler."""
+    def every_k_obstacle(self, sampler: Sampler, atoms: Sequence[Sequence[Fraction]]) -> str | None:
+        """None if the kept functions are proved independent for every k near these atoms.
+
+        Every atom may lie near any of the given ones, so the argument has to hold at each, with
+        the sign patterns of the kinks that are seen there.
+        """
+        for movement in self._movements(sampler, atoms):
+            if not movement.all_move(self.rule.kept):
+                return "some combination may be the same function for every parameter"
+            risk = dependence_risk(movement)
+            if risk is not None:
+                return risk
+        return None
+
+    def _movements(self, sampler: Sampler, atoms: Sequence[Sequence[Fraction]]) -> list[Movement]:
         field = self.family.field
         if not field.sign_polys:
-            return self.movement_everywhere
+            return [self.movement_everywhere]
         arguments = {k: field.to_sympy(_element(field, p)) for k, p in field.sign_polys.items()}
-        return Movement(self.family, sampler.patterns(arguments, sampler.parameter_draw()))
+        seen: list[list[dict[str, int]]] = []
+        for theta in atoms:
+            patterns = sampler.patterns(arguments, theta)
+            if patterns not in seen:
+                seen.append(patterns)
+        return [Movement(self.family, patterns) for patterns in seen]
 
     def polynomial_rank(self, sampler: Sampler, indices: Sequence[int], atoms: int) -> int | None:
         """Exact generic rank of functions polynomial in x; None if it was not pinned down.
@@ -290,12 +335,13 @@ class Formal:
         of monomials in x bound it from above. It is exact where the two meet.
         """
         field = self.family.field
-        if atoms * len(indices) > MAX_EXACT_RANK or len(self.family.branches) > 1 or field.kernels:
+        if atoms * len(indices) > MAX_EXACT_RANK or len(self.family.branches) > 1:
             return None
         numerators, common = self.family.over_common(
             [self.family.branches[0].elements[i] for i in indices]
         )
-        if field.depends(field.occurring(common))[0]:
+        occurring = set().union(*(field.occurring(p) for p in (common, *numerators)))
+        if field.depends(field.occurring(common))[0] or any(map(field.kernel_at, occurring)):
             return None
         polys = [field.to_original(p).to_dict() for p in numerators]
         rows: dict[tuple, list[fmpq]] = {}

@@ -13,9 +13,9 @@ from identkit.conditions import BasisFunction
 from identkit.experts import Expert
 
 QUANTIFIERS = {
-    "almost-every": "almost every parameter (Lebesgue measure)",
-    "open-set": "an open set of parameters",
-    "every": "every parameter",
+    "almost-every": "Lebesgue-almost every choice of the atoms' parameters",
+    "open-set": "an open set of the atoms' parameters",
+    "every": "every choice of the atoms' parameters",
 }
 
 

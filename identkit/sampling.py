@@ -87,6 +87,7 @@ class Sampler:
         deadline: Deadline,
     ) -> None:
         self.atom, self.domain, self.deadline = atom, domain, deadline
+        self.seed = seed
         self.rng = random.Random(seed)
         self.inputs, self.parameters = symbols(atom.inputs), symbols(atom.parameters)
         self.tape = Tape([atom.expression], (*self.inputs, *self.parameters))
@@ -263,14 +264,16 @@ class Sampler:
         """Sign patterns of some expressions at points of the domain for one θ, proved by balls."""
         tape = Tape(arguments.values(), (*self.inputs, *self.parameters))
         found: dict[tuple[int, ...], None] = {}
+        # a stream of its own: prover and verifier see the same points
+        looking = Sampler(self.atom, self.domain, self.seed, (), self.deadline)
         with precision(INTERVAL_BITS):
-            for x in self.points(count):
+            for x in looking.points(count):
                 results = tape.evaluate(self._balls([ball(v) for v in x], values))
                 if all(r > 0 or r < 0 for r in results):
                     found[tuple(1 if r > 0 else -1 for r in results)] = None
                 if len(found) == 2 ** len(arguments):
                     break
-        return [dict(zip(arguments, signs, strict=True)) for signs in found]
+        return [dict(zip(arguments, signs, strict=True)) for signs in sorted(found)]
 
 
 class _Form:

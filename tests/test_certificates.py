@@ -285,6 +285,77 @@ def test_a_domain_on_which_the_expert_is_singular_is_rejected():
         verify(document)
 
 
+@pytest.mark.parametrize(
+    "equations",
+    [
+        ["u1 = a + b", "u2 = a - b"],  # a choice in which the coincidence rule fails
+        ["x = a", "u2 = b"],  # would turn the input into a parameter
+        ["b = a", "a = b"],
+        ["u1 = a", "u2 = a"],
+    ],
+)
+def test_coordinates_cannot_be_chosen(documents, equations):
+    forged = copy.deepcopy(documents["yes"])
+    forged["results"][0]["coordinates"] = equations
+    forged["digest"] = digest(forged)
+    with pytest.raises(CertificateError, match="coordinates"):
+        verify(forged)
+
+
+def test_rank_of_a_failure_is_not_claimed():
+    document = json.loads(dumps(certificate_document(check("exp", "softmax", level="product"))))
+    assert document["results"][0]["rank"] is None
+    document["results"][0]["rank"] = 0
+    with pytest.raises(CertificateError):
+        verify(forge(document, lambda p: p.update(rank=0)))
+
+
+def test_a_few_independent_atoms_do_not_refute_a_dimension_count(documents):
+    """linear at k = 1: three independent functions, but the condition fails from k = 2 on."""
+    honest = json.loads(dumps(certificate_document(check("linear", "softmax", dim=1, atoms=1))))
+    part = honest["results"][0]["certificate"]["parts"][0]
+    witness = {
+        "functions": part["kept"],
+        "atoms": [["1", "1"]],
+        "points": [["0"], ["1"], ["2"]],
+        "precision": 128,
+        "determinant": "[2 +/- 1e-30]",
+    }
+
+    def change(p):
+        p.update(
+            kind="ball-determinant",
+            verdict="yes",
+            atoms=1,
+            fixed=None,
+            witness=witness,
+            rank=len(p["kept"]),
+            quantifier="almost-every",
+        )
+
+    with pytest.raises(CertificateError, match=r"dimension count|determinant"):
+        verify(forge(honest, change))
+
+
+HONEST = [
+    ("sqrt(1 + x**2) + b", {"condition": "strong"}),
+    (
+        "exp(cosh(a*x0**2 + b))*exp((b*x0 + b*x1 + a)*a)",
+        {"condition": "strong", "level": "product"},
+    ),
+    ("((x + a)**20 + relu(x - a)*relu(-x - a)*(x + 2*a)**4)/(9 + x)", {"seed": 7}),
+    ("exp(exp(a*x + b))", {}),
+    ("relu(x0 + a*x1)", {}),
+    ("sqrt(a*x + b)*sqrt(c*x + e)", {}),
+]
+
+
+@pytest.mark.parametrize(("text", "options"), HONEST)
+def test_honest_certificates_of_odd_experts_verify(text, options):
+    result = check(Expert.from_expression(text), "sigmoid", **options)
+    verify(json.loads(dumps(certificate_document(result))))
+
+
 @pytest.mark.parametrize("coefficient", ["q", "nan", "relu(a)", "1/0", "x", "(-1)**(1/3)", "((("])
 def test_odd_coefficients_are_rejected_not_raised(documents, coefficient):
     def change(p):

@@ -232,7 +232,10 @@ def test_save_then_verify(tmp_path, capsys):
     assert main(["check", "--expert", "silu", "--gate", "sigmoid", "--save", path]) == 0
     capsys.readouterr()
     assert main(["verify", path]) == 0
-    assert "strong, expert level: yes (every k, almost every parameter" in capsys.readouterr().out
+    assert (
+        "strong, expert level: yes\n    every k, Lebesgue-almost every choice"
+        in capsys.readouterr().out
+    )
     assert main(["verify", path, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["verified"] is True
     text = (tmp_path / "cert.json").read_text(encoding="utf-8").replace('"yes"', '"no"', 1)

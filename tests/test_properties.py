@@ -143,6 +143,16 @@ def test_literal_reading_of_the_coincidence_rule_depends_on_coordinates():
     assert first.functions == second.functions
 
 
+def test_coordinates_come_from_all_powers_of_x():
+    assert verdicts("tanh(x**2 + p*(x + 1) + q*(x - 1))") == verdicts("tanh(x**2 + a*x + b)")
+
+
+def test_coordinates_have_names_of_their_own():
+    expert = Expert.from_expression("tanh((u1 + u2)*x + u1 - u2)")
+    (result,) = check(expert, "softmax").results
+    assert result.coordinates == ("uu1 = u1 + u2", "uu2 = u1 - u2")
+
+
 @pytest.mark.parametrize("name", ["gelu", "relu"])
 def test_more_inputs_and_more_atoms(name):
     assert check(builtin(name, dim=3), "softmax").results[0].verdict == "yes"

@@ -76,8 +76,10 @@ def test_symbols(name, expected):
 
 def test_statements_say_for_which_parameters():
     relu, gelu = (check(n, "softmax", dim=1).results[0] for n in ("relu", "gelu"))
-    assert "an open set of parameters" in statements.claim(relu.deciding)
-    assert "almost every parameter (Lebesgue measure)" in statements.claim(gelu.deciding)
+    assert "an open set of the atoms' parameters" in statements.claim(relu.deciding)
+    assert "Lebesgue-almost every choice of the atoms' parameters" in statements.claim(
+        gelu.deciding
+    )
     assert "for every number k of atoms" in statements.claim(gelu.deciding)
 
 

@@ -2,7 +2,8 @@
 
 - Determinants: the stored points are evaluated again, at the stored precision or up to four times
   that, by automatic differentiation (:mod:`~identkit.certificates.jets`) in place of SymPy, and
-  nonsingularity is shown by an approximate inverse C with ‖I − C·A‖ < 1, not by a determinant.
+  nonsingularity is shown by an approximate inverse C with ‖I − C·A‖ < 1 (by the determinant only
+  where the entries' scales put that out of reach).
 - Relations, merged and dropped functions: the functions are re-derived by the chain rule of the
   differential field (:meth:`identkit.normal_form.Field.derivative`), and the stored combination
   must be the zero element.
@@ -25,16 +26,22 @@ from identkit.algebra import Element
 from identkit.atoms import AtomFunction
 from identkit.balls import precision
 from identkit.certificates.document import read_part
-from identkit.certificates.independence import determinant
+from identkit.certificates.independence import (
+    DISTINCT_POINTS,
+    DISTINCT_PRECISION,
+    DRAWS_TRIED,
+    determinant,
+    excludes_zero,
+    pairwise_independent,
+)
 from identkit.certificates.jets import Differentiator
 from identkit.certificates.store import digest
 from identkit.claims import published_claim
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.conditions import condition as find_condition
-from identkit.coordinates import read_coordinates
+from identkit.coordinates import structural
 from identkit.deadline import Deadline
 from identkit.errors import CertificateError, IdentkitError
-from identkit.every_k import dependence_risk
 from identkit.experts import Expert, builtin
 from identkit.expression import Step, free_names, parse
 from identkit.forms import affine_forms
@@ -162,17 +169,17 @@ class _Result:
             raise CertificateError(f"{where}.regime: the {gate} gate has no such regime.")
 
     def _in_coordinates(self, atom: AtomFunction) -> AtomFunction:
-        """The atom function in the stored linear coordinates, which must be invertible."""
+        """The atom function in the stored coordinates: the given or the structural ones, no others.
+
+        Failing in coordinates of one's choice would prove nothing.
+        """
         equations = tuple(self.entry["coordinates"])
+        self.structural = structural(atom)
         if not equations:
             return atom
-        try:
-            coordinates = read_coordinates(equations, atom.parameters)
-        except (IdentkitError, ZeroDivisionError, ValueError):
-            coordinates = None
-        if coordinates is None or coordinates.equations(atom.parameters) != equations:
-            raise CertificateError(f"{self.where}.coordinates: are not linear coordinates of η.")
-        return coordinates.apply(atom)
+        if self.structural is None or self.structural.equations(atom.parameters) != equations:
+            raise CertificateError(f"{self.where}.coordinates: are not those of the expression.")
+        return self.structural.apply(atom)
 
     def verify(self) -> ConditionResult:
         parts = self.entry["certificate"]["parts"]
@@ -183,6 +190,9 @@ class _Result:
             where = f"{self.where}.certificate.parts[{i}]"
             part = _Part(self.atom, functions, data, self.options, where, self.deadline)
             proofs.append(part.verify())
+        failed_by_choice = any(p.depends_on_coordinates for p in proofs)
+        if failed_by_choice and not self.entry["coordinates"] and self.structural is not None:
+            raise CertificateError(f"{self.where}.coordinates: others may succeed.")
         result = ConditionResult(
             regime=self.entry["regime"],
             condition=self.entry["condition"],
@@ -277,11 +287,11 @@ class _Part:
         if proof.witnessed != proof.kept:
             raise self.fail("witness.functions", "must be the kept functions")
         self._determinant(proof.kept, proof.shared, self.options.atoms)
-        if proof.every_k:
-            movement = self.formal.movement(self.sampler)
-            kept = [self.basis.index(f) for f in proof.kept]
-            if not movement.all_move(kept) or dependence_risk(movement) is not None:
-                raise self.fail("every_k", "is not proved")
+        assert proof.witness is not None
+        if self.formal.movement_everywhere.fixed_space(self.formal.rule.kept) is not None:
+            raise self.fail("verdict", "holds for few atoms only: a dimension count refutes it")
+        if proof.every_k and self.formal.every_k_obstacle(self.sampler, proof.witness.atoms):
+            raise self.fail("every_k", "is not proved")
         return replace(
             proof,
             verdict="yes",
@@ -296,9 +306,12 @@ class _Part:
             raise self.fail("relations", "holds no relation")
         for i, relation in enumerate(proof.relations):
             self._vanishes(relation, f"relations[{i}]")
-        failure = bool(proof.relations) and self._is_failure()
-        if not failure:
+        failure = self.formal.rule.failure is not None
+        if failure:
+            self._is_failure()
+        else:
             self._partition()
+            self._distinct({t.function for r in proof.relations for t in r.terms})
             allowed = {*proof.kept, *proof.shared}
             for i, relation in enumerate(proof.relations):
                 if not {t.function for t in relation.terms} <= allowed:
@@ -309,21 +322,34 @@ class _Part:
             quantifier=relation_quantifier(proof.relations[0])
             if failure
             else strongest_quantifier(proof.relations),
-            rank=self._rank(),
+            rank=None if failure else self._rank(),
             every_k=False,
             atoms=self.options.atoms,
         )
 
-    def _is_failure(self) -> bool:
-        """A relation among first derivatives alone, found before anything was merged."""
+    def _is_failure(self) -> None:
+        """One relation among first derivatives alone, found before anything was merged."""
         proof = self.proof
-        return (
-            len(proof.relations) == 1
-            and all(t.function.first for t in proof.relations[0].terms)
-            and proof.kept == self.functions.functions
-            and not proof.merged
-            and not proof.dropped
-        )
+        if proof.kept != self.functions.functions or proof.merged or proof.dropped:
+            raise self.fail("kept", "must be the condition's set: nothing was merged")
+        if len(proof.relations) != 1 or not all(t.function.first for t in proof.relations[0].terms):
+            raise self.fail("relations", "must be one among first derivatives")
+
+    def _distinct(self, functions: set[BasisFunction]) -> None:
+        """No two of the functions related are a merge left undone, unless they are all first."""
+        proof = self.proof
+        if any(all(t.function.first for t in r.terms) for r in proof.relations):
+            return
+        chosen = [f for f in self.basis if f in functions]
+        order = max((len(factor) for f in chosen for factor in f.factors), default=1)
+        differentiator = Differentiator(self.atom, order)
+        for _ in range(DRAWS_TRIED):
+            theta, points = self.sampler.parameter_draw(), self.sampler.points(DISTINCT_POINTS)
+            with precision(DISTINCT_PRECISION):
+                rows = [differentiator.values(chosen, x, theta) for x in points]
+                if pairwise_independent(rows):
+                    return
+        raise self.fail("relations", "may be between functions that coincide")
 
     def _rank(self) -> int | None:
         """The exact rank, if one is claimed: witness from below, relations from above."""
@@ -367,6 +393,7 @@ class _Part:
             if not {t.function for t in terms} <= allowed:
                 raise self.fail(f"fixed.combinations[{i}]", "uses a function that was not kept")
             combinations.append(self._combination(terms))
+        self._distinct(allowed & {t.function for terms in fixed.combinations for t in terms})
         last = {terms[-1].function for terms in fixed.combinations}
         others = {t.function for terms in fixed.combinations for t in terms[:-1]}
         if len(last) != len(fixed.combinations) or last & others:
@@ -432,6 +459,8 @@ class _Part:
             if not free_names(expression) <= names or expression.has(Step):
                 raise self.fail("coefficient", f"'{term.coefficient}' is not free of x")
             value = field.convert(expression)
+            if not value.den.is_constant():
+                raise self.fail("coefficient", f"'{term.coefficient}' has a pole")
             if value.is_zero or self.basis.index(term.function) in coefficients:
                 raise self.fail("coefficient", f"'{term.coefficient}' is zero or repeated")
             coefficients[self.basis.index(term.function)] = value
@@ -504,15 +533,19 @@ class _Part:
         order = max((len(factor) for f in functions for factor in f.factors), default=1)
         differentiator = Differentiator(self.atom, order)
         stored = self._stored_determinant(witness.determinant)
+        value = arb("nan")
         for bits in (witness.precision, 2 * witness.precision, 4 * witness.precision):
             # the inverse can need more precision than the determinant the prover was content with
             with precision(bits):
                 rows = self._rows(functions, shared, differentiator)
-                if not determinant(rows).overlaps(stored):
+                value = determinant(rows)
+                if not value.overlaps(stored):
                     raise self.fail("witness.determinant", "is not the determinant")
                 if is_nonsingular(rows):
                     return
-        raise self.fail("witness", "proves nothing: the matrix may be singular")
+        # a matrix whose entries differ by many orders of magnitude: its inverse is out of reach
+        if not excludes_zero(value):
+            raise self.fail("witness", "proves nothing: the matrix may be singular")
 
     def _rows(
         self,
@@ -537,12 +570,20 @@ class _Part:
             raise self.fail("witness.determinant", "is not a ball") from None
 
 
+def _scaled(line: Sequence[arb]) -> list[arb]:
+    largest = max((abs(v.mid()) for v in line), key=lambda v: v)
+    return [v / largest for v in line] if largest > 0 else list(line)
+
+
 def is_nonsingular(rows: list[list[arb]]) -> bool:
     """Proved: with C near the inverse of A, ‖I − C·A‖_∞ < 1 makes A invertible (Neumann)."""
     n = len(rows)
-    matrix = arb_mat(n, n, [v for row in rows for v in row])
     if any(not v.is_finite() for row in rows for v in row):
         return False
+    # dividing a row or column by a nonzero number changes nothing but the conditioning
+    for _ in range(2):
+        rows = [_scaled(line) for line in zip(*rows, strict=True)]
+    matrix = arb_mat(n, n, [v for row in rows for v in row])
     try:
         inverse = matrix.mid().inv().mid()
     except ZeroDivisionError:

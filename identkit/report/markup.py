@@ -6,11 +6,13 @@ import html as html_escape
 import re
 from typing import Any
 
-from identkit.conditions import BasisFunction
+from identkit.conditions import BasisFunction, condition
 from identkit.expression import parse
 from identkit.report import statements
 from identkit.results import CheckResult, ConditionResult, Relation, SetProof
 
+SHOWN = 4
+"""Relations shown before "and n more"."""
 GREEK = {"β": r"\beta", "η": r"\eta", "σ": r"\sigma", "α": r"\alpha", "γ": r"\gamma"}
 _SPECIAL = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "^": r"\^{}", "~": r"\textasciitilde{}"}
 _TEXT_SYMBOLS = {
@@ -20,17 +22,19 @@ _TEXT_SYMBOLS = {
     "∂": r"$\partial$",
     "·": r"$\cdot$",
     "²": r"$^2$",
-    "η": r"$\eta$",
-    "ᵀ": r"$^\top$",
-    "σ": r"$\sigma$",
-    "β": r"$\beta$",
+    "°": r"$^\circ$",
+    "–": "--",
+    **{letter: f"${name}$" for letter, name in GREEK.items()},
 }
 
 
 def escape(text: str) -> str:
     """Plain text for LaTeX."""
-    text = re.sub("[_%&#^~]", lambda m: _SPECIAL[m[0]], text)
-    text = re.sub("[×≤≥∂·²ηᵀσβ]", lambda m: _TEXT_SYMBOLS[m[0]], text)
+    rates = re.split(r"(n\^-1/[0-9])", text)
+    escaped = [re.sub("[_%&#^~]", lambda m: _SPECIAL[m[0]], part) for part in rates[::2]]
+    powers = [f"$n^{{-{rate[3:]}}}$" for rate in rates[1::2]]
+    text = "".join(a + b for a, b in zip(escaped, [*powers, ""], strict=True))
+    text = re.sub("|".join(_TEXT_SYMBOLS), lambda m: _TEXT_SYMBOLS[m[0]], text)
     return text.replace(">", "$>$").replace("<", "$<$")
 
 
@@ -91,11 +95,26 @@ def expert_latex(result: CheckResult) -> str:
     return body.replace(r"\theta", r"\mathbf{1}_{>0}") if expression.has(Step) else body
 
 
+def formula_latex(formula: str) -> str:
+    """A condition's formula, written with Unicode for terminals, as LaTeX mathematics."""
+    text = re.sub(r"_β([01])", r"_{β_\1}", formula)
+    text = re.sub(r"β([01])", r"β_\1", text)
+    text = re.sub(r"\{(∂[^}]*|1)\}", r"\\{\1\\}", text)
+    text = re.sub(r"[A-Za-z]{2,}(?: [A-Za-z]{2,})*", r"\\text{ \g<0> }", text)
+    symbols = {"∂": r"\partial", "·": r"\cdot", "∪": r"\cup", "≤": r"\le", "≠": r"\ne"} | GREEK
+    for symbol, command in symbols.items():
+        text = text.replace(symbol, command + " ")
+    return f"${text}$"
+
+
 def latex(result: CheckResult) -> str:
-    """A paragraph and an itemize environment to paste into a paper."""
+    """A paragraph and an itemize environment to paste into a paper (amsmath)."""
+    box = rf"[{result.options.domain[0]}, {result.options.domain[1]}]^{{{result.expert.dim}}}"
+    parameters = ", ".join(name_latex(p) for p in result.expert.parameters)
     head = (
+        "% needs amsmath\n"
         rf"\paragraph{{Expert $h(x)={expert_latex(result)}$, {escape(result.gate)} gate.}}"
-        f" {escape(statements.witness_scope(result).replace('^', ' to the power '))};"
+        rf" Parameters $\eta=({parameters})$, $x\in{box}$; seed {result.options.seed},"
         f" identkit {result.version}."
     )
     items = "\n".join(_latex_item(r) for r in result.results)
@@ -103,15 +122,21 @@ def latex(result: CheckResult) -> str:
 
 
 def _latex_item(result: ConditionResult) -> str:
+    formula = formula_latex(condition(result.condition, result.level).formula)
     lines = [
         rf"\item \textbf{{{escape(statements.title(result))}: {result.verdict}.}}"
+        rf" Functions: {formula}."
         rf" Published: {escape(statements.published(result))} ({result.agreement})."
     ]
+    if result.coordinates:
+        lines.append(f"  Coordinates: {escape(', '.join(result.coordinates))}.")
     for proof in result.counted:
         sentence = escape(statements.claim(proof))
         lines.append(f"  {sentence[0].upper()}{sentence[1:]} {_latex_method(proof)}")
-        for relation in proof.relations[:2]:
+        for relation in proof.relations[:SHOWN]:
             lines.append(rf"  \[ {relation_latex(relation)} \]")
+        if len(proof.relations) > SHOWN:
+            lines.append(f"  and {len(proof.relations) - SHOWN} more relations.")
     return "\n".join(lines)
 
 
@@ -127,7 +152,9 @@ def html(result: CheckResult) -> str:
     for r in result.results:
         said = "<br>".join(
             [e(statements.claim(p)) for p in r.counted]
-            + [f"<code>{e(x.text)}</code>" for x in r.relations[:3]]
+            + [f"<code>{e(x.text)}</code>" for x in r.relations[:SHOWN]]
+            + ([f"and {len(r.relations) - SHOWN} more"] if len(r.relations) > SHOWN else [])
+            + [f"in the coordinate <code>{e(c)}</code>" for c in r.coordinates]
         )
         rows.append(
             f"<tr><td>{e(statements.title(r))}</td><td><b>{r.verdict}</b></td>"

@@ -44,31 +44,36 @@ def claim(proof: SetProof) -> str:
         assert proof.quantifier is not None
         who = QUANTIFIERS[proof.quantifier]
         if proof.every_k:
-            return f"{functions} are linearly independent for every number k of atoms and {who}."
+            near = ", near those of the certificate" if proof.quantifier == "open-set" else ""
+            return (
+                f"{functions} are linearly independent for every number k of atoms and {who}{near}."
+            )
         reason = f" ({proof.every_k_obstacle})" if proof.every_k_obstacle else ""
+        fewer = ", hence for fewer," if proof.atoms > 1 else ""
         return (
-            f"{functions} are linearly independent for k = {proof.atoms} atoms, hence for fewer, "
-            f"and {who}; larger k is not proved{reason}."
+            f"{functions} are linearly independent for k = {proof.atoms} atoms{fewer} and {who}; "
+            f"larger k is not proved{reason}."
         )
     if proof.kind == "relation":
         assert proof.quantifier is not None
         count = len(proof.relations)
         plural = "a relation holds" if count == 1 else f"{count} relations hold"
+        nontrivial = "is" if count == 1 else "at least one of them is"
         return (
-            f"{plural} among the functions of a single atom, with coefficients free of x, "
-            f"for {QUANTIFIERS[proof.quantifier]}."
+            f"{plural} among the functions of a single atom, with coefficients free of x; "
+            f"{nontrivial} nontrivial for {QUANTIFIERS[proof.quantifier]}."
         )
     if proof.kind == "finite-dimension":
         assert proof.fixed is not None
         assert proof.quantifier is not None
         r = len(proof.fixed.combinations)
-        which = "one combination" if r == 1 else f"{r} combinations"
+        which = "one combination" if r == 1 else f"{r} independent combinations"
         return (
-            f"{which} of each atom's functions stay in a space of dimension "
-            f"{proof.fixed.dimension} whatever the parameters ({proof.fixed.space}), so k ≥ "
-            f"{proof.fixed.atoms} atoms are dependent for {QUANTIFIERS[proof.quantifier]}."
+            f"each atom has {which} of its functions in one space that does not depend on the "
+            f"parameters, of dimension {proof.fixed.dimension} ({proof.fixed.space}); so "
+            f"{proof.fixed.atoms} or more atoms are dependent, for {QUANTIFIERS[proof.quantifier]}."
         )
-    return f"undecided: {'; '.join(proof.notes) or 'no proof found'}."
+    return f"{'; '.join(proof.notes) or 'no proof found'}; raise --max-precision or --time-limit."
 
 
 def method(proof: SetProof) -> str:
@@ -82,7 +87,7 @@ def method(proof: SetProof) -> str:
             f"{w.precision} bits: {w.determinant}"
         )
     if proof.kind == "ball-determinant" and proof.every_k:
-        parts.append("every k by independence of the atoms' transcendental parts over C(x)")
+        parts.append("every k because kinks, poles and transcendental parts move from atom to atom")
     if proof.kind == "relation":
         parts.insert(0, METHODS["relation"])
     if proof.kind == "finite-dimension":
@@ -91,17 +96,43 @@ def method(proof: SetProof) -> str:
 
 
 def rank(result: ConditionResult) -> str:
-    """The exact rank, where it was proved."""
+    """The exact rank, where it was proved, and how."""
     if result.rank is None:
-        return f"not determined, of {result.functions} functions at k = {result.atoms}"
-    return f"{result.rank} of {result.functions} functions at k = {result.atoms}"
+        return ""
+    how = "" if result.deciding.witness else ", by exact rational elimination"
+    return f"{result.rank} of {result.functions} functions at k = {result.atoms}{how}"
+
+
+def agreement(result: ConditionResult) -> str:
+    """Published against certified verdict, with the reach of the certified one."""
+    if result.agreement == "confirmed" and result.quantifier == "open-set":
+        return "confirmed on an open set of parameters"
+    if result.agreement == "contradicted":
+        return "contradicted (the verdict on this condition; a rate is another matter)"
+    return result.agreement
+
+
+def requirement(result: CheckResult) -> str:
+    """Whether the required condition holds, and as far as it was proved."""
+    assert result.requirement is not None
+    met = {True: "met", False: "not met", None: "undecided"}[result.requirement.met]
+    partial = [
+        r
+        for r in result.results
+        if r.condition == result.requirement.name and r.atoms_scope == "up-to"
+    ]
+    limit = f" for k ≤ {partial[0].atoms} atoms; larger k is not proved" if partial else ""
+    return f"{result.requirement.name}: {met}{limit if result.requirement.met else ''}"
 
 
 def merges(proof: SetProof) -> str:
     """What the coincidence rule did to one atom's functions."""
     parts = []
     if proof.merged:
-        parts.append(f"{len(proof.merged)} merged, e.g. {proof.merged[0].relation.text}")
+        # a second derivative merged with a first is what a reader should see
+        order = sorted(proof.merged, key=lambda m: -sum(len(f) for f in m.function.factors))
+        shown = ", ".join(dict.fromkeys(m.relation.text for m in (order[0], order[-1])))
+        parts.append(f"{len(proof.merged)} merged as one function, e.g. {shown}")
     if proof.dropped:
         parts.append(f"{len(proof.dropped)} dropped (zero), e.g. {proof.dropped[0].label}")
     return "; ".join(parts)
@@ -110,7 +141,7 @@ def merges(proof: SetProof) -> str:
 def published(result: ConditionResult) -> str:
     """The published claim in words."""
     p = result.published
-    return "nothing found" if p is None else f"{p.verdict}, {p.rate}: {p.source}"
+    return "no claim known" if p is None else f"{p.verdict}, {p.rate}: {p.source}"
 
 
 def witness_scope(result: CheckResult) -> str:
@@ -119,4 +150,4 @@ def witness_scope(result: CheckResult) -> str:
     box = f"[{o.domain[0]}, {o.domain[1]}]"
     if result.expert.dim > 1:
         box += f"^{result.expert.dim}"
-    return f"x in {box}, k = {o.atoms} atoms, seed {o.seed}, up to {o.max_precision} bits"
+    return f"x in {box}; determinants: {o.atoms} atoms, seed {o.seed}, up to {o.max_precision} bits"

@@ -16,8 +16,9 @@ from identkit.table import Table
 
 LEGEND = (
     "Each cell: certified / published verdict and, where one is published, its rate. "
-    "! marks a contradiction. strong is read at expert level, weak at product level. "
-    "Certified verdicts are proofs: `identkit check --expert NAME --gate GATE` shows each one."
+    "! marks a contradiction, ° a proof on an open set of parameters. strong is read at expert "
+    "level, weak at product level. Each certified verdict is a proof, printed by "
+    "`identkit check --expert NAME [--shape SHAPE] --gate GATE`."
 )
 
 
@@ -30,7 +31,8 @@ def _cell(result: ConditionResult) -> str:
     p = result.published
     said = f"{p.verdict} {p.rate}" if p is not None else "–"
     mark = " !" if result.agreement == "contradicted" else ""
-    return f"{result.verdict} / {said}{mark}"
+    reach = "°" if result.quantifier == "open-set" else ""
+    return f"{result.verdict}{reach} / {said}{mark}"
 
 
 def _grid(table: Table) -> tuple[list[str], list[list[str]]]:
@@ -105,4 +107,4 @@ def latex(table: Table) -> str:
         f"% identkit {table.version}, d = {table.dim}, seed {table.seed}\n"
         f"\\begin{{tabular}}{{{columns}}}\n  \\hline\n  {head} \\\\\n  \\hline\n{body}\n"
         f"  \\hline\n\\end{{tabular}}"
-    ).replace("–", "--")
+    )

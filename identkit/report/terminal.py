@@ -30,8 +30,7 @@ def check_report(result: CheckResult) -> RenderableType:
     blocks: list[RenderableType] = [head]
     blocks += [_result_block(r) for r in result.results]
     if result.requirement is not None:
-        met = {True: "met", False: "not met", None: "undecided"}[result.requirement.met]
-        blocks.append(Text(f"\nrequired: {result.requirement.name}: {met}"))
+        blocks.append(Text(f"\nrequired: {statements.requirement(result)}"))
     blocks.append(Text(f"\nidentkit {result.version}, {result.seconds:.2f} s", style="dim"))
     return Group(*blocks)
 
@@ -45,7 +44,8 @@ def _result_block(result: ConditionResult) -> RenderableType:
         if len(result.proofs) > 1:
             table.add_row("  set", proof.title)
         table.add_row("  proved" if proof.kind != "none" else "  tried", statements.claim(proof))
-        table.add_row("  method", statements.method(proof))
+        if proof.kind != "none":
+            table.add_row("  method", statements.method(proof))
         for i, relation in enumerate(proof.relations[:SHOWN_RELATIONS]):
             table.add_row("  relation" if i == 0 else "", relation.text)
         more = len(proof.relations) - SHOWN_RELATIONS
@@ -57,21 +57,27 @@ def _result_block(result: ConditionResult) -> RenderableType:
             table.add_row("  note", note)
     if result.coordinates:
         table.add_row("  coords", ", ".join(result.coordinates))
-    table.add_row("  rank", statements.rank(result))
+    if statements.rank(result):
+        table.add_row("  rank", statements.rank(result))
     table.add_row("  published", statements.published(result))
-    table.add_row(
-        "  agreement", Text(result.agreement, style=AGREEMENT_COLOURS.get(result.agreement, ""))
-    )
+    if result.published is not None:
+        style = AGREEMENT_COLOURS.get(result.agreement, "")
+        table.add_row("  agreement", Text(statements.agreement(result), style=style))
     head = Text.assemble(
         "\n", (statements.title(result), "bold"), ": ", (result.verdict, COLOURS[result.verdict])
     )
     return Group(head, table)
 
 
-def render(result: CheckResult, width: int = 80) -> str:
+def render(result: CheckResult) -> str:
     """The report as plain text."""
+    return plain(check_report(result))
+
+
+def plain(renderable: RenderableType, width: int = 80) -> str:
+    """Plain text of 80 columns, without trailing blanks."""
     console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False)
-    console.print(check_report(result), highlight=False)
+    console.print(renderable, highlight=False)
     stream = console.file
     assert isinstance(stream, io.StringIO)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
