@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 
@@ -87,6 +90,14 @@ def test_mixing_measures_are_read_only():
         measure.beta0[0] = 1.0
     with pytest.raises(InputError, match="not a permutation"):
         measure.relabelled([1])
+
+
+def test_the_guard_in_the_readme_works_as_pasted():
+    readme = Path(__file__).parents[1] / "README.md"
+    (block,) = re.findall(r"```python\n(# test_model.py.*?)```", readme.read_text("utf-8"), re.S)
+    scope: dict = {}
+    exec(compile(block, "test_model.py", "exec"), scope)
+    scope["test_experts_are_identifiable"]()
 
 
 def test_public_names():
