@@ -10,8 +10,8 @@ measured in the same run: quote ratios, since absolute times depend on the machi
 
 from __future__ import annotations
 
+import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -26,25 +26,23 @@ SYMPY = [sys.executable, "-c", "import sympy"]
 
 
 def measure(command: list[str], runs: int = RUNS) -> tuple[float, float]:
-    """Median wall seconds, and peak memory of the largest child so far in MB."""
-    times = []
-    for counted in range(runs + 1):
+    """Median wall seconds and largest peak memory in MB, after one uncounted warm-up."""
+    times, peaks = [], []
+    for _ in range(runs + 1):
         started = time.perf_counter()
-        done = subprocess.run(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
-        )
-        if done.returncode not in (0, 3):
-            raise SystemExit(f"{' '.join(command)}: {done.stderr.decode()}")
-        if counted:
-            times.append(time.perf_counter() - started)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return statistics.median(times), peak
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        times.append(time.perf_counter() - started)
+        peaks.append(usage.ru_maxrss / 1024)
+        if os.waitstatus_to_exitcode(status) != 0:
+            raise SystemExit(f"{' '.join(command)} failed")
+    return statistics.median(times[1:]), max(peaks)
 
 
 def report(title: str, rows: list[tuple[str, list[str]]], runs: int = RUNS) -> None:
     peer, _ = measure(SYMPY, runs)
     print(f"\n{title} (import sympy alone: {peer:.2f} s, median of {runs})\n")
-    print("| command | seconds | ratio to import sympy | peak MB so far |")
+    print("| command | seconds | ratio to import sympy | peak MB |")
     print("| --- | ---: | ---: | ---: |")
     for name, command in rows:
         seconds, peak = measure(command, runs)
