@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: check test test-fast lint bench clean
+.PHONY: check test test-fast style lint bench clean
 
 # One line of README: a proved verdict for GELU experts under sigmoid gating.
 check: .venv/core
@@ -15,9 +15,11 @@ test: .venv/test
 test-fast: .venv/test
 	$(BIN)/python -m pytest -m "not slow"
 
-lint: .venv/lint
+style: .venv/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint: style
 	$(BIN)/pyright
 
 bench: .venv/core
