@@ -73,9 +73,9 @@ def _exact(value: object) -> Fraction:
 class Sampler:
     """Draws parameters and points for one atom function, from one seeded stream.
 
-    ``functions`` are the expressions whose regularity matters (U and what is derived from it has
-    the same singularities as U). Raises :class:`~identkit.errors.DomainError` when no draw is
-    regular on the domain.
+    Regularity is that of U: what is derived from U has no other singularities. ``forms`` are the
+    affine forms whose zeros (bends) are placed inside the domain. Raises
+    :class:`~identkit.errors.DomainError` when no draw is regular on the domain.
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -92,12 +93,14 @@ def test_mixing_measures_are_read_only():
         measure.relabelled([1])
 
 
-def test_the_guard_in_the_readme_works_as_pasted():
+def test_the_guard_in_the_readme_works_as_pasted(tmp_path):
     readme = Path(__file__).parents[1] / "README.md"
     (block,) = re.findall(r"```python\n(# test_model.py.*?)```", readme.read_text("utf-8"), re.S)
-    scope: dict = {}
-    exec(compile(block, "test_model.py", "exec"), scope)
-    scope["test_experts_are_identifiable"]()
+    pasted = tmp_path / "test_model.py"
+    pasted.write_text(block, encoding="utf-8")
+    names = runpy.run_path(str(pasted))
+    names["test_experts_are_identifiable"]()
+    assert names["EXPERT"].dim == 2
 
 
 def test_public_names():
