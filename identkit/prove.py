@@ -17,16 +17,13 @@ from flint import fmpq, fmpq_mat
 
 from identkit.algebra import Element
 from identkit.atoms import AtomFunction
-from identkit.balls import Tape, precision
+from identkit.balls import Tape
 from identkit.certificates.independence import (
-    DISTINCT_POINTS,
-    DISTINCT_PRECISION,
-    DRAWS_TRIED,
     Search,
     Witness,
+    are_distinct,
     evaluate,
     find_witness,
-    pairwise_independent,
 )
 from identkit.coincidence import Coincidences, apply_rule
 from identkit.conditions import BasisFunction, FunctionSet
@@ -137,12 +134,10 @@ class Prover:
         tape = Tape(
             self.derivatives.expressions(chosen), (*self.sampler.inputs, *self.sampler.parameters)
         )
-        for _ in range(DRAWS_TRIED):
-            theta, points = self.sampler.parameter_draw(), self.sampler.points(DISTINCT_POINTS)
-            with precision(DISTINCT_PRECISION):
-                if pairwise_independent(evaluate(tape, [theta], points, None, self.deadline)):
-                    return
-        raise OutOfTime("two of the functions related may coincide unnoticed")
+        if not are_distinct(
+            self.sampler, lambda theta, xs: evaluate(tape, [theta], xs, None, self.deadline)
+        ):
+            raise OutOfTime("two of the functions related may coincide unnoticed")
 
     def _rank(
         self, formal: Formal, expressions: list[sp.Expr]

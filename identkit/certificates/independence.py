@@ -6,7 +6,7 @@ ball for its determinant that excludes 0 refutes that, rigorously, at these para
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -95,6 +95,19 @@ def pairwise_independent(rows: list[list[arb]]) -> bool:
         for i in range(count)
         for j in range(i)
     )
+
+
+def are_distinct(
+    sampler: Sampler,
+    rows_at: Callable[[Sequence[Fraction], Sequence[Sequence[Fraction]]], list[list[arb]]],
+) -> bool:
+    """Proved: the functions that ``rows_at(θ, points)`` evaluates are pairwise non-proportional."""
+    for _ in range(DRAWS_TRIED):
+        theta, points = sampler.parameter_draw(), sampler.points(DISTINCT_POINTS)
+        with precision(DISTINCT_PRECISION):
+            if pairwise_independent(rows_at(theta, points)):
+                return True
+    return False
 
 
 def find_witness(

@@ -27,12 +27,9 @@ from identkit.atoms import AtomFunction
 from identkit.balls import precision
 from identkit.certificates.document import read_part
 from identkit.certificates.independence import (
-    DISTINCT_POINTS,
-    DISTINCT_PRECISION,
-    DRAWS_TRIED,
+    are_distinct,
     determinant,
     excludes_zero,
-    pairwise_independent,
 )
 from identkit.certificates.jets import Differentiator
 from identkit.certificates.store import digest
@@ -41,7 +38,7 @@ from identkit.conditions import BasisFunction, FunctionSet
 from identkit.conditions import condition as find_condition
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
-from identkit.errors import CertificateError, IdentkitError
+from identkit.errors import CertificateError, IdentkitError, OutOfTime
 from identkit.experts import Expert, builtin
 from identkit.expression import Step, free_names, parse
 from identkit.forms import affine_forms
@@ -270,7 +267,7 @@ class _Part:
     # -- kinds ------------------------------------------------------------------------------
 
     def _nothing(self) -> SetProof:
-        if self.proof.kept != self.functions.functions:
+        if not self._untouched():
             self._partition()
         return replace(
             self.proof,
@@ -283,12 +280,14 @@ class _Part:
 
     def _independent(self) -> SetProof:
         proof = self.proof
-        self._partition()
+        if not self._untouched():
+            # independence of all functions as they stand needs no rule, hence no normal form
+            self._partition()
         if proof.witnessed != proof.kept:
             raise self.fail("witness.functions", "must be the kept functions")
         self._determinant(proof.kept, proof.shared, self.options.atoms)
         assert proof.witness is not None
-        if self.formal.movement_everywhere.fixed_space(self.formal.rule.kept) is not None:
+        if self._refuted_by_dimension():
             raise self.fail("verdict", "holds for few atoms only: a dimension count refutes it")
         if proof.every_k and self.formal.every_k_obstacle(self.sampler, proof.witness.atoms):
             raise self.fail("every_k", "is not proved")
@@ -299,6 +298,20 @@ class _Part:
             rank=proof.functions,
             atoms=self.options.atoms,
         )
+
+    def _untouched(self) -> bool:
+        """Whether every function of the condition is kept: nothing merged, nothing dropped."""
+        proof = self.proof
+        return proof.kept == self.functions.functions and not (proof.merged or proof.dropped)
+
+    def _refuted_by_dimension(self) -> bool:
+        """Whether a dimension count is found, looked for exactly as far as the prover does."""
+        try:
+            formal = self.formal
+            return formal.movement_everywhere.fixed_space(formal.rule.kept) is not None
+        except (OutOfTime, Rebase):
+            self.deadline.check()
+            return False
 
     def _relation(self) -> SetProof:
         proof = self.proof
@@ -330,7 +343,7 @@ class _Part:
     def _is_failure(self) -> None:
         """One relation among first derivatives alone, found before anything was merged."""
         proof = self.proof
-        if proof.kept != self.functions.functions or proof.merged or proof.dropped:
+        if not self._untouched():
             raise self.fail("kept", "must be the condition's set: nothing was merged")
         if len(proof.relations) != 1 or not all(t.function.first for t in proof.relations[0].terms):
             raise self.fail("relations", "must be one among first derivatives")
@@ -343,13 +356,10 @@ class _Part:
         chosen = [f for f in self.basis if f in functions]
         order = max((len(factor) for f in chosen for factor in f.factors), default=1)
         differentiator = Differentiator(self.atom, order)
-        for _ in range(DRAWS_TRIED):
-            theta, points = self.sampler.parameter_draw(), self.sampler.points(DISTINCT_POINTS)
-            with precision(DISTINCT_PRECISION):
-                rows = [differentiator.values(chosen, x, theta) for x in points]
-                if pairwise_independent(rows):
-                    return
-        raise self.fail("relations", "may be between functions that coincide")
+        if not are_distinct(
+            self.sampler, lambda theta, xs: [differentiator.values(chosen, x, theta) for x in xs]
+        ):
+            raise self.fail("relations", "may be between functions that coincide")
 
     def _rank(self) -> int | None:
         """The exact rank, if one is claimed: witness from below, relations from above."""

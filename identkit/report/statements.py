@@ -7,13 +7,6 @@ from __future__ import annotations
 
 from identkit.results import QUANTIFIERS, CheckResult, ConditionResult, SetProof
 
-METHODS = {
-    "ball-determinant": "nonzero determinant in ball arithmetic",
-    "relation": "exact relation, proved in normal form",
-    "finite-dimension": "dimension count in a fixed space",
-    "none": "no proof found",
-}
-
 
 def title(result: ConditionResult) -> str:
     """For example ``Regime 1 · strong, expert level``."""
@@ -89,10 +82,10 @@ def method(proof: SetProof) -> str:
     if proof.kind == "ball-determinant" and proof.every_k:
         parts.append("every k because kinks, poles and transcendental parts move from atom to atom")
     if proof.kind == "relation":
-        parts.insert(0, METHODS["relation"])
+        parts.insert(0, "exact relation, proved in normal form")
     if proof.kind == "finite-dimension":
-        parts.insert(0, METHODS["finite-dimension"])
-    return "; ".join(parts) or METHODS["none"]
+        parts.insert(0, "dimension count in a fixed space")
+    return "; ".join(parts) or "no proof found"
 
 
 def rank(result: ConditionResult) -> str:
