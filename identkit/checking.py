@@ -13,6 +13,7 @@ from identkit.conditions import Condition
 from identkit.conditions import condition as find_condition
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
+from identkit.degeneracy.conclude import Conclusions
 from identkit.errors import InputError, OutOfTime
 from identkit.experts import Expert
 from identkit.experts import resolve as resolve_expert
@@ -31,7 +32,7 @@ from identkit.sampling import Domain
 
 MAX_ATOMS = 50
 MAX_PRECISION = 65_536
-REQUIREMENTS = ("strong", "weak")
+REQUIREMENTS = ("strong", "weak", "nondegenerate")
 
 
 def check(
@@ -81,6 +82,9 @@ def check(
             if progress is not None:
                 progress(f"{expert.label}, {gate.name} gate: {name}")
             results.append(_decide(expert, gate, regime_number, name, level, options, deadline))
+        if progress is not None:
+            progress(f"{expert.label}, {gate.name} gate: second order, rate, exact refits")
+        results = conclude(expert, gate, results, Conclusions(expert, gate, options, deadline))
     except (OverflowError, RecursionError):
         raise InputError(
             f"expert: '{expert.text[:60]}' has constants too large to compute with; rescale it."
@@ -94,6 +98,22 @@ def check(
         requirement=_requirement(require, results),
         seconds=time.monotonic() - started,
     )
+
+
+def conclude(
+    expert: Expert, gate: Gate, results: list[ConditionResult], conclusions: Conclusions
+) -> list[ConditionResult]:
+    """The results with what follows from them: second order, rates, premise, exceptions."""
+    weak = next((r.verdict for r in results if r.regime == 2 and r.condition == "weak"), None)
+    completed = []
+    for r in results:
+        # rates are published for the regime, whatever condition was asked for
+        regime = gate.regime(r.regime)
+        name = r.condition if regime is None else regime.condition
+        level = find_condition(name).level
+        claim = published_claim(expert, gate.name, r.regime, name, level)
+        completed.append(conclusions.complete(r, claim, weak))
+    return completed
 
 
 def _options(
@@ -129,6 +149,10 @@ def _plan(
     if condition is not None:
         matching = [pair for pair in plan if pair[1] == condition]
         plan = matching or [(regime, condition)]
+    if require in (None, "nondegenerate"):
+        if require is not None and all(r.moments is None and r.number != 2 for r in chosen):
+            raise InputError(f"--require {require}: does not arise here; drop --regime.")
+        return plan
     if require is not None and all(name != require for _, name in plan):
         if condition is not None:
             raise InputError(
@@ -182,6 +206,11 @@ def _proofs(
 def _requirement(name: str | None, results: list[ConditionResult]) -> Requirement | None:
     if name is None:
         return None
-    verdicts = [r.verdict for r in results if r.condition == name]
+    if name == "nondegenerate":
+        verdicts = [r.nondegenerate for r in results if r.nondegenerate is not None]
+    else:
+        verdicts = [r.verdict for r in results if r.condition == name]
+    if not verdicts:
+        return Requirement(name, None)
     met = False if "no" in verdicts else None if "undecided" in verdicts else True
     return Requirement(name, met)

@@ -18,6 +18,8 @@ from identkit.errors import CertificateError, IdentkitError, InputError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from identkit.results import CheckResult
+
 EXIT_NOT_MET, EXIT_BAD_INPUT, EXIT_UNDECIDED = 1, 2, 3
 
 CHECK_EXAMPLES = """\
@@ -78,10 +80,39 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
     check = commands.add_parser(
         "check",
         help="prove or refute identifiability conditions for an expert and a gate",
-        description="Prove or refute the identifiability conditions of an expert under a gate.",
+        description="Prove or refute the identifiability conditions of an expert under a gate, "
+        "say which rate follows, and which parameters can be told apart.",
         epilog=CHECK_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_question(check)
+    out = check.add_argument_group("output")
+    out.add_argument(
+        "--require",
+        metavar="NAME",
+        help="strong, weak or nondegenerate: exit 1 unless it is proved",
+    )
+    form = out.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="schema identkit.check/1, sorted keys")
+    form.add_argument("--latex", action="store_true", help="a paragraph to paste into a paper")
+    out.add_argument("--save", metavar="CERT.json", help="write the certificate to a file")
+    explain = commands.add_parser(
+        "explain",
+        help="the second-order argument step by step: which rate follows, and why",
+        description="The second-order argument as on a page: the functions of one atom, the "
+        "relations among them, the moments these leave free, the conclusion, and the "
+        "counterexample if there is one. Takes the arguments of check.",
+        epilog="example: identkit explain --expert relu --gate softmax --markdown",
+    )
+    _add_question(explain)
+    form = explain.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="what check --json prints")
+    form.add_argument("--markdown", action="store_true", help="for a README or a notebook")
+    form.add_argument("--latex", action="store_true", help="for a paper (amsmath)")
+
+
+def _add_question(check: argparse.ArgumentParser) -> None:
+    """What to check and how: the arguments check and explain share."""
     what = check.add_argument_group("what to check")
     one = what.add_mutually_exclusive_group(required=True)
     one.add_argument("--expert", metavar="NAME", help="a built-in expert; see 'identkit experts'")
@@ -126,12 +157,6 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
     how.add_argument(
         "--time-limit", type=float, default=60.0, metavar="S", help="seconds, then undecided (60)"
     )
-    out = check.add_argument_group("output")
-    out.add_argument("--require", metavar="NAME", help="strong or weak: exit 1 unless it is proved")
-    form = out.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="schema identkit.check/1, sorted keys")
-    form.add_argument("--latex", action="store_true", help="a paragraph to paste into a paper")
-    out.add_argument("--save", metavar="CERT.json", help="write the certificate to a file")
 
 
 def _add_table(commands: argparse._SubParsersAction) -> None:
@@ -159,6 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(_shielded(arguments))
         command: dict[str | None, Callable[[argparse.Namespace], int]] = {
             "check": _check,
+            "explain": _explain,
             "table": _table,
             "verify": _verify,
             "experts": _list,
@@ -202,10 +228,10 @@ def _shielded(arguments: Sequence[str] | None) -> list[str]:
     return shielded
 
 
-def _check(options: argparse.Namespace) -> int:
+def _checked(options: argparse.Namespace, require: str | None = None) -> CheckResult:
+    """The check that the arguments shared by check and explain ask for."""
     from identkit.checking import check
     from identkit.experts import Expert, builtin
-    from identkit.report.json_form import dumps
 
     if options.expr is not None:
         if options.shape is not None:
@@ -233,9 +259,32 @@ def _check(options: argparse.Namespace) -> int:
             seed=options.seed,
             max_precision=options.max_precision,
             time_limit=options.time_limit,
-            require=options.require,
+            require=require,
             progress=progress,
         )
+    return result
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from identkit.report import explain
+    from identkit.report.json_form import dumps
+
+    result = _checked(options)
+    if options.json:
+        print(dumps(result.to_dict()))
+    elif options.markdown:
+        print(explain.markdown(result))
+    elif options.latex:
+        print(explain.latex(result))
+    else:
+        _print(explain.terminal(result))
+    return result.exit_code
+
+
+def _check(options: argparse.Namespace) -> int:
+    from identkit.report.json_form import dumps
+
+    result = _checked(options, options.require)
     if options.save is not None:
         result.save(options.save)
     if options.json:

@@ -12,11 +12,17 @@ from identkit.errors import unknown_name
 
 @dataclass(frozen=True)
 class Regime:
-    """A gating regime of theory section 1 and the condition its theorem asks for."""
+    """A gating regime of theory section 1 and the condition its theorem asks for.
+
+    ``moments`` says which second moments of an over-specified cell can hide: ``all`` (weight and
+    gate take part), ``expert`` (the denominator pins the rest), None where fitted atoms cannot
+    share a true one and the expansion stops at first order.
+    """
 
     number: int | None
     condition: str
     meaning: str
+    moments: str | None
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,8 @@ GATES: dict[str, Gate] = {
             normalised=False,
             gauge="none",
             regimes=(
-                Regime(1, "strong", "every over-specified true atom has β1* = 0 (sparse)"),
-                Regime(2, "weak", "some over-specified true atom has β1* ≠ 0 (dense)"),
+                Regime(1, "strong", "every over-specified true atom has β1* = 0 (sparse)", "all"),
+                Regime(2, "weak", "some over-specified true atom has β1* ≠ 0 (dense)", None),
             ),
             source="Nguyen, Ho, Rinaldo, NeurIPS 2024 (arXiv 2405.13997)",
         ),
@@ -62,7 +68,7 @@ GATES: dict[str, Gate] = {
             weight=sp.exp,
             normalised=True,
             gauge="a common shift of all (β0, β1) leaves f unchanged; pin one atom",
-            regimes=(Regime(None, "strong", "any truth"),),
+            regimes=(Regime(None, "strong", "any truth", "expert"),),
             source="Nguyen, Ho, Rinaldo, ICML 2024 (arXiv 2402.02952); arXiv 2503.03213",
         ),
     )

@@ -297,14 +297,19 @@ class Formal:
         """How the functions move with θ, on every branch of their kinks."""
         return Movement(self.family)
 
-    def every_k_obstacle(self, sampler: Sampler, atoms: Sequence[Sequence[Fraction]]) -> str | None:
-        """None if the kept functions are proved independent for every k near these atoms.
+    def every_k_obstacle(
+        self,
+        sampler: Sampler,
+        atoms: Sequence[Sequence[Fraction]],
+        functions: Sequence[int] | None = None,
+    ) -> str | None:
+        """None if the kept (or given) functions are proved independent for every k near these.
 
         Every atom may lie near any of the given ones, so the argument has to hold at each, with
         the sign patterns of the kinks that are seen there.
         """
         for movement in self._movements(sampler, atoms):
-            if not movement.all_move(self.rule.kept):
+            if not movement.all_move(self.rule.kept if functions is None else functions):
                 return "some combination may be the same function for every parameter"
             risk = dependence_risk(movement)
             if risk is not None:

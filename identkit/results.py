@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from identkit.certificates.independence import Witness
 from identkit.conditions import BasisFunction
+from identkit.degeneracy.records import Exceptional, Premise, Rate, SecondOrder
 from identkit.experts import Expert
 
 QUANTIFIERS = {
@@ -126,10 +127,12 @@ def combined_verdict(proofs: tuple[SetProof, ...]) -> str:
 
 @dataclass(frozen=True)
 class ConditionResult:
-    """One condition decided for one regime.
+    """One condition decided for one regime, and the rate that follows under this gate.
 
     ``coordinates`` is empty when the functions are derivatives in η as given; otherwise it lists
     the linear coordinates in which the coincidence rule was applied (``u1 = p + q``).
+    ``second_order``, ``rate``, ``premise`` (Regime 2) and ``exceptional`` belong to the expert,
+    the gate and the regime, whatever the condition.
     """
 
     regime: int | None
@@ -139,6 +142,20 @@ class ConditionResult:
     proofs: tuple[SetProof, ...]
     coordinates: tuple[str, ...]
     published: Published | None
+    second_order: SecondOrder | None = None
+    rate: Rate | None = None
+    premise: Premise | None = None
+    exceptional: tuple[Exceptional, ...] = ()
+
+    @property
+    def nondegenerate(self) -> str | None:
+        """Whether no moment of an over-specified cell is invisible; in Regime 2, at first order.
+
+        None where the question does not arise (shared experts of a Gaussian model).
+        """
+        if self.second_order is not None:
+            return self.second_order.verdict
+        return self.verdict if self.regime == 2 and self.condition == "weak" else None
 
     @property
     def atoms(self) -> int:

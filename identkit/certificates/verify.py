@@ -8,6 +8,9 @@
   differential field (:meth:`identkit.normal_form.Field.derivative`), and the stored combination
   must be the zero element.
 - Everything counted or quantified is recomputed from the condition's definition and compared.
+- Second order: the null space is solved for again on functions derived by the chain rule, the
+  determinant of the functions left is evaluated as above, and families, refits, exceptional sets
+  and rates are proved and concluded anew; what is stored must be what comes out.
   The coincidence rule, the fixed spaces and the theorem behind "every k" are recomputed with the
   prover's own code, but on the functions re-derived here. A checksum covers what follows from
   nothing else (seed, version, notes).
@@ -33,11 +36,16 @@ from identkit.certificates.independence import (
 )
 from identkit.certificates.jets import Differentiator
 from identkit.certificates.store import digest
+from identkit.checking import conclude
 from identkit.claims import published_claim
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.conditions import condition as find_condition
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
+from identkit.degeneracy.analysis import blank
+from identkit.degeneracy.conclude import Conclusions
+from identkit.degeneracy.document import document as as_document
+from identkit.degeneracy.moments import MomentSpace, moment_space
 from identkit.errors import CertificateError, IdentkitError, OutOfTime
 from identkit.experts import Expert, builtin
 from identkit.expression import Step, free_names, parse
@@ -93,10 +101,16 @@ def verify(document: dict[str, Any]) -> Verified:
         gate = resolve_gate(document["gate"])
         options = _options(document)
         deadline = Deadline(TIME_LIMIT)
-        results = tuple(
+        entries = document["results"]
+        bare = [
             _Result(expert, gate.name, entry, options, f"results[{i}]", deadline).verify()
-            for i, entry in enumerate(document["results"])
-        )
+            for i, entry in enumerate(entries)
+        ]
+        conclusions = Conclusions(expert, gate, options, deadline, derived_by_chain_rule)
+        _keep_undecided(conclusions, entries)
+        results = tuple(conclude(expert, gate, bare, conclusions))
+        for i, (entry, result) in enumerate(zip(entries, results, strict=True)):
+            _compare(entry, result, options, conclusions.atom, f"results[{i}]")
     except CertificateError:
         raise
     except (IdentkitError, NeedSign, Rebase) as error:
@@ -105,6 +119,73 @@ def verify(document: dict[str, Any]) -> Verified:
         # a crafted file can drive the re-derivation anywhere; wherever it breaks, it is rejected
         raise CertificateError(f"the certificate is malformed: {error}") from None
     return Verified(expert, gate.name, options, results)
+
+
+def by_chain_rule(
+    field: Field, atom: AtomFunction, basis: Sequence[BasisFunction]
+) -> list[Element]:
+    """The functions, derived inside the differential field."""
+    known: dict[tuple[str, ...], Element] = {(): field.convert(atom.expression)}
+
+    def partial(names: tuple[str, ...]) -> Element:
+        if names not in known:
+            known[names] = field.derivative(partial(names[:-1]), names[-1])
+        return known[names]
+
+    elements = []
+    for f in basis:
+        value = field.one
+        for name in f.inputs:
+            value = value * field.convert(parse(name))
+        for factor in f.factors:
+            value = value * partial(factor)
+        elements.append(value)
+    return elements
+
+
+def derived_by_chain_rule(
+    atom: AtomFunction, space: MomentSpace, deadline: Deadline
+) -> FormalFamily:
+    """The functions that moments multiply, without SymPy's diff."""
+    basis = [m.function for m in space.moments]
+    return FormalFamily(atom, lambda field: by_chain_rule(field, atom, basis), deadline)
+
+
+def _keep_undecided(conclusions: Conclusions, entries: Sequence[dict[str, Any]]) -> None:
+    """A second-order question left open for want of time is not asked again: it claims nothing."""
+    for entry in entries:
+        stored, regime = entry["certificate"]["second_order"], entry["regime"]
+        if stored is not None:
+            empty = blank(stored["gate"], regime, stored["reason"])
+            if stored == as_document(empty) and stored["gate"] == conclusions.gate.name:
+                conclusions.preset(regime, empty)
+
+
+def _compare(
+    entry: dict[str, Any],
+    result: ConditionResult,
+    options: Options,
+    atom: AtomFunction,
+    where: str,
+) -> None:
+    """Everything stored is what was derived, and the second-order determinant is nonzero."""
+    for key, value in result_document(result).items():
+        if entry[key] != value:
+            raise CertificateError(f"{where}.{key}: does not follow from the proof.")
+    second = result.second_order
+    if second is None or second.determinant is None:
+        return
+    weight_free = resolve_gate(second.gate).regime(second.regime)
+    assert weight_free is not None
+    space = moment_space(atom, weight_free.moments == "all")
+    functions = [m.function for m in space.moments if m.function.label in second.independent]
+    witness, differentiator = second.determinant, Differentiator(atom, 2)
+    for bits in (witness.precision, 2 * witness.precision, 4 * witness.precision):
+        with precision(bits):
+            rows = [differentiator.values(functions, x, witness.atoms[0]) for x in witness.points]
+            if is_nonsingular(rows) or excludes_zero(determinant(rows)):
+                return
+    raise CertificateError(f"{where}.certificate.second_order.determinant: may be zero.")
 
 
 def _check_form(document: dict[str, Any]) -> None:
@@ -190,7 +271,7 @@ class _Result:
         failed_by_choice = any(p.depends_on_coordinates for p in proofs)
         if failed_by_choice and not self.entry["coordinates"] and self.structural is not None:
             raise CertificateError(f"{self.where}.coordinates: others may succeed.")
-        result = ConditionResult(
+        return ConditionResult(
             regime=self.entry["regime"],
             condition=self.entry["condition"],
             level=self.entry["level"],
@@ -199,11 +280,6 @@ class _Result:
             coordinates=tuple(self.entry["coordinates"]),
             published=self.published,
         )
-        derived = result_document(result)
-        for key, value in derived.items():
-            if self.entry[key] != value:
-                raise CertificateError(f"{self.where}.{key}: does not follow from the proof.")
-        return result
 
 
 class _Part:
@@ -434,22 +510,7 @@ class _Part:
         return FormalFamily(self.atom, self._rederive, self.deadline)
 
     def _rederive(self, field: Field) -> list[Element]:
-        known: dict[tuple[str, ...], Element] = {(): field.convert(self.atom.expression)}
-
-        def partial(names: tuple[str, ...]) -> Element:
-            if names not in known:
-                known[names] = field.derivative(partial(names[:-1]), names[-1])
-            return known[names]
-
-        elements = []
-        for f in self.basis:
-            value = field.one
-            for name in f.inputs:
-                value = value * field.convert(parse(name))
-            for factor in f.factors:
-                value = value * partial(factor)
-            elements.append(value)
-        return elements
+        return by_chain_rule(field, self.atom, self.basis)
 
     @cached_property
     def formal(self) -> Formal:

@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any
 
 from identkit.certificates.document import evidence
+from identkit.degeneracy.document import document
 from identkit.results import CheckResult, ConditionResult, Published
 
 CHECK_SCHEMA = "identkit.check/1"
@@ -54,6 +55,7 @@ def options_document(result: CheckResult) -> dict[str, Any]:
 
 def result_document(result: ConditionResult) -> dict[str, Any]:
     """One entry of ``results``."""
+    second = result.second_order
     return {
         "regime": result.regime,
         "condition": result.condition,
@@ -66,10 +68,17 @@ def result_document(result: ConditionResult) -> dict[str, Any]:
         "merged": result.merged,
         "rank": result.rank,
         "quantifier": result.quantifier,
-        "certificate": evidence(result),
+        "certificate": {**evidence(result), "second_order": document(second)},
         "relations": [r.text for r in result.relations],
         "published": published_document(result.published),
         "agreement": result.agreement,
+        "nondegenerate": result.nondegenerate,
+        "witness": None if second is None else document(second.witness),
+        "family": document(second.families[0]) if second and second.families else None,
+        "identifiable": [] if second is None else document(second.identifiable),
+        "rate": document(result.rate),
+        "premise": document(result.premise),
+        "exceptional": document(result.exceptional),
     }
 
 

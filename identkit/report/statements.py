@@ -5,6 +5,7 @@ Every renderer prints these, so that terminal, LaTeX and HTML cannot drift apart
 
 from __future__ import annotations
 
+from identkit.degeneracy.records import Family, MomentWitness, Rate
 from identkit.results import QUANTIFIERS, CheckResult, ConditionResult, SetProof
 
 
@@ -108,7 +109,10 @@ def agreement(result: ConditionResult) -> str:
 def requirement(result: CheckResult) -> str:
     """Whether the required condition holds, and as far as it was proved."""
     assert result.requirement is not None
-    met = {True: "met", False: "not met", None: "undecided"}[result.requirement.met]
+    words = {True: "met", False: "not met", None: "undecided"}
+    if result.requirement.name == "nondegenerate":
+        return f"nondegenerate: {words[result.requirement.met]}"
+    met = words[result.requirement.met]
     partial = [
         r
         for r in result.results
@@ -116,6 +120,81 @@ def requirement(result: CheckResult) -> str:
     ]
     limit = f" for k ≤ {partial[0].atoms} atoms; larger k is not proved" if partial else ""
     return f"{result.requirement.name}: {met}{limit if result.requirement.met else ''}"
+
+
+SHOWN_EXCEPTIONS = 4
+"""Exceptional sets printed before "and n more"; all are in the JSON."""
+
+
+def consequences(result: ConditionResult) -> list[tuple[str, str]]:
+    """Second order, witness or family, what is identifiable, premise and rate, a line each."""
+    lines: list[tuple[str, str]] = []
+    second = result.second_order
+    if second is not None:
+        lines.append(("second", f"nondegenerate: {second.verdict}. {sentence(second.reason)}"))
+        lines += [("family", family(f)) for f in second.families[:2]]
+        if second.witness is not None:
+            lines.append(("witness", witness(second.witness)))
+        if second.identifiable:
+            lines.append(
+                ("locally", "; ".join(f"{i.quantity}: {i.rate}" for i in second.identifiable))
+            )
+    if result.premise is not None:
+        refits = [sentence(r.description) for r in result.premise.refits]
+        what = " ".join(refits[:2]) or sentence(result.premise.searched)
+        lines.append(("premise", f"{result.premise.verdict}. {what}"))
+    if result.rate is not None:
+        said = result.rate.published or "–"
+        outcome = rate_agreement(result.rate)
+        lines.append(("rate", f"derived: {result.rate.derived}; published: {said} ({outcome})"))
+    return lines
+
+
+def sentence(text: str) -> str:
+    """Capitalised, with a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
+def family(found: Family) -> str:
+    """A family in one line: the curve and the conditions on weights and positions."""
+    if found.kind == "flow":
+        curve = ", ".join(f"{p}' = {v}" for p, v in found.velocity)
+        return f"flow of {curve} (no closed form): h is multiplied by {found.r1}"
+    curve = ", ".join(f"{p} → {image}" for p, image in found.curve)
+    atoms = "one fitted atom" if found.cell == 1 else f"{found.cell} fitted atoms"
+    verb = "suffices" if found.cell == 1 else "suffice"
+    return (
+        f"{found.kind}: {curve}; same f for atoms at s_1, s_2, … whenever "
+        f"{', '.join(found.conditions)} ({atoms} {verb})"
+    )
+
+
+def witness(found: MomentWitness) -> str:
+    """The invisible moments and what was measured with atoms that have them."""
+    moments = ", ".join(f"{name} = {value}" for name, value in found.moments)
+    text = f"invisible moments {moments}"
+    if found.realised is not None:
+        text += (
+            f"; {found.realised.cell} atoms have them: measured ‖f_G − f_G*‖ ~ "
+            f"t^{found.realised.order}, while the loss is of order t²"
+        )
+    return text
+
+
+def rate_agreement(rate: Rate) -> str:
+    """Published against derived rate, in words."""
+    return {
+        "premise-fails": "the theorem's premise fails",
+        "open": "neither confirmed nor contradicted",
+    }.get(rate.agreement, rate.agreement)
+
+
+def exceptional(result: CheckResult) -> list[str]:
+    """Parameters at which two atoms lose independence."""
+    found = result.results[0].exceptional
+    lines = [f"{e.relation}  [{e.where}]" for e in found[:SHOWN_EXCEPTIONS]]
+    more = len(found) - SHOWN_EXCEPTIONS
+    return [*lines, f"and {more} more (--json lists all)"] if more > 0 else lines
 
 
 def merges(proof: SetProof) -> str:

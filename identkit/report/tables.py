@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from identkit.degeneracy.document import document
 from identkit.report.json_form import dumps, published_document
 from identkit.report.markup import escape
 from identkit.report.terminal import AGREEMENT_COLOURS, COLOURS
@@ -15,10 +16,10 @@ from identkit.results import ConditionResult
 from identkit.table import Table
 
 LEGEND = (
-    "Each cell: certified / published verdict and, where one is published, its rate. "
-    "! marks a contradiction, ° a proof on an open set of parameters. strong is read at expert "
-    "level, weak at product level. Each certified verdict is a proof, printed by "
-    "`identkit check --expert NAME [--shape SHAPE] --gate GATE`."
+    "Each cell: certified / published verdict with the published rate; then the derived rate. "
+    "! marks a contradiction (or a theorem whose premise fails), ° a proof on an open set of "
+    "parameters. strong is read at expert level, weak at product level. Each certified verdict "
+    "is a proof, printed by `identkit check --expert NAME [--shape SHAPE] --gate GATE`."
 )
 
 
@@ -32,7 +33,10 @@ def _cell(result: ConditionResult) -> str:
     said = f"{p.verdict} {p.rate}" if p is not None else "–"
     mark = " !" if result.agreement == "contradicted" else ""
     reach = "°" if result.quantifier == "open-set" else ""
-    return f"{result.verdict}{reach} / {said}{mark}"
+    derived = "" if result.rate is None else f"; {result.rate.derived}"
+    if result.rate is not None and result.rate.agreement in ("contradicted", "premise-fails"):
+        derived += " !"
+    return f"{result.verdict}{reach} / {said}{mark}{derived}"
 
 
 def _grid(table: Table) -> tuple[list[str], list[list[str]]]:
@@ -77,6 +81,8 @@ def json_text(table: Table) -> str:
                     "relations": [x.text for x in r.relations],
                     "published": published_document(r.published),
                     "agreement": r.agreement,
+                    "nondegenerate": r.nondegenerate,
+                    "rate": document(r.rate),
                 }
             )
     return dumps(

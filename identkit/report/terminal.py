@@ -29,6 +29,10 @@ def check_report(result: CheckResult) -> RenderableType:
     )
     blocks: list[RenderableType] = [head]
     blocks += [_result_block(r) for r in result.results]
+    exceptional = statements.exceptional(result)
+    if exceptional:
+        blocks.append(Text("\nexceptional parameters (measure zero)", style="bold"))
+        blocks += [Text(f"  {line}") for line in exceptional]
     if result.requirement is not None:
         blocks.append(Text(f"\nrequired: {statements.requirement(result)}"))
     blocks.append(Text(f"\nidentkit {result.version}, {result.seconds:.2f} s", style="dim"))
@@ -63,6 +67,9 @@ def _result_block(result: ConditionResult) -> RenderableType:
     if result.published is not None:
         style = AGREEMENT_COLOURS.get(result.agreement, "")
         table.add_row("  agreement", Text(statements.agreement(result), style=style))
+    for label, text in statements.consequences(result):
+        style = COLOURS.get(result.nondegenerate or "", "") if label == "second" else ""
+        table.add_row(f"  {label}", Text(text, style=style))
     head = Text.assemble(
         "\n", (statements.title(result), "bold"), ": ", (result.verdict, COLOURS[result.verdict])
     )

@@ -1,0 +1,610 @@
+"""The second-order analysis: null space, exact families, moment cone, what is identifiable.
+
+The order is the order of certainty. An exact family is a ``no`` that no expansion can overturn; an
+empty face is a ``yes`` once the functions set aside are shown to be all the dependent ones; then
+come first-order relations, and last the semidefinite problem on what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import sympy as sp
+
+from identkit.algebra import Element, TooLarge
+from identkit.atoms import AtomFunction
+from identkit.balls import Tape, ball, precision
+from identkit.certificates.independence import find_witness
+from identkit.conditions import FunctionSet
+from identkit.coordinates import structural
+from identkit.deadline import Deadline
+from identkit.degeneracy.cone import Direction, Face, coordinate_directions, face_of
+from identkit.degeneracy.families import Flow, Lift, exact_lifts
+from identkit.degeneracy.kinks import Kinks, kink_constraints
+from identkit.degeneracy.moments import MomentSpace, moment_space
+from identkit.degeneracy.nullspace import NullSpace, Vector
+from identkit.degeneracy.realise import realise
+from identkit.degeneracy.records import (
+    Family,
+    Identified,
+    Invisible,
+    Kink,
+    MomentWitness,
+    RealisedAtoms,
+    SecondOrder,
+    Visible,
+)
+from identkit.degeneracy.semidefinite import Feasible, Infeasible, decide
+from identkit.derivatives import Derivatives
+from identkit.errors import DomainError, OutOfTime
+from identkit.experts import symbols
+from identkit.forms import affine_forms
+from identkit.normal_form import NeedSign, Rebase
+from identkit.prove import Formal, equation, witness_quantifier
+from identkit.relations import Combination, FormalFamily
+from identkit.results import Options
+from identkit.sampling import Domain, Sampler
+
+EXAMPLE_DIGITS = 30
+"""Decimal digits of a family's example weights; f then agrees to far below 1e-12."""
+
+
+def analyse(
+    atom: AtomFunction,
+    gate: str,
+    regime: int | None,
+    weight_free: bool,
+    options: Options,
+    deadline: Deadline,
+    build: Callable[[MomentSpace], FormalFamily] | None = None,
+) -> SecondOrder:
+    """Decide nondegeneracy of one over-specified cell for the expert function ``atom``.
+
+    ``weight_free`` is True for the sigmoid gate in Regime 1, where m0 and the gate's own moments
+    take part, False for softmax. ``build`` derives the functions (SymPy by default; verification
+    passes the differential field's chain rule). Running out of time gives ``undecided``.
+    """
+    try:
+        return _Analysis(atom, gate, regime, weight_free, options, deadline, build).run()
+    except (OutOfTime, Rebase, NeedSign) as error:
+        return blank(gate, regime, f"not decided within the limits: {error}")
+
+
+def blank(gate: str, regime: int | None, reason: str) -> SecondOrder:
+    """Nothing decided, for this reason."""
+    return SecondOrder(
+        gate, regime, "undecided", None, reason, (), (), None, "open", (), (), (), None, None, (),
+        (), (),
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=4)
+def exact_curves(atom: AtomFunction, deadline: Deadline) -> tuple[list[Lift], list[Flow]]:
+    """The curves along which h stays in a plane, and the flows it is an eigenfunction of."""
+    names, derivatives = atom.parameters, Derivatives(atom, deadline)
+    try:
+        return exact_lifts(
+            atom,
+            [derivatives.partial((p,)) for p in names],
+            lambda i, j: derivatives.partial((names[i], names[j])),
+            deadline,
+        )
+    except (TooLarge, Rebase, NeedSign):
+        deadline.check()
+        return [], []
+
+
+def lifts_of(atom: AtomFunction, deadline: Deadline) -> list[Lift]:
+    """The curves of :func:`exact_curves` with a closed form."""
+    return exact_curves(atom, deadline)[0]
+
+
+class _Analysis:
+    def __init__(
+        self,
+        atom: AtomFunction,
+        gate: str,
+        regime: int | None,
+        weight_free: bool,
+        options: Options,
+        deadline: Deadline,
+        build: Callable[[MomentSpace], FormalFamily] | None,
+    ) -> None:
+        self.atom, self.gate, self.regime, self.weight_free = atom, gate, regime, weight_free
+        self.options, self.deadline = options, deadline
+        self.space = moment_space(atom, weight_free)
+        self.derivatives = Derivatives(atom, deadline)
+        self.sampler = Sampler(
+            atom, Domain(*options.domain), options.seed, affine_forms(atom), deadline
+        )
+        self.build = build or self._by_sympy
+        self.labels = tuple(m.function.label for m in self.space.moments)
+
+    def _by_sympy(self, space: MomentSpace) -> FormalFamily:
+        expressions = self.derivatives.expressions([m.function for m in space.moments])
+        return FormalFamily.from_expressions(expressions, self.atom, self.deadline)
+
+    def run(self) -> SecondOrder:
+        lifts, flows = exact_curves(self.atom, self.deadline)
+        families = [self._family(x) for x in lifts if x.usable(self.weight_free)]
+        families += [self._flow(f) for f in flows if not _covered(f, lifts)]
+        self.eta = self.sampler.parameter_draw()
+        kinks = kink_constraints(self.atom, self.sampler, self.deadline)
+        empty = replace(
+            blank(self.gate, self.regime, "an exact family"),
+            functions=self.labels,
+            families=tuple(families),
+            kinks=tuple(
+                Kink(k.argument, tuple(_entries(self.atom.parameters, row) for row in k.rows))
+                for k in kinks.constraints
+            ),
+        )
+        known = replace(empty, verdict="no", quantifier="almost-every") if families else None
+        try:
+            return self._by_moments(known or empty, lifts, kinks)
+        except (OutOfTime, Rebase, NeedSign) as error:
+            self.deadline.check()
+            if known is None:
+                return replace(empty, reason=f"no exact moments: {error}")
+            return replace(known, notes=(f"what stays identifiable was not determined: {error}",))
+
+    # -- exact families ---------------------------------------------------------------------
+
+    def _family(self, found: Lift) -> Family:
+        curve, s = found.curve, str(found.curve.s)
+        names = self.atom.parameters
+        images = {str(p): str(e) for p, e in curve.images.items()}
+        conditions = [f"Σ w_i·({_at(found.r1, s)}) = w*"] if found.r1 != 1 else ["Σ w_i = w*"]
+        if found.r2 != 0:
+            conditions.append(f"Σ w_i·({_at(found.r2, s)}) = 0")
+        if not self.weight_free and found.r1 != 1:
+            conditions.append("Σ w_i = w*")
+        pins_weights = found.kind == "redundant" or (found.kind == "scale" and self.weight_free)
+        eta, positions = self.sampler.parameter_draw(), (Fraction(1, 2), Fraction(-1, 2))
+        return Family(
+            kind=found.kind,
+            parameter=s,
+            origin="0",
+            curve=tuple((p, images[p]) for p in names if p in images),
+            velocity=_entries(names, curve.velocity),
+            r1=str(found.r1),
+            r2=str(found.r2),
+            cell=1 if pins_weights else 2,
+            conditions=tuple(conditions),
+            invariants=_invariants(found, names),
+            totals=_totals(found, names, self.weight_free),
+            eta=tuple(str(v) for v in eta),
+            positions=tuple(str(p) for p in positions),
+            weights=self._example_weights(found, eta, positions),
+        )
+
+    def _example_weights(
+        self, found: Lift, eta: Sequence[Fraction], positions: Sequence[Fraction]
+    ) -> tuple[str, ...]:
+        """Weights over w*, solving the family's conditions at two positions."""
+        tape = Tape([found.r1, found.r2], (*symbols(self.atom.parameters), found.curve.s))
+        with precision(256):
+            (p1, q1), (p2, q2) = (
+                tape.evaluate([*(ball(v) for v in eta), ball(s)]) for s in positions
+            )
+            if found.kind == "redundant":
+                pair = [ball(Fraction(1, 2))] * 2
+            elif found.r2 == 0:
+                pair = [(1 - p2) / (p1 - p2), (p1 - 1) / (p1 - p2)]
+            else:
+                determinant = p1 * q2 - p2 * q1
+                pair = [q2 / determinant, -q1 / determinant]
+            return tuple(w.mid().str(EXAMPLE_DIGITS, radius=False) for w in pair)
+
+    def _flow(self, flow: Flow) -> Family:
+        factor = "1" if flow.rate == 0 else f"exp of the integral of {flow.rate} along the flow"
+        total = [] if flow.rate == 0 else ["Σ w_i·r1(s_i) = w*"]
+        if flow.rate == 0 or not self.weight_free:
+            total.append("Σ w_i = w*")
+        return Family(
+            kind="flow",
+            parameter="s",
+            origin="0",
+            curve=(),
+            velocity=_entries(self.atom.parameters, flow.velocity),
+            r1=factor,
+            r2="0",
+            cell=1 if flow.rate == 0 or self.weight_free else 2,
+            conditions=tuple(total),
+            invariants=(),
+            totals=(),
+            eta=(),
+            positions=(),
+            weights=(),
+        )
+
+    # -- moments ----------------------------------------------------------------------------
+
+    def _by_moments(self, known: SecondOrder, lifts: list[Lift], kinks: Kinks) -> SecondOrder:
+        null = NullSpace.of(self.build(self.space), self.space)
+        self.null = null
+        directions = self._directions(lifts)
+        regular = face_of(null)
+        regular.reduce(directions)
+        face = face_of(null)
+        for constraint in kinks.constraints:
+            for row in constraint.rows:
+                face.annihilate(self._direction("", row, "kink"))
+        face.reduce(directions)
+        by_regular = {y.label for y in regular.visible}
+        found = replace(
+            known,
+            invisible=tuple(
+                self._invisible(c, v) for c, v in zip(null.combinations, null.vectors, strict=True)
+            ),
+            visible=tuple(self._visible(y, by_regular) for y in face.visible),
+        )
+        found = self._identifiable(found, lifts, by_regular)
+        if known.families:
+            return replace(
+                found,
+                reason="an exact family of mixing measures has the same f",
+                across_atoms="dependent"
+                if self._mix()
+                else "open"
+                if self.weight_free
+                else "independent",
+            )
+        return self._decide(found, face, kinks)
+
+    def _decide(self, found: SecondOrder, face: Face, kinks: Kinks) -> SecondOrder:
+        reason, quantifier, dual = "every moment is visible", None, None
+        vectors = face.first_order()
+        if not vectors and face.vectors:
+            outcome = self._semidefinite(face)
+            if isinstance(outcome, Feasible):
+                return self._degenerate(found, outcome, kinks)
+            if outcome is None:
+                return replace(
+                    found,
+                    reason="invisible moments with M ⪰ 0 were neither found nor excluded",
+                )
+            dual, quantifier = outcome.dual, outcome.dual.quantifier
+            reason = "a positive definite dual excludes every invisible M ⪰ 0"
+        elif vectors:
+            if not kinks.continuous:
+                return replace(found, reason="h may jump, so first moments may show after all")
+            return self._first_order(found, vectors)
+        return self._nondegenerate(replace(found, dual=dual), reason, quantifier)
+
+    def _semidefinite(self, face: Face) -> Feasible | Infeasible | None:
+        samples = [self.sampler.parameter_draw() for _ in range(3)]
+        return decide(face, samples, self.atom.parameters)
+
+    def _nondegenerate(
+        self, found: SecondOrder, reason: str, quantifier: str | None
+    ) -> SecondOrder:
+        """``yes`` once the functions left are proved independent: the null space is complete."""
+        chosen = [self.space.moments[i].function for i in self.null.pivots]
+        search = find_witness(
+            self.derivatives.expressions(chosen),
+            [],
+            1,
+            self.sampler,
+            self.options.max_precision,
+            self.deadline,
+        )
+        if search.witness is None:
+            return replace(found, reason=f"the null space may be larger: {search.tried}")
+        reach = witness_quantifier(self.sampler)
+        return replace(
+            found,
+            verdict="yes",
+            quantifier="open-set" if "open-set" in (reach, quantifier) else reach,
+            reason=reason,
+            independent=tuple(f.label for f in chosen),
+            determinant=search.witness,
+            across_atoms=self._across_atoms(search.witness.atoms),
+        )
+
+    def _across_atoms(self, atoms: Sequence[Sequence[Fraction]]) -> str:
+        """Whether the cells of several true atoms can be treated one by one."""
+        if not self.weight_free:
+            return "independent"  # almost every gates tell softmax atoms apart
+        try:
+            if self._mix():
+                return "dependent"
+            obstacle = self._formal().every_k_obstacle(self.sampler, atoms, self.null.pivots)
+            return "independent" if obstacle is None else "open"
+        except (OutOfTime, Rebase, DomainError):
+            self.deadline.check()
+            return "open"
+
+    def _formal(self) -> Formal:
+        functions = tuple(m.function for m in self.space.moments)
+        return Formal(self.null.family, FunctionSet("", functions, (), False))
+
+    def _mix(self) -> bool:
+        """Proved: with enough atoms, functions of different atoms are dependent."""
+        if not self.weight_free:
+            return False
+        return self._formal().movement_everywhere.fixed_space(self.null.pivots) is not None
+
+    def _first_order(self, found: SecondOrder, vectors: list[Vector]) -> SecondOrder:
+        """V·∇h = (λ − μᵀx) h: invisible at first order, and then at second order as well."""
+        for vector in vectors:
+            lifted = self._second_from_first(vector)
+            realised = None if lifted is None else self._realise(lifted, self.eta)
+            if lifted is not None and realised is not None:
+                break
+        else:
+            lifted, realised = vectors[0], None
+        return replace(
+            found,
+            verdict="no",
+            quantifier="almost-every",
+            reason="first moments alone are invisible: a parameter is redundant or confounded "
+            f"with the gate ({self._equation(vectors[0])})",
+            witness=self._witness(
+                lifted, int(realised is not None), "almost-every", self.eta, realised
+            ),
+        )
+
+    def _second_from_first(self, vector: Vector) -> Vector | None:
+        """Moments with M = (μ, v)(μ, v)ᵀ, invisible because the first-order relation is.
+
+        From V·∇h = (λ − μᵀx) h, identically in θ, follows V·∇(V·∇h) = (Vλ − xᵀVμ + (λ − μᵀx)²) h,
+        and the expansion vanishes with m0 = −½(λ² + Vλ), m_β = ½ Vμ, m_η = ½ Vv. Checked exactly.
+        """
+        field, space = self.null.family.field, self.space
+        at = {space.moments[i].pair: field.to_sympy(c) for i, c in vector.items()}
+        speed = {p: at.get((p,), sp.Integer(0)) for p in space.coordinates}
+        rate = -at.get((), sp.Integer(0))
+
+        def along(value: Any) -> Any:
+            names = zip(space.experts, symbols(space.experts), strict=True)
+            return sp.Add(*(speed[p] * sp.diff(value, s) for p, s in names))
+
+        values: dict[int, Any] = {}
+        for i, m in enumerate(space.moments):
+            if not m.pair:
+                values[i] = -(rate**2 + along(rate)) / 2
+            elif len(m.pair) == 1:
+                values[i] = along(speed[m.pair[0]]) / 2
+            else:
+                values[i] = speed[m.pair[0]] * speed[m.pair[1]]
+        lifted = {i: c for i, v in values.items() if not (c := field.convert(v)).is_zero}
+        return lifted if self.null.family.vanishes(self._combination(lifted)) else None
+
+    def _degenerate(self, found: SecondOrder, outcome: Feasible, kinks: Kinks) -> SecondOrder:
+        if not (kinks.complete and kinks.continuous):
+            return replace(found, reason="moments invisible off the kinks may show on them")
+        at = outcome.at or self.eta
+        realised = self._realise(outcome.vector, at)
+        witness = self._witness(outcome.vector, outcome.rank, outcome.quantifier, at, realised)
+        if realised is None:
+            return replace(
+                found, witness=witness, reason="invisible moments found, but no atoms with them"
+            )
+        return replace(
+            found,
+            verdict="no",
+            quantifier=outcome.quantifier,
+            reason="moments with M ⪰ 0 are invisible at second order; no exact family was found",
+            witness=witness,
+        )
+
+    def _realise(self, vector: Vector, at: Sequence[Fraction]) -> RealisedAtoms | None:
+        domain = Domain(*self.options.domain)
+        values = self._values(vector, at)
+        return realise(
+            self.atom, self.space, values, tuple(at), self.gate, self.options.seed, domain
+        )
+
+    def _witness(
+        self,
+        vector: Vector,
+        rank: int,
+        quantifier: str,
+        at: Sequence[Fraction],
+        realised: RealisedAtoms | None,
+    ) -> MomentWitness:
+        return MomentWitness(
+            self._moments(vector),
+            self._equation(vector),
+            rank,
+            quantifier,
+            tuple(str(v) for v in at),
+            realised,
+        )
+
+    # -- directions -------------------------------------------------------------------------
+
+    def _direction(self, label: str, row: Sequence[Any], reason: str) -> Direction:
+        field = self.null.family.field
+        pairs = zip(self.atom.parameters, row, strict=True)
+        entries = tuple((p, field.convert(sp.sympify(e))) for p, e in pairs if e != 0)
+        return Direction(label or _form_text(self.atom.parameters, row), entries, reason)
+
+    def _directions(self, lifts: list[Lift]) -> list[Direction]:
+        """Coordinates, then the linear forms of the expression, then across each family."""
+        directions = coordinate_directions(self.space, self.null.family.field)
+        coordinates = structural(self.atom)
+        for form in coordinates.forms if coordinates is not None else ():
+            if sum(1 for c in form if c) > 1:
+                row = [sp.Rational(c.numerator, c.denominator) for c in form]
+                directions.append(self._direction("", row, "form"))
+        for found in lifts:
+            directions += [self._direction("", row, "across") for row in _across(found)]
+        unique = {y.label: y for y in reversed(directions)}
+        return [y for y in directions if unique[y.label] is y or y is unique.get(y.label)]
+
+    def _identifiable(
+        self, found: SecondOrder, lifts: list[Lift], by_regular: set[str]
+    ) -> SecondOrder:
+        names = self.atom.parameters
+        seen = {y.label for y in found.visible}
+        moving = {p for x in lifts for p, v in zip(names, x.curve.velocity, strict=True) if v != 0}
+        usable = [x for x in lifts if x.usable(self.weight_free)]
+        if not usable:
+            moving = set()
+        across = [[_form_text(names, row) for row in _across(x)] for x in usable]
+        still = [*self.space.gates, *(p for p in names if p not in moving)]
+        # a rate follows only if nothing but the families themselves stays invisible
+        settled = all(c in seen for c in still) and all(
+            label in seen for labels in across for label in labels
+        )
+        result: list[Identified] = []
+
+        def add(quantity: str, labels: Sequence[str], reason: str) -> None:
+            slow = all(label in by_regular for label in labels)
+            rate = "n^-1/4" if slow else "n^-1/3"
+            why = reason if slow else "moving it moves a kink"
+            entry = Identified(quantity, rate if settled else "not derived", why)
+            if quantity not in [i.quantity for i in result]:
+                result.append(entry)
+
+        for y in found.visible:
+            simple = all(_is_number(e) for _, e in y.entries)
+            if simple and y.label not in self.space.gates:
+                add(y.label, [y.label], "its second moment is visible")
+        for x, labels in zip(usable, across, strict=True):
+            if labels and all(label in seen for label in labels):
+                for quantity in _invariants(x, names):
+                    add(quantity, labels, "constant along the family, visible across it")
+        if settled and len(found.families) == 1:
+            for total in found.families[0].totals:
+                result.append(
+                    Identified(total, "n^-1/2", "the coefficient of a function of the cell itself")
+                )
+        return replace(found, identifiable=tuple(result))
+
+    # -- readable records -------------------------------------------------------------------
+
+    def _text(self, element: Element) -> str:
+        return str(sp.cancel(self.null.family.field.to_sympy(element)))
+
+    def _moments(self, vector: Vector) -> tuple[tuple[str, str], ...]:
+        return tuple((self.space.moments[i].name, self._text(vector[i])) for i in sorted(vector))
+
+    def _equation(self, vector: Vector) -> str:
+        basis = [m.function for m in self.space.moments]
+        return equation(self._combination(vector), basis, self.null.family.field)
+
+    def _combination(self, vector: Vector) -> Combination:
+        """Σ c_l g_l from the moments: each divided by its scale."""
+        field, moments = self.null.family.field, self.space.moments
+        return Combination(
+            {i: c * field.constant(Fraction(1, moments[i].scale)) for i, c in vector.items()}
+        )
+
+    def _invisible(self, combination: Combination, vector: Vector) -> Invisible:
+        basis = [m.function for m in self.space.moments]
+        text = equation(combination, basis, self.null.family.field)
+        return Invisible(self._moments(vector), text)
+
+    def _visible(self, y: Direction, by_regular: set[str]) -> Visible:
+        entries = tuple((c, self._text(e)) for c, e in y.entries)
+        kink = y.reason != "kink" and y.label not in by_regular
+        return Visible(y.label, entries, "kink" if kink else y.reason)
+
+    def _values(self, vector: Vector, at: Sequence[Fraction]) -> dict[tuple[str, ...], float]:
+        expressions = [self.null.family.field.to_sympy(c) for c in vector.values()]
+        tape = Tape(expressions, symbols(self.atom.parameters))
+        with precision(256):
+            balls = tape.evaluate([ball(v) for v in at])
+        pairs = [self.space.moments[i].pair for i in vector]
+        return {pair: float(b.mid()) for pair, b in zip(pairs, balls, strict=True)}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(Fraction(text))
+    except ValueError:
+        return False
+
+
+def _entries(names: Sequence[str], row: Sequence[Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((p, str(e)) for p, e in zip(names, row, strict=True) if e != 0)
+
+
+def _form_text(names: Sequence[str], row: Sequence[Any]) -> str:
+    """A linear functional of the deviations, Δ marking them where it is more than a form."""
+    constant = all(e.is_number for e in row)
+    terms = [e * sp.Symbol(p if constant else f"Δ{p}") for p, e in zip(names, row, strict=True)]
+    return str(sp.Add(*terms))
+
+
+def _at(value: Any, parameter: str) -> str:
+    return str(value.subs(sp.Symbol(parameter, real=True), sp.Symbol(f"{parameter}_i")))
+
+
+def _covered(flow: Flow, lifts: Sequence[Lift]) -> bool:
+    """Whether a closed curve runs along this flow, or through its span with one of them."""
+    rows = [list(x.curve.velocity) for x in lifts if x.r2 == 0]
+    matrix = sp.Matrix([*rows, list(flow.velocity)])
+    return bool(rows) and matrix.rank() == sp.Matrix(rows).rank()
+
+
+def _across(found: Lift) -> list[list[Any]]:
+    """Functionals y with y·V = 0, one for each further moving parameter."""
+    velocity = found.curve.velocity
+    moving = [i for i, v in enumerate(velocity) if v != 0]
+    rows = []
+    for u in moving[1:]:
+        row: list[Any] = [sp.Integer(0)] * len(velocity)
+        row[u], row[moving[0]] = velocity[moving[0]], -velocity[u]
+        common = sp.gcd(row[u], row[moving[0]])
+        rows.append([sp.cancel(e / common) for e in row])
+    return rows
+
+
+def _invariants(found: Lift, names: Sequence[str]) -> tuple[str, ...]:
+    """Quantities constant along the curve, besides the parameters that do not move."""
+    moving = [(p, v) for p, v in zip(names, found.curve.velocity, strict=True) if v != 0]
+    if len(moving) < 2:
+        return ()
+    powers = found.curve.scaling
+    if powers is not None:
+        weights = [k for k in powers if k]
+        if len(set(weights)) == 1:
+            listed = ", ".join(p for p, _ in moving)
+            return (f"({listed})/‖({listed})‖",)
+        (first, _), k0 = moving[0], weights[0]
+        texts = []
+        for (p, _), k in zip(moving[1:], weights[1:], strict=True):
+            base, own = sp.Symbol(first), sp.Symbol(p)
+            ratio: Any = sp.Rational(k, k0)
+            texts.append(str(own**ratio.q * base ** (-ratio.p)))
+        return tuple(texts)
+    if all(v.is_number for _, v in moving):
+        (first, v0) = moving[0]
+        return tuple(
+            str(sp.nsimplify(v0 * sp.Symbol(p) - v * sp.Symbol(first))) for p, v in moving[1:]
+        )
+    return ()
+
+
+def _totals(found: Lift, names: Sequence[str], weight_free: bool) -> tuple[str, ...]:
+    """Weighted sums over the cell that multiply a function of its own."""
+    s, moving = (
+        str(found.curve.s),
+        [p for p, v in zip(names, found.curve.velocity, strict=True) if v != 0],
+    )
+    only = moving[0] if len(moving) == 1 else None
+    pinned = () if weight_free else ("Σ w_i",)
+    if found.kind == "redundant":
+        return ("Σ w_i",)
+    if found.kind == "scale":
+        if only and found.curve.scaling and found.r1 == sp.exp(found.curve.s):
+            return (*pinned, f"Σ w_i·{only}_i")
+        if found.r1 == sp.exp(found.curve.s) and found.curve.scaling:
+            return (
+                *pinned,
+                f"Σ w_i·c_i, where ({', '.join(moving)})_i = c_i·({', '.join(moving)})*",
+            )
+        return (*pinned, f"Σ w_i·({_at(found.r1, s)})")
+    if found.kind == "split":
+        if only and found.r2 == found.curve.s:
+            return ("Σ w_i", f"Σ w_i·{only}_i")
+        return ("Σ w_i", f"Σ w_i·({_at(found.r2, s)})")
+    return (*pinned, f"Σ w_i·({_at(found.r1, s)})", f"Σ w_i·({_at(found.r2, s)})")

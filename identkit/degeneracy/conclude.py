@@ -1,0 +1,101 @@
+"""From the conditions' verdicts to what they mean: second order, rate, premise, exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from identkit.atoms import AtomFunction, expert_function
+from identkit.deadline import Deadline
+from identkit.degeneracy.analysis import analyse, lifts_of
+from identkit.degeneracy.moments import MomentSpace
+from identkit.degeneracy.premise import regime_2_premise
+from identkit.degeneracy.rate import derived_rate
+from identkit.degeneracy.records import Exceptional, Premise, SecondOrder
+from identkit.degeneracy.symmetry import exceptional_sets
+from identkit.errors import OutOfTime
+from identkit.experts import Expert
+from identkit.gates import Gate
+from identkit.relations import FormalFamily
+from identkit.results import ConditionResult, Options, Published
+
+
+@dataclass
+class Conclusions:
+    """What holds for an expert under a gate, whatever condition is asked for; each found once.
+
+    ``build`` is the route to the derivatives (see :func:`~identkit.degeneracy.analysis.analyse`).
+    """
+
+    expert: Expert
+    gate: Gate
+    options: Options
+    deadline: Deadline
+    build: Callable[[AtomFunction, MomentSpace, Deadline], FormalFamily] | None = None
+
+    def __post_init__(self) -> None:
+        self.atom = expert_function(self.expert)
+        self._second: dict[int | None, SecondOrder | None] = {}
+
+    def complete(
+        self, result: ConditionResult, claim: Published | None, weak: str | None
+    ) -> ConditionResult:
+        """The result with rate, premise and exceptions; ``claim`` is the published rate's.
+
+        ``weak`` is the verdict of the Regime 2 condition where it was decided.
+        """
+        second = self.second_order(result.regime)
+        premise = self.premise if result.regime == 2 else None
+        rate = None
+        if second is not None or result.regime == 2:
+            rate = derived_rate(claim, second, premise, weak)
+        return replace(
+            result,
+            second_order=second,
+            rate=rate,
+            premise=premise,
+            exceptional=self.exceptional,
+        )
+
+    def second_order(self, number: int | None) -> SecondOrder | None:
+        """The analysis for this regime; None where the expansion stops at first order."""
+        if number not in self._second:
+            regime = self.gate.regime(number)
+            moments = None if regime is None else regime.moments
+            build = self.build
+            self._second[number] = (
+                None
+                if moments is None
+                else analyse(
+                    self.atom,
+                    self.gate.name,
+                    number,
+                    moments == "all",
+                    self.options,
+                    self.deadline,
+                    None if build is None else lambda space: build(self.atom, space, self.deadline),
+                )
+            )
+        return self._second[number]
+
+    def preset(self, number: int | None, analysis: SecondOrder) -> None:
+        """Take this analysis for the regime instead of making one."""
+        self._second[number] = analysis
+
+    @cached_property
+    def premise(self) -> Premise:
+        """The premise of the Regime 2 theorem."""
+        try:
+            lifts = lifts_of(self.atom, self.deadline)
+            return regime_2_premise(self.atom, lifts, self.options.domain, self.deadline)
+        except OutOfTime as limit:
+            return Premise("undecided", (), f"the search was cut short: {limit}")
+
+    @cached_property
+    def exceptional(self) -> tuple[Exceptional, ...]:
+        """Measure-zero sets where atoms lose independence."""
+        try:
+            return exceptional_sets(self.atom, lifts_of(self.atom, self.deadline), self.deadline)
+        except OutOfTime:
+            return ()

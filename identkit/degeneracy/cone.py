@@ -1,0 +1,91 @@
+"""The moment-cone test: can second moments M ⪰ 0 be invisible?
+
+Facial reduction, exact over Q(θ): if yᵀM y = 0 for all invisible moments then M y = 0, because
+M ⪰ 0 (for the sigmoid gate: M_ββ ⪰ 0 by the lemma of theory section 4, M_ηη ⪰ 0, and M_βη lives
+in range M_ββ × range M_ηη, so M_βη y = 0 as well). Repeated until nothing changes. Directions y
+tried: the coordinates, the linear forms the expression is written in, the directions across an
+exact family, and the directions in which a kink moves. If nothing is left, every moment is
+visible; the steps are the proof. Otherwise :mod:`~identkit.degeneracy.semidefinite` decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+
+from identkit.algebra import Element
+from identkit.degeneracy.moments import MomentSpace
+from identkit.degeneracy.nullspace import NullSpace, Vector, restrict, value
+from identkit.normal_form import Field
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A linear functional y on deviations, within the gate or within the expert coordinates.
+
+    ``label`` is how it is printed; ``reason`` is ``coordinate``, ``form``, ``across`` (an exact
+    family) or ``kink``.
+    """
+
+    label: str
+    entries: tuple[tuple[str, Element], ...]
+    reason: str
+
+
+@dataclass
+class Face:
+    """The invisible moments left (``vectors``) and the directions y with M y = 0 found so far."""
+
+    space: MomentSpace
+    field: Field
+    is_nonzero: Callable[[Element], bool]
+    vectors: list[Vector]
+    visible: list[Direction] = dataclass_field(default_factory=list)
+
+    def quadratic(self, y: Direction) -> Vector:
+        """The functional μ ↦ yᵀM y."""
+        functional: Vector = {}
+        for i, (u, a) in enumerate(y.entries):
+            for v, b in y.entries[i:]:
+                factor = self.field.one if u == v else self.field.constant(2)
+                functional[self.space.index(u, v)] = a * b * factor
+        return functional
+
+    def rows(self, y: Direction) -> list[Vector]:
+        """The functionals μ ↦ (M y)_t, one for each coordinate t."""
+        return [{self.space.index(t, u): a for u, a in y.entries} for t in self.space.coordinates]
+
+    def annihilate(self, y: Direction) -> None:
+        """Restrict to M y = 0."""
+        self.vectors = restrict(self.vectors, self.rows(y), self.field, self.is_nonzero)
+        self.visible.append(y)
+
+    def reduce(self, directions: Sequence[Direction]) -> None:
+        """Facial reduction along the given directions until nothing changes."""
+        waiting = list(directions)
+        changed = True
+        while changed:
+            changed = False
+            for y in list(waiting):
+                functional = self.quadratic(y)
+                if all(value(functional, v, self.field).is_zero for v in self.vectors):
+                    self.annihilate(y)
+                    waiting.remove(y)
+                    changed = True
+
+    def first_order(self) -> list[Vector]:
+        """A basis of the invisible moments with M = 0: a confounded or redundant parameter."""
+        second = [{i: self.field.one} for i, m in enumerate(self.space.moments) if len(m.pair) == 2]
+        return restrict(self.vectors, second, self.field, self.is_nonzero)
+
+
+def coordinate_directions(space: MomentSpace, field: Field) -> list[Direction]:
+    """The unit directions."""
+    return [Direction(c, ((c, field.one),), "coordinate") for c in space.coordinates]
+
+
+def face_of(null: NullSpace) -> Face:
+    """The whole space of invisible moments."""
+    family = null.family
+    return Face(null.space, family.field, family.is_nonzero, list(null.vectors))

@@ -1,0 +1,16 @@
+"""Records of the second-order analysis -> plain JSON values."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from fractions import Fraction
+from typing import Any
+
+
+def document(record: Any) -> Any:
+    """Dataclasses become objects, tuples lists, rationals text; everything else stays."""
+    if is_dataclass(record):
+        return {f.name: document(getattr(record, f.name)) for f in fields(record)}
+    if isinstance(record, tuple):
+        return [document(entry) for entry in record]
+    return str(record) if isinstance(record, Fraction) else record

@@ -1,0 +1,85 @@
+"""The moments of an over-specified cell and the functions of x they multiply.
+
+Around a true atom θ* the fitted atoms of its cell deviate by δ_i = (Δβ1_i, Δη_i) with weights
+w_i. The second-order expansion of f_G − f_G* is a combination of functions of x whose coefficients
+are the moments m0 = Σw_i − w*, m = Σ w_i δ_i, M = Σ w_i δ_i δ_iᵀ (theory section 4):
+
+- sigmoid, Regime 1 (β1* = 0): all of m0, m_β, M_ββ, M_βη, m_η, M_ηη, on h, x h, x xᵀ h, x ∇h,
+  ∇h, ∇²h;
+- softmax: m_η and M_ηη, on ∇h and ∇²h. The others vanish: the denominator pins m0, m_β, M_ββ up
+  to a common shift of all gates, provided that some true atom is fitted by one atom only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+from identkit.atoms import AtomFunction, gate_parameters
+from identkit.conditions import BasisFunction
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One moment: its ``pair`` of coordinates (() for m0, one for m, two for M) and its function.
+
+    The expansion contains ½ M:∇², so M_uv = ``scale`` × (coefficient of ``function``): 2 for
+    u = v, where the function is ∂²_u h, and 1 otherwise.
+    """
+
+    pair: tuple[str, ...]
+    function: BasisFunction
+    scale: int
+
+    @property
+    def name(self) -> str:
+        """As printed: ``m0``, ``m[a]``, ``M[a,b]``."""
+        if not self.pair:
+            return "m0"
+        return f"m[{self.pair[0]}]" if len(self.pair) == 1 else f"M[{','.join(self.pair)}]"
+
+
+@dataclass(frozen=True)
+class MomentSpace:
+    """The moments that can be invisible under a gate, in a fixed order.
+
+    ``gates`` are the names of the β1 coordinates that count (none under softmax), ``experts``
+    those of η. ``weight_free`` says whether m0 is free.
+    """
+
+    moments: tuple[Moment, ...]
+    gates: tuple[str, ...]
+    experts: tuple[str, ...]
+    weight_free: bool
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        """All coordinates of a deviation, gates first."""
+        return (*self.gates, *self.experts)
+
+    def index(self, *pair: str) -> int:
+        """The position of a moment; the order of the pair does not matter."""
+        order = self.coordinates.index
+        key = tuple(sorted(pair, key=order))
+        return next(i for i, m in enumerate(self.moments) if m.pair == key)
+
+
+def moment_space(atom: AtomFunction, gate_counts: bool) -> MomentSpace:
+    """The moments for expert function h; ``gate_counts`` for the sigmoid gate in Regime 1."""
+    u, eta = atom.symbol, atom.parameters
+    slopes = gate_parameters(len(atom.inputs))[1:] if gate_counts else ()
+    input_of = dict(zip(slopes, atom.inputs, strict=False))
+    moments: list[Moment] = []
+    if gate_counts:
+        moments.append(Moment((), BasisFunction(u, (), ((),)), 1))
+        moments += [Moment((s,), BasisFunction(u, (input_of[s],), ((),)), 1) for s in slopes]
+    moments += [Moment((p,), BasisFunction(u, (), ((p,),)), 1) for p in eta]
+    if gate_counts:
+        for s, t in combinations_with_replacement(slopes, 2):
+            inputs = (input_of[s], input_of[t])
+            moments.append(Moment((s, t), BasisFunction(u, inputs, ((),)), 2 if s == t else 1))
+        for s in slopes:
+            moments += [Moment((s, p), BasisFunction(u, (input_of[s],), ((p,),)), 1) for p in eta]
+    for p, q in combinations_with_replacement(eta, 2):
+        moments.append(Moment((p, q), BasisFunction(u, (), ((p, q),)), 2 if p == q else 1))
+    return MomentSpace(tuple(moments), tuple(slopes), tuple(eta), gate_counts)

@@ -1,0 +1,98 @@
+"""The rate that follows, with its reasons, beside the published one."""
+
+from __future__ import annotations
+
+from identkit.degeneracy.records import Premise, Rate, SecondOrder
+from identkit.results import Published
+
+NONE = "no consistent estimator"
+"""Derived where an exact family exists: different parameters, the same f."""
+SLOWER = "slower than n^-1/4"
+LOGARITHMIC = "1/log n"
+"""Published for "slower than any polynomial rate"."""
+
+
+def derived_rate(
+    published: Published | None,
+    second_order: SecondOrder | None,
+    premise: Premise | None,
+    weak: str | None,
+) -> Rate:
+    """The rate of the parameters of an over-specified atom under least squares.
+
+    ``second_order`` for softmax and Regime 1; in Regime 2 it is None and the ``weak`` verdict with
+    the ``premise`` of its theorem counts.
+    """
+    if second_order is not None:
+        derived, reasons = _second_order(second_order)
+    else:
+        derived, reasons = _first_order(weak, premise)
+    said = None if published is None else published.rate
+    fails = premise is not None and premise.verdict == "fails"
+    return Rate(said, derived, _agreement(said, derived, fails), reasons)
+
+
+def _second_order(found: SecondOrder) -> tuple[str, tuple[str, ...]]:
+    if found.verdict == "undecided":
+        return "undecided", (found.reason,)
+    if found.verdict == "no" and found.families:
+        kinds = ", ".join(dict.fromkeys(f.kind for f in found.families))
+        return NONE, (
+            f"exact family ({kinds}): different parameters near the truth give the same f",
+            *_partial(found),
+        )
+    if found.verdict == "no":
+        return SLOWER, (found.reason, "the loss of order t² is invisible to f at order t²")
+    experts = list(found.identifiable)
+    reasons = [
+        "no second-order moment of a cell is invisible, so ‖f_G − f_G*‖ ≥ c·(Σ w‖Δ‖²) near the "
+        "truth, and f is estimated at n^-1/2 up to logarithms"
+    ]
+    if found.gate == "softmax":
+        reasons.append(
+            "for almost every gates, provided some true atom is fitted by one atom only (k < 2k*)"
+        )
+    if found.across_atoms == "dependent":
+        reasons.append("for a single true atom: with several, functions of different atoms mix")
+        return "n^-1/4 for one true atom", tuple(reasons)
+    if found.across_atoms == "open":
+        reasons.append("proved for a single true atom; with several it is open whether they mix")
+        return "n^-1/4 for one true atom", tuple(reasons)
+    if experts and all(i.rate == "n^-1/3" for i in experts):
+        reasons.append("every direction moves a kink, where f changes by t^(3/2): t ~ n^-1/3")
+        return "n^-1/3", tuple(reasons)
+    return "n^-1/4", tuple(reasons)
+
+
+def _partial(found: SecondOrder) -> tuple[str, ...]:
+    return tuple(f"{i.rate} for {i.quantity}, locally: {i.reason}" for i in found.identifiable)
+
+
+def _first_order(weak: str | None, premise: Premise | None) -> tuple[str, tuple[str, ...]]:
+    if weak is None or weak == "undecided":
+        return "undecided", ("the weak condition is not decided",)
+    if weak == "no":
+        return "slower than n^-1/2", (
+            "first derivatives of the expert-gate product are linearly dependent",
+        )
+    reasons = ["first derivatives are independent: n^-1/2 towards a unique population minimiser"]
+    if premise is not None and premise.verdict == "fails":
+        reasons.append(
+            "but f_G* has exact refits with more atoms: " + premise.refits[0].description
+        )
+        return "none: the premise fails", tuple(reasons)
+    reasons.append("provided f_G* has no exact refit with more atoms (none was found)")
+    return "n^-1/2", tuple(reasons)
+
+
+def _agreement(published: str | None, derived: str, premise_fails: bool) -> str:
+    if published is None:
+        return "unclaimed"
+    if derived == "undecided":
+        return "undecided"
+    if premise_fails:
+        return "premise-fails"
+    if published == LOGARITHMIC:
+        # no consistent estimator is the strongest form of "slower than any polynomial rate"
+        return "confirmed" if derived == NONE else "contradicted" if derived[0] == "n" else "open"
+    return "confirmed" if published == derived else "contradicted"

@@ -1,0 +1,187 @@
+"""Frozen records of the second-order analysis: what is printed, saved and verified.
+
+Expressions are kept as text in identkit's grammar (parameters, and a family's own parameter), so
+that a certificate can be read back through the whitelist parser.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from identkit.certificates.independence import Witness
+
+
+@dataclass(frozen=True)
+class Family:
+    """Different mixing measures with the same f: the true atom replaced by atoms on a curve.
+
+    ``curve`` gives η along the curve in the parameter ``s`` (``curve`` at ``origin`` is η*). Along
+    it h(x, curve) = ``r1``·h(x, η*) + ``r2``·∂_V h(x, η*) for every x and θ, V the curve's velocity
+    at the origin: the identity that is verified. ``r1``, ``r2`` are text in ``s`` and η. ``kind``
+    is ``redundant`` (h does not change), ``scale`` (h is multiplied), ``split`` (h is affine along
+    the curve) or ``phase``. For ``flow`` the curve has no closed form: ``velocity`` is V and
+    ``rate`` λ in V·∇h = λ h, which is what is verified. ``cell`` is the number of fitted atoms
+    needed, ``conditions`` on weights w_i and positions s_i make f the same. ``example`` holds
+    positions and the weights relative to w*, and the true η.
+    """
+
+    kind: str
+    parameter: str
+    origin: str
+    curve: tuple[tuple[str, str], ...]
+    velocity: tuple[tuple[str, str], ...]
+    r1: str
+    r2: str
+    cell: int
+    conditions: tuple[str, ...]
+    invariants: tuple[str, ...]
+    totals: tuple[str, ...]
+    eta: tuple[str, ...]
+    positions: tuple[str, ...]
+    weights: tuple[str, ...]
+
+    @property
+    def moving(self) -> tuple[str, ...]:
+        """The parameters that change along the family."""
+        return tuple(name for name, value in self.velocity if value != "0")
+
+
+@dataclass(frozen=True)
+class RealisedAtoms:
+    """Explicit atoms G_t with the witness moments: deviations t·``first`` + t²·``second``.
+
+    ``weights`` are those of the cell relative to w* at t = 0, ``weight_shift`` the change m0·t²
+    spread over them. ``order`` is the measured p in ‖f_{G_t} − f_G*‖ ~ t^p (root mean square over
+    seeded points), while the loss is of order t²; ``steps`` are the pairs (t, norm).
+    """
+
+    cell: int
+    eta: tuple[str, ...]
+    weight: str
+    weights: tuple[str, ...]
+    deviations: tuple[tuple[str, ...], ...]
+    drift: tuple[str, ...]
+    weight_shift: str
+    steps: tuple[tuple[str, str], ...]
+    order: str
+
+
+@dataclass(frozen=True)
+class MomentWitness:
+    """Invisible moments with M ⪰ 0: ``moments`` as expressions in η, and atoms realising them."""
+
+    moments: tuple[tuple[str, str], ...]
+    equation: str
+    rank: int
+    quantifier: str
+    at: tuple[str, ...]
+    realised: RealisedAtoms | None
+
+
+@dataclass(frozen=True)
+class Visible:
+    """A direction y with yᵀM y = 0 for every invisible moment, hence M y = 0, and why."""
+
+    label: str
+    entries: tuple[tuple[str, str], ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Invisible:
+    """One basis vector of the null space: moments, and the relation that proves it."""
+
+    moments: tuple[tuple[str, str], ...]
+    equation: str
+
+
+@dataclass(frozen=True)
+class Dual:
+    """D ≻ 0 with ⟨D, M⟩ = 0 for all moments left: none is invisible, at and near ``at``."""
+
+    at: tuple[str, ...]
+    blocks: tuple[tuple[tuple[str, ...], tuple[tuple[str, ...], ...]], ...]
+    quantifier: str
+
+
+@dataclass(frozen=True)
+class Kink:
+    """A kink of h: where, and the directions of η that move it (entries over the parameters)."""
+
+    argument: str
+    moves: tuple[tuple[tuple[str, str], ...], ...]
+
+
+@dataclass(frozen=True)
+class Identified:
+    """A quantity determined in a small enough cell around the true atom, and its rate."""
+
+    quantity: str
+    rate: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Exceptional:
+    """Parameters at which atoms lose independence: ``relation`` holds for all x and η."""
+
+    where: str
+    relation: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Refit:
+    """An exact refit of f_G* with more atoms: the premise of the Regime 2 theorem fails."""
+
+    kind: str
+    description: str
+    substitution: tuple[tuple[tuple[str, str], ...], ...]
+
+
+@dataclass(frozen=True)
+class Premise:
+    """Regime 2: ``fails`` with refits, or ``undecided`` with what was searched."""
+
+    verdict: str
+    refits: tuple[Refit, ...]
+    searched: str
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Published beside derived; ``reasons`` are the steps of the derivation."""
+
+    published: str | None
+    derived: str
+    agreement: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SecondOrder:
+    """The second-order analysis of one (expert, gate, regime).
+
+    ``functions`` are what the moments multiply; ``determinant`` proves ``independent``, those left
+    after one function per invisible moment is set aside, independent for one atom, so that no
+    other moment is invisible. ``across_atoms`` says whether cells can be treated one by one:
+    ``independent``, ``dependent`` or ``open``.
+    """
+
+    gate: str
+    regime: int | None
+    verdict: str
+    quantifier: str | None
+    reason: str
+    functions: tuple[str, ...]
+    independent: tuple[str, ...]
+    determinant: Witness | None
+    across_atoms: str
+    invisible: tuple[Invisible, ...]
+    visible: tuple[Visible, ...]
+    kinks: tuple[Kink, ...]
+    dual: Dual | None
+    witness: MomentWitness | None
+    families: tuple[Family, ...]
+    identifiable: tuple[Identified, ...]
+    notes: tuple[str, ...]

@@ -1,0 +1,996 @@
+"""``identkit explain``: the second-order argument (theory section 4) as written on a page.
+
+A check becomes an :class:`Explanation` once; terminal, Markdown and LaTeX only lay it out. Text
+marks inline formulas with backquotes; formulas are kept in the records' plain notation
+(``a*∂h/∂a + b*∂h/∂b = h``, ``M[a,b]``), from which the LaTeX is made.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from identkit.atoms import expert_function
+from identkit.degeneracy.moments import moment_space
+from identkit.degeneracy.records import (
+    Dual,
+    Exceptional,
+    Family,
+    Kink,
+    MomentWitness,
+    Premise,
+    Rate,
+    RealisedAtoms,
+    SecondOrder,
+    Visible,
+)
+from identkit.errors import IdentkitError
+from identkit.expression import CONSTANTS, FUNCTIONS, free_names, parse
+from identkit.gates import GATES
+from identkit.report import statements
+from identkit.report.markup import GREEK, expert_latex, name_latex
+from identkit.results import QUANTIFIERS, CheckResult, ConditionResult
+
+SHOWN = 6
+"""Entries of a list printed before "and n more"; all are in the JSON."""
+SHOWN_TERMS = 15
+"""Terms of the expansion printed before "…"."""
+CODE_WIDTH = 76
+"""Columns of a snippet."""
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """``kind`` is ``text``, ``item`` (of a list), ``formula`` (displayed) or ``code`` (Python)."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """One step of the argument."""
+
+    heading: str
+    paragraphs: tuple[Paragraph, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The argument for one regime."""
+
+    title: str
+    sections: tuple[Section, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The document: one part per result of the check."""
+
+    title: str
+    parts: tuple[Part, ...]
+
+
+def explanation(result: CheckResult) -> Explanation:
+    """The argument for every result, empty sections left out."""
+    expert = result.expert
+    label = f"`{expert.label}`" if expert.name == "custom" else expert.label
+    return Explanation(
+        f"Second-order nondegeneracy of {label} under the {result.gate} gate",
+        tuple(_part(result, r) for r in result.results),
+    )
+
+
+def _text(text: str) -> Paragraph:
+    return Paragraph("text", text)
+
+
+def _item(text: str) -> Paragraph:
+    return Paragraph("item", text)
+
+
+def _formula(text: str) -> Paragraph:
+    return Paragraph("formula", text)
+
+
+def _sentence(text: str) -> str:
+    """With a capital (unless it starts with a symbol) and a full stop."""
+    text = text.strip()
+    if re.match(r"[a-z]{2}|a ", text):
+        text = text[0].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _more(total: int) -> list[Paragraph]:
+    return [_text(f"And {total - SHOWN} more (--json lists all).")] if total > SHOWN else []
+
+
+def _tuple(entries: Sequence[str]) -> str:
+    return f"({', '.join(entries)})"
+
+
+def _quantifier(name: str) -> str:
+    return QUANTIFIERS.get(name, name)
+
+
+# -- sections -------------------------------------------------------------------------------
+
+
+def _part(check: CheckResult, result: ConditionResult) -> Part:
+    second = result.second_order
+    title = f"Regime {result.regime}" if result.regime is not None else f"Gate {check.gate}"
+    sections = [Section("Setting", tuple(_setting(check, result)))]
+    if second is not None:
+        sections += [
+            Section("Functions", tuple(_functions(check, second))),
+            Section("Relations", tuple(_relations(second))),
+            Section("Moments left free", tuple(_facial(second))),
+            Section("Conclusion", tuple(_conclusion(second))),
+            Section("Counterexample", tuple(_counterexample(check, second))),
+            Section("What is identifiable", tuple(_identifiable(second))),
+        ]
+    else:
+        sections += [
+            Section(f"The {result.condition} condition", tuple(_condition(result))),
+            Section("Premise", tuple(_premise(result.premise))),
+        ]
+    sections += [
+        Section("Rate", tuple(_rate(result.rate))),
+        Section("Exceptional parameters", tuple(_exceptional(result.exceptional))),
+    ]
+    return Part(title, tuple(s for s in sections if s.paragraphs))
+
+
+def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]:
+    expert, gate = check.expert, GATES[check.gate]
+    eta = _tuple(expert.parameters)
+    yield _text(
+        f"The expert is `h(x, η)` below, with parameters `η = {eta}` and "
+        f"{expert.dim} input{'s' if expert.dim > 1 else ''}; the {gate.name} gate gives an atom "
+        f"the weight {gate.formula}."
+    )
+    yield _formula(f"h(x, η) = {expert.text}")
+    yield _formula("f_G(x) = Σ_i weight_i(x)·h(x, η_i)")
+    regime = gate.regime(result.regime)
+    if regime is not None and regime.number is not None:
+        yield _text(f"Regime {regime.number}: {regime.meaning}.")
+    if result.second_order is None:
+        if result.regime == 2:
+            yield _text(
+                "Two fitted atoms can share a true atom's gate in the limit only if its `β1* = 0`, "
+                "so for the others the expansion of `f_G − f_G*` stops at first order: only first "
+                "derivatives of `F = weight·h` in β0, β1 and η enter."
+            )
+        else:
+            yield _text("The second-order question does not arise for this condition.")
+        return
+    yield _text(
+        "Several fitted atoms surround one true atom. Let `δ_i = (Δβ1_i, Δη_i)` be the deviation "
+        "of the i-th from it, `w_i` its weight and `w*` the true weight. The coefficients of the "
+        "expansion of `f_G − f_G*` are the moments"
+    )
+    yield _formula("m0 = Σ w_i − w*,  m = Σ w_i·δ_i,  M = Σ w_i·δ_i·δ_iᵀ.")
+    if result.regime == 1:
+        yield _text(
+            "With `s_i = σ(β0_i)` the weights `w_i` are `s_i` in `m0`, `m_η` and `M_ηη`, `s_i'` in "
+            "`m_β` and `M_βη`, and `s_i''` in `M_ββ`. If `Σ s_i < 1` and `m_β = 0` then `M_ββ ⪰ 0` "
+            "although some `s_i''` may be negative. So `M_ββ ⪰ 0`, `M_ηη ⪰ 0`, and `M_βη` lives in "
+            "range `M_ββ` × range `M_ηη`."
+        )
+    else:
+        yield _text(
+            "Multiplied by the denominator, `f_G − f_G*` pins `m0`, `m_β` and `M_ββ`, hence "
+            "`M_βη = 0` because `M ⪰ 0`. What remains is `m_η` and `M_ηη ⪰ 0`, provided at least "
+            "one true atom is fitted by a single atom: spreading every atom's gate alike, "
+            "`β1_j ± t`, leaves f unchanged."
+        )
+    yield _text("A moment is invisible if it is not 0 and its combination of functions is.")
+
+
+def _functions(check: CheckResult, second: SecondOrder) -> Iterator[Paragraph]:
+    if not second.functions:
+        return
+    yield _text(
+        f"To second order the moments multiply {len(second.functions)} "
+        f"function{'s' if len(second.functions) > 1 else ''} of x, derivatives taken at the true "
+        "atom:"
+    )
+    space = moment_space(expert_function(check.expert), second.regime == 1)
+    if tuple(m.function.label for m in space.moments) == second.functions:
+        terms = [f"{'½·' * (m.scale == 2)}{m.name}·{m.function.label}" for m in space.moments]
+        more = " + …" if len(terms) > SHOWN_TERMS else ""
+        yield _formula(" + ".join(terms[:SHOWN_TERMS]) + more)
+    else:
+        more = ", …" if len(second.functions) > SHOWN_TERMS else ""
+        yield _formula(", ".join(second.functions[:SHOWN_TERMS]) + more)
+
+
+def _relations(second: SecondOrder) -> Iterator[Paragraph]:
+    if second.invisible:
+        count = len(second.invisible)
+        yield _text(
+            "One relation among them holds for every x, and gives moments that do not show:"
+            if count == 1
+            else f"{count} relations among them hold for every x; each gives moments that do "
+            "not show:"
+        )
+        for entry in second.invisible[:SHOWN]:
+            yield _formula(entry.equation)
+            moments = ", ".join(f"`{name} = {value}`" for name, value in entry.moments)
+            yield _text(f"that is, {moments}, all other moments 0.")
+        yield from _more(count)
+    elif second.determinant is not None:
+        yield _text("None: every moment is visible.")
+    elif second.functions:
+        yield _text("No relation is recorded.")
+    witness = second.determinant
+    if witness is not None:
+        size = len(witness.points)
+        left = ", ".join(f"`{label}`" for label in second.independent[:SHOWN_TERMS])
+        if len(second.independent) > SHOWN_TERMS:
+            left += f" and {len(second.independent) - SHOWN_TERMS} more"
+        yield _text(
+            f"No other moment is invisible: the {size}×{size} determinant of {left}, at rational "
+            f"parameters of one atom and rational points, is not 0 (ball arithmetic at "
+            f"{witness.precision} bits)."
+        )
+    for kink in second.kinks:
+        yield from _kink(kink)
+
+
+def _kink(kink: Kink) -> Iterator[Paragraph]:
+    yield _text(
+        f"h has a kink at `{kink.argument} = 0`. The relations above are about the regular part "
+        f"of the second derivatives; the part on the kink {{`{kink.argument} = 0`}} must vanish "
+        "separately."
+    )
+    if kink.moves:
+        yield _text("That part vanishes only if `M y = 0` for the directions that move the kink:")
+        for move in kink.moves[:SHOWN]:
+            yield _formula(f"y = {_vector(move)}")
+        yield from _more(len(kink.moves))
+
+
+def _vector(entries: Sequence[tuple[str, str]]) -> str:
+    """A functional of the deviations: ``a*Δb - b*Δa``."""
+    text = ""
+    for name, value in entries:
+        negative = _is_negative(value)
+        size = value[1:] if negative else value
+        factor = "" if size == "1" else f"({size})*" if _is_sum(size) else f"{size}*"
+        sign = (" - " if negative else " + ") if text else ("-" if negative else "")
+        text += f"{sign}{factor}Δ{name}"
+    return text or "0"
+
+
+def _is_sum(text: str) -> bool:
+    return len(_split(text, (" + ", " - "))) > 1
+
+
+def _is_negative(text: str) -> bool:
+    return text.startswith("-") and not _is_sum(text)
+
+
+_REASONS = {
+    "coordinate": "a coordinate",
+    "form": "a linear form in which h is written",
+    "across": "a direction across an exact family",
+}
+
+
+def _facial(second: SecondOrder) -> Iterator[Paragraph]:
+    if second.visible:
+        yield _text(
+            "Facial reduction, one step after another: whenever `yᵀMy = 0` for every invisible "
+            "moment still left, `M y = 0`, since `M ⪰ 0`."
+        )
+        for step in dict.fromkeys(map(_step, second.visible)):
+            yield _item(step)
+    if second.dual is not None:
+        yield from _dual(second.dual)
+
+
+def _step(y: Visible) -> str:
+    shown = f"`y = {_vector(y.entries)}`"
+    if y.reason == "kink":
+        return (
+            f"{shown}, with the part on the kink: `M y = 0` for every invisible moment, because "
+            "that part must vanish as well."
+        )
+    why = _REASONS.get(y.reason, y.reason)
+    return f"{shown}, {why}: `yᵀMy = 0` for every invisible moment, hence `M y = 0` since `M ⪰ 0`."
+
+
+def _dual(dual: Dual) -> Iterator[Paragraph]:
+    yield _text(
+        f"For the moments left there is `D ≻ 0` with `⟨D, M⟩ = 0` for all of them, at and near "
+        f"`η = {_tuple(dual.at)}`; since `⟨D, M⟩ > 0` for every `M ⪰ 0` other than 0, none is "
+        f"invisible, for {_quantifier(dual.quantifier)}. The blocks of D:"
+    )
+    for names, rows in dual.blocks:
+        entries = "; ".join(", ".join(row) for row in rows)
+        yield _formula(f"D{_tuple(names)} = [{entries}]")
+
+
+def _conclusion(second: SecondOrder) -> Iterator[Paragraph]:
+    yield _text(f"Nondegenerate: {second.verdict}. {_sentence(second.reason)}")
+    if second.quantifier is not None:
+        yield _text(f"This holds for {_quantifier(second.quantifier)}.")
+    if second.verdict == "yes":
+        yield _text(
+            {
+                "independent": "The functions of different true atoms are independent, so that "
+                "each cell can be treated by itself.",
+                "dependent": "This is for a single true atom: with several, functions of "
+                "different atoms are dependent.",
+            }.get(
+                second.across_atoms,
+                "This is proved for a single true atom; whether functions of several atoms mix "
+                "is open.",
+            )
+        )
+    for note in second.notes:
+        yield _text(f"Note: {note}")
+
+
+def _counterexample(check: CheckResult, second: SecondOrder) -> Iterator[Paragraph]:
+    for family in second.families:
+        yield from _family(check, family)
+    if second.witness is not None:
+        yield from _witness(check, second.witness)
+
+
+_KINDS = {
+    "redundant": "h does not change along it",
+    "scale": "h is multiplied along it",
+    "split": "h is affine along it",
+    "phase": "h turns in a plane along it",
+}
+
+
+def _velocity(family: Family) -> str:
+    terms = [(f"∂h/∂{p}", v) for p, v in family.velocity if v != "0"]
+    return _vector(terms).replace("Δ", "") if terms else "0"
+
+
+def _family(check: CheckResult, family: Family) -> Iterator[Paragraph]:
+    if family.kind == "flow" or not family.curve:
+        yield _text(
+            "Exact family (flow): with the velocity V below, h is multiplied along the flow of V "
+            "(no closed form was found for the curve), by the factor "
+            f"`r1` = {family.r1}:"
+        )
+        yield _formula(f"∂_V h = {_velocity(family)}")
+    else:
+        s, own = family.parameter, family.parameter + "_i"
+        kind = _KINDS.get(family.kind, family.kind)
+        yield _text(f"Exact family ({family.kind}: {kind}), a curve of atoms in `{s}`:")
+        yield _formula(",  ".join(f"{p}({s}) = {image}" for p, image in family.curve))
+        if family.kind == "scale" and any(f"exp({s})" in image for _, image in family.curve):
+            yield _text(f"Write `c = exp({s})`; c is positive.")
+        yield _text(f"At `{s} = {family.origin}` it is the true η. For every x and η")
+        yield _formula(f"h(x, η({s})) = {_combination(family)}")
+        if family.r2 != "0":
+            yield _formula(f"∂_V h = {_velocity(family)}")
+        yield _text(
+            f"So fitted atoms under the true atom's gate, at positions `{own}` ({family.cell} or "
+            "more), give the same f as it does, as soon as"
+        )
+    for condition in family.conditions:
+        yield _formula(re.sub(r"·\((\w+(?:\(\w+\))?)\)", r"·\1", condition))
+    if not family.curve:
+        yield _text(f"Fitted atoms needed in the cell: {family.cell}.")
+    if family.invariants:
+        shown = ", ".join(f"`{q}`" for q in family.invariants)
+        yield _text(f"Constant along the curve: {shown}.")
+    if family.eta and family.positions and family.curve:
+        eta = ", ".join(
+            f"{p} = {v}" for p, v in zip(check.expert.parameters, family.eta, strict=False)
+        )
+        yield _text(
+            f"For example at `{eta}`, with positions `{_tuple(family.positions)}` and weights over "
+            f"`w*` as in this Python, which evaluates both sides:"
+        )
+        yield Paragraph("code", snippet(check, family))
+
+
+def _combination(family: Family) -> str:
+    """r1·h + r2·∂_V h with the values put in."""
+    terms = []
+    for factor, function in ((family.r1, "h(x, η)"), (family.r2, "∂_V h(x, η)")):
+        if factor != "0":
+            size = f"({factor})" if _is_sum(factor) or factor.startswith("-") else factor
+            terms.append(function if factor == "1" else f"{size}·{function}")
+    return " + ".join(terms) or "0"
+
+
+def _atoms(count: int) -> str:
+    return f"{count} atom" if count == 1 else f"{count} atoms"
+
+
+def _witness(check: CheckResult, witness: MomentWitness) -> Iterator[Paragraph]:
+    yield _text(
+        f"Invisible moments, for {_quantifier(witness.quantifier)}"
+        + (f", with M of rank {witness.rank}:" if witness.rank else ":")
+    )
+    yield _formula(",  ".join(f"{name} = {value}" for name, value in witness.moments))
+    yield _text("All others are 0. They do not show, because for every x")
+    yield _formula(witness.equation)
+    if witness.at and witness.realised is None:
+        yield _text(f"Found at `η = {_tuple(witness.at)}`.")
+    if witness.realised is not None:
+        yield from _realised(check, witness.realised)
+
+
+def _realised(check: CheckResult, atoms: RealisedAtoms) -> Iterator[Paragraph]:
+    yield _text(
+        f"They are realised by {_atoms(atoms.cell)} around `η = {_tuple(atoms.eta)}`, with weights "
+        f"over `w*` and deviations `δ_i` along a path in t, to six digits "
+        "(the true atom at `t = 0`):"
+    )
+    names = list(check.expert.parameters)
+    width = len(atoms.drift)
+    if width > len(names):
+        slopes = width - len(names)
+        names = (["β1"] if slopes == 1 else [f"β1_{i}" for i in range(slopes)]) + names
+    if len(names) == width:
+        yield _text(f"Coordinates of a deviation: `{_tuple([f'Δ{n}' for n in names])}`.")
+    for i, (w, row) in enumerate(zip(atoms.weights, atoms.deviations, strict=True), 1):
+        drift = "" if all(_zero(v) for v in atoms.drift) else f" + t^2·{_rounded(atoms.drift)}"
+        yield _formula(f"w_{i}/w* = {w},  δ_{i} = t·{_rounded(row)}{drift}")
+    if not _zero(atoms.weight_shift):
+        yield _text(
+            f"With `w* = {atoms.weight}` the weights change by `{_short(atoms.weight_shift)}·t^2` "
+            "in all, spread over the atoms."
+        )
+    if atoms.order == "inf":
+        yield _text("Measured, f does not change at seeded points, to within the precision used.")
+    else:
+        yield _text(
+            "The loss is of order `t^2`; measured, `‖f_G − f_G*‖` is of order `t^p` with "
+            f"p = {atoms.order} (root mean square over seeded points): a measurement, not a proof."
+        )
+    for t, norm in atoms.steps:
+        yield _item(f"t = {t}: {norm}")
+
+
+def _short(number: str) -> str:
+    """A decimal to six digits."""
+    try:
+        value = float(number)
+    except ValueError:
+        return number
+    return "0" if abs(value) < 1e-30 else f"{value:.6g}"
+
+
+def _rounded(numbers: Sequence[str]) -> str:
+    return _tuple([_short(n) for n in numbers])
+
+
+def _zero(text: str) -> bool:
+    try:
+        return abs(float(text)) < 1e-30
+    except ValueError:
+        return False
+
+
+def _identifiable(second: SecondOrder) -> Iterator[Paragraph]:
+    if second.identifiable:
+        yield _text("Locally: fitted atoms in a small enough cell around the true atom.")
+    for entry in second.identifiable:
+        yield _item(f"`{entry.quantity}`: {entry.rate}; {entry.reason}")
+
+
+def _condition(result: ConditionResult) -> Iterator[Paragraph]:
+    yield _text(f"{statements.title(result)}: {result.verdict}.")
+    for proof in result.counted:
+        yield _text(_sentence(statements.claim(proof)))
+        for relation in proof.relations[:SHOWN]:
+            yield _formula(relation.text)
+        yield from _more(len(proof.relations))
+
+
+def _premise(premise: Premise | None) -> Iterator[Paragraph]:
+    if premise is None:
+        return
+    yield _text("The theorem assumes that `f_G*` is not representable with `k > k*` atoms.")
+    if premise.refits:
+        yield _text("This premise fails; there are exact refits:")
+        for refit in premise.refits:
+            yield _item(f"{refit.kind}: {refit.description}")
+    else:
+        yield _text(f"{_sentence(premise.verdict)} No exact refit was found, which proves nothing.")
+    if premise.searched:
+        yield _text(f"Searched: {premise.searched}")
+
+
+_AGREEMENT = {
+    "unclaimed": "no published claim to compare with",
+    "premise-fails": "the premise of the published theorem fails",
+    "open": "neither confirmed nor contradicted",
+}
+
+
+def _rate(rate: Rate | None) -> Iterator[Paragraph]:
+    if rate is None:
+        return
+    published = rate.published or "no claim known"
+    agreement = _AGREEMENT.get(rate.agreement, rate.agreement)
+    yield _text(f"Published: {published}. Derived: {rate.derived}. Agreement: {agreement}.")
+    for reason in rate.reasons:
+        yield _item(_sentence(reason))
+
+
+def _exceptional(entries: Sequence[Exceptional]) -> Iterator[Paragraph]:
+    if not entries:
+        return
+    yield _text("Sets of measure zero at which atoms lose independence:")
+    for entry in entries[:SHOWN]:
+        yield _item(f"{entry.kind}: {entry.where}; for every x and η")
+        yield _formula(entry.relation)
+    yield from _more(len(entries))
+
+
+# -- the snippet ----------------------------------------------------------------------------
+
+_OWN_FUNCTIONS = {
+    "relu": "max(0.0, z)",
+    "gelu": "z*(1 + erf(z/sqrt(2)))/2",
+    "silu": "z/(1 + exp(-z))",
+    "sigmoid": "1/(1 + exp(-z))",
+    "softplus": "log(1 + exp(z))",
+    "Step": "1.0 if z > 0 else 0.0",
+}
+_PYTHON = {"abs": "abs", "Abs": "abs", "Max": "max", "Min": "min", "E": "e"}
+
+
+def snippet(check: CheckResult, family: Family) -> str:
+    """Python that evaluates Σ w_i·h(x, η(s_i)) and h(x, η) at seeded points, with math alone."""
+    expert, s = check.expert, family.parameter
+    parameters = ", ".join(expert.parameters)
+    images = dict(family.curve)
+    curve = [_python(images.get(p, p)) for p in expert.parameters]
+    body = _python(expert.text)
+    used = set(re.findall(r"[A-Za-z_]\w*", " ".join([body, *curve])))
+    own = [n for n in _OWN_FUNCTIONS if n in used]
+    used |= set(re.findall(r"[A-Za-z_]\w*", " ".join(_OWN_FUNCTIONS[n] for n in own)))
+    taken = {*expert.inputs, *expert.parameters, s}
+    known = {*FUNCTIONS, *CONSTANTS, "e"} - {*_OWN_FUNCTIONS, *_PYTHON} - taken
+    low, high = check.options.domain
+    lines = ["import random"]
+    if used & known:
+        lines.append(f"from math import {', '.join(sorted(used & known))}")
+    for name in own:
+        lines += ["", "", f"def {name}(z):", f"    return {_OWN_FUNCTIONS[name]}"]
+    lines += ["", "", *_wrap(f"def h({', '.join(expert.inputs)}, {parameters}):", "")]
+    lines += _wrap(_return(body), "    ")
+    lines += ["", "", *_wrap(f"def curve({s}, {parameters}):", "")]
+    lines += _wrap(f"return {_row(curve)}", "    ")
+    lines += ["", ""]
+    lines += _wrap(f"eta = {_row(family.eta)}", "")
+    lines += _wrap(f"positions = {_row(family.positions)}", "")
+    lines += _wrap(f"weights = {_row(family.weights)}", "")
+    lines += [
+        "random.seed(0)",
+        "worst = 0.0",
+        "for _ in range(200):",
+        f"    x = [random.uniform({low}, {high}) for _ in range({expert.dim})]",
+        "    one = h(*x, *eta)",
+        "    many = 0.0",
+        "    for w, p in zip(weights, positions):",
+        "        many += w*h(*x, *curve(p, *eta))",
+        "    worst = max(worst, abs(one - many)/max(1.0, abs(one)))",
+        'print(f"largest difference: {worst:.1e}")',
+    ]
+    return "\n".join(lines)
+
+
+def _row(entries: Sequence[str]) -> str:
+    """A Python tuple."""
+    return f"({entries[0]},)" if len(entries) == 1 else _tuple(entries)
+
+
+def _return(body: str) -> str:
+    """In brackets only where it has to be broken."""
+    return f"return {body}" if len(body) < CODE_WIDTH - 12 else f"return ({body})"
+
+
+def _python(text: str) -> str:
+    """The grammar's names that Python spells differently."""
+    return re.sub(r"[A-Za-z_]\w*", lambda m: _PYTHON.get(m[0], m[0]), text)
+
+
+def _wrap(line: str, indent: str) -> list[str]:
+    """Broken inside its brackets, at spaces or after * and , where there are none."""
+    if len(indent + line) <= CODE_WIDTH:
+        return [indent + line]
+    pieces = re.findall(r"\S*?(?:(?<!\*)\*(?!\*)|,)|\S+|\s+", line)
+    rows, row = [], indent
+    for piece in pieces:
+        # nothing is broken off before the first bracket is open
+        if len(row) + len(piece) > CODE_WIDTH and "(" in "".join([*rows, row]):
+            rows.append(row.rstrip())
+            row = indent + "    " + piece.lstrip()
+        else:
+            row += piece
+    return [*rows, row.rstrip()]
+
+
+# -- LaTeX of the plain notation ------------------------------------------------------------
+
+_SYMBOLS = {
+    "∂": r"\partial", "∇": r"\nabla", "Σ": r"\sum", "σ": r"\sigma", "δ": r"\delta", "Δ": r"\Delta",
+    "β": r"\beta", "η": r"\eta", "θ": r"\theta", "α": r"\alpha", "γ": r"\gamma",
+    "ε": r"\varepsilon",
+    "λ": r"\lambda", "μ": r"\mu", "ν": r"\nu", "τ": r"\tau", "φ": r"\varphi", "Φ": r"\Phi",
+    "π": r"\pi", "ω": r"\omega", "‖": r"\|", "·": r"\cdot", "×": r"\times", "½": r"\tfrac12",
+    "¼": r"\tfrac14", "⪰": r"\succeq", "≻": r"\succ", "≥": r"\ge", "≤": r"\le", "≠": r"\ne",
+    "≡": r"\equiv", "≈": r"\approx", "±": r"\pm", "∓": r"\mp", "⟨": r"\langle", "⟩": r"\rangle",
+    "∈": r"\in", "∪": r"\cup", "∞": r"\infty", "√": r"\surd", "→": r"\to", "−": "-", "…": r"\dots",
+    "ᵀ": r"^{\top}", "²": "^{2}", "³": "^{3}", "°": r"^{\circ}", "~": r"\sim", "∫": r"\int",
+    "∏": r"\prod", "*": r"\,", "{": r"\{", "}": r"\}", "%": r"\%", "#": r"\#", "&": r"\&",
+    "$": r"\$", "|": r"\vert", "\\": r"\backslash", "′": "'", "–": "-", "^": r"\hat{}",
+}  # fmt: skip
+_DERIVATIVE = re.compile(r"∂([²³⁴]?)([hF])/((?:∂[A-Za-zβ][A-Za-z0-9_]*[²³⁴]?)+)\Z")
+_FUNCTION_NAMES = "exp|log|sin|cos|tan|tanh|sinh|cosh"
+
+
+def math_latex(text: str) -> str:
+    """A formula in plain notation as LaTeX mathematics; ASCII for every input."""
+    return " ".join(_pieces(text))
+
+
+def _pieces(text: str) -> list[str]:
+    """LaTeX of each top-level term with the sign, relation or comma before it."""
+    pieces = []
+    for mark, term in _split(text, (" = ", " + ", " - ", " − ", ", ", "; ", " ≡ ", " ~ ")):
+        sign = mark.strip()
+        lead = "" if not sign else _SYMBOLS.get(sign, sign) + (r"\ " if sign in ",;" else " ")
+        pieces.append(lead + _term(term))
+    return pieces
+
+
+def _split(text: str, marks: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs (mark before, piece) at the top level of brackets and norms."""
+    pieces, depth, start, mark, i = [], 0, 0, "", 0
+    while i < len(text):
+        depth += (text[i] in "([{⟨") - (text[i] in ")]}⟩")
+        found = next((m for m in marks if depth == 0 and text.startswith(m, i)), None)
+        if found is None:
+            i += 1
+            continue
+        pieces.append((mark, text[start:i]))
+        mark, i = found, i + len(found)
+        start = i
+    return [*pieces, (mark, text[start:])]
+
+
+def _term(term: str) -> str:
+    """A product: functions as ∂_u h, coefficients by SymPy where it reads them."""
+    term = term.strip()
+    if term.startswith(("Σ ", "Σ_i ")):
+        return r"\sum_i " + _term(term.split(" ", 1)[1])
+    if not re.search(r"[∂·Σ‖\[\]' ]|[hF]\b", term):
+        read = _by_sympy(term)
+        if read is not None:
+            return read
+    factors = _factors(term)
+    if len(factors) > 1:
+        # the coefficient in one piece reads better: \frac{a}{2}, not a/2
+        plain = [f for f in factors if re.fullmatch(r"[-+A-Za-z0-9_./()*β ]+", f) and f[-1] != "*"]
+        rest = [f for f in factors if f not in plain or re.fullmatch(r"[hF]", f)]
+        plain = [f for f in plain if not re.fullmatch(r"[hF]", f)]
+        known = [f for f in plain if not re.search(r"\b(w_\w+|h|F|weight_i)\b", f)]
+        if rest and plain == known and all(_DERIVATIVE.match(f) or f in "hF" for f in rest):
+            read = _by_sympy("*".join(plain)) if plain else ""
+            if read is not None:
+                if plain and _is_sum("*".join(plain)):
+                    read = rf"\left({read}\right)"
+                return r"\,".join([*([read] if read else []), *map(_factor, rest)])
+        return r"\,".join(map(_factor, factors))
+    return _factor(term)
+
+
+def _factors(term: str) -> list[str]:
+    """Split at * and · outside brackets, not at ** nor at a star that is a superscript."""
+    guarded = term.replace("**", "\0")
+    marked = re.sub(r"\*(?=[\s,;:)\]}‖·.]|\Z)", "\1", guarded)
+    parts = [p for _, p in _split(marked, ("*", "·"))]
+    return [p.replace("\0", "**").replace("\1", "*") for p in parts if p]
+
+
+def _by_sympy(text: str) -> str | None:
+    """SymPy's LaTeX of an expression of the grammar, or None."""
+    import sympy as sp
+
+    if re.search(r"[0-9]\.[0-9]|[0-9]e-?[0-9]", text):
+        return None  # decimals stay decimals
+    names = frozenset(re.findall(r"[βΔη][A-Za-z0-9_]*", text))
+    try:
+        value = parse(text, extra=names, generous=True)
+    except IdentkitError:
+        return None
+    read = free_names(value)
+    if not read <= set(re.findall(r"[A-Za-zβΔη][A-Za-z0-9_]*", text)):
+        return None
+    symbols = {s: _name(str(s)) for s in value.free_symbols}
+    latex_text = sp.latex(value, symbol_names=symbols)
+    return latex_text if latex_text.isascii() else None
+
+
+def _factor(text: str) -> str:
+    text = text.strip()
+    match = _DERIVATIVE.match(text)
+    if match:
+        below = re.findall(r"∂([A-Za-zβ][A-Za-z0-9_]*)([²³⁴]?)", match[3])
+        operator = "".join(
+            rf"\partial_{{{_name(n)}}}" + (f"^{{{'²³⁴'.index(p) + 2}}}" if p else "")
+            for n, p in below
+        )
+        return f"{operator} {match[2]}"
+    moment = re.fullmatch(r"([mM])\[([^\]]*)\]", text)
+    if moment:
+        return f"{moment[1]}_{{{', '.join(_name(n) for n in moment[2].split(','))}}}"
+    call = re.fullmatch(r"([hF])\((.*)\)", text)
+    if call and _closed(call[2]):
+        return f"{call[1]}({math_latex(call[2])})"
+    group = re.fullmatch(r"\((.*)\)(\*|_i|)", text)
+    if group and _closed(group[1]):
+        end = {"*": "^{*}", "_i": "_{i}", "": ""}[group[2]]
+        return rf"\left({math_latex(group[1])}\right){end}"
+    if re.fullmatch(r"[A-Za-z0-9_()+\-*/. βΔ]+", text) and not re.search(r"\*(\Z|[ )])", text):
+        read = None if re.search(r"[A-Za-zβ]\w* [A-Za-z]|[hF]\(", text) else _by_sympy(text)
+        if read is not None:
+            return rf"\left({read}\right)" if _is_sum(text) else read
+    return _tokens(text)
+
+
+def _closed(text: str) -> bool:
+    """Whether every bracket that closes was opened inside."""
+    depth = 0
+    for c in text:
+        depth += (c in "([{") - (c in ")]}")
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+_TOKEN = re.compile(
+    r"∂[²³⁴]?[hF]/(?:∂[A-Za-zβ][A-Za-z0-9_]*[²³⁴]?)+"
+    r"|∂_\w+"
+    r"|[mM]\[[^\]]*\]"
+    r"|f_G[*⋆]?"
+    r"|n\^-1/[0-9]|\*\*\(?-?[0-9/]+\)?|\^\(?-?[0-9/]+\)?|\^[A-Za-z]"
+    r"|yᵀMy|[A-Za-zα-ωΔ]+(?:[0-9]+)?(?:_[A-Za-z0-9β-ωη]+)*"
+    r"|[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?|\s+|."
+)
+
+
+def _starred(text: str) -> str:
+    """⋆ for a star that is a superscript (f_G*, w*), not a product."""
+    return re.sub(r"\*(?=[\s,;:)\]}‖·.]|\Z)", "⋆", text)
+
+
+def _tokens(text: str) -> str:
+    """Token by token, for what is neither an expression nor a derivative."""
+    return (
+        " ".join(t for t in map(_token, _TOKEN.findall(_starred(text))) if t)
+        .replace(" ^", "^")
+        .replace(" '", "'")
+    )
+
+
+def _token(token: str) -> str:
+    if token.isspace():
+        return r"\ " if len(token) > 1 else ""
+    if _DERIVATIVE.match(token) or re.fullmatch(r"[mM]\[.*\]", token):
+        return _factor(token)
+    if token.startswith("∂_"):
+        return rf"\partial_{{{_name(token[2:])}}}"
+    if token in ("f_G", "f_G*", "f_G⋆"):
+        return "f_{G}" if token == "f_G" else "f_{G_*}"
+    if re.match(r"n\^", token):
+        return f"n^{{{token[2:]}}}"
+    if token.startswith(("**", "^")) and len(token.strip("*^")) > 0:
+        return f"^{{{token.lstrip('*^').strip('()')}}}"
+    if token == "⋆":
+        return "^{*}"
+    number = re.fullmatch(r"([0-9.]+)e(-?)0*([0-9]+)", token)
+    if number:
+        return rf"{number[1]} \cdot 10^{{{number[2]}{number[3]}}}"
+    if re.fullmatch(_FUNCTION_NAMES, token):
+        return "\\" + token
+    if token == "yᵀMy":
+        return r"y^{\top} M y"
+    if re.match(r"[A-Za-zα-ωΔ]", token):
+        name = _name(token)
+        word = name == rf"\text{{{token}}}"
+        return rf"\text{{ {token} }}" if word else name
+    if token in _SYMBOLS:
+        return _SYMBOLS[token]
+    return token if token.isascii() else rf"\text{{[U+{ord(token[0]):04X}]}}"
+
+
+def _name(name: str) -> str:
+    """A symbol with its subscripts: ``Δβ1_i`` -> ``\\Delta \\beta_{1,i}``, ``M_βη``."""
+    if name.startswith("Δ") and len(name) > 1:
+        return rf"\Delta {_name(name[1:])}"
+    stem, _, index = name.partition("_")
+    if index and not re.fullmatch(r"[0-9_]+", index):
+        base = _name(stem)
+        below = ",".join(_index(p) for p in index.split("_"))
+        if base.endswith("}") and "_{" in base:
+            return f"{base[:-1]},{below}}}"
+        return f"{base}_{{{below}}}"
+    if index and not stem.isascii() and stem not in GREEK and not stem[-1].isdigit():
+        return f"{_name(stem)}_{{{index.replace('_', ',')}}}"
+    if not name.isascii() and not re.match(r"[βησαγ][0-9_]*\Z", name):
+        return "".join(
+            c if c.isascii() else _SYMBOLS.get(c, r"\text{?}") + " " for c in name
+        ).strip()
+    plain = name_latex(name)
+    return rf"\text{{{name}}}" if plain == rf"\mathrm{{{name}}}" and len(name) > 3 else plain
+
+
+def _index(name: str) -> str:
+    return " ".join(_name(c) for c in name) if not name.isascii() else _name(name)
+
+
+_IN_TEXT = re.compile(
+    r"`[^`]*`|n\^-1/[0-9]|f_G\*?|[A-Za-z]\^(?:\([^()]*\)|[0-9A-Za-z])|[A-Za-zα-ωΔ]+_[A-Za-z0-9*]+"
+    r"|[βησΔ][0-9]?(?:ᵀx|\*)?|\b[wkG]\*|[_%&#^~{}$\\<>*]|[^\x00-\x7f]"
+)
+
+
+_ASCII = {
+    "*": "$*$",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "\\": r"\textbackslash{}",
+}
+
+
+def text_latex(text: str) -> str:
+    """A sentence for LaTeX: what is between backquotes, and every symbol, as mathematics."""
+
+    def one(match: re.Match[str]) -> str:
+        piece = match[0]
+        if piece.startswith("`"):
+            return f"${math_latex(piece[1:-1])}$"
+        if piece in "_%&#{}$":
+            return "\\" + piece
+        if piece in _ASCII:
+            return _ASCII[piece]
+        if piece == "–":
+            return "--"
+        if piece in "<>":
+            return f"${piece}$"
+        return f"${_tokens(piece)}$"
+
+    return _IN_TEXT.sub(one, text).replace("$$", r"\,")
+
+
+# -- layouts --------------------------------------------------------------------------------
+
+
+def terminal(result: CheckResult) -> RenderableType:
+    """For a terminal of 80 columns; snippets start in the first column, to be pasted."""
+    document = explanation(result)
+    blocks: list[RenderableType] = [Text(document.title.replace("`", ""), style="bold")]
+    for part in document.parts:
+        blocks.append(Text(f"\n{part.title}", style="bold"))
+        for number, section in enumerate(part.sections, 1):
+            blocks.append(Text(f"\n{number}. {section.heading}", style="bold"))
+            blocks += [_terminal_block(p) for p in section.paragraphs]
+    blocks.append(Text(f"\nidentkit {result.version}, {result.seconds:.2f} s", style="dim"))
+    return Group(*blocks)
+
+
+def _terminal_block(paragraph: Paragraph) -> RenderableType:
+    plain = paragraph.text.replace("`", "")
+    if paragraph.kind == "code":
+        return Text(f"\n{paragraph.text}\n", no_wrap=True, style="cyan")
+    if paragraph.kind == "formula":
+        return Padding(Text(plain, overflow="fold", style="bold"), (0, 0, 0, 6))
+    if paragraph.kind == "item":
+        wrapped = textwrap.fill(plain, 74, subsequent_indent="  ", break_on_hyphens=False)
+        return Padding(Text(f"- {wrapped}", overflow="fold"), (0, 0, 0, 3))
+    return Padding(Text(plain, overflow="fold"), (0, 0, 0, 3))
+
+
+def markdown(result: CheckResult) -> str:
+    """Markdown with $…$ mathematics (GitHub, Jupyter, Pandoc)."""
+    document = explanation(result)
+    blocks = [f"# {_markdown_text(document.title)}"]
+    for part in document.parts:
+        blocks.append(f"## {part.title}")
+        for number, section in enumerate(part.sections, 1):
+            blocks.append(f"### {number}. {section.heading}")
+            blocks += [_markdown_block(result, p) for p in section.paragraphs]
+    blocks.append(f"identkit {result.version}, seed {result.options.seed}")
+    return re.sub(r"(?m)^(- .*)\n\n(?=- )", r"\1\n", "\n\n".join(blocks)) + "\n"
+
+
+def _markdown_block(result: CheckResult, paragraph: Paragraph) -> str:
+    if paragraph.kind == "code":
+        return f"```python\n{paragraph.text}\n```"
+    if paragraph.kind == "formula":
+        return f"$$\n{_display(result, paragraph.text)}\n$$"
+    text = _markdown_text(paragraph.text)
+    return f"- {text}" if paragraph.kind == "item" else text
+
+
+def _markdown_text(text: str) -> str:
+    parts = re.split(r"(`[^`]*`)", text)
+    return "".join(
+        f"${math_latex(p[1:-1])}$" if p.startswith("`") else re.sub(r"([*_<])", r"\\\1", p)
+        for p in parts
+    )
+
+
+def _display(result: CheckResult, text: str) -> str:
+    """LaTeX of a displayed formula; the expert itself as SymPy writes it."""
+    if text == f"h(x, η) = {result.expert.text}":
+        return rf"h(x, \eta) = {expert_latex(result)}"
+    return math_latex(text)
+
+
+def latex(result: CheckResult) -> str:
+    """A fragment for a paper: sections, displayed formulas, snippets verbatim. Needs amsmath."""
+    document = explanation(result)
+    lines = [
+        f"% needs amsmath; identkit {result.version}, seed {result.options.seed}",
+        rf"\section*{{{text_latex(document.title)}}}",
+    ]
+    for part in document.parts:
+        lines.append(rf"\subsection*{{{text_latex(part.title)}}}")
+        for section in part.sections:
+            lines.append(rf"\paragraph{{{text_latex(section.heading)}.}}")
+            lines += _latex_section(result, section.paragraphs)
+    return "\n".join(lines) + "\n"
+
+
+def _latex_section(result: CheckResult, paragraphs: Sequence[Paragraph]) -> Iterator[str]:
+    layouts: dict[str, Callable[[str], str]] = {
+        "text": text_latex,
+        "item": lambda t: rf"\item {text_latex(t)}",
+        "formula": lambda t: _latex_formula(result, t),
+        "code": lambda t: f"\\begin{{verbatim}}\n{t}\n\\end{{verbatim}}",
+    }
+    listing = False
+    for i, p in enumerate(paragraphs):
+        if p.kind == "item" and not listing:
+            yield r"\begin{itemize}"
+            listing = True
+        # a formula between two items belongs to the first
+        if listing and p.kind != "item" and not (p.kind == "formula" and _item_near(paragraphs, i)):
+            yield r"\end{itemize}"
+            listing = False
+        yield layouts[p.kind](p.text)
+    if listing:
+        yield r"\end{itemize}"
+
+
+def _item_near(paragraphs: Sequence[Paragraph], index: int) -> bool:
+    return index > 0 and paragraphs[index - 1].kind == "item"
+
+
+def _latex_formula(result: CheckResult, text: str) -> str:
+    """Displayed, over several lines if long."""
+    if len(text) <= 90 or text == f"h(x, η) = {result.expert.text}":
+        return rf"\[ {_display(result, text)} \]"
+    rows: list[list[str]] = [[]]
+    for piece in _pieces(text):
+        if rows[-1] and len(" ".join([*rows[-1], piece])) > 120:
+            rows.append([])
+        rows[-1].append(piece)
+    if len(rows) == 1:
+        return rf"\[ {' '.join(rows[0])} \]"
+    body = " \\\\\n".join("  " + " ".join(row) for row in rows)
+    return f"\\begin{{multline*}}\n{body}\n\\end{{multline*}}"
