@@ -480,7 +480,7 @@ def equation(
         moved = {right: -coefficients[right]}
     left = {i: c for i, c in coefficients.items() if i not in moved}
     if not left:
-        left, moved = moved, left
+        left, moved = {i: -c for i, c in moved.items()}, {}
     return f"{_sum(left, basis)} = {_sum(moved, basis)}"
 
 

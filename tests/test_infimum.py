@@ -27,8 +27,8 @@ EXACT = [
     *((expert, gate) for expert in ("relu ridge", "gelu ffn", "exp ridge") for gate in GATES),
 ]
 DECAYING = [("erf ridge", gate) for gate in GATES]
-# measured over all ε ≤ 0.3: between 3.0e-4 (gelu, sigmoid) and 1.1e-3 (tanh, sigmoid)
-FLOOR = 1.5e-4
+# measured: 2.0e-4 (sin, softmax, ε = 0.3) to 1.1e-3 (tanh, sigmoid); at ε = 0.01 from 3.9e-4 on
+FLOOR = 1e-4
 ROUNDING = 1e-9
 
 
@@ -58,8 +58,8 @@ def test_nondegenerate_ratio_stays_away_from_zero(expert, gate):
 @pytest.mark.slow
 @pytest.mark.parametrize(("expert", "gate"), NONDEGENERATE)
 def test_nondegenerate_ratio_withstands_a_longer_search(expert, gate):
-    """Four times the starts, another seed, more steps: no lower than half of the short search."""
-    found = path(expert, gate, EPSILONS, starts=24, seed=1, evaluations=600)
+    """Twice the starts and steps, another seed: no lower than half of the short search."""
+    found = path(expert, gate, EPSILONS, starts=12, seed=1, evaluations=300)
     assert_bounded_below(found)
     for epsilon, minimum in minima(expert, gate).items():
         assert found[epsilon].ratio > minimum.ratio / 2

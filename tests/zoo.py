@@ -76,3 +76,53 @@ UNLISTED = (
     ("sin(a*x + b)*cos(a*x + b)", "yes", "yes", "yes"),  # ½ sin 2z
     ("tanh(a*x0 + b*x1)*sin(c*x0)", "yes", "yes", "yes"),
 )
+
+# theory section 4: nondegenerate under softmax, and under the sigmoid gate in Regime 1
+NONDEGENERATE = (
+    *((name, "ridge", "yes", "yes") for name in SMOOTH_RIDGE),
+    ("gelu", "nobias", "yes", "yes"),
+    ("relu", "ridge", "no", "no"),
+    ("gelu", "ffn", "no", "no"),
+    ("sin", "ridge", "yes", "no"),
+    ("exp", "ridge", "no", "no"),
+    ("linear", None, "no", "no"),
+    ("poly2", None, "no", "no"),
+    ("poly3", None, "no", "no"),
+    ("input-free", None, "no", "no"),
+)
+
+_BOTH = ("softmax", "sigmoid")
+
+
+def _kinds(*kinds: str) -> dict[str, set[str]]:
+    return {gate: set(kinds) for gate in _BOTH}
+
+
+# expression, softmax, sigmoid Regime 1, kinds of exact families per gate
+SECOND_ORDER_UNLISTED = (
+    ("erf(a*x + b)", "no", "no", {}),  # heat equation
+    ("erf(a*x + b) + erf(c*x + e)", "no", "no", {}),
+    ("exp(-(a*x + b)**2)", "yes", "no", {}),  # ∂h/∂b = -2(ax + b)h: confounded with the gate
+    ("exp(a*x)/(1 + exp(b*x))", "yes", "no", {}),  # ∂h/∂a = x h: a gate slope
+    ("tanh((a + b)*x)", "no", "no", _kinds("redundant")),
+    ("tanh(a*b*x)", "no", "no", _kinds("redundant")),
+    ("tanh((a + exp(b))*x)", "no", "no", _kinds("redundant")),
+    ("tanh(a**2*x + b)", "yes", "yes", {}),
+    ("tanh(a*x + b) + tanh(c*x + e)", "yes", "yes", {}),
+    ("tanh((a + b)*x) + tanh((a - b)*x)", "yes", "yes", {}),
+    ("tanh(a*b*x) + tanh(b*x)", "yes", "yes", {}),
+    ("c*sin(a*x)", "no", "no", _kinds("scale")),
+    ("sin(x + b)", "yes", "no", {"sigmoid": {"phase"}}),
+    ("cosh(a*x + b)", "yes", "no", {"sigmoid": {"phase"}}),
+    ("relu(a*x + b) + relu(-a*x - b)", "no", "no", _kinds("scale")),
+    ("relu(a*x + b)**2", "no", "no", _kinds("scale")),
+    ("relu(a*x + b) + tanh(c*x)", "no", "no", _kinds("split")),
+    ("relu(x + b)", "yes", "yes", {}),
+    ("tanh(a*x) + c", "no", "no", _kinds("split")),
+    ("log(a*x + b)", "no", "no", _kinds("split")),
+    ("1/(a*x + b)", "no", "no", _kinds("scale")),
+    ("c**2*tanh(a*x)", "no", "no", _kinds("scale")),
+    ("c*atan(a*x + b)", "no", "no", _kinds("scale")),
+    ("(x + a)**3", "yes", "yes", {}),  # in one cell
+    ("tanh(a*x0 + b*x1)*sin(c*x0)", "yes", "no", {}),  # ∂²h/∂c² = -x0²h: M_ββ hides M_cc
+)

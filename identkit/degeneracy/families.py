@@ -286,6 +286,7 @@ def exact_lifts(
     flows = first_order_flows(atom, gradient, deadline)
     lifts: list[Lift] = []
     for curve in candidate_curves(atom, flows):
+        deadline.check()
         first = along(curve, gradient)
         try:
             if satisfies_second_order_equation(atom, curve, gradient, hessian, deadline):

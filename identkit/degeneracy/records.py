@@ -19,10 +19,10 @@ class Family:
     it h(x, curve) = ``r1``·h(x, η*) + ``r2``·∂_V h(x, η*) for every x and θ, V the curve's velocity
     at the origin: the identity that is verified. ``r1``, ``r2`` are text in ``s`` and η. ``kind``
     is ``redundant`` (h does not change), ``scale`` (h is multiplied), ``split`` (h is affine along
-    the curve) or ``phase``. For ``flow`` the curve has no closed form: ``velocity`` is V and
-    ``rate`` λ in V·∇h = λ h, which is what is verified. ``cell`` is the number of fitted atoms
-    needed, ``conditions`` on weights w_i and positions s_i make f the same. ``example`` holds
-    positions and the weights relative to w*, and the true η.
+    the curve) or ``phase``. For ``flow`` the curve has no closed form: ``velocity`` is V, and
+    V·∇h = λ h, λ free of x, is what is verified. ``cell`` is the number of fitted atoms needed;
+    ``conditions`` on weights w_i and positions s_i make f the same. ``eta``, ``positions`` and
+    ``weights`` (over w*) are an example.
     """
 
     kind: str
@@ -48,11 +48,12 @@ class Family:
 
 @dataclass(frozen=True)
 class RealisedAtoms:
-    """Explicit atoms G_t with the witness moments: deviations t·``first`` + t²·``second``.
+    """Explicit atoms G_t with the witness moments: deviations t·``deviations`` + t²·``drift``.
 
-    ``weights`` are those of the cell relative to w* at t = 0, ``weight_shift`` the change m0·t²
-    spread over them. ``order`` is the measured p in ‖f_{G_t} − f_G*‖ ~ t^p (root mean square over
-    seeded points), while the loss is of order t²; ``steps`` are the pairs (t, norm).
+    Both run over the coordinates, gate slopes first. ``weight`` is w*, ``weights`` those of the
+    cell relative to it at t = 0, ``weight_shift`` the change m0·t² spread over them. ``order`` is
+    the measured p in ‖f_{G_t} − f_G*‖ ~ t^p (root mean square over seeded points), while the loss
+    is of order t²; ``steps`` are the pairs (t, norm).
     """
 
     cell: int

@@ -1,0 +1,225 @@
+"""Second-order nondegeneracy: theory section 4's table, and experts nobody listed."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from flint import arb
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from zoo import NONDEGENERATE, SECOND_ORDER_UNLISTED
+
+from identkit import Expert, check
+from identkit.balls import Tape, ball, precision
+from identkit.certificates.store import certificate_document, digest
+from identkit.certificates.verify import verify
+from identkit.cli import main
+from identkit.errors import CertificateError
+from identkit.experts import builtin, symbols
+from identkit.expression import parse
+
+GATES = ("softmax", "sigmoid")
+
+
+def second_order(expert, gate, **options):
+    """The result of softmax, or of the sigmoid gate in Regime 1."""
+    regime = 1 if gate == "sigmoid" else None
+    (result,) = check(expert, gate, regime=regime, **options).results
+    return result
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize(("name", "shape", "softmax", "sigmoid"), NONDEGENERATE)
+def test_theory_section_4(name, shape, softmax, sigmoid, dim):
+    for gate, expected in zip(GATES, (softmax, sigmoid), strict=True):
+        result = second_order(builtin(name, shape, dim), gate)
+        assert result.nondegenerate == expected
+        assert bool(result.second_order.families) == (expected == "no")
+        derived = "n^-1/4" if expected == "yes" else "no consistent estimator"
+        assert result.rate.derived == derived
+
+
+@pytest.mark.parametrize(("text", "softmax", "sigmoid", "kinds"), SECOND_ORDER_UNLISTED)
+def test_experts_nobody_listed(text, softmax, sigmoid, kinds):
+    for gate, expected in zip(GATES, (softmax, sigmoid), strict=True):
+        result = second_order(Expert.from_expression(text), gate)
+        assert result.nondegenerate == expected
+        found = {f.kind for f in result.second_order.families}
+        assert found == (kinds.get(gate, set()) if expected == "no" else set())
+        if expected == "no" and not found:
+            order = Fraction(result.second_order.witness.realised.order)
+            assert order > Fraction("2.9")  # the loss is of order t²
+
+
+def family_gap(expert, family, points=1000):
+    """Largest |Σ w_i h(x, η(s_i)) − h(x, η*)| over points, as a ball's upper end."""
+    names = symbols(expert.parameters)
+    s = symbols((family.parameter,))
+    h = Tape([expert.expression], (*symbols(expert.inputs), *names))
+    curve = {p: parse(text, generous=True) for p, text in family.curve}
+    moved = Tape([curve.get(str(p), p) for p in names], (*names, *s))
+    worst, size = arb(0), arb(0)
+    with precision(200):
+        eta = [ball(Fraction(v)) for v in family.eta]
+        atoms = [moved.evaluate([*eta, ball(Fraction(p))]) for p in family.positions]
+        for i in range(points):
+            x = [
+                ball(Fraction((7919 * (i + 1) * (j + 1)) % 6000 - 3000, 1000))
+                for j in range(expert.dim)
+            ]
+            (true,) = h.evaluate([*x, *eta])
+            fitted = arb(0)
+            for w, theta in zip(family.weights, atoms, strict=True):
+                fitted += arb(w) * h.evaluate([*x, *theta])[0]
+            worst, size = worst.max(abs(fitted - true)), size.max(abs(true))
+    return worst, size
+
+
+FAMILIES = [
+    *((builtin(n, s, d), g) for n, s, *_ in NONDEGENERATE for d in (1, 2) for g in GATES),
+    *((Expert.from_expression(t), g) for t, *_ in SECOND_ORDER_UNLISTED for g in GATES),
+]
+
+
+def test_every_family_gives_the_same_f():
+    """1,000 points, to 1e-12; under softmax the weights add up to the true one as well."""
+    checked = 0
+    for expert, gate in FAMILIES:
+        for family in second_order(expert, gate).second_order.families:
+            if family.kind == "flow":
+                continue
+            gap, size = family_gap(expert, family)
+            assert gap < arb("1e-12"), (expert.text, gate, family)
+            assert size > arb("1e-3")  # not the trivial 0 = 0
+            if gate == "softmax":
+                assert abs(sum(Fraction(w) for w in family.weights) - 1) < Fraction("1e-25")
+            checked += 1
+    assert checked > 40
+
+
+def quantities(result):
+    return {i.quantity: i.rate for i in result.second_order.identifiable}
+
+
+def test_relu_identifies_the_direction_and_the_cell_total():
+    for gate in GATES:
+        found = quantities(second_order("relu", gate))
+        assert found["(a0, a1, b)/‖(a0, a1, b)‖"] == "n^-1/3"
+        assert any(q.startswith("Σ w_i·c_i") for q in found)
+        result = second_order("relu", gate)
+        assert (result.rate.published, result.rate.agreement) == ("n^-1/4", "contradicted")
+
+
+def test_ffn_identifies_inner_weights_and_the_cell_total():
+    found = quantities(second_order(builtin("gelu", "ffn", 2), "softmax"))
+    assert found == dict.fromkeys(("a0", "a1", "b"), "n^-1/4") | {
+        "Σ w_i": "n^-1/2",
+        "Σ w_i·c_i": "n^-1/2",
+    }
+
+
+def test_redundant_pairs_identify_their_invariant():
+    assert "a + b" in quantities(second_order(Expert.from_expression("tanh((a+b)*x)"), "softmax"))
+    assert "a*b" in quantities(second_order(Expert.from_expression("tanh(a*b*x)"), "softmax"))
+
+
+def test_kinks_make_directions_faster():
+    """relu(x + b): the kink moves with b, so n^-1/3 and nondegenerate."""
+    result = second_order(Expert.from_expression("relu(x + b)"), "softmax")
+    assert (result.nondegenerate, result.rate.derived) == ("yes", "n^-1/3")
+
+
+@pytest.mark.parametrize(
+    ("text", "equivalent"),
+    [
+        ("tanh((p + q)*x + p - q)", "tanh(a*x + b)"),
+        ("c*gelu(2*a*x + 3*b)", "c*gelu(a*x + b)"),
+        ("erf((p + q)*x + 2*q)", "erf(a*x + b)"),
+        ("sin(p*x + q - 3*p)", "sin(a*x + b)"),
+    ],
+)
+def test_linear_reparametrisation_changes_nothing(text, equivalent):
+    for gate in GATES:
+        first = second_order(Expert.from_expression(text), gate)
+        second = second_order(Expert.from_expression(equivalent), gate)
+        assert first.nondegenerate == second.nondegenerate
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    base=st.sampled_from(["tanh(a*x + b)", "silu(a*x)", "sin(a*x + b)", "exp(-(a*x + b)**2)"]),
+    gate=st.sampled_from(GATES),
+)
+def test_a_redundant_parameter_or_an_output_weight_degenerates(base, gate):
+    redundant = base.replace("a*x", "(a + r)*x")
+    assert second_order(Expert.from_expression(redundant), gate).nondegenerate == "no"
+    assert second_order(Expert.from_expression(f"c*{base}"), gate).nondegenerate == "no"
+
+
+def test_regime_2_premises():
+    def premise(name, **options):
+        (result,) = check(name, "sigmoid", regime=2, **options).results
+        return result.premise.verdict, {r.kind for r in result.premise.refits}, result.rate
+
+    assert premise("gelu")[0] == "fails"
+    assert "splitting" in premise("relu")[1]
+    verdict, refits, rate = premise("softplus")
+    assert (verdict, refits, rate.derived) == ("undecided", set(), "n^-1/2")
+    assert premise("gelu")[2].agreement == "premise-fails"
+
+
+def test_polynomials_mix_across_atoms():
+    """(x + a)³ is nondegenerate in one cell; cubics of several atoms are dependent."""
+    result = second_order(Expert.from_expression("(x + a)**3"), "sigmoid")
+    assert result.nondegenerate == "yes"
+    assert result.second_order.across_atoms == "dependent"
+    assert result.rate.derived == "n^-1/4 for one true atom"
+
+
+@pytest.mark.parametrize("text", ["gelu(a*x + b)", "relu(a*x + b)", "erf(a*x + b)", "c*sin(a*x)"])
+def test_certificates_hold_the_second_order_argument(text):
+    document = certificate_document(check(Expert.from_expression(text), "sigmoid"))
+    verify(document)
+    second = document["results"][0]["certificate"]["second_order"]
+    assert second["functions"]
+    for tamper in (
+        lambda r: r.__setitem__("nondegenerate", "undecided"),
+        lambda r: r["rate"].__setitem__("derived", "n^-1/2"),
+        lambda r: r["certificate"]["second_order"].__setitem__("invisible", []),
+        lambda r: r["certificate"]["second_order"].__setitem__("families", []),
+        lambda r: r["certificate"]["second_order"].__setitem__("verdict", "undecided"),
+        lambda r: r.__setitem__(
+            "exceptional", [*r["exceptional"], {"where": "a", "relation": "b", "kind": "c"}]
+        ),
+    ):
+        import copy
+
+        forged = copy.deepcopy(document)
+        tamper(forged["results"][0])
+        forged["digest"] = digest(forged)
+        if forged == document:
+            continue
+        with pytest.raises(CertificateError):
+            verify(forged)
+
+
+@pytest.mark.parametrize(
+    ("expert", "gate", "code"),
+    [("gelu", "softmax", 0), ("relu", "softmax", 1), ("sin", "sigmoid", 1)],
+)
+def test_require_nondegenerate(expert, gate, code, capsys):
+    arguments = ["check", "--expert", expert, "--gate", gate, "--require", "nondegenerate"]
+    assert main(arguments) == code
+    assert f"nondegenerate: {'met' if code == 0 else 'not met'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["--markdown", "--latex", "--json", None])
+@pytest.mark.parametrize("expert", ["relu", "gelu"])
+def test_explain(expert, form, capsys):
+    options = [form] if form else []
+    assert main(["explain", "--expert", expert, "--gate", "sigmoid", *options]) == 0
+    out = capsys.readouterr().out
+    assert len(out) > 500
+    if form is None:
+        assert max(len(line) for line in out.splitlines()) <= 80
