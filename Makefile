@@ -3,17 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: check test test-fast style lint bench clean
+.PHONY: check test test-all style lint bench clean
 
 # One line of README: a proved verdict for GELU experts under sigmoid gating.
 check: .venv/core
 	@$(BIN)/identkit check --expert gelu --gate sigmoid
 
 test: .venv/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-fast: .venv/test
-	$(BIN)/python -m pytest -m "not slow"
+# Also the long searches: several minutes more.
+test-all: .venv/test
+	$(BIN)/python -m pytest -n 2
 
 style: .venv/lint
 	$(BIN)/ruff check .

@@ -266,9 +266,10 @@ def test_table_forms(capsys):
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert {r["agreement"] for r in rows} == {"confirmed", "contradicted", "unclaimed"}
     main(["table", "--dim", "1", "--markdown"])
-    assert "| input-free | no / no 1/log n | yes / no 1/log n ! | no / no 1/log n |" in (
-        capsys.readouterr().out
-    )
+    assert (
+        "| input-free | no / no 1/log n; none | yes / no 1/log n !; premise fails ! "
+        "| no / no 1/log n; none |"
+    ) in (capsys.readouterr().out)
     main(["table", "--dim", "1", "--latex"])
     assert "\\begin{tabular}" in capsys.readouterr().out
 

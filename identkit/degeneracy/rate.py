@@ -7,6 +7,7 @@ from identkit.results import Published
 
 NONE = "no consistent estimator"
 """Derived where an exact family exists: different parameters, the same f."""
+PREMISE_FAILS = "none: the premise fails"
 SLOWER = "slower than n^-1/4"
 LOGARITHMIC = "1/log n"
 """Published for "slower than any polynomial rate"."""
@@ -80,7 +81,7 @@ def _first_order(weak: str | None, premise: Premise | None) -> tuple[str, tuple[
         reasons.append(
             "but f_G* has exact refits with more atoms: " + premise.refits[0].description
         )
-        return "none: the premise fails", tuple(reasons)
+        return PREMISE_FAILS, tuple(reasons)
     reasons.append("provided f_G* has no exact refit with more atoms (none was found)")
     return "n^-1/2", tuple(reasons)
 

@@ -9,6 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from identkit.degeneracy.document import document
+from identkit.degeneracy.rate import NONE, PREMISE_FAILS
 from identkit.report.json_form import dumps, published_document
 from identkit.report.markup import escape
 from identkit.report.terminal import AGREEMENT_COLOURS, COLOURS
@@ -16,11 +17,16 @@ from identkit.results import ConditionResult
 from identkit.table import Table
 
 LEGEND = (
-    "Each cell: certified / published verdict with the published rate; then the derived rate. "
+    "Each cell: certified / published verdict with the published rate; then the derived rate "
+    "(none: an exact family rules out every consistent estimator). "
     "! marks a contradiction (or a theorem whose premise fails), ° a proof on an open set of "
     "parameters. strong is read at expert level, weak at product level. Each certified verdict "
     "is a proof, printed by `identkit check --expert NAME [--shape SHAPE] --gate GATE`."
 )
+
+
+SHORT = {NONE: "none", PREMISE_FAILS: "premise fails"}
+"""Derived rates as they fit a cell."""
 
 
 def _heading(gate: str, result: ConditionResult) -> str:
@@ -33,7 +39,9 @@ def _cell(result: ConditionResult) -> str:
     said = f"{p.verdict} {p.rate}" if p is not None else "–"
     mark = " !" if result.agreement == "contradicted" else ""
     reach = "°" if result.quantifier == "open-set" else ""
-    derived = "" if result.rate is None else f"; {result.rate.derived}"
+    derived = (
+        "" if result.rate is None else f"; {SHORT.get(result.rate.derived, result.rate.derived)}"
+    )
     if result.rate is not None and result.rate.agreement in ("contradicted", "premise-fails"):
         derived += " !"
     return f"{result.verdict}{reach} / {said}{mark}{derived}"
