@@ -127,7 +127,36 @@ def test_redundant_pairs_identify_their_invariant():
 def test_kinks_make_directions_faster():
     """relu(x + b): the kink moves with b, so n^-1/3 and nondegenerate."""
     result = second_order(Expert.from_expression("relu(x + b)"), "softmax")
-    assert (result.nondegenerate, result.rate.derived) == ("yes", "n^-1/3")
+    assert (result.nondegenerate, result.rate.derived) == ("yes", "n^-1/4")  # gate slopes
+    assert quantities(result) == {"b": "n^-1/3"}
+
+
+def test_a_jump_is_seen_although_its_almost_everywhere_derivative_is_not():
+    """relu(z)/abs(z) is a step: moving a changes f by t^(1/2), though ∂h/∂a = 0 a.e."""
+    for gate in GATES:
+        result = second_order(Expert.from_expression("relu(x-a)/abs(x-a) + tanh(b*x)"), gate)
+        assert result.nondegenerate == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("text", "gate", "quantity"),
+    [
+        # M_ac cancels M_bb: ∂²_b h = ∂_a∂_c h, so b is no better than n^-1/8
+        ("c*tanh(a*x) + b**2*x/(2*cosh(a*x)**2) + b*x**2", "softmax", "b"),
+        # two atoms at (c/cos s, b ± s) have the same f and another Σ w_i·c_i
+        ("c*sin(a*x + b)", "softmax", "Σ w_i·c_i"),
+        ("c*cosh(a*x + b)", "softmax", "Σ w_i·c_i"),
+    ],
+)
+def test_no_rate_is_claimed_beside_a_family_that_hides_more(text, gate, quantity):
+    found = quantities(second_order(Expert.from_expression(text), gate))
+    assert found.get(quantity, "not derived") == "not derived"
+
+
+def test_totals_of_cells_that_mix_are_claimed_for_one_true_atom_only():
+    """c_1 + ε/w_1, c_2 − ε/w_2 leaves the sum of two cells as it is."""
+    found = quantities(second_order(Expert.from_expression("gelu(a*x + b) + c"), "sigmoid"))
+    assert found["Σ w_i·c_i"] == "n^-1/2 for one true atom"
 
 
 @pytest.mark.parametrize(

@@ -131,9 +131,11 @@ class _Analysis:
     def run(self) -> SecondOrder:
         lifts, flows = exact_curves(self.atom, self.deadline)
         families = [self._family(x) for x in lifts if x.usable(self.weight_free)]
-        families += [self._flow(f) for f in flows if not _covered(f, lifts)]
         self.eta = self.sampler.parameter_draw()
         kinks = kink_constraints(self.atom, self.sampler, self.deadline)
+        if kinks.continuous:
+            # V·∇h = λ h almost everywhere integrates along the flow only if h does not jump
+            families += [self._flow(f) for f in flows if not _covered(f, lifts)]
         empty = replace(
             blank(self.gate, self.regime, "an exact family"),
             functions=self.labels,
@@ -228,14 +230,28 @@ class _Analysis:
         null = NullSpace.of(self.build(self.space), self.space)
         self.null = null
         directions = self._directions(lifts)
-        regular = face_of(null)
+        rows = [[self._direction("", r, "kink") for r in k.rows] for k in kinks.constraints]
+        # regular part alone, and with each kink's own block yᵀM z = 0: no step uses M ⪰ 0 yet
+        regular, direct = face_of(null), face_of(null)
+        direct.restrict_to(
+            [direct.bilinear(y, z) for ys in rows for i, y in enumerate(ys) for z in ys[i:]]
+        )
+        shown = {
+            y.label: "n^-1/4" if regular.shows_directly(y) else "n^-1/3"
+            for y in (*directions, *(y for ys in rows for y in ys))
+            if direct.shows_directly(y)
+        }
         regular.reduce(directions)
-        face = face_of(null)
-        for constraint in kinks.constraints:
-            for row in constraint.rows:
-                face.annihilate(self._direction("", row, "kink"))
-        face.reduce(directions)
         by_regular = {y.label for y in regular.visible}
+        face = face_of(null)
+        for y in (y for ys in rows for y in ys):
+            face.annihilate(y)
+        face.reduce(directions)
+        if not known.families:
+            # everything visible is bounded below together, by compactness
+            shown |= {
+                y.label: "n^-1/4" if y.label in by_regular else "n^-1/3" for y in face.visible
+            }
         found = replace(
             known,
             invisible=tuple(
@@ -243,18 +259,22 @@ class _Analysis:
             ),
             visible=tuple(self._visible(y, by_regular) for y in face.visible),
         )
-        found = self._identifiable(found, lifts, by_regular)
-        if known.families:
-            return replace(
-                found,
-                reason="an exact family of mixing measures has the same f",
-                across_atoms="dependent"
-                if self._mix()
-                else "open"
-                if self.weight_free
-                else "independent",
-            )
-        return self._decide(found, face, kinks)
+        if not known.families:
+            found = self._decide(found, face, kinks)
+            return self._identifiable(found, lifts, shown)
+        found = replace(
+            found,
+            reason="an exact family of mixing measures has the same f",
+            across_atoms=self._across_atoms([self.eta]) if self._complete() else "open",
+        )
+        return self._identifiable(found, lifts, shown)
+
+    def _complete(self) -> bool:
+        """Proved: the functions left are independent for one atom."""
+        chosen = [self.space.moments[i].function for i in self.null.pivots]
+        expressions, bits = self.derivatives.expressions(chosen), self.options.max_precision
+        search = find_witness(expressions, [], 1, self.sampler, bits, self.deadline)
+        return search.witness is not None
 
     def _decide(self, found: SecondOrder, face: Face, kinks: Kinks) -> SecondOrder:
         reason, quantifier, dual = "every moment is visible", None, None
@@ -439,43 +459,44 @@ class _Analysis:
         return [y for y in directions if unique[y.label] is y or y is unique.get(y.label)]
 
     def _identifiable(
-        self, found: SecondOrder, lifts: list[Lift], by_regular: set[str]
+        self, found: SecondOrder, lifts: list[Lift], shown: dict[str, str]
     ) -> SecondOrder:
+        """Quantities determined locally; ``shown`` has the rate of each visible direction.
+
+        Beside an exact family M is unbounded along it, so that M y = 0 by facial reduction says
+        nothing quantitative: only directions that show directly get a rate there.
+        """
         names = self.atom.parameters
         seen = {y.label for y in found.visible}
-        moving = {p for x in lifts for p, v in zip(names, x.curve.velocity, strict=True) if v != 0}
         usable = [x for x in lifts if x.usable(self.weight_free)]
-        if not usable:
-            moving = set()
+        moving = {p for x in usable for p, v in zip(names, x.curve.velocity, strict=True) if v != 0}
         across = [[_form_text(names, row) for row in _across(x)] for x in usable]
-        still = [*self.space.gates, *(p for p in names if p not in moving)]
+        needed = [*self.space.gates, *(p for p in names if p not in moving)]
+        needed += [label for labels in across for label in labels]
         # a rate follows only if nothing but the families themselves stays invisible
-        settled = all(c in seen for c in still) and all(
-            label in seen for labels in across for label in labels
-        )
+        settled = found.verdict != "undecided" and all(label in shown for label in needed)
+        alone = "" if found.across_atoms == "independent" else " for one true atom"
         result: list[Identified] = []
 
         def add(quantity: str, labels: Sequence[str], reason: str) -> None:
-            slow = all(label in by_regular for label in labels)
-            rate = "n^-1/4" if slow else "n^-1/3"
-            why = reason if slow else "moving it moves a kink"
-            entry = Identified(quantity, rate if settled else "not derived", why)
+            rates = {shown.get(label, "") for label in labels}
+            rate = "n^-1/4" if "n^-1/4" in rates else "n^-1/3"
+            known = settled and "" not in rates
+            why = "moving it moves a kink" if rates == {"n^-1/3"} else reason
             if quantity not in [i.quantity for i in result]:
-                result.append(entry)
+                result.append(Identified(quantity, rate + alone if known else "not derived", why))
 
         for y in found.visible:
             simple = all(_is_number(e) for _, e in y.entries)
-            if simple and y.label not in self.space.gates:
+            if y.label in names or (simple and y.reason == "form"):
                 add(y.label, [y.label], "its second moment is visible")
         for x, labels in zip(usable, across, strict=True):
             if labels and all(label in seen for label in labels):
                 for quantity in _invariants(x, names):
                     add(quantity, labels, "constant along the family, visible across it")
         if settled and len(found.families) == 1:
-            for total in found.families[0].totals:
-                result.append(
-                    Identified(total, "n^-1/2", "the coefficient of a function of the cell itself")
-                )
+            reason = "the coefficient of a function of the cell itself"
+            result += [Identified(t, "n^-1/2" + alone, reason) for t in found.families[0].totals]
         return replace(found, identifiable=tuple(result))
 
     # -- readable records -------------------------------------------------------------------

@@ -45,12 +45,25 @@ class Face:
 
     def quadratic(self, y: Direction) -> Vector:
         """The functional μ ↦ yᵀM y."""
+        return self.bilinear(y, y)
+
+    def bilinear(self, y: Direction, z: Direction) -> Vector:
+        """The functional μ ↦ yᵀM z."""
         functional: Vector = {}
-        for i, (u, a) in enumerate(y.entries):
-            for v, b in y.entries[i:]:
-                factor = self.field.one if u == v else self.field.constant(2)
-                functional[self.space.index(u, v)] = a * b * factor
+        for u, a in y.entries:
+            for v, b in z.entries:
+                i = self.space.index(u, v)
+                functional[i] = functional.get(i, self.field.zero) + a * b
         return functional
+
+    def shows_directly(self, y: Direction) -> bool:
+        """yᵀM y = 0 for all moments left, before any step that uses M ⪰ 0."""
+        functional = self.quadratic(y)
+        return all(value(functional, v, self.field).is_zero for v in self.vectors)
+
+    def restrict_to(self, functionals: list[Vector]) -> None:
+        """Restrict to moments on which the functionals vanish."""
+        self.vectors = restrict(self.vectors, functionals, self.field, self.is_nonzero)
 
     def rows(self, y: Direction) -> list[Vector]:
         """The functionals μ ↦ (M y)_t, one for each coordinate t."""
@@ -68,8 +81,7 @@ class Face:
         while changed:
             changed = False
             for y in list(waiting):
-                functional = self.quadratic(y)
-                if all(value(functional, v, self.field).is_zero for v in self.vectors):
+                if self.shows_directly(y):
                     self.annihilate(y)
                     waiting.remove(y)
                     changed = True

@@ -224,10 +224,15 @@ class _Study:
         return False
 
     def divisible(self, key: str) -> bool:
-        """Continuity where the kink is not solved: each jump is p·N/D with D ≠ 0 on the domain."""
+        """Continuity where the kink is not solved: each jump is p·N/D with D ≠ 0 on the domain.
+
+        D must not contain p itself: draws whose kink misses the domain would hide a jump.
+        """
         field, domain = self.family.field, self.sampler.domain
         argument = Element(field, field.sign_polys[key], field.unit_poly)
         quotients = [(a.elements[0] - b.elements[0]) / argument for a, b in self.pairs(key, None)]
+        if any(not q.den.gcd(argument.num).is_constant() for q in quotients):
+            return False
         bottoms = [field.to_sympy(Element(field, q.den, field.unit_poly)) for q in quotients]
         tape = Tape(bottoms, (*self.inputs, *self.parameters))
         with precision(64):

@@ -53,20 +53,25 @@ def _second_order(found: SecondOrder) -> tuple[str, tuple[str, ...]]:
         reasons.append(
             "for almost every gates, provided some true atom is fitted by one atom only (k < 2k*)"
         )
+    fast = [i.quantity for i in experts if i.rate.startswith("n^-1/3")]
+    if fast:
+        reasons.append(
+            f"moving {', '.join(fast)} by t moves a kink, f by t^(3/2): t ~ n^-1/3 there"
+        )
     if found.across_atoms == "dependent":
         reasons.append("for a single true atom: with several, functions of different atoms mix")
         return "n^-1/4 for one true atom", tuple(reasons)
     if found.across_atoms == "open":
         reasons.append("proved for a single true atom; with several it is open whether they mix")
         return "n^-1/4 for one true atom", tuple(reasons)
-    if experts and all(i.rate == "n^-1/3" for i in experts):
-        reasons.append("every direction moves a kink, where f changes by t^(3/2): t ~ n^-1/3")
-        return "n^-1/3", tuple(reasons)
     return "n^-1/4", tuple(reasons)
 
 
 def _partial(found: SecondOrder) -> tuple[str, ...]:
-    return tuple(f"{i.rate} for {i.quantity}, locally: {i.reason}" for i in found.identifiable)
+    lines = tuple(f"{i.rate} for {i.quantity}, locally: {i.reason}" for i in found.identifiable)
+    if found.across_atoms == "dependent":
+        return (*lines, "with several true atoms, functions of different atoms mix")
+    return lines
 
 
 def _first_order(weak: str | None, premise: Premise | None) -> tuple[str, tuple[str, ...]]:

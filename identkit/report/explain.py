@@ -373,7 +373,8 @@ def _family(check: CheckResult, family: Family) -> Iterator[Paragraph]:
         yield _text(f"Exact family ({family.kind}: {kind}), a curve of atoms in `{s}`:")
         yield _formula(",  ".join(f"{p}({s}) = {image}" for p, image in family.curve))
         if family.kind == "scale" and any(f"exp({s})" in image for _, image in family.curve):
-            yield _text(f"Write `c = exp({s})`; c is positive.")
+            name = next(n for n in ("c", "r", "k", "ρ") if n not in check.expert.parameters)
+            yield _text(f"Write `{name} = exp({s})`, which is positive.")
         yield _text(f"At `{s} = {family.origin}` it is the true η. For every x and η")
         yield _formula(f"h(x, η({s})) = {_combination(family)}")
         if family.r2 != "0":
