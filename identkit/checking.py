@@ -104,7 +104,7 @@ def conclude(
     expert: Expert, gate: Gate, results: list[ConditionResult], conclusions: Conclusions
 ) -> list[ConditionResult]:
     """The results with what follows from them: second order, rates, premise, exceptions."""
-    weak = next((r.verdict for r in results if r.regime == 2 and r.condition == "weak"), None)
+    weak = next((r for r in results if r.regime == 2 and r.condition == "weak"), None)
     completed = []
     for r in results:
         # rates are published for the regime, whatever condition was asked for
@@ -211,6 +211,6 @@ def _requirement(name: str | None, results: list[ConditionResult]) -> Requiremen
     else:
         verdicts = [r.verdict for r in results if r.condition == name]
     if not verdicts:
-        return Requirement(name, None)
+        raise InputError(f"--require {name}: the question does not arise here; drop it.")
     met = False if "no" in verdicts else None if "undecided" in verdicts else True
     return Requirement(name, met)

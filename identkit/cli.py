@@ -335,7 +335,15 @@ def _verify(options: argparse.Namespace) -> int:
         verified = verify(document)
     if options.json:
         results = [
-            {"condition": r.condition, "level": r.level, "regime": r.regime, "verdict": r.verdict}
+            {
+                "condition": r.condition,
+                "level": r.level,
+                "regime": r.regime,
+                "verdict": r.verdict,
+                "nondegenerate": r.nondegenerate,
+                "rate": None if r.rate is None else r.rate.derived,
+                "premise": None if r.premise is None else r.premise.verdict,
+            }
             for r in verified.results
         ]
         print(dumps({"schema": "identkit.verify/1", "verified": True, "results": results}))
@@ -349,6 +357,9 @@ def _verify(options: argparse.Namespace) -> int:
         print(f"    {statements.scope(r)}")
         if r.coordinates:
             print(f"    in the coordinates {', '.join(r.coordinates)}")
+        if r.rate is not None:
+            premise = "" if r.premise is None else f", premise {r.premise.verdict}"
+            print(f"    nondegenerate: {r.nondegenerate}, derived rate: {r.rate.derived}{premise}")
     return 0
 
 

@@ -233,6 +233,39 @@ def test_certificates_hold_the_second_order_argument(text):
             verify(forged)
 
 
+def test_a_sigmoid_expert_can_be_exchanged_with_its_gate():
+    def kinds(name, gate):
+        return {e.kind for e in second_order(name, gate).exceptional}
+
+    assert "symmetry of one weighted atom" in kinds("sigmoid", "sigmoid")
+    assert "symmetry of one weighted atom" not in kinds("sigmoid", "softmax")
+    assert "symmetry of one weighted atom" not in kinds("tanh", "sigmoid")
+
+
+@pytest.mark.parametrize("limit", [0.15, 0.4])
+def test_a_certificate_cut_short_still_verifies(limit):
+    """What time left open claims nothing: no rate is confirmed, and verify does not ask again."""
+    result = check("relu", "sigmoid", dim=1, time_limit=limit)
+    verify(certificate_document(result))
+    for r in result.results:
+        if r.premise is not None and "cut short" in r.premise.searched:
+            assert (r.rate.derived, r.rate.agreement) == ("undecided", "undecided")
+
+
+def test_a_blank_question_is_not_a_place_for_claims():
+    document = certificate_document(check("gelu", "softmax", dim=1))
+    entry = document["results"][0]
+    second = entry["certificate"]["second_order"]
+    empty = {k: [] if isinstance(v, list) else None for k, v in second.items()}
+    empty |= {"gate": "softmax", "regime": None, "verdict": "undecided", "across_atoms": "open"}
+    empty["reason"] = "proved by hand"
+    entry["certificate"]["second_order"] = empty
+    entry["nondegenerate"] = "undecided"
+    document["digest"] = digest(document)
+    with pytest.raises(CertificateError):
+        verify(document)
+
+
 @pytest.mark.parametrize(
     ("expert", "gate", "code"),
     [("gelu", "softmax", 0), ("relu", "softmax", 1), ("sin", "sigmoid", 1)],

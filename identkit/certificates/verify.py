@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -43,9 +44,10 @@ from identkit.conditions import condition as find_condition
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
 from identkit.degeneracy.analysis import blank
-from identkit.degeneracy.conclude import Conclusions
+from identkit.degeneracy.conclude import NOT_SEARCHED, Conclusions
 from identkit.degeneracy.document import document as as_document
 from identkit.degeneracy.moments import MomentSpace, moment_space
+from identkit.degeneracy.records import Premise
 from identkit.errors import CertificateError, IdentkitError, OutOfTime
 from identkit.experts import Expert, builtin
 from identkit.expression import Step, free_names, parse
@@ -151,14 +153,26 @@ def derived_by_chain_rule(
     return FormalFamily(atom, lambda field: by_chain_rule(field, atom, basis), deadline)
 
 
+_OUT_OF_TIME = re.compile(
+    r"(not decided within the limits|the search was cut short): "
+    r"the time limit of [0-9.e+-]+ s was reached"
+)
+
+
 def _keep_undecided(conclusions: Conclusions, entries: Sequence[dict[str, Any]]) -> None:
     """A second-order question left open for want of time is not asked again: it claims nothing."""
     for entry in entries:
-        stored, regime = entry["certificate"]["second_order"], entry["regime"]
-        if stored is not None:
-            empty = blank(stored["gate"], regime, stored["reason"])
-            if stored == as_document(empty) and stored["gate"] == conclusions.gate.name:
-                conclusions.preset(regime, empty)
+        stored, number = entry["certificate"]["second_order"], entry["regime"]
+        regime = conclusions.gate.regime(number)
+        if stored is not None and regime is not None and regime.moments is not None:
+            empty = blank(conclusions.gate.name, number, stored["reason"])
+            if stored == as_document(empty) and _OUT_OF_TIME.fullmatch(stored["reason"]):
+                conclusions.preset(number, empty)
+        premise = entry["premise"]
+        if premise is not None and _OUT_OF_TIME.fullmatch(premise["searched"]):
+            conclusions.premise = Premise("undecided", (), premise["searched"])
+        if entry["exceptional"] == as_document((NOT_SEARCHED,)):
+            conclusions.exceptional = (NOT_SEARCHED,)
 
 
 def _compare(

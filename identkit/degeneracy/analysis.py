@@ -137,7 +137,7 @@ class _Analysis:
             # V·∇h = λ h almost everywhere integrates along the flow only if h does not jump
             families += [self._flow(f) for f in flows if not _covered(f, lifts)]
         empty = replace(
-            blank(self.gate, self.regime, "an exact family"),
+            blank(self.gate, self.regime, "an exact family of mixing measures has the same f"),
             functions=self.labels,
             families=tuple(families),
             kinks=tuple(

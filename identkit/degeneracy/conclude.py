@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from identkit.atoms import AtomFunction, expert_function
+import sympy as sp
+
+from identkit.atoms import AtomFunction, expert_function, gate_parameters
 from identkit.deadline import Deadline
 from identkit.degeneracy.analysis import analyse, lifts_of
 from identkit.degeneracy.moments import MomentSpace
@@ -15,10 +17,37 @@ from identkit.degeneracy.rate import derived_rate
 from identkit.degeneracy.records import Exceptional, Premise, SecondOrder
 from identkit.degeneracy.symmetry import exceptional_sets
 from identkit.errors import OutOfTime
-from identkit.experts import Expert
+from identkit.experts import Expert, symbols
+from identkit.forms import affine_forms
 from identkit.gates import Gate
 from identkit.relations import FormalFamily
 from identkit.results import ConditionResult, Options, Published
+
+CUT_SHORT = "the search was cut short"
+NOT_SEARCHED = Exceptional("not searched within the time limit", "", "not searched")
+
+
+def gate_exchange(expert: Expert, gate: Gate) -> Exceptional | None:
+    """Where the expert is the gate's own function of a free affine form, the two can be exchanged.
+
+    σ(β1ᵀx + β0)·σ(aᵀx + b) is symmetric in (β0, β1) and (b, a), for every parameter.
+    """
+    inputs, atom = symbols(expert.inputs), expert_function(expert)
+    if gate.normalised:
+        return None
+    for form in (sign * f for f in affine_forms(atom) for sign in (1, -1)):
+        offset = form.subs(dict.fromkeys(inputs, 0))
+        terms = [offset, *(sp.diff(form, x) for x in inputs)]
+        free = all(t.is_Symbol for t in terms) and len(set(terms)) == len(expert.parameters)
+        if free and gate.weight(form) == expert.expression:
+            names = ", ".join(str(t) for t in terms)
+            own = ", ".join(gate_parameters(expert.dim))
+            return Exceptional(
+                f"({own}) exchanged with ({names}), at every parameter",
+                f"F(x; ({own}), ({names})) = F(x; ({names}), ({own}))",
+                "symmetry of one weighted atom",
+            )
+    return None
 
 
 @dataclass
@@ -39,12 +68,14 @@ class Conclusions:
         self._second: dict[int | None, SecondOrder | None] = {}
 
     def complete(
-        self, result: ConditionResult, claim: Published | None, weak: str | None
+        self, result: ConditionResult, claim: Published | None, weak: ConditionResult | None
     ) -> ConditionResult:
         """The result with rate, premise and exceptions; ``claim`` is the published rate's.
 
-        ``weak`` is the verdict of the Regime 2 condition where it was decided.
+        ``weak`` is the result of the Regime 2 condition where it was asked for.
         """
+        if result.condition == "shared-strong":
+            return replace(result, exceptional=self.exceptional)  # another model's experts
         second = self.second_order(result.regime)
         premise = self.premise if result.regime == 2 else None
         rate = None
@@ -90,12 +121,14 @@ class Conclusions:
             lifts = lifts_of(self.atom, self.deadline)
             return regime_2_premise(self.atom, lifts, self.options.domain, self.deadline)
         except OutOfTime as limit:
-            return Premise("undecided", (), f"the search was cut short: {limit}")
+            return Premise("undecided", (), f"{CUT_SHORT}: {limit}")
 
     @cached_property
     def exceptional(self) -> tuple[Exceptional, ...]:
         """Measure-zero sets where atoms lose independence."""
         try:
-            return exceptional_sets(self.atom, lifts_of(self.atom, self.deadline), self.deadline)
+            found = exceptional_sets(self.atom, lifts_of(self.atom, self.deadline), self.deadline)
         except OutOfTime:
-            return ()
+            return (NOT_SEARCHED,)
+        exchange = gate_exchange(self.expert, self.gate)
+        return found if exchange is None else (*found, exchange)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from identkit.degeneracy.records import Premise, Rate, SecondOrder
-from identkit.results import Published
+from identkit.results import ConditionResult, Published
 
 NONE = "no consistent estimator"
 """Derived where an exact family exists: different parameters, the same f."""
@@ -17,11 +17,11 @@ def derived_rate(
     published: Published | None,
     second_order: SecondOrder | None,
     premise: Premise | None,
-    weak: str | None,
+    weak: ConditionResult | None,
 ) -> Rate:
     """The rate of the parameters of an over-specified atom under least squares.
 
-    ``second_order`` for softmax and Regime 1; in Regime 2 it is None and the ``weak`` verdict with
+    ``second_order`` for softmax and Regime 1; in Regime 2 it is None and the ``weak`` result with
     the ``premise`` of its theorem counts.
     """
     if second_order is not None:
@@ -51,7 +51,8 @@ def _second_order(found: SecondOrder) -> tuple[str, tuple[str, ...]]:
     ]
     if found.gate == "softmax":
         reasons.append(
-            "for almost every gates, provided some true atom is fitted by one atom only (k < 2k*)"
+            "for almost every choice of the gates, provided some true atom is fitted by one "
+            "atom only (k < 2k*)"
         )
     fast = [i.quantity for i in experts if i.rate.startswith("n^-1/3")]
     if fast:
@@ -74,19 +75,26 @@ def _partial(found: SecondOrder) -> tuple[str, ...]:
     return lines
 
 
-def _first_order(weak: str | None, premise: Premise | None) -> tuple[str, tuple[str, ...]]:
-    if weak is None or weak == "undecided":
-        return "undecided", ("the weak condition is not decided",)
-    if weak == "no":
+def _first_order(
+    weak: ConditionResult | None, premise: Premise | None
+) -> tuple[str, tuple[str, ...]]:
+    if weak is None or weak.verdict == "undecided":
+        why = "was not asked for" if weak is None else "is not decided"
+        return "undecided", (f"the weak condition {why}",)
+    if weak.verdict == "no":
         return "slower than n^-1/2", (
             "first derivatives of the expert-gate product are linearly dependent",
         )
+    if premise is not None and premise.searched.startswith("the search was cut short"):
+        return "undecided", (f"whether the theorem's premise holds: {premise.searched}",)
     reasons = ["first derivatives are independent: n^-1/2 towards a unique population minimiser"]
     if premise is not None and premise.verdict == "fails":
         reasons.append(
             "but f_G* has exact refits with more atoms: " + premise.refits[0].description
         )
         return PREMISE_FAILS, tuple(reasons)
+    if weak.atoms_scope == "up-to":
+        reasons.append(f"proved for at most {weak.atoms} atoms")
     reasons.append("provided f_G* has no exact refit with more atoms (none was found)")
     return "n^-1/2", tuple(reasons)
 
@@ -101,4 +109,6 @@ def _agreement(published: str | None, derived: str, premise_fails: bool) -> str:
     if published == LOGARITHMIC:
         # no consistent estimator is the strongest form of "slower than any polynomial rate"
         return "confirmed" if derived == NONE else "contradicted" if derived[0] == "n" else "open"
+    if derived != published and derived.startswith(published):
+        return "open"  # derived under a further restriction
     return "confirmed" if published == derived else "contradicted"

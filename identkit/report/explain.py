@@ -190,7 +190,7 @@ def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]
             "one true atom is fitted by a single atom: spreading every atom's gate alike, "
             "`β1_j ± t`, leaves f unchanged."
         )
-    yield _text("A moment is invisible if it is not 0 and its combination of functions is.")
+    yield _text("Moments, not all 0, are invisible if the functions they multiply add up to 0.")
 
 
 def _functions(check: CheckResult, second: SecondOrder) -> Iterator[Paragraph]:

@@ -137,7 +137,15 @@ def _latex_item(result: ConditionResult) -> str:
             lines.append(rf"  \[ {relation_latex(relation)} \]")
         if len(proof.relations) > SHOWN:
             lines.append(f"  and {len(proof.relations) - SHOWN} more relations.")
+    for _, text in statements.consequences(result):
+        lines.append(f"  {_latex_sentence(text)}")
     return "\n".join(lines)
+
+
+def _latex_sentence(text: str) -> str:
+    from identkit.report.explain import text_latex
+
+    return text_latex(text)
 
 
 def _latex_method(proof: SetProof) -> str:
@@ -155,6 +163,7 @@ def html(result: CheckResult) -> str:
             + [f"<code>{e(x.text)}</code>" for x in r.relations[:SHOWN]]
             + ([f"and {len(r.relations) - SHOWN} more"] if len(r.relations) > SHOWN else [])
             + [f"in the coordinate <code>{e(c)}</code>" for c in r.coordinates]
+            + [f"{e(label)}: {e(text)}" for label, text in statements.consequences(r)]
         )
         rows.append(
             f"<tr><td>{e(statements.title(r))}</td><td><b>{r.verdict}</b></td>"

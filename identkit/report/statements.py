@@ -135,13 +135,18 @@ def consequences(result: ConditionResult) -> list[tuple[str, str]]:
         lines += [("family", family(f)) for f in second.families[:2]]
         if second.witness is not None:
             lines.append(("witness", witness(second.witness)))
-        if second.identifiable:
-            lines.append(
-                ("locally", "; ".join(f"{i.quantity}: {i.rate}" for i in second.identifiable))
-            )
+        known = [
+            f"{i.quantity}: {'visible, rate ' if i.rate == 'not derived' else ''}{i.rate}"
+            for i in second.identifiable
+        ]
+        if known:
+            lines.append(("locally", "; ".join(known)))
     if result.premise is not None:
         refits = [sentence(r.description) for r in result.premise.refits]
-        what = " ".join(refits[:2]) or sentence(result.premise.searched)
+        what = (
+            " ".join(refits[:2])
+            or f"No exact refit was found; searched: {sentence(result.premise.searched)}"
+        )
         lines.append(("premise", f"{result.premise.verdict}. {what}"))
     if result.rate is not None:
         said = result.rate.published or "–"
