@@ -149,11 +149,7 @@ def _plan(
     if condition is not None:
         matching = [pair for pair in plan if pair[1] == condition]
         plan = matching or [(regime, condition)]
-    if require in (None, "nondegenerate"):
-        if require is not None and all(r.moments is None and r.number != 2 for r in chosen):
-            raise InputError(f"--require {require}: does not arise here; drop --regime.")
-        return plan
-    if require is not None and all(name != require for _, name in plan):
+    if require not in (None, "nondegenerate") and all(name != require for _, name in plan):
         if condition is not None:
             raise InputError(
                 f"--require {require}: --condition {condition} leaves it unchecked; drop one."

@@ -425,7 +425,8 @@ def undecided(functions: FunctionSet, atoms: int, notes: tuple[str, ...]) -> Set
     )
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a coefficient is a nonzero rational number."""
     try:
         return Fraction(text) != 0
     except ValueError:
@@ -434,7 +435,7 @@ def _is_number(text: str) -> bool:
 
 def relation_quantifier(relation: Relation) -> str:
     """A numeric coefficient never vanishes, so the relation is nontrivial at every parameter."""
-    return "every" if any(_is_number(t.coefficient) for t in relation.terms) else "almost-every"
+    return "every" if any(is_number(t.coefficient) for t in relation.terms) else "almost-every"
 
 
 def strongest_quantifier(relations: Sequence[Relation]) -> str:
@@ -446,7 +447,7 @@ def independent_everywhere(proof: FixedProof) -> bool:
     """Each combination has a function with a numeric coefficient that no other one contains."""
     for position, combination in enumerate(proof.combinations):
         others = {t.function for i, c in enumerate(proof.combinations) if i != position for t in c}
-        if not any(_is_number(t.coefficient) and t.function not in others for t in combination):
+        if not any(is_number(t.coefficient) and t.function not in others for t in combination):
             return False
     return True
 

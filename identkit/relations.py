@@ -19,7 +19,7 @@ from flint import arb, arb_mat, fmpq, fmpq_mpoly, fmpz, nmod_mat
 
 from identkit.algebra import MAX_TERMS, Element, Kernel, TooLarge
 from identkit.atoms import AtomFunction
-from identkit.balls import Tape, ball, precision
+from identkit.balls import Node, Tape, ball, precision
 from identkit.deadline import Deadline
 from identkit.experts import symbols
 from identkit.forms import affine_forms
@@ -352,6 +352,19 @@ class FormalFamily:
                     work[i][j] = value / previous
             previous = work[k][k]
         return work[-1][-1] if sign > 0 else -work[-1][-1]
+
+
+def proved_zero(expression: Node, atom: AtomFunction, deadline: Deadline) -> bool:
+    """The normal form of an expression in x and η is 0: a proof. False says nothing."""
+    if expression == 0:
+        return True
+    if expression.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
+        return False
+    own = AtomFunction(atom.symbol, expression, atom.inputs, atom.parameters)
+    try:
+        return FormalFamily.from_expressions([expression], own, deadline).is_zero(0)
+    except (TooLarge, Rebase, NeedSign, TypeError):
+        return False  # TypeError: SymPy left a function that has no normal form
 
 
 def _value(terms: dict[tuple[int, ...], fmpq], values: dict[int, arb]) -> arb:

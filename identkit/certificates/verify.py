@@ -19,7 +19,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -47,7 +47,7 @@ from identkit.degeneracy.analysis import blank
 from identkit.degeneracy.conclude import NOT_SEARCHED, Conclusions
 from identkit.degeneracy.document import document as as_document
 from identkit.degeneracy.moments import MomentSpace, moment_space
-from identkit.degeneracy.records import Premise
+from identkit.degeneracy.records import CUT_SHORT, Premise
 from identkit.errors import CertificateError, IdentkitError, OutOfTime
 from identkit.experts import Expert, builtin
 from identkit.expression import Step, free_names, parse
@@ -154,7 +154,7 @@ def derived_by_chain_rule(
 
 
 _OUT_OF_TIME = re.compile(
-    r"(not decided within the limits|the search was cut short): "
+    rf"(not decided within the limits|{CUT_SHORT}): "
     r"the time limit of [0-9.e+-]+ s was reached"
 )
 
@@ -194,12 +194,13 @@ def _compare(
     space = moment_space(atom, weight_free.moments == "all")
     functions = [m.function for m in space.moments if m.function.label in second.independent]
     witness, differentiator = second.determinant, Differentiator(atom, 2)
-    for bits in (witness.precision, 2 * witness.precision, 4 * witness.precision):
-        with precision(bits):
-            rows = [differentiator.values(functions, x, witness.atoms[0]) for x in witness.points]
-            if is_nonsingular(rows) or excludes_zero(determinant(rows)):
-                return
-    raise CertificateError(f"{where}.certificate.second_order.determinant: may be zero.")
+    doubt = singularity_doubt(
+        lambda: [differentiator.values(functions, x, witness.atoms[0]) for x in witness.points],
+        witness.precision,
+        arb(witness.determinant),
+    )
+    if doubt is not None:
+        raise CertificateError(f"{where}.certificate.second_order.determinant: {doubt}.")
 
 
 def _check_form(document: dict[str, Any]) -> None:
@@ -618,19 +619,11 @@ class _Part:
         order = max((len(factor) for f in functions for factor in f.factors), default=1)
         differentiator = Differentiator(self.atom, order)
         stored = self._stored_determinant(witness.determinant)
-        value = arb("nan")
-        for bits in (witness.precision, 2 * witness.precision, 4 * witness.precision):
-            # the inverse can need more precision than the determinant the prover was content with
-            with precision(bits):
-                rows = self._rows(functions, shared, differentiator)
-                value = determinant(rows)
-                if not value.overlaps(stored):
-                    raise self.fail("witness.determinant", "is not the determinant")
-                if is_nonsingular(rows):
-                    return
-        # a matrix whose entries differ by many orders of magnitude: its inverse is out of reach
-        if not excludes_zero(value):
-            raise self.fail("witness", "proves nothing: the matrix may be singular")
+        doubt = singularity_doubt(
+            lambda: self._rows(functions, shared, differentiator), witness.precision, stored
+        )
+        if doubt is not None:
+            raise self.fail("witness", doubt)
 
     def _rows(
         self,
@@ -653,6 +646,25 @@ class _Part:
             return arb(text)
         except ValueError:
             raise self.fail("witness.determinant", "is not a ball") from None
+
+
+def singularity_doubt(rows_at: Callable[[], list[list[arb]]], bits: int, stored: arb) -> str | None:
+    """None if the matrix is proved nonsingular and ``stored`` is its determinant, else the doubt.
+
+    ``rows_at`` evaluates it at the precision in force.
+    """
+    value = arb("nan")
+    # the inverse can need more precision than the determinant the prover was content with
+    for attempt in (bits, 2 * bits, 4 * bits):
+        with precision(attempt):
+            rows = rows_at()
+            value = determinant(rows)
+            if not value.overlaps(stored):
+                return "does not have the determinant stored"
+            if is_nonsingular(rows):
+                return None
+    # a matrix whose entries differ by many orders of magnitude: its inverse is out of reach
+    return None if excludes_zero(value) else "proves nothing: the matrix may be singular"
 
 
 def _scaled(line: Sequence[arb]) -> list[arb]:

@@ -8,9 +8,9 @@ come first-order relations, and last the semidefinite problem on what is left.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property
 from typing import Any
 
 import sympy as sp
@@ -18,8 +18,8 @@ import sympy as sp
 from identkit.algebra import Element, TooLarge
 from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, precision
-from identkit.certificates.independence import find_witness
-from identkit.conditions import FunctionSet
+from identkit.certificates.independence import Search, find_witness
+from identkit.conditions import BasisFunction, FunctionSet
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
 from identkit.degeneracy.cone import Direction, Face, coordinate_directions, face_of
@@ -44,34 +44,13 @@ from identkit.errors import DomainError, OutOfTime
 from identkit.experts import symbols
 from identkit.forms import affine_forms
 from identkit.normal_form import NeedSign, Rebase
-from identkit.prove import Formal, equation, witness_quantifier
+from identkit.prove import Formal, equation, is_number, witness_quantifier
 from identkit.relations import Combination, FormalFamily
 from identkit.results import Options
 from identkit.sampling import Domain, Sampler
 
 EXAMPLE_DIGITS = 30
 """Decimal digits of a family's example weights; f then agrees to far below 1e-12."""
-
-
-def analyse(
-    atom: AtomFunction,
-    gate: str,
-    regime: int | None,
-    weight_free: bool,
-    options: Options,
-    deadline: Deadline,
-    build: Callable[[MomentSpace], FormalFamily] | None = None,
-) -> SecondOrder:
-    """Decide nondegeneracy of one over-specified cell for the expert function ``atom``.
-
-    ``weight_free`` is True for the sigmoid gate in Regime 1, where m0 and the gate's own moments
-    take part, False for softmax. ``build`` derives the functions (SymPy by default; verification
-    passes the differential field's chain rule). Running out of time gives ``undecided``.
-    """
-    try:
-        return _Analysis(atom, gate, regime, weight_free, options, deadline, build).run()
-    except (OutOfTime, Rebase, NeedSign) as error:
-        return blank(gate, regime, f"not decided within the limits: {error}")
 
 
 def blank(gate: str, regime: int | None, reason: str) -> SecondOrder:
@@ -82,7 +61,6 @@ def blank(gate: str, regime: int | None, reason: str) -> SecondOrder:
     )  # fmt: skip
 
 
-@lru_cache(maxsize=4)
 def exact_curves(atom: AtomFunction, deadline: Deadline) -> tuple[list[Lift], list[Flow]]:
     """The curves along which h stays in a plane, and the flows it is an eigenfunction of."""
     names, derivatives = atom.parameters, Derivatives(atom, deadline)
@@ -98,30 +76,29 @@ def exact_curves(atom: AtomFunction, deadline: Deadline) -> tuple[list[Lift], li
         return [], []
 
 
-def lifts_of(atom: AtomFunction, deadline: Deadline) -> list[Lift]:
-    """The curves of :func:`exact_curves` with a closed form."""
-    return exact_curves(atom, deadline)[0]
+@dataclass
+class Analysis:
+    """Decides nondegeneracy of one over-specified cell for the expert function ``atom``.
 
+    ``weight_free`` is True for the sigmoid gate in Regime 1, where m0 and the gate's own moments
+    take part, False for softmax. ``curves`` are those of :func:`exact_curves`. ``build`` derives
+    the functions (SymPy by default; verification passes the differential field's chain rule).
+    """
 
-class _Analysis:
-    def __init__(
-        self,
-        atom: AtomFunction,
-        gate: str,
-        regime: int | None,
-        weight_free: bool,
-        options: Options,
-        deadline: Deadline,
-        build: Callable[[MomentSpace], FormalFamily] | None,
-    ) -> None:
-        self.atom, self.gate, self.regime, self.weight_free = atom, gate, regime, weight_free
-        self.options, self.deadline = options, deadline
-        self.space = moment_space(atom, weight_free)
-        self.derivatives = Derivatives(atom, deadline)
-        self.sampler = Sampler(
-            atom, Domain(*options.domain), options.seed, affine_forms(atom), deadline
-        )
-        self.build = build or self._by_sympy
+    atom: AtomFunction
+    gate: str
+    regime: int | None
+    weight_free: bool
+    options: Options
+    deadline: Deadline
+    curves: tuple[list[Lift], list[Flow]]
+    build: Callable[[MomentSpace], FormalFamily] | None = None
+
+    def __post_init__(self) -> None:
+        self.space = moment_space(self.atom, self.weight_free)
+        self.derivatives = Derivatives(self.atom, self.deadline)
+        forms, domain = affine_forms(self.atom), Domain(*self.options.domain)
+        self.sampler = Sampler(self.atom, domain, self.options.seed, forms, self.deadline)
         self.labels = tuple(m.function.label for m in self.space.moments)
 
     def _by_sympy(self, space: MomentSpace) -> FormalFamily:
@@ -129,7 +106,8 @@ class _Analysis:
         return FormalFamily.from_expressions(expressions, self.atom, self.deadline)
 
     def run(self) -> SecondOrder:
-        lifts, flows = exact_curves(self.atom, self.deadline)
+        """The analysis. Raises OutOfTime, Rebase or NeedSign where the limits cut it off."""
+        lifts, flows = self.curves
         families = [self._family(x) for x in lifts if x.usable(self.weight_free)]
         self.eta = self.sampler.parameter_draw()
         kinks = kink_constraints(self.atom, self.sampler, self.deadline)
@@ -227,7 +205,7 @@ class _Analysis:
     # -- moments ----------------------------------------------------------------------------
 
     def _by_moments(self, known: SecondOrder, lifts: list[Lift], kinks: Kinks) -> SecondOrder:
-        null = NullSpace.of(self.build(self.space), self.space)
+        null = NullSpace.of((self.build or self._by_sympy)(self.space), self.space)
         self.null = null
         directions = self._directions(lifts)
         rows = [[self._direction("", r, "kink") for r in k.rows] for k in kinks.constraints]
@@ -265,16 +243,19 @@ class _Analysis:
         found = replace(
             found,
             reason="an exact family of mixing measures has the same f",
-            across_atoms=self._across_atoms([self.eta]) if self._complete() else "open",
+            across_atoms=self._across_atoms([self.eta]) if self._independent().witness else "open",
         )
         return self._identifiable(found, lifts, shown)
 
-    def _complete(self) -> bool:
-        """Proved: the functions left are independent for one atom."""
-        chosen = [self.space.moments[i].function for i in self.null.pivots]
-        expressions, bits = self.derivatives.expressions(chosen), self.options.max_precision
-        search = find_witness(expressions, [], 1, self.sampler, bits, self.deadline)
-        return search.witness is not None
+    @cached_property
+    def _left(self) -> list[BasisFunction]:
+        """The functions that remain when one per invisible moment is set aside."""
+        return [self.space.moments[i].function for i in self.null.pivots]
+
+    def _independent(self) -> Search:
+        """A determinant proving them independent for one atom."""
+        expressions, bits = self.derivatives.expressions(self._left), self.options.max_precision
+        return find_witness(expressions, [], 1, self.sampler, bits, self.deadline)
 
     def _decide(self, found: SecondOrder, face: Face, kinks: Kinks) -> SecondOrder:
         reason, quantifier, dual = "every moment is visible", None, None
@@ -304,15 +285,7 @@ class _Analysis:
         self, found: SecondOrder, reason: str, quantifier: str | None
     ) -> SecondOrder:
         """``yes`` once the functions left are proved independent: the null space is complete."""
-        chosen = [self.space.moments[i].function for i in self.null.pivots]
-        search = find_witness(
-            self.derivatives.expressions(chosen),
-            [],
-            1,
-            self.sampler,
-            self.options.max_precision,
-            self.deadline,
-        )
+        search = self._independent()
         if search.witness is None:
             return replace(found, reason=f"the null space may be larger: {search.tried}")
         reach = witness_quantifier(self.sampler)
@@ -321,7 +294,7 @@ class _Analysis:
             verdict="yes",
             quantifier="open-set" if "open-set" in (reach, quantifier) else reach,
             reason=reason,
-            independent=tuple(f.label for f in chosen),
+            independent=tuple(f.label for f in self._left),
             determinant=search.witness,
             across_atoms=self._across_atoms(search.witness.atoms),
         )
@@ -330,24 +303,16 @@ class _Analysis:
         """Whether the cells of several true atoms can be treated one by one."""
         if not self.weight_free:
             return "independent"  # almost every gates tell softmax atoms apart
+        functions = FunctionSet("", tuple(m.function for m in self.space.moments), (), False)
         try:
-            if self._mix():
+            formal = Formal(self.null.family, functions)
+            if formal.movement_everywhere.fixed_space(self.null.pivots) is not None:
                 return "dependent"
-            obstacle = self._formal().every_k_obstacle(self.sampler, atoms, self.null.pivots)
+            obstacle = formal.every_k_obstacle(self.sampler, atoms, self.null.pivots)
             return "independent" if obstacle is None else "open"
         except (OutOfTime, Rebase, DomainError):
             self.deadline.check()
             return "open"
-
-    def _formal(self) -> Formal:
-        functions = tuple(m.function for m in self.space.moments)
-        return Formal(self.null.family, FunctionSet("", functions, (), False))
-
-    def _mix(self) -> bool:
-        """Proved: with enough atoms, functions of different atoms are dependent."""
-        if not self.weight_free:
-            return False
-        return self._formal().movement_everywhere.fixed_space(self.null.pivots) is not None
 
     def _first_order(self, found: SecondOrder, vectors: list[Vector]) -> SecondOrder:
         """V·∇h = (λ − μᵀx) h: invisible at first order, and then at second order as well."""
@@ -442,7 +407,7 @@ class _Analysis:
     def _direction(self, label: str, row: Sequence[Any], reason: str) -> Direction:
         field = self.null.family.field
         pairs = zip(self.atom.parameters, row, strict=True)
-        entries = tuple((p, field.convert(sp.sympify(e))) for p, e in pairs if e != 0)
+        entries = tuple((p, field.convert(e)) for p, e in pairs if e != 0)
         return Direction(label or _form_text(self.atom.parameters, row), entries, reason)
 
     def _directions(self, lifts: list[Lift]) -> list[Direction]:
@@ -455,8 +420,10 @@ class _Analysis:
                 directions.append(self._direction("", row, "form"))
         for found in lifts:
             directions += [self._direction("", row, "across") for row in _across(found)]
-        unique = {y.label: y for y in reversed(directions)}
-        return [y for y in directions if unique[y.label] is y or y is unique.get(y.label)]
+        first: dict[str, Direction] = {}
+        for y in directions:
+            first.setdefault(y.label, y)
+        return list(first.values())
 
     def _identifiable(
         self, found: SecondOrder, lifts: list[Lift], shown: dict[str, str]
@@ -487,7 +454,7 @@ class _Analysis:
                 result.append(Identified(quantity, rate + alone if known else "not derived", why))
 
         for y in found.visible:
-            simple = all(_is_number(e) for _, e in y.entries)
+            simple = all(is_number(e) for _, e in y.entries)
             if y.label in names or (simple and y.reason == "form"):
                 add(y.label, [y.label], "its second moment is visible")
         for x, labels in zip(usable, across, strict=True):
@@ -535,13 +502,6 @@ class _Analysis:
             balls = tape.evaluate([ball(v) for v in at])
         pairs = [self.space.moments[i].pair for i in vector]
         return {pair: float(b.mid()) for pair, b in zip(pairs, balls, strict=True)}
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return bool(Fraction(text))
-    except ValueError:
-        return False
 
 
 def _entries(names: Sequence[str], row: Sequence[Any]) -> tuple[tuple[str, str], ...]:

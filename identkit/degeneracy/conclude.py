@@ -10,20 +10,21 @@ import sympy as sp
 
 from identkit.atoms import AtomFunction, expert_function, gate_parameters
 from identkit.deadline import Deadline
-from identkit.degeneracy.analysis import analyse, lifts_of
+from identkit.degeneracy.analysis import Analysis, blank, exact_curves
+from identkit.degeneracy.families import Flow, Lift
 from identkit.degeneracy.moments import MomentSpace
 from identkit.degeneracy.premise import regime_2_premise
 from identkit.degeneracy.rate import derived_rate
-from identkit.degeneracy.records import Exceptional, Premise, SecondOrder
+from identkit.degeneracy.records import CUT_SHORT, Exceptional, Premise, SecondOrder
 from identkit.degeneracy.symmetry import exceptional_sets
 from identkit.errors import OutOfTime
 from identkit.experts import Expert, symbols
 from identkit.forms import affine_forms
 from identkit.gates import Gate
+from identkit.normal_form import NeedSign, Rebase
 from identkit.relations import FormalFamily
 from identkit.results import ConditionResult, Options, Published
 
-CUT_SHORT = "the search was cut short"
 NOT_SEARCHED = Exceptional("not searched within the time limit", "", "not searched")
 
 
@@ -54,7 +55,7 @@ def gate_exchange(expert: Expert, gate: Gate) -> Exceptional | None:
 class Conclusions:
     """What holds for an expert under a gate, whatever condition is asked for; each found once.
 
-    ``build`` is the route to the derivatives (see :func:`~identkit.degeneracy.analysis.analyse`).
+    ``build`` is the route to the derivatives (see :class:`~identkit.degeneracy.analysis.Analysis`).
     """
 
     expert: Expert
@@ -94,21 +95,29 @@ class Conclusions:
         if number not in self._second:
             regime = self.gate.regime(number)
             moments = None if regime is None else regime.moments
-            build = self.build
-            self._second[number] = (
-                None
-                if moments is None
-                else analyse(
-                    self.atom,
-                    self.gate.name,
-                    number,
-                    moments == "all",
-                    self.options,
-                    self.deadline,
-                    None if build is None else lambda space: build(self.atom, space, self.deadline),
-                )
-            )
+            self._second[number] = None if moments is None else self._analyse(number, moments)
         return self._second[number]
+
+    def _analyse(self, number: int | None, moments: str) -> SecondOrder:
+        build, name = self.build, self.gate.name
+        try:
+            return Analysis(
+                self.atom,
+                name,
+                number,
+                moments == "all",
+                self.options,
+                self.deadline,
+                self.curves,
+                None if build is None else lambda space: build(self.atom, space, self.deadline),
+            ).run()
+        except (OutOfTime, Rebase, NeedSign) as error:
+            return blank(name, number, f"not decided within the limits: {error}")
+
+    @cached_property
+    def curves(self) -> tuple[list[Lift], list[Flow]]:
+        """The curves along which h stays in a plane, which all that follows starts from."""
+        return exact_curves(self.atom, self.deadline)
 
     def preset(self, number: int | None, analysis: SecondOrder) -> None:
         """Take this analysis for the regime instead of making one."""
@@ -118,8 +127,8 @@ class Conclusions:
     def premise(self) -> Premise:
         """The premise of the Regime 2 theorem."""
         try:
-            lifts = lifts_of(self.atom, self.deadline)
-            return regime_2_premise(self.atom, lifts, self.options.domain, self.deadline)
+            lifts, domain = self.curves[0], self.options.domain
+            return regime_2_premise(self.atom, lifts, domain, self.deadline)
         except OutOfTime as limit:
             return Premise("undecided", (), f"{CUT_SHORT}: {limit}")
 
@@ -127,7 +136,7 @@ class Conclusions:
     def exceptional(self) -> tuple[Exceptional, ...]:
         """Measure-zero sets where atoms lose independence."""
         try:
-            found = exceptional_sets(self.atom, lifts_of(self.atom, self.deadline), self.deadline)
+            found = exceptional_sets(self.atom, self.curves[0], self.deadline)
         except OutOfTime:
             return (NOT_SEARCHED,)
         exchange = gate_exchange(self.expert, self.gate)

@@ -20,15 +20,15 @@ from typing import Any
 import sympy as sp
 from sympy.integrals.manualintegrate import manualintegrate
 
-from identkit.algebra import Element, TooLarge
+from identkit.algebra import TooLarge
 from identkit.atoms import AtomFunction
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
 from identkit.experts import symbols
 from identkit.expression import is_affine, symbol
 from identkit.forms import affine_forms
-from identkit.normal_form import Field, Rebase
-from identkit.relations import FormalFamily
+from identkit.normal_form import Rebase
+from identkit.relations import FormalFamily, proved_zero
 
 
 @dataclass(frozen=True)
@@ -266,14 +266,8 @@ def is_identity(
     extended = AtomFunction(
         atom.symbol, atom.expression, atom.inputs, (*atom.parameters, str(curve.s))
     )
-    moved = atom.expression.xreplace(curve.images)
-    pieces = [moved, atom.expression, first, r1, r2]
-
-    def difference(field: Field) -> list[Element]:
-        m, h, v, a, b = (field.convert(p) for p in pieces)
-        return [m - a * h - b * v]
-
-    return FormalFamily(extended, difference, deadline).is_zero(0)
+    moved: Any = atom.expression.xreplace(curve.images)
+    return proved_zero(moved - r1 * atom.expression - r2 * first, extended, deadline)
 
 
 def exact_lifts(

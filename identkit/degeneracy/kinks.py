@@ -18,13 +18,13 @@ from typing import Any
 
 import sympy as sp
 
-from identkit.algebra import Element, TooLarge
+from identkit.algebra import Element
 from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, interval, precision
 from identkit.deadline import Deadline
 from identkit.experts import symbols
 from identkit.expression import Step
-from identkit.relations import Branch, FormalFamily
+from identkit.relations import Branch, FormalFamily, proved_zero
 from identkit.sampling import Sampler
 
 DRAWS = 12
@@ -68,7 +68,7 @@ class _Section:
             sp.Poly(g, *self.rest).as_dict() if self.rest else {(): g} for g in gradient
         ]
         monomials = sorted({m for t in terms for m in t}, reverse=True)
-        rows = (tuple(sp.sympify(t.get(m, 0)) for t in terms) for m in monomials)
+        rows = (tuple(t.get(m, sp.S.Zero) for t in terms) for m in monomials)
         return tuple(row for row in rows if any(entry != 0 for entry in row))
 
 
@@ -171,15 +171,9 @@ class _Study:
 
     def vanishes(self, expression: Any, inputs: tuple[Any, ...]) -> bool:
         """Proved identically zero in the given inputs and θ."""
-        if expression.has(sp.nan, sp.zoo):
-            return False
         names = tuple(x.name for x in inputs)
         atom = AtomFunction("h", expression, names, self.family.atom.parameters)
-        try:
-            deadline = self.family.deadline
-            return FormalFamily.from_expressions([expression], atom, deadline).is_zero(0)
-        except TooLarge:
-            return False
+        return proved_zero(expression, atom, self.family.deadline)
 
     def _draw(self) -> list[Any]:
         known = dict(zip(self.sampler.atom.parameters, self.sampler.parameter_draw(), strict=True))

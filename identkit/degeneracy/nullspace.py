@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from identkit.algebra import Element, TooLarge
 from identkit.degeneracy.moments import MomentSpace
@@ -95,19 +96,15 @@ def restrict(
             raise TooLarge("a coefficient was neither proved zero nor proved nonzero")
         for k in live:
             if k != pivot:
-                span[k] = _combine(span[k], span[pivot], values[k] / values[pivot])
+                span[k] = minus(span[k], span[pivot], values[k] / values[pivot])
         del span[pivot]
     return span
 
 
-def _combine(left: Vector, right: Vector, factor: Element) -> Vector:
-    """left − factor·right."""
+def minus(left: dict[Any, Element], right: dict[Any, Element], factor: Element) -> dict:
+    """left − factor·right, without zeros."""
     result = dict(left)
     for i, c in right.items():
         change = c * factor
-        total = result[i] - change if i in result else -change
-        if total.is_zero:
-            result.pop(i, None)
-        else:
-            result[i] = total
-    return result
+        result[i] = result[i] - change if i in result else -change
+    return {i: c for i, c in result.items() if not c.is_zero}

@@ -21,7 +21,6 @@ from typing import Any
 
 import sympy as sp
 
-from identkit.algebra import TooLarge
 from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, interval, precision
 from identkit.deadline import Deadline
@@ -29,8 +28,7 @@ from identkit.degeneracy.families import Lift
 from identkit.degeneracy.records import Premise, Refit
 from identkit.experts import symbols
 from identkit.expression import Step, step
-from identkit.normal_form import NeedSign, Rebase
-from identkit.relations import FormalFamily
+from identkit.relations import proved_zero
 
 MAX_SUBSTITUTIONS = 1_000
 """Substitutions whose values are looked at per size; each costs a few evaluations in balls."""
@@ -40,19 +38,6 @@ MAX_ROOTS = 8
 """Solutions of r1(s) = ½ that are tried."""
 
 Substitution = dict[Any, Any]
-
-
-def proved_zero(expression: Any, atom: AtomFunction, deadline: Deadline) -> bool:
-    """The normal form of an expression in x and η is 0: a proof. False says nothing."""
-    if expression == 0:
-        return True
-    if expression.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
-        return False
-    own = AtomFunction(atom.symbol, expression, atom.inputs, atom.parameters)
-    try:
-        return FormalFamily.from_expressions([expression], own, deadline).is_zero(0)
-    except (TooLarge, Rebase, NeedSign, TypeError):
-        return False  # TypeError: SymPy left a function that has no normal form
 
 
 class Probe:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from identkit.degeneracy.records import Premise, Rate, SecondOrder
+from identkit.degeneracy.records import CUT_SHORT, Premise, Rate, SecondOrder
 from identkit.results import ConditionResult, Published
 
 NONE = "no consistent estimator"
@@ -85,7 +85,7 @@ def _first_order(
         return "slower than n^-1/2", (
             "first derivatives of the expert-gate product are linearly dependent",
         )
-    if premise is not None and premise.searched.startswith("the search was cut short"):
+    if premise is not None and premise.searched.startswith(CUT_SHORT):
         return "undecided", (f"whether the theorem's premise holds: {premise.searched}",)
     reasons = ["first derivatives are independent: n^-1/2 towards a unique population minimiser"]
     if premise is not None and premise.verdict == "fails":

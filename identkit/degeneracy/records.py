@@ -140,6 +140,10 @@ class Refit:
     substitution: tuple[tuple[tuple[str, str], ...], ...]
 
 
+CUT_SHORT = "the search was cut short"
+"""How ``searched`` begins where the time limit ended the search."""
+
+
 @dataclass(frozen=True)
 class Premise:
     """Regime 2: ``fails`` with refits, or ``undecided`` with what was searched."""

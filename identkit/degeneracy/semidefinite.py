@@ -19,8 +19,9 @@ from flint import arb
 
 from identkit.algebra import Element, TooLarge
 from identkit.balls import Tape, ball, precision
+from identkit.certificates.independence import excludes_zero
 from identkit.degeneracy.cone import Face
-from identkit.degeneracy.nullspace import Vector
+from identkit.degeneracy.nullspace import Vector, minus
 from identkit.degeneracy.records import Dual
 from identkit.experts import symbols
 
@@ -95,7 +96,7 @@ class _Problem:
                 if not minor.is_zero:
                     return None
         with precision(256):
-            live = (t for t in theta_samples if _nonzero(self.at([head], t)[0]))
+            live = (t for t in theta_samples if excludes_zero(self.at([head], t)[0]))
             theta = next(live, None)
         if theta is None:
             return None
@@ -238,10 +239,6 @@ class _Problem:
         return {i: c for i, c in total.items() if not c.is_zero}
 
 
-def _nonzero(value: arb) -> bool:
-    return bool(value.is_finite() and not value.contains(0))
-
-
 def _is_number(element: Element) -> bool:
     return bool(element.num.is_constant() and element.den.is_constant())
 
@@ -254,14 +251,6 @@ def _key(names: Sequence[str], u: str, v: str) -> tuple[str, str]:
     return (u, v) if names.index(u) <= names.index(v) else (v, u)
 
 
-def _minus(left: Row, right: Row, factor: Element) -> Row:
-    """left − factor·right, without zeros."""
-    result = dict(left)
-    for k, c in right.items():
-        result[k] = result[k] - factor * c if k in result else -(factor * c)
-    return {k: c for k, c in result.items() if not c.is_zero}
-
-
 def _echelon(
     rows: Sequence[Row], is_nonzero: Callable[[Element], bool]
 ) -> tuple[dict[Any, Row], list[int]]:
@@ -272,7 +261,7 @@ def _echelon(
         row = {k: c for k, c in row.items() if not c.is_zero}
         for pivot, other in solved.items():
             if pivot in row:
-                row = _minus(row, other, row[pivot])
+                row = minus(row, other, row[pivot])
         if not row:
             continue
         pivot = next(
@@ -282,7 +271,7 @@ def _echelon(
             raise TooLarge("a coefficient was neither proved zero nor proved nonzero")
         scale = row[pivot].inverse()
         row = {k: c * scale for k, c in row.items()}
-        solved = {p: _minus(o, row, o[pivot]) if pivot in o else o for p, o in solved.items()}
+        solved = {p: minus(o, row, o[pivot]) if pivot in o else o for p, o in solved.items()}
         solved[pivot] = row
         independent.append(number)
     return solved, independent

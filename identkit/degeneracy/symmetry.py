@@ -28,13 +28,12 @@ from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, precision
 from identkit.deadline import Deadline
 from identkit.degeneracy.families import Lift
-from identkit.degeneracy.premise import proved_zero
 from identkit.degeneracy.records import Exceptional
 from identkit.experts import symbols
 from identkit.expression import Step
 from identkit.forms import affine_forms
 from identkit.normal_form import NeedSign, Rebase
-from identkit.relations import FormalFamily
+from identkit.relations import FormalFamily, proved_zero
 
 MAX_SUBSETS = 6
 """All subsets of this many parameters are flipped, or of this many blocks of parameters."""

@@ -30,19 +30,17 @@ from identkit.degeneracy.records import (
     SecondOrder,
     Visible,
 )
-from identkit.errors import IdentkitError
-from identkit.expression import CONSTANTS, FUNCTIONS, free_names, parse
 from identkit.gates import GATES
 from identkit.report import statements
-from identkit.report.markup import GREEK, expert_latex, name_latex
+from identkit.report.markup import expert_latex
+from identkit.report.notation import is_sum, math_latex, pieces, text_latex
+from identkit.report.snippet import snippet
 from identkit.results import QUANTIFIERS, CheckResult, ConditionResult
 
 SHOWN = 6
 """Entries of a list printed before "and n more"; all are in the JSON."""
 SHOWN_TERMS = 15
 """Terms of the expansion printed before "…"."""
-CODE_WIDTH = 76
-"""Columns of a snippet."""
 
 
 @dataclass(frozen=True)
@@ -263,18 +261,14 @@ def _vector(entries: Sequence[tuple[str, str]]) -> str:
     for name, value in entries:
         negative = _is_negative(value)
         size = value[1:] if negative else value
-        factor = "" if size == "1" else f"({size})*" if _is_sum(size) else f"{size}*"
+        factor = "" if size == "1" else f"({size})*" if is_sum(size) else f"{size}*"
         sign = (" - " if negative else " + ") if text else ("-" if negative else "")
         text += f"{sign}{factor}Δ{name}"
     return text or "0"
 
 
-def _is_sum(text: str) -> bool:
-    return len(_split(text, (" + ", " - "))) > 1
-
-
 def _is_negative(text: str) -> bool:
-    return text.startswith("-") and not _is_sum(text)
+    return text.startswith("-") and not is_sum(text)
 
 
 _REASONS = {
@@ -406,7 +400,7 @@ def _combination(family: Family) -> str:
     terms = []
     for factor, function in ((family.r1, "h(x, η)"), (family.r2, "∂_V h(x, η)")):
         if factor != "0":
-            size = f"({factor})" if _is_sum(factor) or factor.startswith("-") else factor
+            size = f"({factor})" if is_sum(factor) or factor.startswith("-") else factor
             terms.append(function if factor == "1" else f"{size}·{function}")
     return " + ".join(terms) or "0"
 
@@ -538,345 +532,6 @@ def _exceptional(entries: Sequence[Exceptional]) -> Iterator[Paragraph]:
     yield from _more(len(entries))
 
 
-# -- the snippet ----------------------------------------------------------------------------
-
-_OWN_FUNCTIONS = {
-    "relu": "max(0.0, z)",
-    "gelu": "z*(1 + erf(z/sqrt(2)))/2",
-    "silu": "z/(1 + exp(-z))",
-    "sigmoid": "1/(1 + exp(-z))",
-    "softplus": "log(1 + exp(z))",
-    "Step": "1.0 if z > 0 else 0.0",
-}
-_PYTHON = {"abs": "abs", "Abs": "abs", "Max": "max", "Min": "min", "E": "e"}
-
-
-def snippet(check: CheckResult, family: Family) -> str:
-    """Python that evaluates Σ w_i·h(x, η(s_i)) and h(x, η) at seeded points, with math alone."""
-    expert, s = check.expert, family.parameter
-    parameters = ", ".join(expert.parameters)
-    images = dict(family.curve)
-    curve = [_python(images.get(p, p)) for p in expert.parameters]
-    body = _python(expert.text)
-    used = set(re.findall(r"[A-Za-z_]\w*", " ".join([body, *curve])))
-    own = [n for n in _OWN_FUNCTIONS if n in used]
-    used |= set(re.findall(r"[A-Za-z_]\w*", " ".join(_OWN_FUNCTIONS[n] for n in own)))
-    taken = {*expert.inputs, *expert.parameters, s}
-    known = {*FUNCTIONS, *CONSTANTS, "e"} - {*_OWN_FUNCTIONS, *_PYTHON} - taken
-    low, high = check.options.domain
-    lines = ["import random"]
-    if used & known:
-        lines.append(f"from math import {', '.join(sorted(used & known))}")
-    for name in own:
-        lines += ["", "", f"def {name}(z):", f"    return {_OWN_FUNCTIONS[name]}"]
-    lines += ["", "", *_wrap(f"def h({', '.join(expert.inputs)}, {parameters}):", "")]
-    lines += _wrap(_return(body), "    ")
-    lines += ["", "", *_wrap(f"def curve({s}, {parameters}):", "")]
-    lines += _wrap(f"return {_row(curve)}", "    ")
-    lines += ["", ""]
-    lines += _wrap(f"eta = {_row(family.eta)}", "")
-    lines += _wrap(f"positions = {_row(family.positions)}", "")
-    lines += _wrap(f"weights = {_row(family.weights)}", "")
-    lines += [
-        "random.seed(0)",
-        "worst = 0.0",
-        "for _ in range(200):",
-        f"    x = [random.uniform({low}, {high}) for _ in range({expert.dim})]",
-        "    one = h(*x, *eta)",
-        "    many = 0.0",
-        "    for w, p in zip(weights, positions):",
-        "        many += w*h(*x, *curve(p, *eta))",
-        "    worst = max(worst, abs(one - many)/max(1.0, abs(one)))",
-        'print(f"largest difference: {worst:.1e}")',
-    ]
-    return "\n".join(lines)
-
-
-def _row(entries: Sequence[str]) -> str:
-    """A Python tuple."""
-    return f"({entries[0]},)" if len(entries) == 1 else _tuple(entries)
-
-
-def _return(body: str) -> str:
-    """In brackets only where it has to be broken."""
-    return f"return {body}" if len(body) < CODE_WIDTH - 12 else f"return ({body})"
-
-
-def _python(text: str) -> str:
-    """The grammar's names that Python spells differently."""
-    return re.sub(r"[A-Za-z_]\w*", lambda m: _PYTHON.get(m[0], m[0]), text)
-
-
-def _wrap(line: str, indent: str) -> list[str]:
-    """Broken inside its brackets, at spaces or after * and , where there are none."""
-    if len(indent + line) <= CODE_WIDTH:
-        return [indent + line]
-    pieces = re.findall(r"\S*?(?:(?<!\*)\*(?!\*)|,)|\S+|\s+", line)
-    rows, row = [], indent
-    for piece in pieces:
-        # nothing is broken off before the first bracket is open
-        if len(row) + len(piece) > CODE_WIDTH and "(" in "".join([*rows, row]):
-            rows.append(row.rstrip())
-            row = indent + "    " + piece.lstrip()
-        else:
-            row += piece
-    return [*rows, row.rstrip()]
-
-
-# -- LaTeX of the plain notation ------------------------------------------------------------
-
-_SYMBOLS = {
-    "∂": r"\partial", "∇": r"\nabla", "Σ": r"\sum", "σ": r"\sigma", "δ": r"\delta", "Δ": r"\Delta",
-    "β": r"\beta", "η": r"\eta", "θ": r"\theta", "α": r"\alpha", "γ": r"\gamma",
-    "ε": r"\varepsilon",
-    "λ": r"\lambda", "μ": r"\mu", "ν": r"\nu", "τ": r"\tau", "φ": r"\varphi", "Φ": r"\Phi",
-    "π": r"\pi", "ω": r"\omega", "‖": r"\|", "·": r"\cdot", "×": r"\times", "½": r"\tfrac12",
-    "¼": r"\tfrac14", "⪰": r"\succeq", "≻": r"\succ", "≥": r"\ge", "≤": r"\le", "≠": r"\ne",
-    "≡": r"\equiv", "≈": r"\approx", "±": r"\pm", "∓": r"\mp", "⟨": r"\langle", "⟩": r"\rangle",
-    "∈": r"\in", "∪": r"\cup", "∞": r"\infty", "√": r"\surd", "→": r"\to", "−": "-", "…": r"\dots",
-    "ᵀ": r"^{\top}", "²": "^{2}", "³": "^{3}", "°": r"^{\circ}", "~": r"\sim", "∫": r"\int",
-    "∏": r"\prod", "*": r"\,", "{": r"\{", "}": r"\}", "%": r"\%", "#": r"\#", "&": r"\&",
-    "$": r"\$", "|": r"\vert", "\\": r"\backslash", "′": "'", "–": "-", "^": r"\hat{}",
-}  # fmt: skip
-_DERIVATIVE = re.compile(r"∂([²³⁴]?)([hF])/((?:∂[A-Za-zβ][A-Za-z0-9_]*[²³⁴]?)+)\Z")
-_FUNCTION_NAMES = "exp|log|sin|cos|tan|tanh|sinh|cosh"
-
-
-def math_latex(text: str) -> str:
-    """A formula in plain notation as LaTeX mathematics; ASCII for every input."""
-    return " ".join(_pieces(text))
-
-
-def _pieces(text: str) -> list[str]:
-    """LaTeX of each top-level term with the sign, relation or comma before it."""
-    pieces = []
-    for mark, term in _split(text, (" = ", " + ", " - ", " − ", ", ", "; ", " ≡ ", " ~ ")):
-        sign = mark.strip()
-        lead = "" if not sign else _SYMBOLS.get(sign, sign) + (r"\ " if sign in ",;" else " ")
-        pieces.append(lead + _term(term))
-    return pieces
-
-
-def _split(text: str, marks: Sequence[str]) -> list[tuple[str, str]]:
-    """Pairs (mark before, piece) at the top level of brackets and norms."""
-    pieces, depth, start, mark, i = [], 0, 0, "", 0
-    while i < len(text):
-        depth += (text[i] in "([{⟨") - (text[i] in ")]}⟩")
-        found = next((m for m in marks if depth == 0 and text.startswith(m, i)), None)
-        if found is None:
-            i += 1
-            continue
-        pieces.append((mark, text[start:i]))
-        mark, i = found, i + len(found)
-        start = i
-    return [*pieces, (mark, text[start:])]
-
-
-def _term(term: str) -> str:
-    """A product: functions as ∂_u h, coefficients by SymPy where it reads them."""
-    term = term.strip()
-    if term.startswith(("Σ ", "Σ_i ")):
-        return r"\sum_i " + _term(term.split(" ", 1)[1])
-    if not re.search(r"[∂·Σ‖\[\]' ]|[hF]\b", term):
-        read = _by_sympy(term)
-        if read is not None:
-            return read
-    factors = _factors(term)
-    if len(factors) > 1:
-        # the coefficient in one piece reads better: \frac{a}{2}, not a/2
-        plain = [f for f in factors if re.fullmatch(r"[-+A-Za-z0-9_./()*β ]+", f) and f[-1] != "*"]
-        rest = [f for f in factors if f not in plain or re.fullmatch(r"[hF]", f)]
-        plain = [f for f in plain if not re.fullmatch(r"[hF]", f)]
-        known = [f for f in plain if not re.search(r"\b(w_\w+|h|F|weight_i)\b", f)]
-        if rest and plain == known and all(_DERIVATIVE.match(f) or f in "hF" for f in rest):
-            read = _by_sympy("*".join(plain)) if plain else ""
-            if read is not None:
-                if plain and _is_sum("*".join(plain)):
-                    read = rf"\left({read}\right)"
-                return r"\,".join([*([read] if read else []), *map(_factor, rest)])
-        return r"\,".join(map(_factor, factors))
-    return _factor(term)
-
-
-def _factors(term: str) -> list[str]:
-    """Split at * and · outside brackets, not at ** nor at a star that is a superscript."""
-    guarded = term.replace("**", "\0")
-    marked = re.sub(r"\*(?=[\s,;:)\]}‖·.]|\Z)", "\1", guarded)
-    parts = [p for _, p in _split(marked, ("*", "·"))]
-    return [p.replace("\0", "**").replace("\1", "*") for p in parts if p]
-
-
-def _by_sympy(text: str) -> str | None:
-    """SymPy's LaTeX of an expression of the grammar, or None."""
-    import sympy as sp
-
-    if re.search(r"[0-9]\.[0-9]|[0-9]e-?[0-9]", text):
-        return None  # decimals stay decimals
-    names = frozenset(re.findall(r"[βΔη][A-Za-z0-9_]*", text))
-    try:
-        value = parse(text, extra=names, generous=True)
-    except IdentkitError:
-        return None
-    read = free_names(value)
-    if not read <= set(re.findall(r"[A-Za-zβΔη][A-Za-z0-9_]*", text)):
-        return None
-    symbols = {s: _name(str(s)) for s in value.free_symbols}
-    latex_text = sp.latex(value, symbol_names=symbols)
-    return latex_text if latex_text.isascii() else None
-
-
-def _factor(text: str) -> str:
-    text = text.strip()
-    match = _DERIVATIVE.match(text)
-    if match:
-        below = re.findall(r"∂([A-Za-zβ][A-Za-z0-9_]*)([²³⁴]?)", match[3])
-        operator = "".join(
-            rf"\partial_{{{_name(n)}}}" + (f"^{{{'²³⁴'.index(p) + 2}}}" if p else "")
-            for n, p in below
-        )
-        return f"{operator} {match[2]}"
-    moment = re.fullmatch(r"([mM])\[([^\]]*)\]", text)
-    if moment:
-        return f"{moment[1]}_{{{', '.join(_name(n) for n in moment[2].split(','))}}}"
-    call = re.fullmatch(r"([hF])\((.*)\)", text)
-    if call and _closed(call[2]):
-        return f"{call[1]}({math_latex(call[2])})"
-    group = re.fullmatch(r"\((.*)\)(\*|_i|)", text)
-    if group and _closed(group[1]):
-        end = {"*": "^{*}", "_i": "_{i}", "": ""}[group[2]]
-        return rf"\left({math_latex(group[1])}\right){end}"
-    if re.fullmatch(r"[A-Za-z0-9_()+\-*/. βΔ]+", text) and not re.search(r"\*(\Z|[ )])", text):
-        read = None if re.search(r"[A-Za-zβ]\w* [A-Za-z]|[hF]\(", text) else _by_sympy(text)
-        if read is not None:
-            return rf"\left({read}\right)" if _is_sum(text) else read
-    return _tokens(text)
-
-
-def _closed(text: str) -> bool:
-    """Whether every bracket that closes was opened inside."""
-    depth = 0
-    for c in text:
-        depth += (c in "([{") - (c in ")]}")
-        if depth < 0:
-            return False
-    return depth == 0
-
-
-_TOKEN = re.compile(
-    r"∂[²³⁴]?[hF]/(?:∂[A-Za-zβ][A-Za-z0-9_]*[²³⁴]?)+"
-    r"|∂_\w+"
-    r"|[mM]\[[^\]]*\]"
-    r"|f_G[*⋆]?"
-    r"|n\^-1/[0-9]|\*\*\(?-?[0-9/]+\)?|\^\(?-?[0-9/]+\)?|\^[A-Za-z]"
-    r"|yᵀMy|[A-Za-zα-ωΔ]+(?:[0-9]+)?(?:_[A-Za-z0-9β-ωη]+)*"
-    r"|[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?|\s+|."
-)
-
-
-def _starred(text: str) -> str:
-    """⋆ for a star that is a superscript (f_G*, w*), not a product."""
-    return re.sub(r"\*(?=[\s,;:)\]}‖·.]|\Z)", "⋆", text)
-
-
-def _tokens(text: str) -> str:
-    """Token by token, for what is neither an expression nor a derivative."""
-    return (
-        " ".join(t for t in map(_token, _TOKEN.findall(_starred(text))) if t)
-        .replace(" ^", "^")
-        .replace(" '", "'")
-    )
-
-
-def _token(token: str) -> str:
-    if token.isspace():
-        return r"\ " if len(token) > 1 else ""
-    if _DERIVATIVE.match(token) or re.fullmatch(r"[mM]\[.*\]", token):
-        return _factor(token)
-    if token.startswith("∂_"):
-        return rf"\partial_{{{_name(token[2:])}}}"
-    if token in ("f_G", "f_G*", "f_G⋆"):
-        return "f_{G}" if token == "f_G" else "f_{G_*}"
-    if re.match(r"n\^", token):
-        return f"n^{{{token[2:]}}}"
-    if token.startswith(("**", "^")) and len(token.strip("*^")) > 0:
-        return f"^{{{token.lstrip('*^').strip('()')}}}"
-    if token == "⋆":
-        return "^{*}"
-    number = re.fullmatch(r"([0-9.]+)e(-?)0*([0-9]+)", token)
-    if number:
-        return rf"{number[1]} \cdot 10^{{{number[2]}{number[3]}}}"
-    if re.fullmatch(_FUNCTION_NAMES, token):
-        return "\\" + token
-    if token == "yᵀMy":
-        return r"y^{\top} M y"
-    if re.match(r"[A-Za-zα-ωΔ]", token):
-        name = _name(token)
-        word = name == rf"\text{{{token}}}"
-        return rf"\text{{ {token} }}" if word else name
-    if token in _SYMBOLS:
-        return _SYMBOLS[token]
-    return token if token.isascii() else rf"\text{{[U+{ord(token[0]):04X}]}}"
-
-
-def _name(name: str) -> str:
-    """A symbol with its subscripts: ``Δβ1_i`` -> ``\\Delta \\beta_{1,i}``, ``M_βη``."""
-    if name.startswith("Δ") and len(name) > 1:
-        return rf"\Delta {_name(name[1:])}"
-    stem, _, index = name.partition("_")
-    if index and not re.fullmatch(r"[0-9_]+", index):
-        base = _name(stem)
-        below = ",".join(_index(p) for p in index.split("_"))
-        if base.endswith("}") and "_{" in base:
-            return f"{base[:-1]},{below}}}"
-        return f"{base}_{{{below}}}"
-    if index and not stem.isascii() and stem not in GREEK and not stem[-1].isdigit():
-        return f"{_name(stem)}_{{{index.replace('_', ',')}}}"
-    if not name.isascii() and not re.match(r"[βησαγ][0-9_]*\Z", name):
-        return "".join(
-            c if c.isascii() else _SYMBOLS.get(c, r"\text{?}") + " " for c in name
-        ).strip()
-    plain = name_latex(name)
-    return rf"\text{{{name}}}" if plain == rf"\mathrm{{{name}}}" and len(name) > 3 else plain
-
-
-def _index(name: str) -> str:
-    return " ".join(_name(c) for c in name) if not name.isascii() else _name(name)
-
-
-_IN_TEXT = re.compile(
-    r"`[^`]*`|n\^-1/[0-9]|f_G\*?|[A-Za-z]\^(?:\([^()]*\)|[0-9A-Za-z])|[A-Za-zα-ωΔ]+_[A-Za-z0-9*]+"
-    r"|[βησΔ][0-9]?(?:ᵀx|\*)?|\b[wkG]\*|[_%&#^~{}$\\<>*]|[^\x00-\x7f]"
-)
-
-
-_ASCII = {
-    "*": "$*$",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "\\": r"\textbackslash{}",
-}
-
-
-def text_latex(text: str) -> str:
-    """A sentence for LaTeX: what is between backquotes, and every symbol, as mathematics."""
-
-    def one(match: re.Match[str]) -> str:
-        piece = match[0]
-        if piece.startswith("`"):
-            return f"${math_latex(piece[1:-1])}$"
-        if piece in "_%&#{}$":
-            return "\\" + piece
-        if piece in _ASCII:
-            return _ASCII[piece]
-        if piece == "–":
-            return "--"
-        if piece in "<>":
-            return f"${piece}$"
-        return f"${_tokens(piece)}$"
-
-    return _IN_TEXT.sub(one, text).replace("$$", r"\,")
-
-
 # -- layouts --------------------------------------------------------------------------------
 
 
@@ -987,7 +642,7 @@ def _latex_formula(result: CheckResult, text: str) -> str:
     if len(text) <= 90 or text == f"h(x, η) = {result.expert.text}":
         return rf"\[ {_display(result, text)} \]"
     rows: list[list[str]] = [[]]
-    for piece in _pieces(text):
+    for piece in pieces(text):
         if rows[-1] and len(" ".join([*rows[-1], piece])) > 120:
             rows.append([])
         rows[-1].append(piece)

@@ -9,11 +9,11 @@ from typing import Any
 from identkit.conditions import BasisFunction, condition
 from identkit.expression import parse
 from identkit.report import statements
+from identkit.report.notation import GREEK, name_latex, text_latex
 from identkit.results import CheckResult, ConditionResult, Relation, SetProof
 
 SHOWN = 4
 """Relations shown before "and n more"."""
-GREEK = {"β": r"\beta", "η": r"\eta", "σ": r"\sigma", "α": r"\alpha", "γ": r"\gamma"}
 _SPECIAL = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "^": r"\^{}", "~": r"\textasciitilde{}"}
 _TEXT_SYMBOLS = {
     "×": r"$\times$",
@@ -36,19 +36,6 @@ def escape(text: str) -> str:
     text = "".join(a + b for a, b in zip(escaped, [*powers, ""], strict=True))
     text = re.sub("|".join(_TEXT_SYMBOLS), lambda m: _TEXT_SYMBOLS[m[0]], text)
     return text.replace(">", "$>$").replace("<", "$<$")
-
-
-def name_latex(name: str) -> str:
-    """A symbol: ``a0`` -> ``a_{0}``, ``β1_0`` -> ``\\beta_{1,0}``."""
-    match = re.fullmatch(r"([^\W\d_]+)_?([0-9_]*)", name)
-    if not match:
-        return r"\mathrm{" + name.replace("_", r"\_") + "}"
-    stem, index = match[1], match[2].replace("_", ",")
-    stem = GREEK.get(stem, stem)
-    if len(stem) > 1 and not stem.startswith("\\"):
-        known = stem in ("alpha", "beta", "gamma", "delta", "eta", "theta", "mu", "nu", "omega")
-        stem = "\\" + stem if known else rf"\mathrm{{{stem}}}"
-    return f"{stem}_{{{index}}}" if index else stem
 
 
 def function_latex(function: BasisFunction) -> str:
@@ -138,14 +125,8 @@ def _latex_item(result: ConditionResult) -> str:
         if len(proof.relations) > SHOWN:
             lines.append(f"  and {len(proof.relations) - SHOWN} more relations.")
     for _, text in statements.consequences(result):
-        lines.append(f"  {_latex_sentence(text)}")
+        lines.append(f"  {text_latex(text)}")
     return "\n".join(lines)
-
-
-def _latex_sentence(text: str) -> str:
-    from identkit.report.explain import text_latex
-
-    return text_latex(text)
 
 
 def _latex_method(proof: SetProof) -> str:

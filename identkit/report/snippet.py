@@ -1,0 +1,95 @@
+"""A family's counterexample as Python to paste: both sides of f_G = f_G*, with math alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from identkit.degeneracy.records import Family
+from identkit.expression import CONSTANTS, FUNCTIONS
+from identkit.results import CheckResult
+
+CODE_WIDTH = 76
+"""Columns of a snippet."""
+
+_OWN_FUNCTIONS = {
+    "relu": "max(0.0, z)",
+    "gelu": "z*(1 + erf(z/sqrt(2)))/2",
+    "silu": "z/(1 + exp(-z))",
+    "sigmoid": "1/(1 + exp(-z))",
+    "softplus": "log(1 + exp(z))",
+    "Step": "1.0 if z > 0 else 0.0",
+}
+_PYTHON = {"abs": "abs", "Abs": "abs", "Max": "max", "Min": "min", "E": "e"}
+
+
+def snippet(check: CheckResult, family: Family) -> str:
+    """Python that evaluates Σ w_i·h(x, η(s_i)) and h(x, η) at seeded points, with math alone."""
+    expert, s = check.expert, family.parameter
+    parameters = ", ".join(expert.parameters)
+    images = dict(family.curve)
+    curve = [_python(images.get(p, p)) for p in expert.parameters]
+    body = _python(expert.text)
+    used = set(re.findall(r"[A-Za-z_]\w*", " ".join([body, *curve])))
+    own = [n for n in _OWN_FUNCTIONS if n in used]
+    used |= set(re.findall(r"[A-Za-z_]\w*", " ".join(_OWN_FUNCTIONS[n] for n in own)))
+    taken = {*expert.inputs, *expert.parameters, s}
+    known = {*FUNCTIONS, *CONSTANTS, "e"} - {*_OWN_FUNCTIONS, *_PYTHON} - taken
+    low, high = check.options.domain
+    lines = ["import random"]
+    if used & known:
+        lines.append(f"from math import {', '.join(sorted(used & known))}")
+    for name in own:
+        lines += ["", "", f"def {name}(z):", f"    return {_OWN_FUNCTIONS[name]}"]
+    lines += ["", "", *_wrap(f"def h({', '.join(expert.inputs)}, {parameters}):", "")]
+    lines += _wrap(_return(body), "    ")
+    lines += ["", "", *_wrap(f"def curve({s}, {parameters}):", "")]
+    lines += _wrap(f"return {_row(curve)}", "    ")
+    lines += ["", ""]
+    lines += _wrap(f"eta = {_row(family.eta)}", "")
+    lines += _wrap(f"positions = {_row(family.positions)}", "")
+    lines += _wrap(f"weights = {_row(family.weights)}", "")
+    lines += [
+        "random.seed(0)",
+        "worst = 0.0",
+        "for _ in range(200):",
+        f"    x = [random.uniform({low}, {high}) for _ in range({expert.dim})]",
+        "    one = h(*x, *eta)",
+        "    many = 0.0",
+        "    for w, p in zip(weights, positions):",
+        "        many += w*h(*x, *curve(p, *eta))",
+        "    worst = max(worst, abs(one - many)/max(1.0, abs(one)))",
+        'print(f"largest difference: {worst:.1e}")',
+    ]
+    return "\n".join(lines)
+
+
+def _row(entries: Sequence[str]) -> str:
+    """A Python tuple."""
+    return f"({entries[0]},)" if len(entries) == 1 else f"({', '.join(entries)})"
+
+
+def _return(body: str) -> str:
+    """In brackets only where it has to be broken."""
+    return f"return {body}" if len(body) < CODE_WIDTH - 12 else f"return ({body})"
+
+
+def _python(text: str) -> str:
+    """The grammar's names that Python spells differently."""
+    return re.sub(r"[A-Za-z_]\w*", lambda m: _PYTHON.get(m[0], m[0]), text)
+
+
+def _wrap(line: str, indent: str) -> list[str]:
+    """Broken inside its brackets, at spaces or after * and , where there are none."""
+    if len(indent + line) <= CODE_WIDTH:
+        return [indent + line]
+    pieces = re.findall(r"\S*?(?:(?<!\*)\*(?!\*)|,)|\S+|\s+", line)
+    rows, row = [], indent
+    for piece in pieces:
+        # nothing is broken off before the first bracket is open
+        if len(row) + len(piece) > CODE_WIDTH and "(" in "".join([*rows, row]):
+            rows.append(row.rstrip())
+            row = indent + "    " + piece.lstrip()
+        else:
+            row += piece
+    return [*rows, row.rstrip()]
