@@ -8,16 +8,23 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from identkit import fit, losses
     from identkit.checking import check
     from identkit.errors import DomainError, ExpressionError, IdentkitError, InputError
     from identkit.experts import Expert
     from identkit.gates import Gate
+    from identkit.mixing import MixingMeasure
     from identkit.results import CheckResult
+    from identkit.simulation import simulate
 
 _HOME = {
     "check": "identkit.checking",
     "Expert": "identkit.experts",
     "Gate": "identkit.gates",
+    "MixingMeasure": "identkit.mixing",
+    "simulate": "identkit.simulation",
+    "fit": "identkit.fit",
+    "losses": "identkit.losses",
     "CheckResult": "identkit.results",
     "IdentkitError": "identkit.errors",
     "InputError": "identkit.errors",
@@ -33,8 +40,12 @@ __all__ = [
     "Gate",
     "IdentkitError",
     "InputError",
+    "MixingMeasure",
     "__version__",
     "check",
+    "fit",
+    "losses",
+    "simulate",
 ]
 
 
@@ -42,6 +53,7 @@ def __getattr__(name: str) -> Any:
     """Public names are imported on first use, so that ``--version`` does not wait for SymPy."""
     if name not in _HOME:
         raise AttributeError(f"module 'identkit' has no attribute '{name}'")
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    home = importlib.import_module(_HOME[name])
+    value = home if _HOME[name] == f"identkit.{name}" else getattr(home, name)
     globals()[name] = value
     return value

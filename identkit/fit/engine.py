@@ -1,0 +1,553 @@
+"""Fits of many problems: data and settings are checked, kernels chosen, starts compared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from identkit import __version__
+from identkit.errors import InputError
+from identkit.fit.model import Model
+from identkit.fit.result import Box, FitResult, Settings, Status
+from identkit.mixing import MixingMeasure
+
+if TYPE_CHECKING:
+    from identkit.fit.solver import Options, Solution
+    from identkit.simulation import Simulation
+
+Array = NDArray[np.float64]
+
+LARGEST = 1e100
+"""Of |x| and |y|: beyond it squares leave the range of float64."""
+LIGHT = 1e-3
+"""An atom is light when its root mean square weight is below this part of the largest one: its
+contribution is then below the third digit, and its parameters are hardly in the cost."""
+LIGHT_SAMPLE = 4096
+"""Samples on which atoms' weights are compared."""
+BATCH_BYTES = 2**28
+"""Data of replicates fitted together when they are generated on the way."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how to compute.
+
+    ``device``: auto, cpu or cuda. ``kernel``: auto (native on the CPU, torch elsewhere), native or
+    torch. ``nodes``: compress one-dimensional data of a smooth expert, polish on all of it.
+    ``threads``: of the native kernel; results do not depend on it.
+    """
+
+    device: str = "auto"
+    kernel: str = "auto"
+    nodes: bool = True
+    threads: int | None = None
+
+
+def least_squares(
+    model: Model,
+    x: ArrayLike,
+    y: ArrayLike,
+    start: MixingMeasure | Sequence[MixingMeasure],
+    *,
+    weight: ArrayLike | None = None,
+    box: Box | None = None,
+    max_steps: int = 500,
+    tolerance: float = 1e-16,
+    first_order: int = 8,
+    accelerate: bool = True,
+    pin: bool | None = None,
+    compute: Compute | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> FitResult:
+    """Minimise ½Σ_i w_i (f_G(x_i) − y_i)² over mixing measures G in a box.
+
+    ``x`` has shape (n, d) and ``y`` (n,) for one problem; (R, n, d) or (n, d), and (R, n), for R
+    problems. ``start`` is a mixing measure, or several to start from; each has one measure for all
+    problems or R of them. The best of its starts is returned for each problem. ``pin`` holds the
+    last atom's gate at its starting value, the default for gates with a gauge. ``weight``, like y
+    in shape, is ≥ 0.
+
+    >>> import numpy as np, identkit
+    >>> from identkit.fit import least_squares, Model
+    >>> model = Model.of("tanh", "sigmoid")
+    >>> truth = identkit.MixingMeasure([0.0], [[0.0]], [[1.0, 0.5]])
+    >>> data = identkit.simulate(model, truth, 200, noise=0.01)
+    >>> least_squares(model, *data.data(0), start=truth).status
+    <Status.CONVERGED: 'converged'>
+
+    Raises :class:`~identkit.errors.InputError`, before any work, for data that do not fit the model
+    or each other, are not finite, are constant or fewer than the parameters. Of several problems
+    those with such y are left out with status ``bad data``, unless all are.
+    """
+    from identkit.fit.solver import Options
+
+    began = time.perf_counter()
+    data = _Data.checked(model, x, y, weight)
+    starts = _starts(model, start, data.problems)
+    box = Box() if box is None else box
+    pinned = bool(model.gate.normalised if pin is None else pin)
+    options = Options(max_steps, tolerance, first_order, accelerate)
+    _check_options(options)
+    atoms = starts.shape[2] // model.per_atom
+    if data.samples < starts.shape[2] - (model.dim + 1) * pinned:
+        raise InputError(
+            f"data: {data.samples} samples are fewer than the {starts.shape[2]} parameters of "
+            f"{atoms} atoms; give more data or fit fewer atoms."
+        )
+    low, high = box.bounds(model, atoms)
+    job = _Job(model, data, starts, low, high, pinned, options, compute or Compute())
+    return job.run(box, began, progress, stop)
+
+
+def replicates(
+    simulation: Simulation,
+    start: Callable[[NDArray[np.int64]], MixingMeasure | Sequence[MixingMeasure]],
+    *,
+    batch_bytes: int = BATCH_BYTES,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> FitResult:
+    """Fit every replicate of a simulation; data are generated a batch at a time.
+
+    ``start(indices)`` gives the starting measures of those replicates, for example
+    ``lambda r: simulation.starts(3, indices=r)``. Other options as in :func:`least_squares`.
+    """
+    parts, done = [], 0
+    for indices, x, y in simulation.batches(max_bytes=batch_bytes):
+        before = done
+
+        def report(finished: int, total: int, before: int = before, size: int = len(y)) -> None:
+            if progress is not None:
+                progress(before + finished * size // max(1, total), simulation.replicates)
+
+        parts.append(
+            least_squares(simulation.model, x, y, start(indices), progress=report, **options)
+        )
+        done += len(y)
+    return _joined(parts)
+
+
+def _joined(parts: list[FitResult]) -> FitResult:
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+
+    def row(name: str) -> Any:
+        return np.concatenate([getattr(p, name) for p in parts])
+
+    return FitResult(
+        first.model,
+        MixingMeasure.from_vector(
+            np.concatenate([p.measure.to_vector() for p in parts]),
+            first.model.dim,
+            len(first.model.parameters),
+        ),
+        tuple(s for p in parts for s in p.status),
+        row("cost"), row("gradient_norm"), row("steps"), row("passes"), row("start"), row("costs"),
+        tuple(s for p in parts for s in p.statuses),
+        row("held"), first.samples, sum(p.seconds for p in parts), first.settings,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Data:
+    """x (R or 1, n, d), y (R, n), weight (R, n) or None; ``good`` (R,) marks usable problems."""
+
+    x: Array
+    y: Array
+    weight: Array | None
+    good: NDArray[np.bool_]
+    single: bool
+
+    @property
+    def problems(self) -> int:
+        return len(self.y)
+
+    @property
+    def samples(self) -> int:
+        return self.y.shape[1]
+
+    @classmethod
+    def checked(cls, model: Model, x: ArrayLike, y: ArrayLike, weight: ArrayLike | None) -> _Data:
+        points, values = _array("x", x), _array("y", y)
+        single = values.ndim == 1
+        if values.ndim not in (1, 2) or points.ndim not in (2, 3) or (single and points.ndim == 3):
+            raise InputError(
+                f"data: x has shape {points.shape} and y {values.shape}; they must be (n, d) and "
+                "(n,), or (R, n, d) and (R, n) for R problems."
+            )
+        values = np.atleast_2d(values)
+        points = points if points.ndim == 3 else points[None]
+        if points.shape[1] != values.shape[1] or points.shape[0] not in (1, len(values)):
+            raise InputError(
+                f"data: x has {points.shape[1]} rows and y {values.shape[1]}; give one y for "
+                "each row of x."
+                if points.shape[1] != values.shape[1]
+                else f"data: x has {points.shape[0]} problems and y {len(values)}; give as many."
+            )
+        if points.shape[2] != model.dim:
+            raise InputError(
+                f"x: it has {points.shape[2]} columns, the expert {model.expert.label} has "
+                f"{model.dim} inputs; choose the columns or set the dimension."
+            )
+        weights = None
+        if weight is not None:
+            weights = np.broadcast_to(_array("weight", weight), values.shape)
+            if not np.isfinite(weights).all() or (weights < 0).any():
+                raise InputError("weight: it holds a negative or not finite value; remove it.")
+            weights = np.ascontiguousarray(weights)
+        good = np.ones(len(values), dtype=bool)
+        faults: list[str] = []
+        for name, array in (("x", points), ("y", values)):
+            axes = tuple(range(1, array.ndim))
+            with np.errstate(invalid="ignore"):
+                ok = (np.abs(array) <= LARGEST).all(axis=axes)
+            if not ok.all():
+                bad = np.argwhere(~(np.abs(array) <= LARGEST))[0]
+                value = array[tuple(bad)]
+                faults.append(
+                    f"{name}: row {bad[1]} holds {value:g}; "
+                    + (
+                        f"rescale it, magnitudes up to {LARGEST:g} are fitted."
+                        if np.isfinite(value)
+                        else "remove rows with missing or infinite values."
+                    )
+                )
+            good &= ok
+        constant = (values == values[:, :1]).all(axis=1)
+        if constant[good].any():
+            faults.append(
+                f"y: all {values.shape[1]} values are {values[good & constant][0, 0]:g}, so there "
+                "is nothing to fit; check the target column."
+            )
+        good &= ~constant
+        if not good.any():
+            raise InputError(faults[0])
+        return cls(
+            np.ascontiguousarray(points), np.ascontiguousarray(values), weights, good, single
+        )
+
+
+def _array(name: str, value: ArrayLike) -> Array:
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name}: must be an array of real numbers.") from None
+
+
+def _starts(
+    model: Model, start: MixingMeasure | Sequence[MixingMeasure], problems: int
+) -> Array:
+    """Starting vectors, shape (R, S, p)."""
+    several = [start] if isinstance(start, MixingMeasure) else list(start)
+    if not several:
+        raise InputError("start: it is empty; give at least one mixing measure.")
+    columns = []
+    for measure in several:
+        vector = model.pack(measure)
+        if vector.ndim == 2 and len(vector) not in (1, problems):
+            raise InputError(
+                f"start: it holds {len(vector)} measures for {problems} problems; give one, or "
+                "one for each problem, and several starts as a list."
+            )
+        columns.append(np.broadcast_to(np.atleast_2d(vector), (problems, vector.shape[-1])))
+    if len({c.shape[1] for c in columns}) > 1:
+        raise InputError("start: the starts have different numbers of atoms; give the same.")
+    return np.stack(columns, axis=1)
+
+
+def _check_options(options: Options) -> None:
+    if options.max_steps < 1:
+        raise InputError(f"max_steps: {options.max_steps} is below 1; give at least one step.")
+    if not 0 < options.tolerance < 1:
+        raise InputError(f"tolerance: {options.tolerance:g} must lie between 0 and 1.")
+
+
+class _Job:
+    """Starts as problems for the solver, on one device with one kernel."""
+
+    def __init__(
+        self,
+        model: Model,
+        data: _Data,
+        starts: Array,
+        low: Array,
+        high: Array,
+        pinned: bool,
+        options: Options,
+        compute: Compute,
+    ) -> None:
+        import torch
+
+        self.model, self.data, self.starts, self.options = model, data, starts, options
+        self.low, self.high, self.pinned, self.compute = low, high, pinned, compute
+        self.device = _device(compute.device)
+        self.kernel = compute.kernel
+        if self.kernel == "auto":
+            self.kernel = "native" if self.device.type == "cpu" else "torch"
+        if self.kernel not in ("native", "torch") or (
+            self.kernel == "native" and self.device.type != "cpu"
+        ):
+            raise InputError(
+                f"kernel: '{self.kernel}' is not available on {self.device.type}; use auto."
+            )
+        self.threads = compute.threads or torch.get_num_threads()
+
+    def run(
+        self,
+        box: Box,
+        began: float,
+        progress: Callable[[int, int], None] | None,
+        stop: Callable[[], bool] | None,
+    ) -> FitResult:
+        import torch
+
+        problems, several, size = self.starts.shape
+        good = np.flatnonzero(self.data.good)
+        which = np.repeat(good, several)
+        theta = self.starts[good].reshape(-1, size)
+        if self.pinned:
+            theta = self._gauge(theta)
+        cells = self._cells()
+        second = None
+        passes = np.zeros(len(which))
+        halves = 2 if cells else 1
+
+        def report(part: int) -> Callable[[int, int], None] | None:
+            if progress is None:
+                return None
+            return lambda done, total: progress(
+                (part * total + done) * problems // max(1, halves * total), problems
+            )
+
+        if cells:
+            first = self._solve(self._nodes(cells), theta, which, self.options, report(0), stop)
+            theta = first.theta.cpu().numpy()
+            passes += first.passes.cpu().numpy() * (cells * NODES_PER_CELL / self.data.samples)
+            left = np.maximum(1, self.options.max_steps - first.steps.cpu().numpy())
+            polish = _polishing(self.options, int(left.max()))
+            second = self._solve(
+                self._sums(self.data.x, self.data.y, self.data.weight), theta, which, polish,
+                report(1), stop,
+            )  # fmt: skip
+            steps = (first.steps + second.steps).cpu().numpy()
+            solution = second
+        else:
+            solution = self._solve(
+                self._sums(self.data.x, self.data.y, self.data.weight), theta, which,
+                self.options, report(0), stop,
+            )  # fmt: skip
+            steps = solution.steps.cpu().numpy()
+        passes += solution.passes.cpu().numpy()
+        shape = (len(good), several)
+        cost = solution.cost.cpu().numpy().reshape(shape)
+        states = solution.state.cpu().numpy().reshape(shape)
+        rank = np.where(np.isfinite(cost), cost, np.inf)
+        best = rank.argmin(axis=1)
+        at = np.arange(len(good))
+
+        def chosen(values: Any) -> Any:
+            array = values.cpu().numpy() if isinstance(values, torch.Tensor) else values
+            return array.reshape(*shape, *array.shape[1:])[at, best]
+
+        def spread(values: Any, fill: Any) -> Any:
+            out = np.full((problems, *values.shape[1:]), fill, dtype=values.dtype)
+            out[good] = values
+            return out
+
+        vector = spread(chosen(solution.theta), 0.0)
+        held = spread(chosen(solution.held), False)
+        bad = ~self.data.good
+        vector[bad] = self.starts[bad, 0]
+        statuses = np.full((problems, several), Status.BAD_DATA, dtype=object)
+        statuses[good] = np.vectorize(_STATUS.__getitem__, otypes=[object])(states)
+        if stop is not None and stop():
+            statuses[good] = np.where(states == 1, Status.INTERRUPTED, statuses[good])
+        status = statuses[np.arange(problems), spread(best, 0)]
+        status = self._refined(status, vector, held)
+        costs = spread(cost, np.nan)
+        result = FitResult(
+            self.model,
+            self.model.unpack(vector),
+            tuple(status),
+            spread(chosen(solution.cost), np.nan),
+            spread(np.linalg.norm(chosen(solution.gradient), axis=1), np.nan),
+            spread(chosen(steps), 0),
+            spread(np.ceil(chosen(passes)).astype(np.int64), 0),
+            spread(best, 0),
+            costs,
+            tuple(tuple(row) for row in statuses),
+            held,
+            self.data.samples,
+            time.perf_counter() - began,
+            self._settings(box, cells),
+        )
+        return result[0] if self.data.single else result
+
+    # -- parts ----------------------------------------------------------------------------------
+
+    def _gauge(self, theta: Array) -> Array:
+        """The same measures with the last atom's gate 0, where it then stays."""
+        return self.model.unpack(theta).pinned().to_vector()
+
+    def _cells(self) -> int:
+        from identkit.fit.nodes import cell_count
+
+        wanted = self.compute.nodes and self.model.dim == 1 and self.model.expert.is_smooth
+        return cell_count(self.data.samples) if wanted and self.kernel == "native" else 0
+
+    def _nodes(self, cells: int) -> Any:
+        from identkit.fit.nodes import compress
+
+        data = self.data
+        y = np.where(data.good[:, None], data.y, 0.0)
+        x = np.where(np.isfinite(data.x[..., 0]), data.x[..., 0], 0.0)
+        points, values, weights = compress(
+            np.broadcast_to(x, y.shape), y, data.weight, cells
+        )
+        return self._sums(points[..., None], values, weights)
+
+    def _sums(self, x: Array, y: Array, weight: Array | None) -> Any:
+        import torch
+
+        if self.kernel == "native":
+            from identkit.fit.cpu_kernel import CpuSums
+
+            return NativeSums(CpuSums(self.model, x, y, weight, self.threads))
+        from identkit.fit.torch_kernel import TorchSums
+
+        return TorchSums(
+            self.model,
+            torch.from_numpy(x),
+            torch.from_numpy(y),
+            None if weight is None else torch.from_numpy(weight),
+            self.device,
+        )
+
+    def _solve(
+        self,
+        sums: Any,
+        theta: Array,
+        which: NDArray[np.int64],
+        options: Options,
+        progress: Callable[[int, int], None] | None,
+        stop: Callable[[], bool] | None,
+    ) -> Solution:
+        import torch
+
+        from identkit.fit.solver import solve
+
+        weight = 1.0 if self.data.weight is None else self.data.weight
+        with np.errstate(invalid="ignore", over="ignore"):
+            scale = 0.5 * (weight * self.data.y**2).sum(axis=1)
+        fixed = np.zeros(theta.shape[1], dtype=bool)
+        if self.pinned:
+            last = theta.shape[1] - self.model.per_atom
+            fixed[last : last + self.model.dim + 1] = True
+
+        def move(array: Any) -> Any:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+        return solve(
+            sums, move(theta), move(which), move(scale[which]), move(self.low), move(self.high),
+            move(fixed), options, progress, stop,
+        )  # fmt: skip
+
+    def _refined(self, status: Any, vector: Array, held: NDArray[np.bool_]) -> Any:
+        """Minima on the box and minima with a light atom get their own status."""
+        status = status.copy()
+        size = vector.shape[1]
+        fixed = np.zeros(size, dtype=bool)
+        if self.pinned:
+            last = size - self.model.per_atom
+            fixed[last : last + self.model.dim + 1] = True
+        boxed = (held & ~fixed).any(axis=1)
+        measure = self.model.unpack(vector)
+        part = slice(0, None, max(1, self.data.samples // LIGHT_SAMPLE))
+        for r in np.flatnonzero(self.data.good):
+            if status[r] is not Status.CONVERGED:
+                continue
+            x = self.data.x[r if len(self.data.x) > 1 else 0, part]
+            weights = np.sqrt((self.model.weights(measure[int(r)], x) ** 2).mean(axis=1))
+            if weights.min() < LIGHT * weights.max():
+                status[r] = Status.LIGHT_ATOM
+            elif boxed[r]:
+                status[r] = Status.AT_THE_BOX
+        return status
+
+    def _settings(self, box: Box, cells: int) -> Settings:
+        import sympy
+        import torch
+
+        libraries = [("numpy", np.__version__), ("torch", torch.__version__)]
+        libraries.append(("sympy", sympy.__version__))
+        if self.kernel == "native":
+            import numba
+
+            libraries.append(("numba", numba.__version__))
+        name = "cpu"
+        if self.device.type == "cuda":
+            name = f"cuda ({torch.cuda.get_device_name(self.device)})"
+        o = self.options
+        return Settings(
+            __version__, box, o.max_steps, o.tolerance, o.first_order, o.accelerate, self.pinned,
+            name, self.kernel, cells, self.threads if self.kernel == "native" else 0,
+            tuple(sorted(libraries)),
+        )  # fmt: skip
+
+
+class NativeSums:
+    """The native kernel behind the solver's tensors; on the CPU they share memory with NumPy."""
+
+    def __init__(self, kernel: Any) -> None:
+        self.kernel = kernel
+
+    def steps(self, theta: Any, which: Any, second: bool) -> Any:
+        import torch
+
+        sums = self.kernel.steps(theta.contiguous().numpy(), which.numpy(), second)
+        return tuple(torch.from_numpy(a) for a in sums)
+
+    def bends(self, theta: Any, velocity: Any, which: Any) -> Any:
+        import torch
+
+        out = self.kernel.bends(
+            theta.contiguous().numpy(), velocity.contiguous().numpy(), which.numpy()
+        )
+        return torch.from_numpy(out)
+
+
+NODES_PER_CELL = 8
+_STATUS = {
+    0: Status.CONVERGED,
+    1: Status.STEP_LIMIT,
+    2: Status.DIVERGED,
+    3: Status.STEP_LIMIT,
+}
+
+
+def _polishing(options: Options, steps: int) -> Options:
+    """Close to the minimum: the Hessian at once."""
+    from dataclasses import replace
+
+    return replace(options, max_steps=steps, first_order=0)
+
+
+def _device(name: str) -> Any:
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise InputError(f"device: '{name}' is not known; use auto, cpu or cuda.")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "device: cuda is not available to this torch; use cpu, or install torch with CUDA."
+        )
+    return torch.device(name)

@@ -1,0 +1,224 @@
+"""A model to fit: gate × expert, compiled from its expressions to vectorised functions.
+
+The same expressions that ``check`` certifies are differentiated by SymPy and printed for NumPy,
+torch or Numba. Parameters of one atom are ordered (β1_1 … β1_d, β0, η_1 … η_q), atom after atom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from numpy.typing import ArrayLike, NDArray
+
+from identkit.errors import InputError
+from identkit.experts import Expert, builtin
+from identkit.fit.structure import SHARED_FUNCTIONS, Structure, stable, structure
+from identkit.gates import Gate, resolve
+from identkit.mixing import MixingMeasure
+
+Array = NDArray[np.float64]
+CHUNK = 8192
+"""Samples per chunk where whole arrays over (atoms, samples) are built: they stay in cache."""
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Scalar functions of the slots, to be called with (slots…, direct inputs…).
+
+    ``expert`` returns φ, then φ_t for each slot, then φ_tt' for t ≤ t'. ``gate`` maps the score to
+    (ω, ω', ω''). Entries that are constant are plain numbers.
+    """
+
+    expert: Callable[..., tuple]
+    gate: Callable[..., tuple]
+
+
+@dataclass(frozen=True)
+class Model:
+    """f_G(x) = Σ_i weight_i(x)·h(x, η_i) for one expert and one gate; any number of atoms.
+
+    >>> model = Model.of("gelu", "sigmoid", dim=2)
+    >>> model.parameters, model.slots
+    (('a0', 'a1', 'b'), 1)
+    """
+
+    expert: Expert
+    gate: Gate
+
+    @classmethod
+    def of(
+        cls, expert: Expert | str, gate: Gate | str, dim: int | None = None, shape: str | None = None
+    ) -> Model:
+        """A model from names; ``dim`` (default 1) and ``shape`` belong to built-in experts."""
+        if isinstance(expert, str):
+            expert = builtin(expert, shape, 1 if dim is None else dim)
+        elif shape is not None or dim not in (None, expert.dim):
+            raise InputError(
+                "model: dim and shape belong to built-in experts; the one given has its own."
+            )
+        return cls(expert, resolve(gate))
+
+    @property
+    def dim(self) -> int:
+        """d, the number of inputs."""
+        return self.expert.dim
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of η, length q."""
+        return self.expert.parameters
+
+    @property
+    def per_atom(self) -> int:
+        """d + 1 + q, the parameters of one atom."""
+        return self.dim + 1 + len(self.parameters)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of one atom's parameters, in the order of the vector."""
+        slopes = ["β1"] if self.dim == 1 else [f"β1_{s}" for s in range(self.dim)]
+        return (*slopes, "β0", *self.parameters)
+
+    @cached_property
+    def structure(self) -> Structure:
+        return structure(self.expert)
+
+    @property
+    def slots(self) -> int:
+        """Pre-activations of the expert."""
+        return len(self.structure.slots)
+
+    @cached_property
+    def expressions(self) -> tuple[tuple[sp.Expr, ...], tuple[sp.Expr, ...]]:
+        """φ with its first and second derivatives, and ω with its two."""
+        s = self.structure
+        first = [sp.diff(s.phi, u) for u in s.slots]
+        second = [
+            sp.diff(first[t], s.slots[v]) for t in range(len(s.slots)) for v in range(t, self.slots)
+        ]
+        weight: Any = stable(self.gate.weight(SCORE))
+        gate = [weight, sp.diff(weight, SCORE), sp.diff(weight, SCORE, 2)]
+        return (
+            tuple(_decimals(stable(e)) for e in (s.phi, *first, *second)),
+            tuple(_decimals(e) for e in gate),
+        )
+
+    @cached_property
+    def exponential(self) -> bool:
+        """Whether ω = exp: then a common factor cancels and scores are shifted by their maximum."""
+        weight = self.expressions[1][0]
+        return self.gate.normalised and sp.diff(weight, SCORE) == weight
+
+    @cached_property
+    def arguments(self) -> tuple[Any, ...]:
+        """What the expert's heads are called with: slots, then inputs used directly."""
+        inputs = [sp.Symbol(self.expert.inputs[s], real=True) for s in self.structure.direct]
+        return (*self.structure.slots, *inputs)
+
+    def heads(self, functions: Mapping[str, Any]) -> Heads:
+        """Compile for a library: ``functions`` maps the grammar's names to its functions."""
+        expert, gate = self.expressions
+        space = [dict(functions)]
+        return Heads(
+            sp.lambdify(self.arguments, expert, modules=space, cse=True),
+            sp.lambdify((SCORE,), gate, modules=space, cse=True),
+        )
+
+    @cached_property
+    def _numpy(self) -> Heads:
+        return self.heads(numpy_functions())
+
+    def pack(self, measure: MixingMeasure) -> Array:
+        """The parameter vector(s), shape (…, k·(d + 1 + q)). Raises InputError if it does not fit."""
+        if measure.dim != self.dim or measure.eta.shape[-1] != len(self.parameters):
+            raise InputError(
+                f"mixing measure: it has d = {measure.dim} inputs and q = {measure.eta.shape[-1]} "
+                f"expert parameters; {self.expert.label} has {self.dim} and "
+                f"{len(self.parameters)}."
+            )
+        return measure.to_vector()
+
+    def unpack(self, vector: ArrayLike) -> MixingMeasure:
+        """The mixing measure(s) of parameter vectors (…, k·(d + 1 + q))."""
+        return MixingMeasure.from_vector(vector, self.dim, len(self.parameters))
+
+    def predict(self, measure: MixingMeasure, x: ArrayLike) -> Array:
+        """f_G(x), shape (…, n), for x of shape (n, d), or (R, n, d) with R measures."""
+        return self._by_chunks(measure, x, lambda w, h: np.einsum("...kn,...kn->...n", w, h), 0)
+
+    def weights(self, measure: MixingMeasure, x: ArrayLike) -> Array:
+        """Gate weights, shape (…, k, n); under a normalised gate they sum to 1 over atoms."""
+        return self._by_chunks(measure, x, lambda w, h: w, 1)
+
+    def experts(self, measure: MixingMeasure, x: ArrayLike) -> Array:
+        """h(x, η_i), shape (…, k, n)."""
+        return self._by_chunks(measure, x, lambda w, h: h, 1)
+
+    def _by_chunks(
+        self, measure: MixingMeasure, x: ArrayLike, combine: Callable[..., Array], axes: int
+    ) -> Array:
+        self.pack(measure)
+        points = np.asarray(x, dtype=np.float64)
+        if points.ndim < 2 or points.shape[-1] != self.dim:
+            raise InputError(f"x: has shape {points.shape}, must be (n, {self.dim}).")
+        n = points.shape[-2]
+        batch = np.broadcast_shapes(measure.beta0.shape[:-1], points.shape[:-2])
+        shape = (*batch, *((measure.atoms,) if axes else ()), n)
+        out = np.empty(shape)
+        size = max(1, CHUNK * 8 // max(1, int(np.prod(batch, dtype=int))))
+        for start in range(0, n, size):
+            part = points[..., start : start + size, :]
+            out[..., start : start + size] = combine(*self._chunk(measure, part))
+        return out
+
+    def _chunk(self, measure: MixingMeasure, x: Array) -> tuple[Array, Array]:
+        """Weights and expert values, (…, k, n) each."""
+        s = self.structure
+        score = np.einsum("...ks,...ns->...kn", measure.beta1, x) + measure.beta0[..., None]
+        if self.exponential:
+            score = score - score.max(axis=-2, keepdims=True)
+        weight = np.broadcast_to(self._numpy.gate(score)[0], score.shape)
+        if self.gate.normalised:
+            weight = weight / weight.sum(axis=-2, keepdims=True)
+        slots: list[Any] = [0.0] * self.slots
+        for value, t, feature, scale in zip(
+            np.moveaxis(measure.eta, -1, 0), s.slot_of, s.feature_of, s.scale_of, strict=True
+        ):
+            column = scale * value[..., None]
+            slots[t] = slots[t] + (
+                column if feature == self.dim else column * x[..., None, :, feature]
+            )
+        direct = [x[..., None, :, feature] for feature in s.direct]
+        values = self._numpy.expert(*slots, *direct)[0]
+        return weight, np.broadcast_to(values, score.shape)
+
+
+SCORE = sp.Symbol("s", real=True)
+
+
+def _decimals(expression: Any) -> Any:
+    """Irrational constants as numbers, so that no library computes √2 for every sample."""
+    return expression.replace(
+        lambda node: node.is_number and not node.is_Rational and not node.is_Float,
+        lambda node: node.evalf(17),
+    )
+
+
+def numpy_functions() -> dict[str, Any]:
+    """The grammar's functions for NumPy arrays."""
+    from scipy import special
+
+    return {
+        **{name: getattr(np, name) for name in SHARED_FUNCTIONS},
+        "erf": special.erf,
+        "Logistic": special.expit,
+        "Softplus": lambda z: np.logaddexp(0.0, z),
+        "Step": lambda z: np.heaviside(z, 0.0),
+        "Abs": np.abs,
+        "sign": np.sign,
+    }

@@ -1,0 +1,230 @@
+"""What a fit returns: how each problem ended, where, and with what settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from identkit.errors import InputError
+from identkit.fit.model import Model
+from identkit.mixing import MixingMeasure
+
+Array = NDArray[np.float64]
+
+
+class Status(Enum):
+    """How a fit ended; ``value`` is the name in reports, ``remedy`` what to do about it."""
+
+    CONVERGED = "converged"
+    AT_THE_BOX = "at the box"
+    LIGHT_ATOM = "light atom"
+    STEP_LIMIT = "step limit"
+    DIVERGED = "diverged"
+    INTERRUPTED = "interrupted"
+    BAD_DATA = "bad data"
+
+    @property
+    def remedy(self) -> str:
+        return _REMEDIES[self]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the fit is at a local minimum within the box."""
+        return self in (Status.CONVERGED, Status.AT_THE_BOX, Status.LIGHT_ATOM)
+
+
+_REMEDIES = {
+    Status.CONVERGED: "a local minimum; try more starts to see whether there is a lower one",
+    Status.AT_THE_BOX: "the minimum lies on the boundary of the box; widen the box, or read the "
+    "parameters at their bounds as not estimated",
+    Status.LIGHT_ATOM: "an atom has almost no weight on the data, so its parameters mean nothing; "
+    "fit fewer atoms or raise the lower bound of beta0",
+    Status.STEP_LIMIT: "no minimum within the step limit; raise max_steps, or start elsewhere",
+    Status.DIVERGED: "the cost was not finite at the start; start with smaller parameters",
+    Status.INTERRUPTED: "stopped before the end; run again",
+    Status.BAD_DATA: "the replicate holds values that are not finite, or a constant y; remove it",
+}
+
+
+@dataclass(frozen=True)
+class Box:
+    """Bounds of the parameters; Θ is compact in the theorems, so the box is part of the estimator.
+
+    Each entry is a bound b for [-b, b] or a pair (low, high); ``eta`` also a sequence of q such
+    entries. Infinite bounds are allowed.
+
+    >>> Box(beta0=(-1.5, 4)).pair("beta0")
+    (-1.5, 4.0)
+    """
+
+    beta1: Any = 10.0
+    beta0: Any = 10.0
+    eta: Any = 10.0
+
+    def __post_init__(self) -> None:
+        self.pair("beta1")
+        self.pair("beta0")
+
+    def pair(self, name: str) -> tuple[float, float]:
+        return _pair(name, getattr(self, name))
+
+    def bounds(self, model: Model, atoms: int) -> tuple[Array, Array]:
+        """Lower and upper bounds, shape (k·(d + 1 + q),) each. Raises InputError."""
+        q = len(model.parameters)
+        eta = self.eta
+        if isinstance(eta, list | tuple) and any(isinstance(e, list | tuple) for e in eta):
+            if len(eta) != q:
+                raise InputError(
+                    f"box: eta has {len(eta)} entries, the expert has {q} parameters "
+                    f"({', '.join(model.parameters)}); give one pair or {q}."
+                )
+            pairs = [_pair(f"eta ({n})", e) for n, e in zip(model.parameters, eta, strict=True)]
+        else:
+            pairs = [_pair("eta", eta)] * q
+        atom = [self.pair("beta1")] * model.dim + [self.pair("beta0"), *pairs]
+        low, high = np.array(atom * atoms).T
+        return low.copy(), high.copy()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form; infinite bounds are null."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, list | tuple):
+                return [plain(v) for v in value]
+            return float(value) if np.isfinite(value) else None
+
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+
+
+def _pair(name: str, value: Any) -> tuple[float, float]:
+    try:
+        low, high = value if isinstance(value, list | tuple) else (-value, value)
+        low, high = float(low), float(high)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"box: {name} is {value!r}, must be a bound b for [-b, b] or a pair (low, high)."
+        ) from None
+    if not low < high:
+        raise InputError(f"box: {name} has low {low:g} not below high {high:g}; swap or widen.")
+    return low, high
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that steered a fit besides model and data; printed with every result.
+
+    ``pinned``: whether the last atom's gate was held at its starting value to fix the gauge.
+    ``kernel``: native (fused, Numba) or torch. ``nodes``: cells of the compression, 0 without.
+    """
+
+    version: str
+    box: Box
+    max_steps: int
+    tolerance: float
+    first_order: int
+    accelerate: bool
+    pinned: bool
+    device: str
+    kernel: str
+    nodes: int
+    threads: int
+    libraries: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """Least-squares fits of R problems, each the best of its starts.
+
+    ``measure`` has the batch of the problems; so have ``status`` (list or one), ``cost`` (half the
+    residual sum of squares), ``gradient_norm`` (Euclidean, without parameters held by the box),
+    ``steps`` (trial steps), ``passes`` (sums over all data, rounded up) and ``start``, the index of
+    the start it came from. ``costs`` and ``statuses`` have a row per problem and a column per start.
+    ``held`` marks parameters at a bound or fixed.
+    """
+
+    model: Model
+    measure: MixingMeasure
+    status: Any
+    cost: Any
+    gradient_norm: Any
+    steps: Any
+    passes: Any
+    start: Any
+    costs: Array
+    statuses: tuple[tuple[Status, ...], ...]
+    held: NDArray[np.bool_]
+    samples: int
+    seconds: float
+    settings: Settings
+
+    @property
+    def root_mean_square(self) -> Any:
+        """√(2·cost/n), in units of y."""
+        return np.sqrt(2.0 * np.asarray(self.cost) / self.samples)
+
+    def predict(self, x: Any) -> Array:
+        """The fitted f at x of shape (n, d) or (R, n, d)."""
+        return self.model.predict(self.measure, x)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, schema ``identkit.fit/1``; numbers that are not finite are null."""
+        from identkit import __version__
+
+        many = bool(self.measure.batch)
+        rows = [self] if not many else [self[r] for r in range(len(self.status))]
+        return {
+            "schema": "identkit.fit/1",
+            "version": __version__,
+            "expert": self.model.expert.canonical(),
+            "gate": self.model.gate.name,
+            "samples": self.samples,
+            "seconds": self.seconds,
+            "settings": {
+                **{f.name: getattr(self.settings, f.name) for f in fields(self.settings)},
+                "box": self.settings.box.to_dict(),
+                "libraries": dict(self.settings.libraries),
+            },
+            "fits": [
+                {
+                    "measure": one.measure.to_dict(),
+                    "status": one.status.value,
+                    "remedy": one.status.remedy,
+                    "cost": _number(one.cost),
+                    "root_mean_square": _number(one.root_mean_square),
+                    "gradient_norm": _number(one.gradient_norm),
+                    "steps": int(one.steps),
+                    "passes": int(one.passes),
+                    "start": int(one.start),
+                    "held": one.held.tolist(),
+                    "starts": [
+                        {"cost": _number(c), "status": s.value}
+                        for c, s in zip(one.costs[0], one.statuses[0], strict=True)
+                    ],
+                }
+                for one in rows
+            ],
+        }
+
+    def __getitem__(self, r: int) -> FitResult:
+        """The fit of one problem."""
+        return FitResult(
+            self.model, self.measure[r], self.status[r], self.cost[r], self.gradient_norm[r],
+            self.steps[r], self.passes[r], self.start[r], self.costs[r : r + 1],
+            self.statuses[r : r + 1], self.held[r], self.samples, self.seconds, self.settings,
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        if not self.measure.batch:
+            raise TypeError("one fit has no length")
+        return len(self.status)
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None

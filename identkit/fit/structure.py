@@ -1,0 +1,171 @@
+"""How an expert depends on its parameters: pre-activations found in the expression, not assumed.
+
+Every expert is written h(x, η) = φ(u, x) with pre-activations ("slots") u_t = Σ_l c_l·η_l·feature_l,
+where a feature is an input x_s or the constant 1 and c_l a number. A ridge expert has the one slot
+u = aᵀx + b, whatever d; a parameter that fits no such sum is a slot of its own. Then
+
+    ∂h/∂η_l = c_l·feature_l·φ_t        ∂²h/∂η_l∂η_m = c_l·c_m·feature_l·feature_m·φ_tt'
+
+so that Jacobian and Hessian of a fit are products of few scalar functions of x with few products
+of features; neither is ever materialised over the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from identkit.experts import Expert
+from identkit.expression import symbol
+
+
+SHARED_FUNCTIONS = ("exp", "log", "sin", "cos", "tan", "tanh", "sinh", "cosh", "atan", "acos", "sqrt")
+"""Functions of the grammar that NumPy and torch call by the same name."""
+
+
+class Logistic(sp.Function):
+    """σ(z) without overflow: 1/(1 + exp(-z)) is inf/inf in its derivatives for large -z."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        return self * (1 - self)
+
+
+class Softplus(sp.Function):
+    """log(1 + exp(z)) without overflow."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        return Logistic(self.args[0])
+
+
+@dataclass(frozen=True)
+class Structure:
+    """φ and its slots for one expert.
+
+    ``phi`` is an expression in ``slots`` and the inputs in ``direct`` (indices of inputs that φ
+    uses besides the slots). For parameter l of η: ``slot_of[l]`` its slot, ``feature_of[l]`` the
+    input it multiplies (d for the constant 1), ``scale_of[l]`` the number c_l.
+    """
+
+    slots: tuple[sp.Symbol, ...]
+    phi: sp.Expr
+    direct: tuple[int, ...]
+    slot_of: tuple[int, ...]
+    feature_of: tuple[int, ...]
+    scale_of: tuple[float, ...]
+
+
+def structure(expert: Expert) -> Structure:
+    """The slots of an expert; every parameter is in exactly one."""
+    inputs: list[Any] = [symbol(x) for x in expert.inputs]
+    parameters: list[Any] = [symbol(p) for p in expert.parameters]
+    phi: Any = expert.expression
+    groups: list[dict[Any, tuple[Any, int]]] = []
+    slots: list[Any] = []
+    for form in _forms(phi, inputs, parameters):
+        slot = sp.Symbol(f"u_{len(slots)}", real=True)
+        replaced = _through(phi, form, slot, inputs)
+        if replaced is not None:
+            phi = replaced
+            groups.append(form)
+            slots.append(slot)
+    constant = len(inputs)
+    for parameter in parameters:
+        if not any(parameter in form for form in groups):
+            slot = sp.Symbol(f"u_{len(slots)}", real=True)
+            phi = phi.xreplace({parameter: slot})
+            groups.append({parameter: (sp.Integer(1), constant)})
+            slots.append(slot)
+    where = {p: t for t, form in enumerate(groups) for p in form}
+    return Structure(
+        tuple(slots),
+        stable(phi),
+        tuple(s for s, x in enumerate(inputs) if phi.has(x)),
+        tuple(where[p] for p in parameters),
+        tuple(groups[where[p]][p][1] for p in parameters),
+        tuple(float(groups[where[p]][p][0]) for p in parameters),
+    )
+
+
+def stable(expression: Any) -> Any:
+    """The same function with 1 + exp(z) and log(1 + exp(z)) written so that they do not overflow.
+
+    >>> z = sp.Symbol("z", real=True)
+    >>> stable(z / (1 + sp.exp(-z)))
+    z*Logistic(z)
+    """
+
+    def one_plus_exp(node: Any) -> Any:
+        if node.is_Add and len(node.args) == 2 and sp.Integer(1) in node.args:
+            other = next(a for a in node.args if a != 1)
+            if isinstance(other, sp.exp):
+                return other.args[0]
+        return None
+
+    def is_softplus(node: Any) -> bool:
+        return isinstance(node, sp.log) and one_plus_exp(node.args[0]) is not None
+
+    expression = expression.replace(
+        is_softplus, lambda node: Softplus(one_plus_exp(node.args[0]))
+    )
+    return expression.replace(
+        lambda node: node.is_Pow and one_plus_exp(node.base) is not None,
+        lambda node: Logistic(-one_plus_exp(node.base)) ** (-node.exp),
+    )
+
+
+def _forms(
+    expression: Any, inputs: list[Any], parameters: list[Any]
+) -> list[dict[Any, tuple[Any, int]]]:
+    """Candidates for slots, largest first: parameter -> (number, feature)."""
+    found: dict[frozenset, dict[Any, tuple[Any, int]]] = {}
+    for node in sp.preorder_traversal(expression):
+        terms = node.args if node.is_Add else (node,)
+        form = {}
+        for term in terms:
+            factors = term.args if term.is_Mul else (term,)
+            numbers = sp.Mul(*(f for f in factors if f.is_number))
+            rest = [f for f in factors if not f.is_number]
+            names = [f for f in rest if f in parameters]
+            features = [f for f in rest if f in inputs]
+            if len(names) != 1 or len(features) > 1 or len(rest) != 1 + len(features):
+                break
+            if names[0] in form:
+                break
+            form[names[0]] = (numbers, inputs.index(features[0]) if features else len(inputs))
+        else:
+            # a slot needs an input: a lone parameter is one anyway
+            if any(f < len(inputs) for _, f in form.values()):
+                found.setdefault(frozenset(form), form)
+    return sorted(found.values(), key=len, reverse=True)
+
+
+def _through(phi: Any, form: dict[Any, tuple[Any, int]], slot: Any, inputs: list[Any]) -> Any:
+    """φ with the form replaced by ``slot``, or None if φ depends on its parameters otherwise."""
+    if not all(phi.has(p) for p in form):
+        return None
+    pivot = min(form, key=lambda p: (-form[p][1], str(p)))  # the constant's parameter if any
+    number, feature = form[pivot]
+    x = inputs[feature] if feature < len(inputs) else sp.Integer(1)
+    only = {p: sp.Integer(0) for p in form if p != pivot}
+    replaced = phi.subs({**only, pivot: slot / (number * x)}, simultaneous=True)
+    z = sp.Add(
+        *(c * p * (inputs[f] if f < len(inputs) else 1) for p, (c, f) in form.items())
+    )
+    back = replaced.subs(slot, z)
+    if replaced.has(sp.nan, sp.zoo, sp.oo) or any(replaced.has(p) for p in form):
+        return None
+    if x in replaced.free_symbols and _poles(replaced, x) - _poles(phi, x):
+        return None  # another occurrence of the pivot became u/x, undefined at x = 0
+    if back != phi and sp.expand(back - phi) != 0:
+        return None
+    return replaced
+
+
+def _poles(expression: Any, x: Any) -> set[Any]:
+    return {p for p in expression.atoms(sp.Pow) if p.base == x and p.exp.is_negative}

@@ -1,0 +1,242 @@
+"""The sums of a least-squares step in torch, on any device: chunks of samples, no Jacobian.
+
+The same sums as :mod:`identkit.fit.cpu_kernel`, batched over problems; see there and
+:mod:`identkit.fit.structure` for the notation. Nothing here waits for the device.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from identkit.fit.structure import SHARED_FUNCTIONS
+
+if TYPE_CHECKING:
+    from identkit.fit.model import Heads, Model
+
+CHUNK_BYTES = {"cpu": 2**20, "cuda": 2**28}
+"""Size of one array over (problems, rows, samples): the cache of a core, a part of a GPU."""
+
+Tensor = torch.Tensor
+
+
+def torch_functions() -> dict[str, Any]:
+    """The grammar's functions for torch tensors."""
+    return {
+        **{name: getattr(torch, name) for name in SHARED_FUNCTIONS},
+        "erf": torch.erf,
+        "Logistic": torch.sigmoid,
+        "Softplus": _softplus,
+        "Step": lambda z: (z > 0).to(z.dtype),
+        "Abs": torch.abs,
+        "sign": torch.sign,
+    }
+
+
+def _softplus(z: Tensor) -> Tensor:
+    # torch's own replaces it by z above 20, an error of 2e-9
+    return torch.clamp(z, min=0.0) + torch.log1p(torch.exp(-torch.abs(z)))
+
+
+class TorchSums:
+    """The sums over fixed data, for any subset of problems.
+
+    ``x`` (R, n, d) or (1, n, d) if all problems share it, ``y`` (R, n), ``weight`` (R, n) or None.
+    """
+
+    def __init__(
+        self, model: Model, x: Tensor, y: Tensor, weight: Tensor | None, device: torch.device
+    ) -> None:
+        self.model, self.device = model, device
+        self.heads: Heads = model.heads(torch_functions())
+        self.x, self.y = x.to(device), y.to(device)
+        self.weight = None if weight is None else weight.to(device)
+        s, d, width = model.structure, model.dim, model.slots + 1
+        # row and feature of each parameter of one atom, and its factor
+        self.row = torch.tensor([0] * (d + 1) + [1 + t for t in s.slot_of], device=device)
+        self.feature = torch.tensor([*range(d + 1), *s.feature_of], device=device)
+        self.scale = torch.tensor([1.0] * (d + 1) + list(s.scale_of), dtype=torch.float64).to(device)
+        self.width = width
+
+    # -- one chunk ------------------------------------------------------------------------------
+
+    def _rows(self, theta: Tensor, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Scores (A, k, n) and slots, for theta (A, k, per_atom) and x (A or 1, n, d)."""
+        d, s = self.model.dim, self.model.structure
+        xt = x.transpose(1, 2)
+        score = torch.matmul(theta[:, :, :d], xt) + theta[:, :, d, None]
+        slots = []
+        for t in range(self.model.slots):
+            value: Any = torch.zeros_like(score[:, :, :1])
+            members = [v for v in range(len(s.slot_of)) if s.slot_of[v] == t]
+            linear = [v for v in members if s.feature_of[v] < d]
+            if len(linear) == d and [s.feature_of[v] for v in linear] == list(range(d)):
+                columns = [d + 1 + v for v in linear]
+                factors = self.scale[columns]
+                value = torch.matmul(theta[:, :, columns] * factors, xt)
+                members = [v for v in members if v not in linear]
+            for v in members:
+                c = theta[:, :, d + 1 + v, None] * s.scale_of[v]
+                f = s.feature_of[v]
+                value = value + (c if f == d else c * xt[:, None, f])
+            slots.append(value.expand_as(score))
+        return score, slots
+
+    def _values(self, theta: Tensor, x: Tensor) -> dict[str, Any]:
+        score, slots = self._rows(theta, x)
+        if self.model.exponential:
+            score = score - score.amax(dim=1, keepdim=True)
+        like = score
+
+        def full(values: tuple) -> list[Tensor]:
+            return [
+                v.expand_as(like) if isinstance(v, torch.Tensor) else torch.full_like(like, float(v))
+                for v in values
+            ]
+
+        direct = [x[:, None, :, f] for f in self.model.structure.direct]
+        gate, expert = full(self.heads.gate(score)), full(self.heads.expert(*slots, *direct))
+        value = expert[0]
+        shares = None
+        if self.model.gate.normalised:
+            total = gate[0].sum(dim=1, keepdim=True)
+            gate = [g / total for g in gate]
+            mean = (gate[0] * value).sum(dim=1)
+            value = value - mean[:, None]
+            shares = gate[1]
+        else:
+            mean = (gate[0] * value).sum(dim=1)
+        m = self.model.slots
+        first = torch.stack(
+            [gate[1] * value, *(gate[0] * expert[1 + t] for t in range(m))], dim=2
+        )
+        return {
+            "gate": gate, "value": value, "expert": expert, "shares": shares, "mean": mean,
+            "first": first,
+        }  # fmt: skip
+
+    def _features(self, x: Tensor) -> Tensor:
+        return torch.cat([x, torch.ones_like(x[..., :1])], dim=-1)
+
+    def _pairs(self, values: dict[str, Any], residual: Tensor) -> Tensor:
+        """Σ-ready residual·∂²f/∂a∂b, (A, rows, rows, n)."""
+        gate, expert, value, first = (values[k] for k in ("gate", "expert", "value", "first"))
+        batch, atoms, width, n = first.shape
+        m = self.model.slots
+        own = torch.zeros((batch, atoms, width, width, n), dtype=first.dtype, device=first.device)
+        own[:, :, 0, 0] = gate[2] * value
+        row = 1 + m
+        for t in range(m):
+            own[:, :, 0, 1 + t] = own[:, :, 1 + t, 0] = gate[1] * expert[1 + t]
+            for u in range(t, m):
+                own[:, :, 1 + t, 1 + u] = own[:, :, 1 + u, 1 + t] = gate[0] * expert[row]
+                row += 1
+        total = atoms * width
+        out = torch.zeros((batch, total, total, n), dtype=first.dtype, device=first.device)
+        for i in range(atoms):
+            part = slice(i * width, (i + 1) * width)
+            out[:, part, part] = own[:, i]
+        if values["shares"] is not None:
+            flat = first.reshape(batch, total, n)
+            for i in range(atoms):
+                mixed = values["shares"][:, i, None] * flat
+                out[:, i * width] -= mixed
+                out[:, :, i * width] -= mixed
+        return out * residual[:, None, None]
+
+    # -- sums over all samples ------------------------------------------------------------------
+
+    def _chunks(self, problems: int, atoms: int, second: bool) -> list[slice]:
+        rows = atoms * self.width
+        size = 8 * problems * (rows * rows if second else rows * (self.model.dim + 2))
+        limit = CHUNK_BYTES["cuda" if self.device.type == "cuda" else "cpu"]
+        length = max(64, min(16384, limit // max(1, size)))
+        n = self.y.shape[1]
+        return [slice(a, min(n, a + length)) for a in range(0, n, length)]
+
+    def _data(self, which: Tensor, part: slice) -> tuple[Tensor, Tensor, Tensor | None]:
+        x = self.x[:, part] if self.x.shape[0] == 1 else self.x[which, part]
+        weight = None if self.weight is None else self.weight[which, part]
+        return x, self.y[which, part], weight
+
+    def steps(
+        self, theta: Tensor, which: Tensor, second: bool
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Cost (A,), gradient (A, p), Gram or (``second``) Hessian (A, p, p), Gram diagonal."""
+        batch, size = theta.shape
+        shaped = theta.reshape(batch, -1, self.model.per_atom)
+        atoms, d = shaped.shape[1], self.model.dim
+        total = atoms * self.width
+        new = {"dtype": theta.dtype, "device": theta.device}
+        cost = torch.zeros(batch, **new)
+        slopes = torch.zeros((batch, total, d + 1), **new)
+        squares = torch.zeros((batch, total, d + 1), **new)
+        sums = torch.zeros((batch, total * total, (d + 1) ** 2), **new)
+        for part in self._chunks(batch, atoms, second=True):
+            x, y, weight = self._data(which, part)
+            values = self._values(shaped, x)
+            features = self._features(x)
+            residual = values["mean"] - y
+            weighted = residual if weight is None else weight * residual
+            cost += 0.5 * (residual * weighted).sum(dim=1)
+            first = values["first"].reshape(batch, total, -1)
+            slopes += torch.matmul(first * weighted[:, None], features)
+            scaled = first if weight is None else first * weight[:, None]
+            pairs = scaled[:, :, None] * first[:, None]
+            if second:
+                diagonal = torch.diagonal(pairs, dim1=1, dim2=2).transpose(1, 2)
+                squares += torch.matmul(diagonal, features.square())
+                pairs = pairs + self._pairs(values, weighted)
+            products = (features[..., :, None] * features[..., None, :]).flatten(-2)
+            sums += torch.matmul(pairs.reshape(batch, total * total, -1), products)
+        rows, feature, scale = self._gather(atoms)
+        gram = sums.reshape(batch, total, total, d + 1, d + 1)[
+            :, rows[:, None], rows[None, :], feature[:, None], feature[None, :]
+        ] * (scale[:, None] * scale[None, :])
+        gradient = slopes[:, rows, feature] * scale
+        if second:
+            return cost, gradient, gram, squares[:, rows, feature] * scale.square()
+        return cost, gradient, gram, torch.diagonal(gram, dim1=1, dim2=2).clone()
+
+    def bends(self, theta: Tensor, velocity: Tensor, which: Tensor) -> Tensor:
+        """Jᵀ f_vv (A, p) for velocities (A, p)."""
+        batch, m = theta.shape[0], self.model.slots
+        shaped = theta.reshape(batch, -1, self.model.per_atom)
+        speeds = velocity.reshape(shaped.shape)
+        atoms = shaped.shape[1]
+        total = atoms * self.width
+        slopes = torch.zeros(
+            (batch, total, self.model.dim + 1), dtype=theta.dtype, device=theta.device
+        )
+        for part in self._chunks(batch, atoms, second=False):
+            x, _, weight = self._data(which, part)
+            values = self._values(shaped, x)
+            gate, expert, first = values["gate"], values["expert"], values["first"]
+            score, slots = self._rows(speeds, x)
+            bend = gate[2] * values["value"] * score.square()
+            for t in range(m):
+                bend = bend + 2.0 * gate[1] * score * expert[1 + t] * slots[t]
+            row = 1 + m
+            for t in range(m):
+                for u in range(t, m):
+                    factor = 1.0 if t == u else 2.0
+                    bend = bend + factor * gate[0] * expert[row] * slots[t] * slots[u]
+                    row += 1
+            total_bend = bend.sum(dim=1)
+            if values["shares"] is not None:
+                moving = torch.stack([score, *slots], dim=2)
+                along = (first * moving).sum(dim=(1, 2))
+                speed = (values["shares"] * score).sum(dim=1)
+                total_bend = total_bend - 2.0 * speed * along
+            if weight is not None:
+                total_bend = total_bend * weight
+            flat = first.reshape(batch, total, -1) * total_bend[:, None]
+            slopes += torch.matmul(flat, self._features(x))
+        rows, feature, scale = self._gather(atoms)
+        return slopes[:, rows, feature] * scale
+
+    def _gather(self, atoms: int) -> tuple[Tensor, Tensor, Tensor]:
+        offset = torch.arange(atoms, device=self.device)[:, None] * self.width
+        rows = (offset + self.row[None]).reshape(-1)
+        return rows, self.feature.repeat(atoms), self.scale.repeat(atoms)

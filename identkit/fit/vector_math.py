@@ -1,0 +1,126 @@
+"""exp, erf and their relatives for Numba loops, free of branches so that LLVM vectorises them.
+
+The C library's functions are called one value at a time; erf takes 25 ns there and 4 ns here.
+Absolute errors are a few 1e-16 (``tests/test_kernels.py``), which is what a least-squares cost
+can see; NaN in gives NaN out.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from numba import njit, types
+from numba.extending import intrinsic
+
+_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+"""ln 2 in two pieces, the first with trailing zero bits: k·_LN2_HIGH is exact."""
+_INVERSE_LN2 = 1.4426950408889634
+_ROUND = 6755399441055744.0
+"""1.5·2^52: adding it rounds to an integer, left in the low bits."""
+_C2, _C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10, _C11, _C12, _C13 = (
+    1 / math.factorial(i) for i in range(2, 14)
+)
+_ROOT2 = math.sqrt(0.5)
+
+_ERFC = (
+    1.2375126308378275, -0.14024059858554525, 0.0035854154854790257,
+    0.08227673848999506, -0.10880393014244462, 0.09230432116428125,
+    -0.05869339857664934, 0.02836227737211114, -0.009746579683265262,
+    0.0017556261651970652, 0.000293714378044958, -0.00029015535246077655,
+    5.164652974177416e-05, 2.2387565714911816e-05, -1.1438048033346894e-05,
+    -9.792625707303523e-07, 1.7419821586224816e-06, -5.084465378687302e-08,
+    -2.4857126248016745e-07, 1.879082322370048e-08, 3.197926671666804e-08,
+    -1.9551358868985616e-09, -2.623107347133476e-09,
+)
+"""(1 + 2x)·exp(x²)·erfc(x) in powers of t = (x - 3.75)/(x + 3.75), x ≥ 0: the Chebyshev expansion
+of Shepherd and Laframboise (Math. Comp. 36, 1981) to degree 22, truncation error below 1e-16."""
+
+
+@intrinsic
+def _as_float(typing_context: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], context.get_value_type(types.float64))
+
+    return types.float64(types.int64), generate
+
+
+@intrinsic
+def _as_bits(typing_context: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], context.get_value_type(types.int64))
+
+    return types.int64(types.float64), generate
+
+
+@njit(inline="always", fastmath={"contract"}, error_model="numpy")
+def exp(z):
+    """exp(k·ln 2 + r) = 2^k·exp(r) with |r| ≤ ln 2 / 2; from exp(709.8) on infinite."""
+    u = min(max(z, -708.0), 709.0)
+    t = u * _INVERSE_LN2 + _ROUND
+    k = t - _ROUND
+    r = (u - k * _LN2_HIGH) - k * _LN2_LOW
+    s = r * r
+    even = ((((((_C12 * s + _C10) * s + _C8) * s + _C6) * s + _C4) * s + _C2) * s)
+    odd = (((((_C13 * s + _C11) * s + _C9) * s + _C7) * s + _C5) * s + _C3) * s
+    p = 1.0 + (r + (even + r * odd))
+    # min and max swallow NaN; z - z is 0, or NaN for what is not finite
+    return p * _as_float((_as_bits(t) + 1023) << 52) + (z - z)
+
+
+@njit(inline="always", fastmath={"contract"}, error_model="numpy")
+def erf(z):
+    x = abs(z)
+    t = (x - 3.75) / (x + 3.75)
+    # four interleaved Horner chains: one alone would wait for each multiplication
+    u = t * t
+    v = u * u
+    p0 = (((((_ERFC[20] * v + _ERFC[16]) * v + _ERFC[12]) * v + _ERFC[8]) * v + _ERFC[4]) * v + _ERFC[0])
+    p1 = (((((_ERFC[21] * v + _ERFC[17]) * v + _ERFC[13]) * v + _ERFC[9]) * v + _ERFC[5]) * v + _ERFC[1])
+    p2 = (((((_ERFC[22] * v + _ERFC[18]) * v + _ERFC[14]) * v + _ERFC[10]) * v + _ERFC[6]) * v + _ERFC[2])
+    p3 = ((((_ERFC[19] * v + _ERFC[15]) * v + _ERFC[11]) * v + _ERFC[7]) * v + _ERFC[3])
+    p = (p0 + t * p1) + u * (p2 + t * p3)
+    return math.copysign(1.0 - exp(-x * x) * p / (1.0 + 2.0 * x), z)
+
+
+@njit(inline="always", fastmath={"contract"}, error_model="numpy")
+def logistic(z):
+    e = exp(-abs(z))
+    return (1.0 if z > 0.0 else e) / (1.0 + e)
+
+
+@njit(inline="always", fastmath={"contract"}, error_model="numpy")
+def tanh(z):
+    e = exp(-2.0 * abs(z))
+    return math.copysign((1.0 - e) / (1.0 + e), z)
+
+
+@njit(inline="always", fastmath={"contract"}, error_model="numpy")
+def softplus(z):
+    """max(z, 0) + log(1 + e) with e = exp(-|z|); log(1 + e) = 2 atanh(e/(2 + e))."""
+    e = exp(-abs(z))
+    s = e / (2.0 + e)
+    w = s * s
+    p = 1.0 / 33.0
+    for k in range(15, -1, -1):
+        p = p * w + 1.0 / (2.0 * k + 1.0)
+    return max(z, 0.0) + 2.0 * s * p
+
+
+@njit(inline="always", error_model="numpy")
+def step(z):
+    return 1.0 if z > 0.0 else 0.0
+
+
+@njit(inline="always", error_model="numpy")
+def sign(z):
+    return (1.0 if z > 0.0 else 0.0) - (1.0 if z < 0.0 else 0.0)
+
+
+FUNCTIONS: dict[str, Any] = {
+    "exp": exp, "erf": erf, "Logistic": logistic, "tanh": tanh, "Softplus": softplus,
+    "Step": step, "sign": sign, "Abs": abs, "log": math.log, "sin": math.sin, "cos": math.cos,
+    "tan": math.tan, "sinh": math.sinh, "cosh": math.cosh, "atan": math.atan, "acos": math.acos,
+    "sqrt": math.sqrt,
+}  # fmt: skip
+"""The grammar's functions for Numba; those from ``math`` run one value at a time."""
