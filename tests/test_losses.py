@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from scipy import integrate, optimize
 
 import identkit
-import identkit.losses as losses
 from identkit import InputError
 from identkit.degeneracy.records import Family
 from identkit.fit.model import Model
-from identkit.losses import align, cells, identifiable_parts, regression_error, voronoi
+from identkit.losses import align, cells, identifiable_parts, norms, regression_error, voronoi
 from identkit.mixing import MixingMeasure
 
 
@@ -481,10 +480,10 @@ def test_chunks_change_nothing(monkeypatch, dim):
     )
     whole = regression_error(model, fitted, truth, points=200)
     parts = identifiable_parts(model, fitted, truth, ())
-    monkeypatch.setattr(losses, "_CHUNK_NUMBERS", 15 * 7)
+    monkeypatch.setattr(norms, "_CHUNK_NUMBERS", 15 * 7)
     again = regression_error(model, fitted, truth, points=200)
     assert again.value == pytest.approx(whole.value, rel=1e-12)
-    monkeypatch.setattr(losses, "_CHUNK_NUMBERS", 999)
+    monkeypatch.setattr(norms, "_CHUNK_NUMBERS", 999)
     assert identifiable_parts(model, fitted, truth, ()).aggregate == pytest.approx(
         parts.aggregate, rel=1e-10
     )

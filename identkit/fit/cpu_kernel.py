@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from identkit.fit import vector_math
 
-
 if TYPE_CHECKING:
     from identkit.fit.model import Model
 
@@ -233,6 +232,15 @@ def _contract(left, right, rows, columns, count, out):
             out[a, f] += s0
 
 
+@njit(cache=True, error_model="numpy")
+def _place(m, per_atom, dim, width, slot, feature, scale):
+    """Row, feature and factor of parameter m."""
+    i, v = m // per_atom, m % per_atom - dim - 1
+    if v < 0:
+        return i * width, v + dim + 1, 1.0
+    return i * width + 1 + slot[v], feature[v], scale[v]
+
+
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def _steps(
     theta, which, x, y, weight, slot, feature, scale, direct, slots, heads, normalised, exponential,
@@ -327,31 +335,23 @@ def _steps(
                 )  # fmt: skip
             _contract(pairs, product, pair_rows, products, count, sums)
         cost[r] = half
-        flat = sums.reshape(-1)
         size = atoms * per_atom
         for m in range(size):
-            i, v = m // per_atom, m % per_atom
-            a, g, c = i * width, v, 1.0
-            if v > dim:
-                a, g, c = a + 1 + slot[v - dim - 1], feature[v - dim - 1], scale[v - dim - 1]
+            a, g, c = _place(m, per_atom, dim, width, slot, feature, scale)
             gradient[r, m] = c * slopes[a, g]
-            if second:
-                diagonal[r, m] = c * c * squares[a, g]
-            for l in range(m, size):
-                i, v = l // per_atom, l % per_atom
-                b, h, e = i * width, v, 1.0
-                if v > dim:
-                    b, h, e = b + 1 + slot[v - dim - 1], feature[v - dim - 1], scale[v - dim - 1]
+            for other in range(m, size):
+                b, h, e = _place(other, per_atom, dim, width, slot, feature, scale)
                 low, high = min(a, b), max(a, b)
                 f, q = min(g, h), max(g, h)
-                value = c * e * sums[
-                    low * total - low * (low - 1) // 2 + high - low,
-                    f * features - f * (f - 1) // 2 + q - f,
-                ]
-                gram[r, m, l] = value
-                gram[r, l, m] = value
-            if not second:
-                diagonal[r, m] = gram[r, m, m]
+                value = (
+                    c * e * sums[
+                        low * total - low * (low - 1) // 2 + high - low,
+                        f * features - f * (f - 1) // 2 + q - f,
+                    ]
+                )  # fmt: skip
+                gram[r, m, other] = value
+                gram[r, other, m] = value
+            diagonal[r, m] = c * c * squares[a, g] if second else gram[r, m, m]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
@@ -431,10 +431,7 @@ def _bends(
                     first[a, j] *= bend[j]
             _contract(first, points, total, features, count, slopes)
         for m in range(atoms * per_atom):
-            i, v = m // per_atom, m % per_atom
-            a, g, c = i * width, v, 1.0
-            if v > dim:
-                a, g, c = a + 1 + slot[v - dim - 1], feature[v - dim - 1], scale[v - dim - 1]
+            a, g, c = _place(m, per_atom, dim, width, slot, feature, scale)
             out[r, m] = c * slopes[a, g]
 
 

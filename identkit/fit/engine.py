@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +60,7 @@ def least_squares(
     tolerance: float = 1e-16,
     first_order: int = 8,
     accelerate: bool = True,
+    flat: float = 1e-8,
     pin: bool | None = None,
     compute: Compute | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -92,7 +93,7 @@ def least_squares(
     starts = _starts(model, start, data.problems)
     box = Box() if box is None else box
     pinned = bool(model.gate.normalised if pin is None else pin)
-    options = Options(max_steps, tolerance, first_order, accelerate)
+    options = Options(max_steps, tolerance, first_order, accelerate, flat)
     _check_options(options)
     atoms = starts.shape[2] // model.per_atom
     if data.samples < starts.shape[2] - (model.dim + 1) * pinned:
@@ -241,9 +242,7 @@ def _array(name: str, value: ArrayLike) -> Array:
         raise InputError(f"{name}: must be an array of real numbers.") from None
 
 
-def _starts(
-    model: Model, start: MixingMeasure | Sequence[MixingMeasure], problems: int
-) -> Array:
+def _starts(model: Model, start: MixingMeasure | Sequence[MixingMeasure], problems: int) -> Array:
     """Starting vectors, shape (R, S, p)."""
     several = [start] if isinstance(start, MixingMeasure) else list(start)
     if not several:
@@ -315,35 +314,30 @@ class _Job:
         if self.pinned:
             theta = self._gauge(theta)
         cells = self._cells()
-        second = None
         passes = np.zeros(len(which))
         halves = 2 if cells else 1
 
         def report(part: int) -> Callable[[int, int], None] | None:
             if progress is None:
                 return None
-            return lambda done, total: progress(
+            tell = progress
+            return lambda done, total: tell(
                 (part * total + done) * problems // max(1, halves * total), problems
             )
 
         if cells:
+            from identkit.fit.nodes import ORDER
+
             first = self._solve(self._nodes(cells), theta, which, self.options, report(0), stop)
             theta = first.theta.cpu().numpy()
-            passes += first.passes.cpu().numpy() * (cells * NODES_PER_CELL / self.data.samples)
-            left = np.maximum(1, self.options.max_steps - first.steps.cpu().numpy())
-            polish = _polishing(self.options, int(left.max()))
-            second = self._solve(
-                self._sums(self.data.x, self.data.y, self.data.weight), theta, which, polish,
-                report(1), stop,
-            )  # fmt: skip
-            steps = (first.steps + second.steps).cpu().numpy()
-            solution = second
+            passes += first.passes.cpu().numpy() * (cells * ORDER / self.data.samples)
+            # close to the minimum the Hessian is used at once
+            options, taken = replace(self.options, first_order=0), first.steps
         else:
-            solution = self._solve(
-                self._sums(self.data.x, self.data.y, self.data.weight), theta, which,
-                self.options, report(0), stop,
-            )  # fmt: skip
-            steps = solution.steps.cpu().numpy()
+            options, taken = self.options, None
+        everything = self._sums(self.data.x, self.data.y, self.data.weight)
+        solution = self._solve(everything, theta, which, options, report(halves - 1), stop, taken)
+        steps = solution.steps.cpu().numpy()
         passes += solution.passes.cpu().numpy()
         shape = (len(good), several)
         cost = solution.cost.cpu().numpy().reshape(shape)
@@ -368,7 +362,10 @@ class _Job:
         statuses = np.full((problems, several), Status.BAD_DATA, dtype=object)
         statuses[good] = np.vectorize(_STATUS.__getitem__, otypes=[object])(states)
         if stop is not None and stop():
-            statuses[good] = np.where(states == 1, Status.INTERRUPTED, statuses[good])
+            interrupt = np.vectorize(
+                lambda state, old: Status.INTERRUPTED if state == 1 else old, otypes=[object]
+            )
+            statuses[good] = interrupt(states, statuses[good])
         status = statuses[np.arange(problems), spread(best, 0)]
         status = self._refined(status, vector, held)
         costs = spread(cost, np.nan)
@@ -400,7 +397,7 @@ class _Job:
         from identkit.fit.nodes import cell_count
 
         wanted = self.compute.nodes and self.model.dim == 1 and self.model.expert.is_smooth
-        return cell_count(self.data.samples) if wanted and self.kernel == "native" else 0
+        return cell_count(self.data.samples) if wanted else 0
 
     def _nodes(self, cells: int) -> Any:
         from identkit.fit.nodes import compress
@@ -408,9 +405,7 @@ class _Job:
         data = self.data
         y = np.where(data.good[:, None], data.y, 0.0)
         x = np.where(np.isfinite(data.x[..., 0]), data.x[..., 0], 0.0)
-        points, values, weights = compress(
-            np.broadcast_to(x, y.shape), y, data.weight, cells
-        )
+        points, values, weights = compress(np.broadcast_to(x, y.shape), y, data.weight, cells)
         return self._sums(points[..., None], values, weights)
 
     def _sums(self, x: Array, y: Array, weight: Array | None) -> Any:
@@ -438,6 +433,7 @@ class _Job:
         options: Options,
         progress: Callable[[int, int], None] | None,
         stop: Callable[[], bool] | None,
+        taken: Any = None,
     ) -> Solution:
         import torch
 
@@ -456,10 +452,10 @@ class _Job:
 
         return solve(
             sums, move(theta), move(which), move(scale[which]), move(self.low), move(self.high),
-            move(fixed), options, progress, stop,
+            move(fixed), options, progress, stop, taken,
         )  # fmt: skip
 
-    def _refined(self, status: Any, vector: Array, held: NDArray[np.bool_]) -> Any:
+    def _refined(self, status: Any, vector: Array, held: Any) -> Any:
         """Minima on the box and minima with a light atom get their own status."""
         status = status.copy()
         size = vector.shape[1]
@@ -467,7 +463,7 @@ class _Job:
         if self.pinned:
             last = size - self.model.per_atom
             fixed[last : last + self.model.dim + 1] = True
-        boxed = (held & ~fixed).any(axis=1)
+        boxed: Any = (held & ~fixed).any(axis=1)
         measure = self.model.unpack(vector)
         part = slice(0, None, max(1, self.data.samples // LIGHT_SAMPLE))
         for r in np.flatnonzero(self.data.good):
@@ -496,7 +492,8 @@ class _Job:
             name = f"cuda ({torch.cuda.get_device_name(self.device)})"
         o = self.options
         return Settings(
-            __version__, box, o.max_steps, o.tolerance, o.first_order, o.accelerate, self.pinned,
+            __version__, box, o.max_steps, o.tolerance, o.first_order, o.accelerate, o.flat,
+            self.pinned,
             name, self.kernel, cells, self.threads if self.kernel == "native" else 0,
             tuple(sorted(libraries)),
         )  # fmt: skip
@@ -523,20 +520,13 @@ class NativeSums:
         return torch.from_numpy(out)
 
 
-NODES_PER_CELL = 8
 _STATUS = {
     0: Status.CONVERGED,
     1: Status.STEP_LIMIT,
     2: Status.DIVERGED,
     3: Status.STEP_LIMIT,
+    4: Status.FLAT_VALLEY,
 }
-
-
-def _polishing(options: Options, steps: int) -> Options:
-    """Close to the minimum: the Hessian at once."""
-    from dataclasses import replace
-
-    return replace(options, max_steps=steps, first_order=0)
 
 
 def _device(name: str) -> Any:

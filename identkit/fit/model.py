@@ -52,7 +52,11 @@ class Model:
 
     @classmethod
     def of(
-        cls, expert: Expert | str, gate: Gate | str, dim: int | None = None, shape: str | None = None
+        cls,
+        expert: Expert | str,
+        gate: Gate | str,
+        dim: int | None = None,
+        shape: str | None = None,
     ) -> Model:
         """A model from names; ``dim`` (default 1) and ``shape`` belong to built-in experts."""
         if isinstance(expert, str):
@@ -130,11 +134,17 @@ class Model:
         )
 
     @cached_property
-    def _numpy(self) -> Heads:
-        return self.heads(numpy_functions())
+    def _values(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """φ and ω alone, for NumPy."""
+        expert, gate = self.expressions
+        space = [numpy_functions()]
+        return (
+            sp.lambdify(self.arguments, expert[0], modules=space, cse=True),
+            sp.lambdify((SCORE,), gate[0], modules=space, cse=True),
+        )
 
     def pack(self, measure: MixingMeasure) -> Array:
-        """The parameter vector(s), shape (…, k·(d + 1 + q)). Raises InputError if it does not fit."""
+        """The parameter vector(s) (…, k·(d + 1 + q)). Raises InputError if it does not fit."""
         if measure.dim != self.dim or measure.eta.shape[-1] != len(self.parameters):
             raise InputError(
                 f"mixing measure: it has d = {measure.dim} inputs and q = {measure.eta.shape[-1]} "
@@ -149,7 +159,7 @@ class Model:
 
     def predict(self, measure: MixingMeasure, x: ArrayLike) -> Array:
         """f_G(x), shape (…, n), for x of shape (n, d), or (R, n, d) with R measures."""
-        return self._by_chunks(measure, x, lambda w, h: np.einsum("...kn,...kn->...n", w, h), 0)
+        return self._by_chunks(measure, x, lambda w, h: (w * h).sum(axis=-2), 0)
 
     def weights(self, measure: MixingMeasure, x: ArrayLike) -> Array:
         """Gate weights, shape (…, k, n); under a normalised gate they sum to 1 over atoms."""
@@ -170,7 +180,7 @@ class Model:
         batch = np.broadcast_shapes(measure.beta0.shape[:-1], points.shape[:-2])
         shape = (*batch, *((measure.atoms,) if axes else ()), n)
         out = np.empty(shape)
-        size = max(1, CHUNK * 8 // max(1, int(np.prod(batch, dtype=int))))
+        size = max(1, CHUNK // max(1, int(np.prod(batch, dtype=int))))
         for start in range(0, n, size):
             part = points[..., start : start + size, :]
             out[..., start : start + size] = combine(*self._chunk(measure, part))
@@ -179,10 +189,13 @@ class Model:
     def _chunk(self, measure: MixingMeasure, x: Array) -> tuple[Array, Array]:
         """Weights and expert values, (…, k, n) each."""
         s = self.structure
-        score = np.einsum("...ks,...ns->...kn", measure.beta1, x) + measure.beta0[..., None]
+        score = measure.beta0[..., None] + measure.beta1[..., :1] * x[..., None, :, 0]
+        for c in range(1, self.dim):  # in the order of the inputs, whatever the batch
+            score += measure.beta1[..., c : c + 1] * x[..., None, :, c]
         if self.exponential:
             score = score - score.max(axis=-2, keepdims=True)
-        weight = np.broadcast_to(self._numpy.gate(score)[0], score.shape)
+        expert, gate = self._values
+        weight = np.broadcast_to(gate(score), score.shape)
         if self.gate.normalised:
             weight = weight / weight.sum(axis=-2, keepdims=True)
         slots: list[Any] = [0.0] * self.slots
@@ -194,8 +207,7 @@ class Model:
                 column if feature == self.dim else column * x[..., None, :, feature]
             )
         direct = [x[..., None, :, feature] for feature in s.direct]
-        values = self._numpy.expert(*slots, *direct)[0]
-        return weight, np.broadcast_to(values, score.shape)
+        return weight, np.broadcast_to(expert(*slots, *direct), score.shape)
 
 
 SCORE = sp.Symbol("s", real=True)

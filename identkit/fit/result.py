@@ -22,6 +22,7 @@ class Status(Enum):
     CONVERGED = "converged"
     AT_THE_BOX = "at the box"
     LIGHT_ATOM = "light atom"
+    FLAT_VALLEY = "flat valley"
     STEP_LIMIT = "step limit"
     DIVERGED = "diverged"
     INTERRUPTED = "interrupted"
@@ -33,8 +34,10 @@ class Status(Enum):
 
     @property
     def finished(self) -> bool:
-        """Whether the fit is at a local minimum within the box."""
-        return self in (Status.CONVERGED, Status.AT_THE_BOX, Status.LIGHT_ATOM)
+        """Whether the cost is at a local minimum within the box, or has stopped falling."""
+        return self not in (
+            Status.STEP_LIMIT, Status.DIVERGED, Status.INTERRUPTED, Status.BAD_DATA
+        )  # fmt: skip
 
 
 _REMEDIES = {
@@ -43,6 +46,8 @@ _REMEDIES = {
     "parameters at their bounds as not estimated",
     Status.LIGHT_ATOM: "an atom has almost no weight on the data, so its parameters mean nothing; "
     "fit fewer atoms or raise the lower bound of beta0",
+    Status.FLAT_VALLEY: "the cost no longer falls while parameters still move along a valley: the "
+    "data hardly determine them there; set flat=0 to go on to the minimum",
     Status.STEP_LIMIT: "no minimum within the step limit; raise max_steps, or start elsewhere",
     Status.DIVERGED: "the cost was not finite at the start; start with smaller parameters",
     Status.INTERRUPTED: "stopped before the end; run again",
@@ -127,6 +132,7 @@ class Settings:
     tolerance: float
     first_order: int
     accelerate: bool
+    flat: float
     pinned: bool
     device: str
     kernel: str
@@ -142,7 +148,7 @@ class FitResult:
     ``measure`` has the batch of the problems; so have ``status`` (list or one), ``cost`` (half the
     residual sum of squares), ``gradient_norm`` (Euclidean, without parameters held by the box),
     ``steps`` (trial steps), ``passes`` (sums over all data, rounded up) and ``start``, the index of
-    the start it came from. ``costs`` and ``statuses`` have a row per problem and a column per start.
+    the start it came from. ``costs`` and ``statuses`` have a row per problem, a column per start.
     ``held`` marks parameters at a bound or fixed.
     """
 
@@ -216,6 +222,13 @@ class FitResult:
             self.steps[r], self.passes[r], self.start[r], self.costs[r : r + 1],
             self.statuses[r : r + 1], self.held[r], self.samples, self.seconds, self.settings,
         )  # fmt: skip
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy: a model holds compiled functions, so its two names travel."""
+        return {**self.__dict__, "model": (self.model.expert, self.model.gate.name)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({**state, "model": Model.of(*state["model"])})
 
     def __len__(self) -> int:
         if not self.measure.batch:

@@ -2,11 +2,12 @@
 
 One iteration solves (M + λD)v = -g on the parameters that the box leaves free, adds the geodesic
 acceleration a = -½(M + λD)⁻¹Jᵀf_vv (Transtrum, Machta, Sethna, PRE 83, 2011), clips θ + v + a
-into the box and evaluates there. M is JᵀJ for the first steps of a problem and the exact Hessian
-afterwards: in the flat valleys of an over-specified fit both corrections together cut the number
-of steps several times. Problems that have finished leave the batch. The linear algebra is batched
-torch on the device of the data; the sums over samples come from a kernel (:mod:`.cpu_kernel`,
-:mod:`.torch_kernel`).
+into the box and evaluates there. M is JᵀJ, without acceleration, for the first steps of a problem,
+which suffice for a well-specified fit; then the exact Hessian. In the flat valleys of an
+over-specified fit both corrections together cut the number of steps several times. Problems that
+have finished leave the batch. The linear algebra is batched torch on the device of the data; the
+sums over samples come from a kernel (:mod:`.cpu_kernel`, :mod:`.torch_kernel`). A step reads about
+five flags back from the device: which problems have ended, and whether any needs special care.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import torch
 
 Tensor = torch.Tensor
 
-DONE, LIMIT, FAILED, RUNNING = 0, 1, 2, 3
-"""How a problem ended: a minimum, out of steps, no finite cost."""
+DONE, LIMIT, FAILED, RUNNING, FLAT = 0, 1, 2, 3, 4
+"""How a problem ended: a minimum, out of steps, no finite cost; FLAT: the cost stopped falling."""
 
 DAMPING = 1e-3
 """First λ, relative to the diagonal of JᵀJ."""
@@ -32,6 +33,17 @@ PIVOT = 1e-13
 expert has curvature 0 up to rounding, about 1e-16 times the largest."""
 ROUNDING = 1e-26
 """Cost, relative to ½Σwy², below which only rounding is left: (1e-13)²."""
+GROW, SHRINK = 4.0, 0.2
+"""Factors of λ after a rejected step (doubled each time) and after a good one, at most. A good step
+is often followed by one too long: in a curved valley quicker shrinking costs more than it gains."""
+WINDOW = 20
+"""Steps over which a fall of the cost is judged."""
+ROUNDS = 2
+"""Times a step is solved again with parameters put on their bounds."""
+COST_ROUNDING = 1e-14
+"""Of the cost: rounding of its sum, measured at up to 3e-15 for 1e5 samples."""
+INDEFINITE = 2.0
+"""λ over the most negative eigenvalue: along it the curvature then keeps its size, reversed."""
 LEAST_RATIO = 1e-4
 """Actual over predicted decrease from which a step is taken (MINPACK)."""
 FAST_BEND = 0.75
@@ -44,13 +56,16 @@ class Options:
 
     ``max_steps`` evaluations per problem; ``tolerance``: a fit is at a minimum when the Newton
     step predicts a decrease below tolerance·cost and the Hessian is positive semidefinite;
-    ``first_order`` steps with JᵀJ before the Hessian; ``accelerate``: geodesic acceleration.
+    ``first_order`` steps with JᵀJ before the Hessian; ``accelerate``: geodesic acceleration;
+    ``flat``: a problem is left when its cost fell by less than this part per step over WINDOW steps
+    (1e-8 is SciPy's ftol; over n samples the log-likelihood then changes by n/2·1e-8 per step).
     """
 
     max_steps: int = 500
     tolerance: float = 1e-12
     first_order: int = 8
     accelerate: bool = True
+    flat: float = 1e-8
 
 
 class Sums(Protocol):
@@ -90,13 +105,15 @@ def solve(
     options: Options,
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    taken: Tensor | None = None,
 ) -> Solution:
     """Minimise from ``theta`` (A, p); ``scale`` (A,) is ½Σwy² of each problem.
 
     ``lower``, ``upper`` and ``fixed`` have shape (p,) or (A, p). ``progress(done, all)`` is called
-    after every step; ``stop()`` true ends early, with what has been found.
+    after every step; ``stop()`` true ends early, with what has been found. ``taken`` (A,) are steps
+    spent before, which count.
     """
-    run = _Run(sums, theta, which, scale, lower, upper, fixed, options)
+    run = _Run(sums, theta, which, scale, lower, upper, fixed, options, taken)
     while run.running:
         run.step()
         if progress is not None:
@@ -126,6 +143,8 @@ class _State:
     upper: Tensor
     fixed: Tensor
     floor: Tensor
+    mark: Tensor
+    marked: Tensor
 
     def only(self, keep: Tensor) -> _State:
         return _State(*(getattr(self, f.name)[keep] for f in fields(self)))
@@ -142,6 +161,7 @@ class _Run:
         upper: Tensor,
         fixed: Tensor,
         options: Options,
+        taken: Tensor | None,
     ) -> None:
         self.sums, self.options = sums, options
         count, size = theta.shape
@@ -162,14 +182,16 @@ class _Run:
             matrix=matrix,
             width=diagonal,
             damping=torch.full((count,), DAMPING, **new),
-            growth=torch.full((count,), 2.0, **new),
-            taken=torch.zeros(count, **whole),
+            growth=torch.full((count,), GROW, **new),
+            taken=torch.zeros(count, **whole) if taken is None else taken.clone(),
             passes=torch.ones(count, **whole),
             second=torch.full((count,), second, dtype=torch.bool, device=theta.device),
             lower=lower,
             upper=upper,
             fixed=fixed,
             floor=ROUNDING * scale,
+            mark=cost.clone(),
+            marked=torch.zeros(count, **whole) if taken is None else taken.clone(),
         )
         self.eye = torch.eye(size, **new)
         self.end = Solution(
@@ -182,7 +204,8 @@ class _Run:
             torch.ones(count, **whole),
         )
         broken = ~(torch.isfinite(cost) & torch.isfinite(gradient).all(1))
-        self._leave(torch.where(broken, FAILED, RUNNING))
+        spent = torch.where(self.state.taken >= options.max_steps, LIMIT, RUNNING)
+        self._leave(torch.where(broken, FAILED, spent))
 
     @property
     def running(self) -> int:
@@ -206,22 +229,62 @@ class _Run:
                 self.state, held[keep], root[keep], slope[keep], scaled[keep]
             )  # fmt: skip
         factor, now.damping, usable = _factorise(scaled, now.damping, self.eye)
+        v = torch.where(held, 0.0, -torch.cholesky_solve(slope[:, :, None], factor)[:, :, 0])
+        low, high = (now.lower - now.theta) * root, (now.upper - now.theta) * root
+        factor, v, held = self._bounded(scaled, slope, now.damping, factor, v, held, low, high)
         free = ~held & usable[:, None]
-        v = torch.where(free, -torch.cholesky_solve(slope[:, :, None], factor)[:, :, 0], 0.0)
+        v = torch.where(usable[:, None], v, 0.0)
         move = v
         if self.options.accelerate:
-            bend = self.sums.bends(now.theta, v / root, now.which)
-            now.passes += 1
-            bend = torch.where(held, 0.0, bend / root)
-            a = -0.5 * torch.cholesky_solve(bend[:, :, None], factor)[:, :, 0]
-            gentle = 2.0 * a.norm(dim=1) <= FAST_BEND * v.norm(dim=1)
-            move = v + torch.where(gentle[:, None] & free, a, 0.0)
-        trial = _clipped(now, now.theta + move / root, held)
-        # the quadratic model along the clipped step without acceleration
-        s = (_clipped(now, now.theta + v / root, held) - now.theta) * root
+            some = now.second
+            if bool(some.any()):
+                part = v[some]
+                bend = self.sums.bends(now.theta[some], part / root[some], now.which[some])
+                now.passes = now.passes + some.to(now.passes.dtype)
+                bend = torch.where(held[some], 0.0, bend / root[some])
+                a = -0.5 * torch.cholesky_solve(bend[:, :, None], factor[some])[:, :, 0]
+                gentle = 2.0 * a.norm(dim=1) <= FAST_BEND * part.norm(dim=1)
+                move = v.clone()
+                move[some] += torch.where(gentle[:, None] & free[some], a, 0.0)
+        trial = torch.minimum(torch.maximum(now.theta + move / root, now.lower), now.upper)
+        trial = torch.where(now.fixed, now.theta, trial)
+        # the quadratic model along the step without acceleration
+        s = torch.minimum(torch.maximum(v, low), high)
+        s = torch.where(now.fixed, 0.0, s)
         curved = torch.matmul(scaled, s[:, :, None])[:, :, 0]
         predicted = -(s * (slope + 0.5 * curved)).sum(1)
         self._evaluate(trial, predicted, usable)
+
+    def _bounded(
+        self,
+        scaled: Tensor,
+        slope: Tensor,
+        damping: Tensor,
+        factor: Tensor,
+        v: Tensor,
+        held: Tensor,
+        low: Tensor,
+        high: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Put what leaves the box on its bound and solve again for the rest.
+
+        Clipping alone would spoil the step of the other parameters in a narrow valley. A second
+        round catches those that leave only then; what leaves after that is clipped.
+        """
+        for _ in range(ROUNDS):
+            out = ~held & ((v < low) | (v > high))
+            if not bool(out.any()):
+                break
+            held = held | out
+            v = torch.where(out, torch.minimum(torch.maximum(v, low), high), v)
+            stuck = torch.where(held, v, 0.0)
+            mask = held[:, :, None] | held[:, None, :]
+            rest = torch.where(held, 0.0, slope + torch.matmul(scaled, stuck[:, :, None])[:, :, 0])
+            reduced = torch.where(mask, self.eye, scaled)
+            factor, _ = torch.linalg.cholesky_ex(reduced + damping[:, None, None] * self.eye)
+            solved = -torch.cholesky_solve(rest[:, :, None], factor)[:, :, 0]
+            v = torch.where(held, stuck, solved)
+        return factor, v, held
 
     def _settled(self, scaled: Tensor, slope: Tensor) -> Tensor:
         """At a minimum: positive semidefinite matrix, negligible decrease by the Newton step."""
@@ -239,9 +302,10 @@ class _Run:
         wants = now.second | (now.taken >= self.options.first_order)
         cost, gradient, matrix, diagonal = self._sums(trial, now.which, wants)
         finite = torch.isfinite(cost) & torch.isfinite(gradient).all(1)
-        ratio = torch.where(
-            finite, (now.cost - cost) / predicted.clamp(min=1e-300), -1.0
-        )
+        # differences of costs below their rounding decide nothing (Conn, Gould, Toint, 17.4.2)
+        slack = COST_ROUNDING * now.cost
+        ratio = (now.cost - cost + slack) / (predicted + slack).clamp(min=1e-300)
+        ratio = torch.where(finite, ratio, -1.0)
         accept = usable & (ratio > LEAST_RATIO)
         row = accept[:, None]
         now.theta = torch.where(row, trial, now.theta)
@@ -251,14 +315,20 @@ class _Run:
         # the largest diagonal seen, as in MINPACK
         now.width = torch.where(row, torch.maximum(now.width, diagonal), now.width)
         now.second = torch.where(accept, wants, now.second)
-        shrink = (1.0 - (2.0 * ratio - 1.0) ** 3).clamp(0.1, 2.0)
+        shrink = (1.0 - (2.0 * ratio - 1.0) ** 3).clamp(SHRINK, 2.0)
         now.damping = (now.damping * torch.where(accept, shrink, now.growth)).clamp(
             LEAST_DAMPING, 10 * MOST_DAMPING
         )
-        now.growth = torch.where(accept, 2.0, 2.0 * now.growth)
-        ended = (now.taken >= self.options.max_steps) | (now.damping > MOST_DAMPING)
-        if bool(ended.any()):
-            self._leave(torch.where(ended, LIMIT, RUNNING))
+        now.growth = torch.where(accept, GROW, 2.0 * now.growth)
+        judged = now.taken - now.marked >= WINDOW
+        flat = judged & (now.mark - now.cost <= WINDOW * self.options.flat * now.cost + now.floor)
+        flat = flat | (now.damping > MOST_DAMPING)
+        now.mark = torch.where(judged, now.cost, now.mark)
+        now.marked = torch.where(judged, now.taken, now.marked)
+        out = now.taken >= self.options.max_steps
+        verdict = torch.where(flat, FLAT, torch.where(out, LIMIT, RUNNING))
+        if bool((flat | out).any()):
+            self._leave(verdict)
 
     def _sums(
         self, trial: Tensor, which: Tensor, wants: Tensor
@@ -304,25 +374,16 @@ def _held(now: _State) -> Tensor:
     )
 
 
-def _clipped(now: _State, theta: Tensor, held: Tensor) -> Tensor:
-    inside = torch.minimum(torch.maximum(theta, now.lower), now.upper)
-    return torch.where(held, now.theta, inside)
-
-
-def _factorise(
-    scaled: Tensor, damping: Tensor, eye: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Cholesky factors of M + λ, with λ raised where M is too indefinite for it."""
+def _factorise(scaled: Tensor, damping: Tensor, eye: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Cholesky factors of M + λ, with λ raised just above what an indefinite M needs."""
     factor, info = torch.linalg.cholesky_ex(scaled + damping[:, None, None] * eye)
-    for _ in range(12):
-        bad = info != 0
-        if not bool(bad.any()):
-            break
-        damping = torch.where(bad, torch.clamp(8.0 * damping, min=1e-6), damping)
-        again, info_again = torch.linalg.cholesky_ex(
-            scaled[bad] + damping[bad, None, None] * eye
-        )
+    bad = info != 0
+    if bool(bad.any()):
+        finite = torch.nan_to_num(scaled[bad], nan=0.0, posinf=0.0, neginf=0.0)
+        least = torch.linalg.eigvalsh(finite)[:, 0]
+        raised = torch.maximum(damping[bad], INDEFINITE * least.abs() + LEAST_DAMPING)
+        damping = damping.clone()
+        damping[bad] = raised
+        again, info[bad] = torch.linalg.cholesky_ex(scaled[bad] + raised[:, None, None] * eye)
         factor[bad] = again
-        info = info.clone()
-        info[bad] = info_again
     return factor, damping, info == 0

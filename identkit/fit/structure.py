@@ -1,6 +1,6 @@
 """How an expert depends on its parameters: pre-activations found in the expression, not assumed.
 
-Every expert is written h(x, η) = φ(u, x) with pre-activations ("slots") u_t = Σ_l c_l·η_l·feature_l,
+Every expert is written h(x, η) = φ(u, x) with pre-activations u_t = Σ_l c_l·η_l·feature_l, "slots",
 where a feature is an input x_s or the constant 1 and c_l a number. A ridge expert has the one slot
 u = aᵀx + b, whatever d; a parameter that fits no such sum is a slot of its own. Then
 
@@ -20,8 +20,19 @@ import sympy as sp
 from identkit.experts import Expert
 from identkit.expression import symbol
 
-
-SHARED_FUNCTIONS = ("exp", "log", "sin", "cos", "tan", "tanh", "sinh", "cosh", "atan", "acos", "sqrt")
+SHARED_FUNCTIONS = (
+    "exp",
+    "log",
+    "sin",
+    "cos",
+    "tan",
+    "tanh",
+    "sinh",
+    "cosh",
+    "atan",
+    "acos",
+    "sqrt",
+)
 """Functions of the grammar that NumPy and torch call by the same name."""
 
 
@@ -110,9 +121,7 @@ def stable(expression: Any) -> Any:
     def is_softplus(node: Any) -> bool:
         return isinstance(node, sp.log) and one_plus_exp(node.args[0]) is not None
 
-    expression = expression.replace(
-        is_softplus, lambda node: Softplus(one_plus_exp(node.args[0]))
-    )
+    expression = expression.replace(is_softplus, lambda node: Softplus(one_plus_exp(node.args[0])))
     return expression.replace(
         lambda node: node.is_Pow and one_plus_exp(node.base) is not None,
         lambda node: Logistic(-one_plus_exp(node.base)) ** (-node.exp),
@@ -125,11 +134,11 @@ def _forms(
     """Candidates for slots, largest first: parameter -> (number, feature)."""
     found: dict[frozenset, dict[Any, tuple[Any, int]]] = {}
     for node in sp.preorder_traversal(expression):
-        terms = node.args if node.is_Add else (node,)
+        terms: Any = node.args if node.is_Add else (node,)
         form = {}
         for term in terms:
             factors = term.args if term.is_Mul else (term,)
-            numbers = sp.Mul(*(f for f in factors if f.is_number))
+            numbers: Any = sp.Mul(*[f for f in factors if f.is_number])
             rest = [f for f in factors if not f.is_number]
             names = [f for f in rest if f in parameters]
             features = [f for f in rest if f in inputs]
@@ -154,9 +163,7 @@ def _through(phi: Any, form: dict[Any, tuple[Any, int]], slot: Any, inputs: list
     x = inputs[feature] if feature < len(inputs) else sp.Integer(1)
     only = {p: sp.Integer(0) for p in form if p != pivot}
     replaced = phi.subs({**only, pivot: slot / (number * x)}, simultaneous=True)
-    z = sp.Add(
-        *(c * p * (inputs[f] if f < len(inputs) else 1) for p, (c, f) in form.items())
-    )
+    z = sp.Add(*(c * p * (inputs[f] if f < len(inputs) else 1) for p, (c, f) in form.items()))
     back = replaced.subs(slot, z)
     if replaced.has(sp.nan, sp.zoo, sp.oo) or any(replaced.has(p) for p in form):
         return None

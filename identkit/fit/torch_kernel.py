@@ -56,7 +56,9 @@ class TorchSums:
         # row and feature of each parameter of one atom, and its factor
         self.row = torch.tensor([0] * (d + 1) + [1 + t for t in s.slot_of], device=device)
         self.feature = torch.tensor([*range(d + 1), *s.feature_of], device=device)
-        self.scale = torch.tensor([1.0] * (d + 1) + list(s.scale_of), dtype=torch.float64).to(device)
+        self.scale = torch.tensor([1.0] * (d + 1) + list(s.scale_of), dtype=torch.float64).to(
+            device
+        )
         self.width = width
 
     # -- one chunk ------------------------------------------------------------------------------
@@ -91,7 +93,9 @@ class TorchSums:
 
         def full(values: tuple) -> list[Tensor]:
             return [
-                v.expand_as(like) if isinstance(v, torch.Tensor) else torch.full_like(like, float(v))
+                v.expand_as(like)
+                if isinstance(v, torch.Tensor)
+                else torch.full_like(like, float(v))
                 for v in values
             ]
 
@@ -108,9 +112,7 @@ class TorchSums:
         else:
             mean = (gate[0] * value).sum(dim=1)
         m = self.model.slots
-        first = torch.stack(
-            [gate[1] * value, *(gate[0] * expert[1 + t] for t in range(m))], dim=2
-        )
+        first = torch.stack([gate[1] * value, *(gate[0] * expert[1 + t] for t in range(m))], dim=2)
         return {
             "gate": gate, "value": value, "expert": expert, "shares": shares, "mean": mean,
             "first": first,
@@ -164,7 +166,7 @@ class TorchSums:
         self, theta: Tensor, which: Tensor, second: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Cost (A,), gradient (A, p), Gram or (``second``) Hessian (A, p, p), Gram diagonal."""
-        batch, size = theta.shape
+        batch = len(theta)
         shaped = theta.reshape(batch, -1, self.model.per_atom)
         atoms, d = shaped.shape[1], self.model.dim
         total = atoms * self.width

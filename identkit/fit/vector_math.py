@@ -24,21 +24,36 @@ _C2, _C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10, _C11, _C12, _C13 = (
 _ROOT2 = math.sqrt(0.5)
 
 _ERFC = (
-    1.2375126308378275, -0.14024059858554525, 0.0035854154854790257,
-    0.08227673848999506, -0.10880393014244462, 0.09230432116428125,
-    -0.05869339857664934, 0.02836227737211114, -0.009746579683265262,
-    0.0017556261651970652, 0.000293714378044958, -0.00029015535246077655,
-    5.164652974177416e-05, 2.2387565714911816e-05, -1.1438048033346894e-05,
-    -9.792625707303523e-07, 1.7419821586224816e-06, -5.084465378687302e-08,
-    -2.4857126248016745e-07, 1.879082322370048e-08, 3.197926671666804e-08,
-    -1.9551358868985616e-09, -2.623107347133476e-09,
+    1.2375126308378275,
+    -0.14024059858554525,
+    0.0035854154854790257,
+    0.08227673848999506,
+    -0.10880393014244462,
+    0.09230432116428125,
+    -0.05869339857664934,
+    0.02836227737211114,
+    -0.009746579683265262,
+    0.0017556261651970652,
+    0.000293714378044958,
+    -0.00029015535246077655,
+    5.164652974177416e-05,
+    2.2387565714911816e-05,
+    -1.1438048033346894e-05,
+    -9.792625707303523e-07,
+    1.7419821586224816e-06,
+    -5.084465378687302e-08,
+    -2.4857126248016745e-07,
+    1.879082322370048e-08,
+    3.197926671666804e-08,
+    -1.9551358868985616e-09,
+    -2.623107347133476e-09,
 )
 """(1 + 2x)·exp(x²)·erfc(x) in powers of t = (x - 3.75)/(x + 3.75), x ≥ 0: the Chebyshev expansion
 of Shepherd and Laframboise (Math. Comp. 36, 1981) to degree 22, truncation error below 1e-16."""
 
 
 @intrinsic
-def _as_float(typing_context: Any, value: Any) -> Any:
+def _float_from(typing_context: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], context.get_value_type(types.float64))
 
@@ -46,22 +61,26 @@ def _as_float(typing_context: Any, value: Any) -> Any:
 
 
 @intrinsic
-def _as_bits(typing_context: Any, value: Any) -> Any:
+def _bits_from(typing_context: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], context.get_value_type(types.int64))
 
     return types.int64(types.float64), generate
 
 
+_as_float: Any = _float_from  # Numba passes the typing context itself
+_as_bits: Any = _bits_from
+
+
 @njit(inline="always", fastmath={"contract"}, error_model="numpy")
 def exp(z):
-    """exp(k·ln 2 + r) = 2^k·exp(r) with |r| ≤ ln 2 / 2; from exp(709.8) on infinite."""
+    """exp(k·ln 2 + r) = 2^k·exp(r) with |r| ≤ ln 2 / 2; clamped to |z| < 709."""
     u = min(max(z, -708.0), 709.0)
     t = u * _INVERSE_LN2 + _ROUND
     k = t - _ROUND
     r = (u - k * _LN2_HIGH) - k * _LN2_LOW
     s = r * r
-    even = ((((((_C12 * s + _C10) * s + _C8) * s + _C6) * s + _C4) * s + _C2) * s)
+    even = (((((_C12 * s + _C10) * s + _C8) * s + _C6) * s + _C4) * s + _C2) * s
     odd = (((((_C13 * s + _C11) * s + _C9) * s + _C7) * s + _C5) * s + _C3) * s
     p = 1.0 + (r + (even + r * odd))
     # min and max swallow NaN; z - z is 0, or NaN for what is not finite
@@ -75,10 +94,29 @@ def erf(z):
     # four interleaved Horner chains: one alone would wait for each multiplication
     u = t * t
     v = u * u
-    p0 = (((((_ERFC[20] * v + _ERFC[16]) * v + _ERFC[12]) * v + _ERFC[8]) * v + _ERFC[4]) * v + _ERFC[0])
-    p1 = (((((_ERFC[21] * v + _ERFC[17]) * v + _ERFC[13]) * v + _ERFC[9]) * v + _ERFC[5]) * v + _ERFC[1])
-    p2 = (((((_ERFC[22] * v + _ERFC[18]) * v + _ERFC[14]) * v + _ERFC[10]) * v + _ERFC[6]) * v + _ERFC[2])
-    p3 = ((((_ERFC[19] * v + _ERFC[15]) * v + _ERFC[11]) * v + _ERFC[7]) * v + _ERFC[3])
+    p0 = _ERFC[20]
+    p0 = p0 * v + _ERFC[16]
+    p0 = p0 * v + _ERFC[12]
+    p0 = p0 * v + _ERFC[8]
+    p0 = p0 * v + _ERFC[4]
+    p0 = p0 * v + _ERFC[0]
+    p1 = _ERFC[21]
+    p1 = p1 * v + _ERFC[17]
+    p1 = p1 * v + _ERFC[13]
+    p1 = p1 * v + _ERFC[9]
+    p1 = p1 * v + _ERFC[5]
+    p1 = p1 * v + _ERFC[1]
+    p2 = _ERFC[22]
+    p2 = p2 * v + _ERFC[18]
+    p2 = p2 * v + _ERFC[14]
+    p2 = p2 * v + _ERFC[10]
+    p2 = p2 * v + _ERFC[6]
+    p2 = p2 * v + _ERFC[2]
+    p3 = _ERFC[19]
+    p3 = p3 * v + _ERFC[15]
+    p3 = p3 * v + _ERFC[11]
+    p3 = p3 * v + _ERFC[7]
+    p3 = p3 * v + _ERFC[3]
     p = (p0 + t * p1) + u * (p2 + t * p3)
     return math.copysign(1.0 - exp(-x * x) * p / (1.0 + 2.0 * x), z)
 

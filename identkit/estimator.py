@@ -1,0 +1,202 @@
+"""A mixture of experts as a scikit-learn regressor; needs ``pip install identkit[sklearn]``."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from identkit.errors import InputError
+
+try:
+    from sklearn.base import BaseEstimator, RegressorMixin
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.utils import check_random_state
+    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+except ImportError as error:
+    if error.name is not None and error.name.split(".")[0] != "sklearn":
+        raise
+    raise ImportError(
+        "MoERegressor needs scikit-learn 1.6 or newer; run 'pip install identkit[sklearn]'."
+    ) from None
+
+if TYPE_CHECKING:
+    from identkit.experts import Expert
+    from identkit.fit import Box
+    from identkit.gates import Gate
+    from identkit.mixing import MixingMeasure
+
+Array = NDArray[np.float64]
+
+
+class MoERegressor(RegressorMixin, BaseEstimator):
+    """Least-squares fit of f_G(x) = Σ_i weight_i(x)·h(x, η_i), the best of several random starts.
+
+    ``expert`` is a built-in's name, with ``shape``, or an :class:`identkit.Expert`; its number of
+    inputs is the number of columns of X. ``gate`` is ``softmax`` or ``sigmoid`` and ``n_atoms`` the
+    number k of atoms. Neither X nor y is rescaled: tanh experts under a softmax gate predict values
+    in [-1, 1]; ``shape="ffn"`` gives every atom an output weight. ``box`` holds the bounds of the
+    parameters (:class:`identkit.fit.Box`, default ±10), ``max_steps`` the evaluations per start,
+    ``random_state`` seeds the starts, ``device`` is auto, cpu or cuda, ``n_jobs`` the threads.
+
+    After ``fit``: ``measure_``, the fitted :class:`identkit.MixingMeasure`; ``result_``, the
+    :class:`identkit.fit.FitResult` with status, cost and settings; ``n_iter_``, trial steps of the
+    best start; ``n_features_in_`` and, for data frames, ``feature_names_in_``.
+
+    The number of atoms is never changed silently. With fewer samples than parameters the fit is
+    one of many with the same cost: ``fit`` warns and goes on, predictions at other x mean little.
+    A fit that ends away from a minimum gives a ConvergenceWarning with the remedy.
+
+    >>> import numpy as np
+    >>> X = np.linspace(-3, 3, 200)[:, None]
+    >>> y = np.tanh(2 * X[:, 0] + 1)
+    >>> fitted = MoERegressor("tanh", "softmax", n_atoms=1, random_state=0).fit(X, y)
+    >>> fitted.measure_.eta.round(6)
+    array([[2., 1.]])
+    """
+
+    def __init__(
+        self,
+        expert: Expert | str = "tanh",
+        gate: Gate | str = "softmax",
+        n_atoms: int = 2,
+        *,
+        shape: str | None = None,
+        n_starts: int = 5,
+        box: Box | None = None,
+        max_steps: int = 500,
+        random_state: Any = None,
+        device: str = "auto",
+        n_jobs: int | None = None,
+    ) -> None:
+        self.expert = expert
+        self.gate = gate
+        self.n_atoms = n_atoms
+        self.shape = shape
+        self.n_starts = n_starts
+        self.box = box
+        self.max_steps = max_steps
+        self.random_state = random_state
+        self.device = device
+        self.n_jobs = n_jobs
+
+    if TYPE_CHECKING:
+        measure_: MixingMeasure
+        result_: Any
+        n_iter_: int
+        n_features_in_: int
+
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> MoERegressor:  # noqa: N803
+        """Fit to X (n, d) and y (n,). Weight 2 is the same as a row twice, 0 as none.
+
+        Raises :class:`~identkit.errors.InputError`, a ValueError, for parameters out of their
+        range and, as scikit-learn does, ValueError for data that are not finite numbers.
+        """
+        from identkit.fit import Compute, Model, least_squares
+        from identkit.fit.starts import random_starts
+
+        checked: Any = validate_data(
+            self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
+        )
+        x, target = np.asarray(checked[0]), np.asarray(checked[1], dtype=np.float64)
+        for name in ("n_atoms", "n_starts", "max_steps", "n_jobs"):
+            value = getattr(self, name)
+            if name == "n_jobs" and value is None:
+                continue
+            if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+                raise InputError(f"{name}: {value!r} must be a whole number, 1 or more.")
+        model = Model.of(
+            self.expert,
+            self.gate,
+            x.shape[1] if isinstance(self.expert, str) else None,
+            self.shape,
+        )
+        if x.shape[1] != model.dim:
+            raise InputError(
+                f"expert: {model.expert.label} has {model.dim} inputs, X has {x.shape[1]} columns; "
+                "choose the columns, or write an expert for them."
+            )
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(sample_weight, x, dtype=np.float64)
+            if (weight < 0).any():
+                raise InputError("sample_weight: it holds a negative value; remove it.")
+            kept = weight > 0
+            x, target, weight = x[kept], target[kept], weight[kept]
+        samples, k = len(target), int(self.n_atoms)
+        free = k * model.per_atom - (model.dim + 1) * model.gate.normalised
+        if samples < free:
+            warnings.warn(
+                f"{samples} samples are fewer than the {free} free parameters of {k} "
+                f"{'atoms' if k > 1 else 'atom'}: many fits have the same cost; give more data "
+                "or fit fewer atoms.",
+                stacklevel=2,
+            )
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        data = _filled(x, target, weight, free)
+        starts = random_starts(model, *_distinct(x, target, free), k, int(self.n_starts), seed)
+        result = least_squares(
+            model,
+            *data[:2],
+            starts,
+            weight=data[2],
+            box=self.box,
+            max_steps=int(self.max_steps),
+            compute=Compute(device=self.device, threads=self.n_jobs),
+        )
+        self.result_ = replace(result, samples=samples)
+        self.measure_ = result.measure
+        self.n_iter_ = max(1, int(result.steps))
+        if not result.status.finished:
+            warnings.warn(
+                f"the fit ended with status '{result.status.value}': {result.status.remedy}.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def predict(self, X: Any) -> Array:  # noqa: N803
+        """f at the rows of X (n, d), shape (n,)."""
+        check_is_fitted(self)
+        x: Any = validate_data(self, X, dtype=np.float64, reset=False)
+        return self.result_.predict(np.asarray(x))
+
+
+def _distinct(x: Array, y: Array, least: int) -> tuple[Array, Array]:
+    """The distinct rows in lexicographic order, repeated until there are ``least``.
+
+    Starts drawn from them depend neither on the order of the rows nor on whether a row is given
+    twice or with weight 2.
+    """
+    rows = np.column_stack([x, y])
+    rows = rows[np.lexsort(rows.T)]
+    new = np.ones(len(rows), dtype=bool)
+    new[1:] = (np.diff(rows, axis=0) != 0).any(axis=1)
+    rows = rows[new]
+    if len(rows) < least:
+        rows = np.resize(rows, (least, rows.shape[1]))
+    return np.ascontiguousarray(rows[:, :-1]), np.ascontiguousarray(rows[:, -1])
+
+
+def _filled(
+    x: Array, y: Array, weight: Array | None, least: int
+) -> tuple[Array, Array, Array | None]:
+    """Writeable data, at least as many rows as free parameters: rows of weight 0 change no sum."""
+    missing = least - len(y)
+    if missing <= 0:
+        # the native kernel would be compiled once more for read-only arrays
+        return (
+            np.require(x, requirements=["C", "W"]),
+            np.require(y, requirements=["C", "W"]),
+            weight,
+        )
+    weight = np.ones(len(y)) if weight is None else weight
+    return (
+        np.concatenate([x, np.repeat(x[:1], missing, axis=0)]),
+        np.concatenate([y, np.repeat(y[:1], missing)]),
+        np.concatenate([weight, np.zeros(missing)]),
+    )

@@ -1,0 +1,251 @@
+"""Starting measures for a fit of data nobody knows the truth of: random, scaled to the data.
+
+A start is found in two stages on a subsample. Each trial is the best of some random candidates: gates
+and pre-activations of order 1 over the data, which change sign inside them; parameters in which f is
+linear (c of c·φ, all of a linear expert) are then solved for by least squares, and otherwise the
+pre-activations of all atoms are multiplied so that h has the size of y. Then the trials take a few
+steps of the fit, and the best becomes the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from identkit.errors import InputError
+from identkit.fit.model import Model
+from identkit.mixing import MixingMeasure
+
+if TYPE_CHECKING:
+    from identkit.fit.engine import Compute
+    from identkit.fit.result import Box
+
+Array = NDArray[np.float64]
+
+TRIALS, TRIAL_STEPS = 16, 40
+"""Short fits per start, and the steps of each."""
+CANDIDATES = 8
+"""Random candidates per trial; the least cost on the subsample wins."""
+SAMPLE = 1000
+"""Samples in the subsample, or more so that it has PER_PARAMETER for each parameter."""
+PER_PARAMETER = 10
+ENTRIES = 2**23
+"""Numbers in the largest array (candidates × samples × linear parameters): 64 MiB."""
+RIDGE = 1e-3
+"""Of the scaled normal equations for the linear parameters: keeps them of the order of y."""
+SPREAD = 0.5
+"""Standard deviation of log-scales and of the offsets of pre-activations."""
+ROUNDS = 5
+LIFT = 3.0
+"""If f is not finite for any candidate (a logarithm, a root), pre-activations are raised by LIFT
+standard deviations of the data per round."""
+LEAST_POWER, MOST_SCALE = 0.5, 1e6
+"""h(t·u) ~ t^p is used to scale h to y only for p above LEAST_POWER: tanh is bounded."""
+_STREAM = 0x5354  # keeps these draws apart from those of simulated data
+
+
+def random_starts(
+    model: Model,
+    x: Array,
+    y: Array,
+    k: int,
+    count: int = 5,
+    seed: int = 0,
+    *,
+    box: Box | None = None,
+    compute: Compute | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> list[MixingMeasure]:
+    """``count`` starting measures of k atoms for data x (n, d), y (n,).
+
+    Start s is a function of (seed, s) and the data: more starts leave the first ones as they are.
+    ``box``, ``compute``, ``progress`` and ``stop`` are those of
+    :func:`~identkit.fit.engine.least_squares`.
+
+    >>> x = np.linspace(-1.0, 1.0, 50)[:, None]
+    >>> starts = random_starts(Model.of("tanh", "sigmoid"), x, np.tanh(x[:, 0]), k=2, count=3)
+    >>> len(starts), starts[0].atoms
+    (3, 2)
+
+    Raises :class:`~identkit.errors.InputError` for more parameters than samples, and where f is
+    not finite on the data for any parameters tried.
+    """
+    from dataclasses import replace
+
+    from identkit.fit.engine import Compute, least_squares
+
+    if k < 1 or count < 1:
+        raise InputError(f"starts: {count} of {k} atoms; give at least one of each.")
+    if k * model.per_atom - (model.dim + 1) * model.gate.normalised > len(y):
+        raise InputError(
+            f"data: {len(y)} samples are fewer than the {k * model.per_atom} parameters of {k} "
+            f"{'atoms' if k > 1 else 'atom'}; give more data or fit fewer atoms."
+        )
+    size = min(len(y), max(SAMPLE, PER_PARAMETER * k * model.per_atom))
+    rows = np.random.default_rng([seed, _STREAM]).choice(len(y), size=size, replace=False)
+    x, y = x[rows], y[rows]
+    drawing = _Drawing(model, x, y, k)
+    trials: list[MixingMeasure] = []
+    for s in range(count):
+        rng = np.random.default_rng([seed, s, _STREAM])
+        trials += [drawing.trial(rng) for _ in range(TRIALS)]
+    short = least_squares(
+        model,
+        x,
+        np.broadcast_to(y, (len(trials), size)),
+        MixingMeasure.stack(trials),
+        box=box,
+        max_steps=TRIAL_STEPS,
+        compute=replace(compute or Compute(), nodes=False),
+        progress=progress,
+        stop=stop,
+    )
+    cost = np.where(np.isfinite(short.cost), short.cost, np.inf).reshape(count, TRIALS)
+    return [short.measure[s * TRIALS + int(t)] for s, t in enumerate(cost.argmin(axis=1))]
+
+
+class _Drawing:
+    """Candidates for one model and data set. Arrays: C candidates, k atoms, m samples."""
+
+    def __init__(self, model: Model, x: Array, y: Array, k: int) -> None:
+        self.model, self.x, self.y, self.k = model, x, y, k
+        self.spread = spread(x)
+        with np.errstate(all="ignore"):
+            self.size = float(np.sqrt(np.mean(np.square(y)))) or 1.0
+        self.linear = linear_parameters(model)
+        room = ENTRIES // (len(y) * k * max(1, len(self.linear)))
+        self.candidates = int(np.clip(room, 1, CANDIDATES))
+
+    def trial(self, rng: np.random.Generator) -> MixingMeasure:
+        """The best of some candidates."""
+        x, y = self.x, self.y
+        for attempt in range(ROUNDS):
+            with np.errstate(all="ignore"):
+                beta0, beta1, eta = self._draw(rng, LIFT * attempt)
+                eta = self._solved(beta0, beta1, eta)
+                usable = np.isfinite(eta).all(axis=(1, 2))
+                eta = np.where(usable[:, None, None], eta, 0.0)
+                drawn = MixingMeasure(beta0, beta1, eta)
+                cost = np.square(self.model.predict(drawn, x) - y).sum(axis=1)
+            cost = np.where(usable & np.isfinite(cost), cost, np.inf)
+            if np.isfinite(cost).any():
+                return drawn[int(cost.argmin())]
+        raise InputError(
+            f"expert: {self.model.expert.label} is not finite on these data for any of "
+            f"{ROUNDS * self.candidates} random parameters; check its domain and the data."
+        )
+
+    def _draw(self, rng: np.random.Generator, lift: float) -> tuple[Array, Array, Array]:
+        """beta0 (C, k), beta1 (C, k, d), eta (C, k, q)."""
+        model, x, shape = self.model, self.x, (self.candidates, self.k)
+        s, d = model.structure, model.dim
+
+        def slopes(count: int) -> Array:
+            """Directions of length about 1 in standard deviations of the inputs."""
+            size = np.exp(SPREAD * rng.standard_normal((*shape, 1)))
+            return size * rng.standard_normal((*shape, count)) / np.sqrt(count)
+
+        beta1 = 2.0 * slopes(d) / self.spread
+        centre = x[rng.integers(len(x), size=shape)]
+        beta0 = -(beta1 * centre).sum(axis=-1) + SPREAD * rng.standard_normal(shape)
+        eta = rng.standard_normal((*shape, len(model.parameters)))
+        for t in range(model.slots):
+            members = [v for v, slot in enumerate(s.slot_of) if slot == t]
+            moving = [v for v in members if s.feature_of[v] < d]
+            if not moving:
+                continue
+            inputs = [s.feature_of[v] for v in moving]
+            drawn = slopes(len(moving)) / self.spread[inputs]
+            centre = x[rng.integers(len(x), size=shape)][..., inputs]
+            eta[..., moving] = drawn / [s.scale_of[v] for v in moving]
+            for v in members:
+                if v not in moving:
+                    offset = SPREAD * rng.standard_normal(shape) + lift
+                    eta[..., v] = (offset - (drawn * centre).sum(axis=-1)) / s.scale_of[v]
+        if not self.linear:
+            eta = eta * self._scale(beta0, beta1, eta, rng)
+        return beta0, beta1, eta
+
+    def _scale(self, beta0: Array, beta1: Array, eta: Array, rng: np.random.Generator) -> Array:
+        """Factors (C, 1, q) of parameters in pre-activations that bring h to the size of y."""
+        moving = np.array([self._moves(t) for t in self.model.structure.slot_of])
+
+        def size(factor: float) -> Array:
+            measure = MixingMeasure(beta0, beta1, np.where(moving, factor, 1.0) * eta)
+            return np.sqrt(np.mean(self.model.experts(measure, self.x) ** 2, axis=(1, 2)))
+
+        once, twice = size(1.0), size(2.0)
+        usable = np.isfinite(once) & np.isfinite(twice) & (once > 0) & (twice > 0)
+        factor = 1.0
+        if usable.any():
+            power = float(np.median(np.log2(twice[usable] / once[usable])))
+            if power > LEAST_POWER:
+                factor = float(self.size / np.median(once[usable])) ** (1.0 / power)
+                factor = min(max(factor, 1.0 / MOST_SCALE), MOST_SCALE)
+        jitter = np.exp(SPREAD * rng.standard_normal((len(eta), 1, 1)))
+        return np.where(moving, factor * jitter, 1.0)
+
+    def _moves(self, slot: int) -> bool:
+        """Whether a pre-activation depends on an input; other parameters are on their own."""
+        s = self.model.structure
+        return any(
+            f < self.model.dim for t, f in zip(s.slot_of, s.feature_of, strict=True) if t == slot
+        )
+
+    def _solved(self, beta0: Array, beta1: Array, eta: Array) -> Array:
+        """eta with the parameters in which f is affine solved for, by ridge regression."""
+        if not self.linear:
+            return eta
+        x, y = self.x, self.y
+        weights = self.model.weights(MixingMeasure(beta0, beta1, eta), x)
+
+        def experts(unit: int | None) -> Array:
+            probe = eta.copy()
+            probe[..., self.linear] = 0.0
+            if unit is not None:
+                probe[..., unit] = 1.0
+            return weights * self.model.experts(MixingMeasure(beta0, beta1, probe), x)
+
+        base = experts(None)
+        # rows: candidates; columns: parameter by parameter, atoms within
+        design = np.concatenate([experts(v) - base for v in self.linear], axis=1)
+        rest = y - base.sum(axis=1)
+        root = np.sqrt((design**2).sum(axis=2))
+        root = np.where(root > 0, root, 1.0)
+        design = design / root[..., None]
+        gram = design @ design.transpose(0, 2, 1) + RIDGE * np.eye(design.shape[1])
+        right = np.einsum("cmn,cn->cm", design, rest)
+        usable = np.isfinite(gram).all(axis=(1, 2)) & np.isfinite(right).all(axis=1)
+        solved = np.full_like(right, np.nan)
+        solved[usable] = np.linalg.solve(gram[usable], right[usable][..., None])[..., 0]
+        out = eta.copy()
+        values = (solved / root).reshape(len(eta), len(self.linear), self.k)
+        out[..., self.linear] = values.transpose(0, 2, 1)
+        return out
+
+
+def linear_parameters(model: Model) -> list[int]:
+    """Indices of expert parameters in which h is affine, jointly.
+
+    >>> linear_parameters(Model.of("gelu", "sigmoid", shape="ffn"))
+    [0]
+    """
+    phi: Any = model.structure.phi
+    chosen: list[Any] = []
+    for slot in model.structure.slots:
+        if all(sp.diff(phi, slot, other) == 0 for other in (slot, *chosen)):
+            chosen.append(slot)
+    slots = model.structure.slots
+    return [v for v, t in enumerate(model.structure.slot_of) if slots[t] in chosen]
+
+
+def spread(x: Array) -> Array:
+    """Standard deviation of each column of x (n, d), 1 where it is 0 or not finite."""
+    with np.errstate(all="ignore"):
+        sd = x.std(axis=0)
+    return np.where((sd > 0) & np.isfinite(sd), sd, 1.0)
