@@ -54,7 +54,8 @@ def run(expert: str, gate: str, truth, *, noise: float, lowest: float, replicate
             data,
             lambda r, data=data: data.starts(3, kind=start, indices=r),
             box=Box(beta0=(lowest, 4.0)),
-            max_steps=300,
+            max_steps=3000,
+            flat=0.0,
         )
         seconds = time.perf_counter() - began
         loss = losses.voronoi(result.measure, measure, gate)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from identkit import fit, losses
     from identkit.checking import check
     from identkit.errors import DomainError, ExpressionError, IdentkitError, InputError
+    from identkit.estimator import MoERegressor as MoERegressor
     from identkit.experts import Expert
     from identkit.gates import Gate
     from identkit.mixing import MixingMeasure
@@ -22,6 +23,7 @@ _HOME = {
     "Expert": "identkit.experts",
     "Gate": "identkit.gates",
     "MixingMeasure": "identkit.mixing",
+    "MoERegressor": "identkit.estimator",
     "simulate": "identkit.simulation",
     "fit": "identkit.fit",
     "losses": "identkit.losses",

@@ -1,5 +1,5 @@
-"""The command line: parse, call, print. Exit codes 0 done, 1 not met or rejected, 2 bad input,
-3 undecided."""
+"""The command line: parse, call, print. Exit codes 0 done, 1 not met, rejected or not at a minimum,
+2 bad input, 3 undecided, 130 interrupted."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from identkit import __version__
+from identkit.cli_fit import add_fit, run_fit
 from identkit.errors import CertificateError, IdentkitError, InputError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     _add_check(commands)
     _add_table(commands)
+    add_fit(commands)
     verify = commands.add_parser(
         "verify",
         help="verify a certificate file written by check --save",
@@ -186,6 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "check": _check,
             "explain": _explain,
             "table": _table,
+            "fit": lambda options: run_fit(options, _print),
             "verify": _verify,
             "experts": _list,
             "gates": _list,

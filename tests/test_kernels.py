@@ -32,6 +32,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is:Deprecatio
 
 CPU = torch.device("cpu")
 
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """Matrices are tiny here; several threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 # -- f written down once more, by hand, for autograd --------------------------------------------
 
 PHI = {

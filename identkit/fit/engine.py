@@ -199,12 +199,12 @@ class _Data:
             )
         weights = None
         if weight is not None:
-            weights = np.broadcast_to(_array("weight", weight), values.shape)
-            if not np.isfinite(weights).all() or (weights < 0).any():
-                raise InputError("weight: it holds a negative or not finite value; remove it.")
-            weights = np.ascontiguousarray(weights)
+            weights = _weights(weight, values.shape)
         good = np.ones(len(values), dtype=bool)
         faults: list[str] = []
+        if weights is not None and not weights.any(axis=1).all():
+            faults.append("weight: all are 0, so there is nothing to fit; raise some.")
+            good &= weights.any(axis=1)
         for name, array in (("x", points), ("y", values)):
             axes = tuple(range(1, array.ndim))
             with np.errstate(invalid="ignore"):
@@ -230,8 +230,14 @@ class _Data:
         good &= ~constant
         if not good.any():
             raise InputError(faults[0])
+        # writeable too: torch warns of read-only arrays, Numba compiles once more for them
+        kind: Any = ("C_CONTIGUOUS", "WRITEABLE")
         return cls(
-            np.ascontiguousarray(points), np.ascontiguousarray(values), weights, good, single
+            np.require(points, requirements=kind),
+            np.require(values, requirements=kind),
+            weights,
+            good,
+            single,
         )
 
 
@@ -240,6 +246,19 @@ def _array(name: str, value: ArrayLike) -> Array:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(f"{name}: must be an array of real numbers.") from None
+
+
+def _weights(weight: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """Weights in the shape (R, n) of y, a copy."""
+    array = _array("weight", weight)
+    if array.shape not in (shape, shape[1:]):
+        raise InputError(
+            f"weight: it has shape {array.shape}, y has {shape[1]} samples in {shape[0]} "
+            f"{'problems' if shape[0] > 1 else 'problem'}; give one weight for each y."
+        )
+    if not np.isfinite(array).all() or (array < 0).any():
+        raise InputError("weight: it holds a negative or not finite value; remove it.")
+    return np.array(np.broadcast_to(array, shape))
 
 
 def _starts(model: Model, start: MixingMeasure | Sequence[MixingMeasure], problems: int) -> Array:
@@ -296,6 +315,8 @@ class _Job:
             raise InputError(
                 f"kernel: '{self.kernel}' is not available on {self.device.type}; use auto."
             )
+        if compute.threads is not None and compute.threads < 1:
+            raise InputError(f"threads: {compute.threads} is below 1; give at least one, or None.")
         self.threads = compute.threads or torch.get_num_threads()
 
     def run(
@@ -321,9 +342,7 @@ class _Job:
             if progress is None:
                 return None
             tell = progress
-            return lambda done, total: tell(
-                (part * total + done) * problems // max(1, halves * total), problems
-            )
+            return lambda done, total: tell(part * total + done, halves * total)
 
         if cells:
             from identkit.fit.nodes import ORDER

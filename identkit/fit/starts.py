@@ -1,10 +1,10 @@
 """Starting measures for a fit of data nobody knows the truth of: random, scaled to the data.
 
-A start is found in two stages on a subsample. Each trial is the best of some random candidates: gates
-and pre-activations of order 1 over the data, which change sign inside them; parameters in which f is
-linear (c of c·φ, all of a linear expert) are then solved for by least squares, and otherwise the
-pre-activations of all atoms are multiplied so that h has the size of y. Then the trials take a few
-steps of the fit, and the best becomes the start.
+A start is found in two stages on a subsample. Each trial is the best of some random candidates:
+gates and pre-activations of order 1 over the data, which change sign inside them; parameters in
+which f is linear (c of c·φ, all of a linear expert) are then solved for by least squares, and
+otherwise the pre-activations of all atoms are multiplied so that h has the size of y. Then the
+trials take a few steps of the fit, and the best becomes the start.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-TRIALS, TRIAL_STEPS = 16, 40
+TRIALS, TRIAL_STEPS = 16, 25
 """Short fits per start, and the steps of each."""
+SMALL = 60
+"""Parameters up to which a start has all its trials; the time of a step grows like their square."""
 CANDIDATES = 8
 """Random candidates per trial; the least cost on the subsample wins."""
-SAMPLE = 1000
+SAMPLE = 500
 """Samples in the subsample, or more so that it has PER_PARAMETER for each parameter."""
 PER_PARAMETER = 10
 ENTRIES = 2**23
@@ -90,10 +92,11 @@ def random_starts(
     rows = np.random.default_rng([seed, _STREAM]).choice(len(y), size=size, replace=False)
     x, y = x[rows], y[rows]
     drawing = _Drawing(model, x, y, k)
+    each = int(np.clip(TRIALS * (SMALL / (k * model.per_atom)) ** 2, 2, TRIALS))
     trials: list[MixingMeasure] = []
     for s in range(count):
         rng = np.random.default_rng([seed, s, _STREAM])
-        trials += [drawing.trial(rng) for _ in range(TRIALS)]
+        trials += [drawing.trial(rng) for _ in range(each)]
     short = least_squares(
         model,
         x,
@@ -105,8 +108,8 @@ def random_starts(
         progress=progress,
         stop=stop,
     )
-    cost = np.where(np.isfinite(short.cost), short.cost, np.inf).reshape(count, TRIALS)
-    return [short.measure[s * TRIALS + int(t)] for s, t in enumerate(cost.argmin(axis=1))]
+    cost = np.where(np.isfinite(short.cost), short.cost, np.inf).reshape(count, each)
+    return [short.measure[s * each + int(t)] for s, t in enumerate(cost.argmin(axis=1))]
 
 
 class _Drawing:
@@ -128,11 +131,11 @@ class _Drawing:
             with np.errstate(all="ignore"):
                 beta0, beta1, eta = self._draw(rng, LIFT * attempt)
                 eta = self._solved(beta0, beta1, eta)
-                usable = np.isfinite(eta).all(axis=(1, 2))
-                eta = np.where(usable[:, None, None], eta, 0.0)
+                usable = np.isfinite(eta).all(axis=(1, 2), keepdims=True)
+                eta = np.where(usable, eta, 0.0)
                 drawn = MixingMeasure(beta0, beta1, eta)
                 cost = np.square(self.model.predict(drawn, x) - y).sum(axis=1)
-            cost = np.where(usable & np.isfinite(cost), cost, np.inf)
+            cost = np.where(usable.ravel() & np.isfinite(cost), cost, np.inf)
             if np.isfinite(cost).any():
                 return drawn[int(cost.argmin())]
         raise InputError(

@@ -1,0 +1,406 @@
+"""``identkit fit``: options, data, progress, Ctrl-C. NumPy and torch are imported by the run."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from identkit.errors import InputError
+
+if TYPE_CHECKING:
+    from identkit.experts import Expert
+    from identkit.fit.result import Box
+    from identkit.report.fit_report import FitReport
+    from identkit.tables import Table
+
+CHECK_SECONDS = 20.0
+"""Time limit of the check that goes with a fit."""
+MOST_ATOMS, MOST_STARTS = 100, 1000
+QUIET_SECONDS = 2.0
+"""Nothing is shown before: most fits are done by then."""
+
+EXAMPLES = """\
+examples:
+  identkit fit data.csv --expert gelu --gate sigmoid --k 3
+  identkit fit data.csv --target price --inputs age,size --expert linear \\
+      --gate softmax --k 2
+  identkit fit data.csv --expr "c*tanh(a*x + b)" --gate sigmoid --k 2 \\
+      --box c=0:20 --starts 20
+  identkit fit data.parquet --expert relu --gate softmax --k 4 --save fit.json
+
+data: CSV (with or without a line of names), NPZ or Parquet, "-" for CSV on
+standard input. The target is the column y, else the last; the others are
+inputs, in order x0, x1, … (x if there is one). A column is a name, or a number
+counted from 0.
+
+box: the parameters are sought in a box, ±10 for each unless you widen it:
+  --box beta0=-1.5:4   offsets of the gates, from -1.5 to 4
+  --box beta1=20       slopes of the gates, ±20
+  --box eta=inf        all parameters of the expert, without bounds
+  --box a=0:5          one of them, by its name
+
+Each estimate has a standard error where the data determine it; what it assumes
+is printed too. Which parameters of the expert can be told apart, and how fast
+they are learned, is proved as by 'identkit check'.
+
+exit codes: 0 at a minimum; 1 not (step limit, diverged); 2 bad input;
+130 Ctrl-C: the fit stops after its step and prints what it has."""
+
+
+def add_fit(commands: argparse._SubParsersAction) -> None:
+    """The parser of the command."""
+    fit = commands.add_parser(
+        "fit",
+        help="fit a mixture of experts to a data file, with standard errors",
+        description="Least-squares fit of k atoms, the best of several starts, with standard "
+        "errors and what is identifiable.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    fit.add_argument("data", metavar="DATA", help="a .csv, .npz or .parquet file, or -")
+    what = fit.add_argument_group("model")
+    one = what.add_mutually_exclusive_group(required=True)
+    one.add_argument("--expert", metavar="NAME", help="a built-in expert; see 'identkit experts'")
+    one.add_argument(
+        "--expr",
+        metavar="EXPRESSION",
+        help="your own expert: inputs x (or x0, x1, …), every other symbol is a parameter",
+    )
+    what.add_argument("--gate", required=True, metavar="GATE", help="sigmoid or softmax")
+    what.add_argument("--k", required=True, type=int, metavar="K", help="number of atoms")
+    what.add_argument("--shape", metavar="SHAPE", help="ridge (default), nobias or ffn")
+    what.add_argument(
+        "--params",
+        metavar="A,B,…",
+        help="with --expr: the parameters, where x names are among them",
+    )
+    columns = fit.add_argument_group("columns")
+    columns.add_argument("--target", metavar="Y", help="the column to predict (y, else the last)")
+    columns.add_argument("--inputs", metavar="A,B,…", help="the input columns (all others)")
+    how = fit.add_argument_group("how")
+    how.add_argument("--starts", type=int, default=5, metavar="N", help="random starts (5)")
+    how.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the starts (0)")
+    how.add_argument(
+        "--box",
+        action="append",
+        default=[],
+        metavar="NAME=LO:HI",
+        help="bounds of beta0, beta1, eta or a parameter, or NAME=B for ±B; repeatable",
+    )
+    how.add_argument(
+        "--max-steps", type=int, default=500, metavar="N", help="step limit of each start (500)"
+    )
+    how.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda")
+    how.add_argument(
+        "--threads", type=int, metavar="N", help="threads on the CPU (all); results do not depend"
+    )
+    how.add_argument(
+        "--no-nodes", action="store_true", help="one input: no compression before the last steps"
+    )
+    how.add_argument(
+        "--no-check", action="store_true", help=f"skip the check (at most {CHECK_SECONDS:g} s)"
+    )
+    out = fit.add_argument_group("output")
+    out.add_argument("--json", action="store_true", help="schema identkit.fit/1, sorted keys")
+    out.add_argument("--save", metavar="FILE.json", help="write the same to a file")
+
+
+def run_fit(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
+    """Fit, print with ``show`` or as JSON, save; the exit code."""
+    _check_numbers(options)
+    _require("numpy")
+    from identkit.gates import resolve
+    from identkit.tables import read_table
+
+    gate = resolve(options.gate)
+    if options.save is not None:
+        _check_save(options.save)
+    table = read_table(options.data, options.target, options.inputs)
+    expert = _expert(options, table)
+    _check_table(table)
+    _require("torch", "numba")
+    from identkit.fit.model import Model
+
+    model = Model(expert, gate)
+    box = parse_box(options.box, model.parameters)
+    report = _fitted(options, model, table, box)
+
+    from identkit.report import fit_report
+    from identkit.report.json_form import dumps
+
+    if options.save is not None:
+        fit_report.save(report, options.save)
+    if options.json:
+        print(dumps(fit_report.document(report)))
+    else:
+        show(fit_report.terminal(report))
+        if options.save is not None:
+            print(f"written to {options.save}")
+    return report.exit_code
+
+
+def _check_numbers(options: argparse.Namespace) -> None:
+    for name, value, low, high in (
+        ("k", options.k, 1, MOST_ATOMS),
+        ("starts", options.starts, 1, MOST_STARTS),
+        ("max-steps", options.max_steps, 1, 10**9),
+        ("seed", options.seed, 0, 2**63 - 1),
+        ("threads", options.threads, 1, 1024),
+    ):
+        if value is not None and not low <= value <= high:
+            raise InputError(f"--{name} {value}: give a whole number from {low} to {high}.")
+    if options.device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {options.device}: use auto, cpu or cuda.")
+
+
+def _require(*libraries: str) -> None:
+    """Import, or say how to install: the proofs need none of these."""
+    import importlib
+
+    for name in libraries:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            raise InputError(
+                f"identkit fit needs {name}, which is not installed; run pip install identkit[fit]."
+            ) from None
+
+
+def _check_save(path: str) -> None:
+    from identkit.report.fit_report import check_target
+
+    check_target(path)
+
+
+def _expert(options: argparse.Namespace, table: Table) -> Expert:
+    """The expert, with one input for each input column."""
+    from identkit.experts import Expert, builtin
+
+    names = ", ".join(f"'{name}'" for name in table.input_names)
+    if options.expr is None:
+        if options.params is not None:
+            raise InputError("--params: only an --expr expert has named parameters; drop it.")
+        return builtin(options.expert, options.shape, table.dim)
+    if options.shape is not None:
+        raise InputError("--shape: an --expr expert has no shapes; write it into the expression.")
+    parameters = None
+    if options.params is not None:
+        parameters = tuple(n.strip() for n in options.params.split(",") if n.strip())
+    expert = Expert.from_expression(options.expr, parameters=parameters)
+    if expert.dim != table.dim:
+        d = f"{expert.dim} input{'s' * (expert.dim > 1)} ({', '.join(expert.inputs)})"
+        columns = "column is an input" if table.dim == 1 else "columns are inputs"
+        remedy = (
+            "choose as many with --inputs"
+            if expert.dim < table.dim
+            else "use fewer in the expression, or choose another file"
+        )
+        raise InputError(
+            f"--expr '{options.expr}': it has {d}, but {table.dim} {columns}: {names}; {remedy}."
+        )
+    return expert
+
+
+def _check_table(table: Table) -> None:
+    from identkit.fit.engine import LARGEST
+
+    columns = [*zip(table.input_names, table.x.T, strict=True), (table.target_name, table.y)]
+    for name, column in columns:
+        if abs(column).max() > LARGEST:
+            raise InputError(
+                f"column '{name}': it holds {column[abs(column).argmax()]:g}; rescale it, "
+                f"magnitudes up to {LARGEST:g} are fitted."
+            )
+    for s, name in enumerate(table.input_names):
+        column = table.x[:, s]
+        if len(column) > 1 and (column == column[0]).all():
+            raise InputError(
+                f"inputs: column '{name}' is {column[0]:g} in every row, so its slopes cannot be "
+                "told from offsets; leave it out with --inputs."
+            )
+
+
+def parse_box(entries: list[str], parameters: tuple[str, ...]) -> Box:
+    """The box of ``NAME=LO:HI`` and ``NAME=B`` entries; ±10 for what is not named.
+
+    >>> parse_box(["beta0=-1.5:4", "a=0:inf"], ("a", "b")).to_dict()["eta"]
+    [[0.0, None], [-10.0, 10.0]]
+    """
+    from identkit.fit.result import Box
+
+    given: dict[str, tuple[float, float]] = {}
+    known = ("beta0", "beta1", "eta", *parameters)
+    for entry in entries:
+        name, equals, value = (part.strip() for part in entry.partition("="))
+        if not equals or not value:
+            raise InputError(f"--box '{entry}': write NAME=LO:HI, or NAME=B for ±B.")
+        if name not in known:
+            raise InputError(
+                f"--box '{entry}': there is no '{name}'; the parameters are "
+                f"{', '.join(dict.fromkeys(known))}."
+            )
+        if name in given:
+            raise InputError(f"--box '{entry}': '{name}' has bounds already; give them once.")
+        ends = value.split(":")
+        try:
+            numbers = [float(end) for end in ends]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in (1, 2) or any(math.isnan(v) for v in numbers):
+            raise InputError(f"--box '{entry}': '{value}' is not LO:HI or B, two numbers or one.")
+        if len(numbers) == 1 and numbers[0] <= 0:
+            raise InputError(f"--box '{entry}': B stands for ±B and must be above 0.")
+        low, high = (-numbers[0], numbers[0]) if len(numbers) == 1 else numbers
+        if not low < high:
+            raise InputError(f"--box '{entry}': {low:g} is not below {high:g}; swap or widen.")
+        given[name] = (low, high)
+    plain = Box()
+    every = given.get("eta", plain.pair("eta"))
+    # input-free's only parameter is itself called eta; the gate's names win
+    eta = [given.get(p, every) if p not in ("beta0", "beta1") else every for p in parameters]
+    return Box(
+        beta1=given.get("beta1", plain.beta1),
+        beta0=given.get("beta0", plain.beta0),
+        eta=given.get("eta", plain.eta) if set(eta) == {every} else tuple(eta),
+    )
+
+
+def _fitted(options: argparse.Namespace, model: Any, table: Table, box: Box) -> FitReport:
+    """Starts, fit, covariance and check, with progress, stopped by Ctrl-C where they are."""
+    import numpy as np
+
+    from identkit.fit.engine import Compute, least_squares
+    from identkit.fit.inference import covariance, identifiability, shared_gates
+    from identkit.fit.starts import TRIAL_STEPS, random_starts
+    from identkit.report.fit_report import FitReport
+
+    began = time.perf_counter()
+    compute = Compute(device=options.device, nodes=not options.no_nodes, threads=options.threads)
+    x, y = table.x, table.y
+    with _progress() as bar:
+        with _interruptible() as stopped:
+            bar.begin("choosing starts", TRIAL_STEPS)
+            starts = random_starts(
+                model, x, y, options.k, options.starts, options.seed,
+                box=box, compute=compute, progress=bar.update, stop=stopped,
+            )  # fmt: skip
+            bar.begin("fitting", options.max_steps)
+            result = least_squares(
+                model, x, y, starts,
+                box=box, max_steps=options.max_steps, compute=compute,
+                progress=bar.update, stop=stopped,
+            )  # fmt: skip
+            interrupted = stopped()
+        matrix = covariance(result, x, y) if result.status.finished else None
+        shared = shared_gates(result, x, matrix)
+        proved = None
+        if not options.no_check and not interrupted:
+            bar.begin("checking identifiability")
+            try:
+                proved = identifiability(model, shared, x, time_limit=CHECK_SECONDS)
+            except KeyboardInterrupt:
+                interrupted = True  # the fit is done: print it
+    with np.errstate(all="ignore"):
+        spreads, means = x.std(axis=0), x.mean(axis=0)
+        variance, square = float(y.var()), float(np.mean(y**2))
+    return FitReport(
+        result=result,
+        file=options.data if options.data != "-" else "standard input",
+        target=table.target_name,
+        inputs=table.input_names,
+        means=tuple(map(float, means)),
+        spreads=tuple(map(float, spreads)),
+        variance=variance,
+        mean_square=square,
+        seed=options.seed,
+        seconds=time.perf_counter() - began,
+        interrupted=interrupted,
+        covariance=matrix,
+        shared=shared,
+        identifiability=proved,
+    )
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C sets what the yielded function tells; a second one interrupts at once."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set  # signals arrive in the main thread only
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, before)
+        print("identkit: stopping after this step; Ctrl-C again to leave at once", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Bar:
+    """Progress on standard error, where somebody is watching and it takes a while."""
+
+    def __init__(self, screen: Any) -> None:
+        self.screen, self.task, self.since, self.shown = screen, None, time.monotonic(), False
+        self.label = ""
+
+    def begin(self, label: str, steps: int | None = None) -> None:
+        """The next part of the run, of at most ``steps`` steps."""
+        self.label = label
+        if self.screen is not None:
+            if self.task is not None:
+                self.screen.remove_task(self.task)
+            self.task = self.screen.add_task(label, total=steps, runs="")
+            self._look()
+
+    def update(self, done: int, total: int) -> None:
+        """After every step: ``done`` of ``total`` runs are at their end."""
+        if self.screen is not None:
+            self.screen.update(self.task, advance=1, runs=f"{done} of {total} done, time left ≤")
+            self._look()
+
+    def _look(self) -> None:
+        if not self.shown and time.monotonic() - self.since > QUIET_SECONDS:
+            self.screen.start()
+            self.shown = True
+
+
+@contextmanager
+def _progress() -> Iterator[_Bar]:
+    if not sys.stderr.isatty():
+        yield _Bar(None)
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    # the bar counts steps up to their limit: most fits end before
+    screen = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[runs]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    try:
+        yield _Bar(screen)
+    finally:
+        screen.stop()

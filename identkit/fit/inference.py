@@ -1,0 +1,327 @@
+"""What a fit says about parameters: standard errors, directions not determined, shared gates.
+
+With J the Jacobian of (f(x_i))_i at the estimate, over the parameters that neither the gauge nor
+the box holds, the covariance of least squares is σ²(JᵀJ)⁻¹ and σ² = 2·cost/(n − rank). It presumes
+independent errors of equal variance and an exactly specified model. In an over-specified cell
+(several fitted atoms for one true atom) it is not valid: there J loses rank at the truth, and
+parameters converge like n^-1/4 or slower, not like n^-1/2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from identkit.errors import IdentkitError, InputError
+from identkit.fit.result import FitResult
+from identkit.fit.starts import spread
+
+if TYPE_CHECKING:
+    from identkit.fit.model import Model
+    from identkit.results import CheckResult, ConditionResult
+
+Array = NDArray[np.float64]
+
+ROUNDING = 10.0
+"""Eigenvalues of the information matrix, scaled to diagonal 1, count as zero below
+ROUNDING·p·√n·ε. Its entries are sums of n products, whose rounding errors grow like √n·ε (Higham,
+Accuracy and Stability of Numerical Algorithms, section 2.8); a matrix with p rows of such entries
+moves an eigenvalue by at most p times as much."""
+PART = 1e-4
+"""A parameter takes part in a direction of length 1 from an entry of this size in scaled
+coordinates: smaller ones are left by rounding."""
+SAME_GATE = 0.1
+"""Gates count as equal when their scores differ by less than this per standard deviation of x,
+which changes a weight by less than 3 %."""
+MAYBE_SAME_GATE = 1.0
+"""… or by less than this, if the data do not tell them apart (Wald statistic)."""
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Parameters that these data do not determine together.
+
+    ``parameters`` are (atom, name) with atoms counted from 0, ``count`` the dimension of what they
+    can do without changing f; ``along`` gives the change of each, of length 1, if that is 1.
+    """
+
+    parameters: tuple[tuple[int, str], ...]
+    count: int
+    along: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Covariance:
+    """Covariance of the estimate, shape (p, p); p = k·(d + 1 + q) in the order of the vector.
+
+    Rows are 0 for parameters that are held, and NaN for those not determined. ``standard_errors``
+    (p,) is NaN for both. ``sigma`` is the estimate of the error's standard deviation; ``rank`` the
+    rank of the information matrix, ``tolerance`` what its scaled eigenvalues were compared with and
+    ``smallest`` the smallest of those above it.
+    """
+
+    matrix: Array
+    standard_errors: Array
+    sigma: float
+    free: int
+    rank: int
+    tolerance: float
+    smallest: float
+    undetermined: tuple[Direction, ...]
+
+
+@dataclass(frozen=True)
+class SharedGate:
+    """Fitted atoms whose gates are equal as far as the data tell: candidates for one true atom.
+
+    ``constant`` says that their slopes are 0 as far as the data tell; ``within`` is ``tolerance``
+    if all gates differ by less than SAME_GATE, else ``standard errors``.
+    """
+
+    atoms: tuple[int, ...]
+    constant: bool
+    within: str
+
+
+@dataclass(frozen=True)
+class Identifiability:
+    """What ``check`` proves about the expert, and for which case of the fitted gates.
+
+    ``verdict`` is None with a ``reason`` if there is no answer; ``result`` is the entry that
+    belongs to ``regime`` (None for gates without regimes).
+    """
+
+    verdict: str | None
+    reason: str
+    regime: int | None
+    domain: tuple[str, str]
+    result: ConditionResult | None
+
+
+def covariance(
+    result: FitResult, x: ArrayLike, y: ArrayLike, weight: ArrayLike | None = None
+) -> Covariance:
+    """σ²(JᵀJ)⁻¹ over the free parameters of one fit, where that matrix is numerically nonsingular.
+
+    ``x`` (n, d), ``y`` and ``weight`` (n,) are the data of the fit; weights are inverse variances
+    up to a factor. Raises :class:`~identkit.errors.InputError` for several fits, and one that is
+    not at a minimum.
+    """
+    if result.measure.batch:
+        raise InputError("covariance: the result holds several fits; choose one, as in result[0].")
+    if not result.status.finished:
+        raise InputError(
+            f"covariance: the fit ended with '{result.status.value}', not at a minimum; "
+            f"{result.status.remedy}."
+        )
+    gram = information(result, x, y, weight)
+    free = np.flatnonzero(~result.held)
+    size, n = len(gram), result.samples
+    matrix, errors = np.zeros((size, size)), np.full(size, np.nan)
+    tolerance = ROUNDING * size * np.sqrt(n) * np.finfo(float).eps
+    inner = gram[np.ix_(free, free)]
+    root = np.sqrt(np.diag(inner))
+    used = np.where(root > 0, root, 1.0)
+    scaled = inner / np.outer(used, used)
+    values, vectors = np.linalg.eigh(scaled)
+    sound = values > tolerance
+    rank = int(sound.sum())
+    degrees = n - rank
+    sigma = float(np.sqrt(2.0 * result.cost / degrees)) if degrees > 0 else np.nan
+    null = vectors[:, ~sound] @ vectors[:, ~sound].T
+    lost = np.sqrt(np.diag(null).clip(min=0.0)) > PART
+    inverse = (vectors[:, sound] / values[sound]) @ vectors[:, sound].T
+    block = sigma**2 * inverse / np.outer(used, used)
+    block[lost] = np.nan
+    block[:, lost] = np.nan
+    matrix[np.ix_(free, free)] = block
+    errors[free] = np.sqrt(np.diag(block))
+    return Covariance(
+        matrix,
+        errors,
+        sigma,
+        len(free),
+        rank,
+        float(tolerance),
+        float(values[sound].min()) if rank else np.nan,
+        _directions(result.model, null, lost, used, free),
+    )
+
+
+def information(
+    result: FitResult, x: ArrayLike, y: ArrayLike, weight: ArrayLike | None = None
+) -> Array:
+    """JᵀJ at one fit over all parameters, shape (p, p), by the kernel that fitted it."""
+    import torch
+
+    from identkit.fit.engine import NativeSums
+
+    def row(array: ArrayLike) -> Array:
+        """As one problem; writeable, since torch warns of read-only arrays."""
+        return np.require(array, np.float64, ("C_CONTIGUOUS", "WRITEABLE"))[None]
+
+    points, values = row(x), row(y)
+    weights = None if weight is None else row(weight)
+    device = torch.device("cuda" if result.settings.device.startswith("cuda") else "cpu")
+    sums: Any
+    if result.settings.kernel == "native":
+        from identkit.fit.cpu_kernel import CpuSums
+
+        threads = max(1, result.settings.threads)
+        sums = NativeSums(CpuSums(result.model, points, values, weights, threads))
+    else:
+        from identkit.fit.torch_kernel import TorchSums
+
+        tensors = [None if a is None else torch.from_numpy(a) for a in (points, values, weights)]
+        assert tensors[0] is not None
+        assert tensors[1] is not None
+        sums = TorchSums(result.model, tensors[0], tensors[1], tensors[2], device)
+    theta = torch.from_numpy(result.model.pack(result.measure)[None].copy()).to(device)
+    which = torch.zeros(1, dtype=torch.int64, device=device)
+    return sums.steps(theta, which, False)[2][0].cpu().numpy()
+
+
+def _directions(
+    model: Model, null: Array, lost: NDArray[np.bool_], root: Array, free: NDArray[np.intp]
+) -> tuple[Direction, ...]:
+    """The null space by groups of parameters that it ties together: blocks of its projector."""
+    names = model.names
+    left = [int(i) for i in np.flatnonzero(lost)]
+    found = []
+    while left:
+        group, edge = [left.pop(0)], [0]
+        while edge:
+            row = group[edge.pop()]
+            tied = [i for i in left if abs(null[row, i]) > PART**2]
+            left = [i for i in left if i not in tied]
+            edge += range(len(group), len(group) + len(tied))
+            group += tied
+        group.sort()
+        block = null[np.ix_(group, group)]
+        count = max(1, round(float(np.trace(block))))
+        along = None
+        if count == 1:
+            # from scaled to the parameters' own units
+            vector = np.linalg.eigh(block)[1][:, -1] / root[group]
+            vector = vector / np.linalg.norm(vector)
+            vector = vector * np.sign(vector[np.abs(vector).argmax()])
+            along = tuple(float(v) for v in vector)
+        where = [divmod(int(free[i]), model.per_atom) for i in group]
+        found.append(Direction(tuple((i, names[v]) for i, v in where), count, along))
+    return tuple(found)
+
+
+def shared_gates(
+    result: FitResult, x: Array, covariance: Covariance | None = None
+) -> tuple[SharedGate, ...]:
+    """Groups of fitted atoms with one gate, as far as the data tell.
+
+    Two gates are equal when their scores differ by less than SAME_GATE per standard deviation of x,
+    or by less than MAYBE_SAME_GATE and no more than their standard errors explain: a Wald statistic
+    of m components at most two standard deviations above its mean, m + 2√(2m). Under a normalised
+    gate, and where slopes are 0, only slopes are compared: what is left are weights.
+    """
+    measure, model = result.measure, result.model
+    d, k = model.dim, measure.atoms
+    sd, mean = spread(x), x.mean(axis=0)
+    matrix = None if covariance is None else covariance.matrix
+    # rows: what the slopes and the level of a score are at the scale of the data
+    units = np.zeros((d + 1, d + 1))
+    units[:d, :d] = np.diag(sd)
+    units[d, :d], units[d, d] = mean, 1.0
+    gates = np.concatenate([measure.beta1, measure.beta0[:, None]], axis=1) @ units.T
+
+    def within(i: int, j: int | None, size: int) -> str | None:
+        """How the first components of gates i and j, or of gate i and 0, agree."""
+        gap = gates[i, :size] - (0.0 if j is None else gates[j, :size])
+        distance = float(np.linalg.norm(gap))
+        if distance <= SAME_GATE:
+            return "tolerance"
+        if matrix is None or distance > MAYBE_SAME_GATE:
+            return None
+        pick = np.zeros((size, len(matrix)))
+        for atom, sign in ((i, 1.0), (j, -1.0)):
+            if atom is not None:
+                first = atom * model.per_atom
+                pick[:, first : first + d + 1] += sign * units[:size]
+        touched = np.abs(pick).sum(axis=0) > 0
+        part = pick[:, touched] @ matrix[np.ix_(touched, touched)] @ pick[:, touched].T
+        if not np.isfinite(part).all():
+            return "standard errors"  # not determined: nothing tells them apart
+        statistic = float(gap @ np.linalg.pinv(part, hermitian=True) @ gap)
+        if not part.any() or statistic > size + 2.0 * np.sqrt(2.0 * size):
+            return None
+        return "standard errors"
+
+    flat = [within(i, None, d) for i in range(k)]
+    pairs: dict[tuple[int, int], str] = {}
+    for i in range(k):
+        for j in range(i + 1, k):
+            level = not model.gate.normalised and not (flat[i] and flat[j])
+            how = within(i, j, d + level)
+            if how is not None:
+                pairs[i, j] = how
+    groups: list[list[int]] = []
+    for i in range(k):
+        # an atom joins a group all of whose members share its gate
+        home = next((g for g in groups if all((j, i) in pairs for j in g)), None)
+        if home is None:
+            groups.append([i])
+        else:
+            home.append(i)
+    found = []
+    for group in groups:
+        if len(group) > 1:
+            ties = {pairs[i, j] for n, i in enumerate(group) for j in group[n + 1 :]}
+            how = "tolerance" if ties == {"tolerance"} else "standard errors"
+            constant = not model.gate.normalised and all(flat[i] for i in group)
+            found.append(SharedGate(tuple(group), constant, how))
+    return tuple(found)
+
+
+def identifiability(
+    model: Model,
+    groups: Sequence[SharedGate],
+    x: Array,
+    *,
+    time_limit: float = 20.0,
+    progress: Callable[[str], None] | None = None,
+) -> Identifiability:
+    """What ``check`` proves for the model, on the range of the data.
+
+    Under the sigmoid gate the regime follows from the fitted gates: 1 if all that are shared are
+    constant, 2 if one is not; without shared gates every cell looks exactly specified, and the
+    first-order condition of Regime 2 is the one that matters.
+    """
+    from identkit.checking import check
+
+    numbers = [r.number for r in model.gate.regimes if r.number is not None]
+    regime = None
+    if numbers:
+        regime = 1 if groups and all(g.constant for g in groups) else 2
+    domain = _domain(x)
+    try:
+        checked: CheckResult = check(
+            model.expert,
+            model.gate,
+            regime=regime,
+            domain=domain,
+            time_limit=time_limit,
+            progress=progress,
+        )
+    except IdentkitError as error:
+        return Identifiability(None, str(error), regime, domain, None)
+    found = checked.results[0]
+    return Identifiability(found.verdict, "", regime, domain, found)
+
+
+def _domain(x: Array) -> tuple[str, str]:
+    """An interval that holds every input of the data, its ends short decimals."""
+    low, high = float(x.min()), float(x.max())
+    step = 10.0 ** np.floor(np.log10(max(high - low, 1e-300)) - 1.0)
+    ends = np.floor(low / step) * step, np.ceil(high / step) * step
+    return f"{ends[0]:.12g}", f"{ends[1]:.12g}"

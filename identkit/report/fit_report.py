@@ -1,0 +1,568 @@
+"""The report of a fit: at 80 columns for a terminal, and as the document ``identkit.fit/1``."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from identkit.degeneracy.document import document as plain_records
+from identkit.errors import InputError
+from identkit.fit.inference import Covariance, Direction, Identifiability, SharedGate
+from identkit.fit.result import FitResult, Status
+from identkit.report import statements
+from identkit.report.json_form import dumps
+from identkit.report.terminal import COLOURS
+
+SAME_COST = 1e-6
+"""Starts whose costs differ by this part reached the same minimum."""
+NOTHING_LEFT = 1e-12
+"""Of the sum of squares of y: differences below are rounding, in a fit without noise."""
+ALIKE = 2.0
+"""Difference of log-likelihoods, with normal errors, below which two minima fit equally well."""
+WIDTH = 68
+"""Columns for the atoms of one block of estimates."""
+SHOWN = 4
+"""Directions, bounds and groups printed before "and n more"; all are in the JSON."""
+
+ASSUMPTION = (
+    "independent errors of equal variance and an exactly specified model; not valid for atoms that "
+    "share a true atom (an over-specified cell), which converge like n^-1/4 or slower"
+)
+
+REMEDIES = {
+    Status.CONVERGED: "a local minimum; more --starts show whether there is a lower one",
+    Status.AT_THE_BOX: "the minimum lies on the boundary of the box; widen it as below, or read "
+    "the parameters at their bounds as not estimated",
+    Status.LIGHT_ATOM: "an atom has almost no weight on the data, so its parameters mean nothing; "
+    "lower --k, or raise the lower bound: --box beta0=-2:10",
+    Status.FLAT_VALLEY: "the cost no longer falls while parameters still move along a valley; the "
+    "data hardly determine them there; lower --k, or narrow the --box",
+    Status.STEP_LIMIT: "no minimum within the step limit; raise --max-steps, or try more --starts",
+    Status.DIVERGED: "the cost was not finite at any start; narrow the --box or rescale the data",
+    Status.INTERRUPTED: "stopped before the end: what follows is not a minimum; run again",
+}
+"""What to do about a status on the command line."""
+
+
+@dataclass(frozen=True, eq=False)
+class FitReport:
+    """A fit of one data set with all that is said about it.
+
+    ``covariance`` is None where the fit is not at a minimum, ``identifiability`` where no check was
+    asked for. ``variance`` is the mean square of y about its mean; ``means`` and ``spreads`` are of
+    the inputs, in order.
+    """
+
+    result: FitResult
+    file: str
+    target: str
+    inputs: tuple[str, ...]
+    means: tuple[float, ...]
+    spreads: tuple[float, ...]
+    variance: float
+    mean_square: float
+    seed: int
+    seconds: float
+    interrupted: bool
+    covariance: Covariance | None
+    shared: tuple[SharedGate, ...]
+    identifiability: Identifiability | None
+
+    @property
+    def r_squared(self) -> float | None:
+        """1 − Σ residual² / Σ(y − ȳ)²."""
+        value = 1.0 - float(self.result.root_mean_square) ** 2 / self.variance
+        return value if np.isfinite(value) else None
+
+    @property
+    def reached(self) -> list[int]:
+        """The starts that reached the best cost."""
+        costs, best = self.result.costs[0], float(self.result.cost)
+        slack = SAME_COST * best + NOTHING_LEFT * 0.5 * self.mean_square * self.result.samples
+        return [s for s, cost in enumerate(costs) if cost <= best + slack]
+
+    @property
+    def rivals(self) -> list[int]:
+        """Starts that ended elsewhere, with a cost that the errors do not tell from the best."""
+        if self.covariance is None or not np.isfinite(self.covariance.sigma):
+            return []
+        limit = float(self.result.cost) + ALIKE * self.covariance.sigma**2
+        costs = self.result.costs[0]
+        return [s for s, c in enumerate(costs) if c <= limit and s not in self.reached]
+
+    @property
+    def bounds(self) -> list[Bound]:
+        """Parameters at a bound of the box; those held to fix the gauge are not."""
+        result, model = self.result, self.result.model
+        low, high = result.settings.box.bounds(model, result.measure.atoms)
+        vector = model.pack(result.measure)
+        found = []
+        for i in np.flatnonzero(result.held & ~self.fixed):
+            atom, v = divmod(int(i), model.per_atom)
+            upper = bool(vector[i] >= high[i])
+            option = "beta1" if v < model.dim else "beta0"
+            if v > model.dim:
+                option = model.parameters[v - model.dim - 1]
+            found.append(
+                Bound(
+                    atom,
+                    model.names[v],
+                    "upper" if upper else "lower",
+                    option,
+                    (float(low[i]), float(high[i])),
+                )
+            )
+        return found
+
+    @property
+    def fixed(self) -> Any:
+        """Mask (p,) of the parameters held to fix the gauge."""
+        model = self.result.model
+        mask = np.zeros(self.result.measure.atoms * model.per_atom, dtype=bool)
+        if self.result.settings.pinned:
+            last = len(mask) - model.per_atom
+            mask[last : last + model.dim + 1] = True
+        return mask
+
+    @property
+    def regular(self) -> bool:
+        """Whether these data determine every parameter that is not held, at one minimum."""
+        c = self.covariance
+        settled = self.result.status in (Status.CONVERGED, Status.AT_THE_BOX)
+        return settled and not self.rivals and c is not None and c.rank == c.free
+
+    @property
+    def exit_code(self) -> int:
+        """0 at a minimum, 1 not, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        return 0 if self.result.status.finished else 1
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A parameter at a bound; ``option`` is its name in ``--box``, ``between`` the bounds."""
+
+    atom: int
+    parameter: str
+    side: str
+    option: str
+    between: tuple[float, float]
+
+    @property
+    def value(self) -> float:
+        return self.between[self.side == "upper"]
+
+
+# -- sentences ----------------------------------------------------------------------------------
+
+
+def notes(report: FitReport) -> list[tuple[str, str]]:
+    """(label, sentence) for everything a reader must know before using the estimates."""
+    lines: list[tuple[str, str]] = []
+    result, c = report.result, report.covariance
+    if c is not None and np.isfinite(c.standard_errors).any():
+        lines.append(("± s.e.", f"{ASSUMPTION}. Estimated error s.d.: {c.sigma:.3g}."))
+    elif c is not None and not np.isfinite(c.sigma):
+        lines.append(
+            ("s.e.", f"none: {result.samples} samples leave nothing to estimate the errors with.")
+        )
+    elif c is None:
+        lines.append(("s.e.", "none: they are those of a minimum."))
+    if c is not None and c.undetermined:
+        texts = [direction(d) for d in c.undetermined]
+        lines.append(("n.d.", f"not determined by these data: {_listed(texts)}."))
+    if report.bounds:
+        texts = [f"{b.parameter} of atom {b.atom} at its {b.side} bound" for b in report.bounds]
+        text = f"{_listed(texts)}; to widen: {' '.join(_widened(report))}."
+        held = " Other standard errors are with these held." if c is not None else ""
+        lines.append(("box", text + held))
+        far = [
+            f"'{name}' has mean {m:.3g} and s.d. {s:.3g}"
+            for name, m, s in zip(report.inputs, report.means, report.spreads, strict=True)
+            if abs(m) > 5.0 * s or not 0.05 < s < 20.0
+        ]
+        if far:
+            text = f"{_listed(far)}; the box is meant for inputs of order 1: standardise them."
+            lines.append(("scale", text))
+    if report.fixed.any():
+        last = report.result.measure.atoms - 1
+        lines.append(
+            ("fixed", f"gate of atom {last}: a common shift of all gates changes nothing.")
+        )
+    lines += [("gates", gate_sentence(report, group)) for group in report.shared[:SHOWN]]
+    if not report.shared and result.measure.atoms > 1 and result.status.finished:
+        text = "no two atoms share a gate: no over-specified cell is seen, which excludes none."
+        lines.append(("gates", text))
+    return lines
+
+
+def _widened(report: FitReport) -> list[str]:
+    """Options that move the bounds that were reached to twice their size, one per name."""
+    wider: dict[str, list[float]] = {}
+    for b in report.bounds:
+        ends = wider.setdefault(b.option, list(b.between))
+        upper = b.side == "upper"
+        ends[upper] = b.value + (1.0 if upper else -1.0) * max(1.0, abs(b.value))
+    return [f"--box {name}={low:g}:{high:g}" for name, (low, high) in wider.items()]
+
+
+def direction(found: Direction) -> str:
+    """One line on a direction: its parameters, and how they move."""
+    which = ", ".join(f"{name} of atom {atom}" for atom, name in found.parameters)
+    if len(found.parameters) == 1:
+        return which
+    if found.along is not None:
+        change = ", ".join(f"{v:.2g}" for v in found.along)
+        return f"({which}) along ({change})"
+    return f"{found.count} combinations of {which}"
+
+
+def gate_sentence(report: FitReport, group: SharedGate) -> str:
+    """What follows from atoms that share a gate."""
+    who = _joined([str(a) for a in group.atoms])
+    how = {
+        "tolerance": "equal up to 0.1 per s.d. of x",
+        "standard errors": "these data do not tell them apart",
+    }[group.within]
+    kind = "constant gates (β1 = 0)" if group.constant else "a gate"
+    if report.result.model.gate.normalised:
+        kind = "a gate slope"
+    return (
+        f"atoms {who} share {kind}; {how}: candidates for one true atom, an over-specified cell. "
+        "Do not read their standard errors if they are one."
+    )
+
+
+def identifiability_lines(report: FitReport) -> list[tuple[str, str]]:
+    """(label, sentence): what is proved about the expert, and what it means for this fit."""
+    found = report.identifiability
+    if found is None:
+        return []
+    if found.result is None:
+        return [("check", f"not decided: {found.reason}")]
+    r = found.result
+    lines = [("proved" if r.verdict != "undecided" else "check", _verdict(report, r))]
+    families = () if r.second_order is None else r.second_order.families
+    if families:
+        groups = list(dict.fromkeys(f"({', '.join(f.moving)})" for f in families))
+        lines.append(
+            ("apart", f"not separately identifiable in an over-specified cell: {_joined(groups)}.")
+        )
+    lines += [pair for pair in statements.consequences(r) if pair[0] != "rate"]
+    if r.rate is not None:
+        none = not report.shared and report.result.status.finished
+        seen = " (none seen here)" if none else ""
+        text = f"in over-specified cells{seen} derived: {r.rate.derived}"
+        if r.rate.published:
+            text += f"; published: {r.rate.published} ({statements.rate_agreement(r.rate)})"
+        text += "."
+        if report.regular:
+            text += " In exactly specified ones n^-1/2: the information matrix is nonsingular."
+        lines.append(("rate", text))
+    return lines
+
+
+def _verdict(report: FitReport, r: Any) -> str:
+    regime = ""
+    if r.regime == 1:
+        regime = "; Regime 1 since shared gates are constant"
+    elif r.regime == 2:
+        constant = (
+            "one of the shared gates is not constant" if report.shared else "no gate is shared"
+        )
+        regime = f"; Regime 2 since {constant}"
+    return f"{statements.title(r)}: {r.verdict} ({statements.scope(r)}){regime}."
+
+
+def starts_sentence(report: FitReport) -> str:
+    """How many starts reached the best cost, and how far off the others are."""
+    result = report.result
+    total, best = result.costs.shape[1], float(result.cost)
+    reached = len(report.reached)
+    text = f"{reached} of {total} reached this cost"
+    others = [c for s, c in enumerate(result.costs[0]) if s not in report.reached]
+    finite = [float(c) for c in others if np.isfinite(c)]
+    if finite and best > 0:
+        span = list(dict.fromkeys(_excess(c / best) for c in (min(finite), max(finite))))
+        text += f"; the others cost {' to '.join(span)} more"
+    counts: dict[str, int] = {}
+    for status in result.statuses[0]:
+        counts[status.value] = counts.get(status.value, 0) + 1
+    text += f" ({', '.join(f'{n} {name}' for name, n in counts.items())})."
+    if report.rivals:
+        text += (
+            f" As good within the noise (log-likelihood lower by at most {ALIKE:g}), with other "
+            f"estimates: {len(report.rivals)}; more data or a smaller --k would decide."
+        )
+    elif reached == 1 and result.status.finished:
+        text += " Try more --starts."
+    return text
+
+
+def _excess(ratio: float) -> str:
+    return f"{100.0 * (ratio - 1.0):.2g} %" if ratio < 2.0 else f"{ratio - 1.0:.3g} times"
+
+
+def _joined(items: list[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _listed(items: list[str]) -> str:
+    more = len(items) - SHOWN
+    return "; ".join(items[:SHOWN]) + (f"; and {more} more (--json lists all)" if more > 0 else "")
+
+
+# -- terminal -----------------------------------------------------------------------------------
+
+
+def terminal(report: FitReport) -> RenderableType:
+    """The report for a terminal of 80 columns."""
+    result, model = report.result, report.result.model
+    e, settings = model.expert, report.result.settings
+    kind = f"{e.label}: " if e.name != "custom" else ""
+    atoms, starts = result.measure.atoms, result.costs.shape[1]
+    columns = ", ".join(
+        name if name == given else f"{name} = {given}"
+        for name, given in zip(e.inputs, report.inputs, strict=True)
+    )
+    cells = f", {settings.nodes} cells of nodes first" if settings.nodes else ""
+    head = Text.assemble(
+        (f"{kind}h(x) = {e.text}, gate {model.gate.name}, k = {atoms}", "bold"),
+        f"\n{report.file}: {report.target} on {columns}; n = {result.samples}, d = {model.dim}\n",
+        (
+            f"{starts} {_plural(starts, 'start')}, seed {report.seed}, {settings.device}, "
+            f"{settings.kernel} kernel{cells}, {report.seconds:.1f} s",
+            "dim",
+        ),
+    )
+    status = Text.assemble(
+        (result.status.value, "bold green" if result.status.finished else "bold red"),
+        f": {REMEDIES.get(result.status, result.status.remedy)}.",
+    )
+    r_squared = report.r_squared
+    cost = f"{result.cost:.6g} (half the sum of squares), RMS residual {_rms(result):.4g}"
+    if r_squared is not None:
+        cost += f", R² {_share(r_squared)}"
+    first = _grid([("status", status), ("cost", cost), ("starts", starts_sentence(report))])
+    blocks: list[RenderableType] = [head, Text(), first, Text()]
+    blocks += _estimates(report)
+    remarks = notes(report)
+    if remarks:
+        blocks += [Text(), _grid([(a, b) for a, b in remarks])]
+    proved = identifiability_lines(report)
+    if report.identifiability is not None and proved:
+        low, high = report.identifiability.domain
+        title = Text("\nidentifiability", style="bold")
+        title.append(f" (identkit check, x in [{low}, {high}])", style="dim")
+        verdict = report.identifiability.verdict or "undecided"
+        rows = [
+            (a, Text(b, style=COLOURS.get(verdict, "")) if a in ("proved", "check") else b)
+            for a, b in proved
+        ]
+        blocks += [title, _grid(rows)]
+    versions = ", ".join(f"{name} {version}" for name, version in settings.libraries)
+    blocks.append(Text(f"\nidentkit {settings.version}, {versions}", style="dim"))
+    return Group(*blocks)
+
+
+def _rms(result: FitResult) -> float:
+    return float(result.root_mean_square)
+
+
+def _share(value: float) -> str:
+    """R² with the digits that distinguish it from 1."""
+    return f"{value:.4f}" if value < 0.999 else f"1 − {1.0 - value:.2g}"
+
+
+def _grid(rows: list[tuple[str, Any]]) -> Table:
+    table = Table.grid(padding=(0, 1))
+    table.add_column(style="dim", no_wrap=True, min_width=8)
+    table.add_column(overflow="fold")
+    for label, content in rows:
+        table.add_row(f"  {label}", content)
+    return table
+
+
+def _estimates(report: FitReport) -> list[RenderableType]:
+    """Parameters in rows, atoms in columns, as many as fit side by side."""
+    model, atoms = report.result.model, report.result.measure.atoms
+    cells = [[_cell(report, i, v) for v in range(model.per_atom)] for i in range(atoms)]
+    widest = max(len(c) for column in cells for c in column)
+    side = max(1, WIDTH // (widest + 3))
+    blocks: list[RenderableType] = []
+    for begin in range(0, atoms, side):
+        part = range(begin, min(begin + side, atoms))
+        table = Table.grid(padding=(0, 3))
+        table.add_column(no_wrap=True)
+        for _ in part:
+            table.add_column(no_wrap=True, justify="left")
+        table.add_row("  atom", *(str(i) for i in part), style="bold")
+        for v, name in enumerate(model.names):
+            table.add_row(f"  {name}", *(cells[i][v] for i in part))
+        blocks += [table] if not blocks else [Text(), table]
+    return blocks
+
+
+def _cell(report: FitReport, atom: int, position: int) -> str:
+    """An estimate with its standard error, or why there is none."""
+    i = atom * report.result.model.per_atom + position
+    value = float(report.result.model.pack(report.result.measure)[i])
+    if report.fixed[i]:
+        return f"{value:.4g} (fixed)"
+    if report.result.held[i]:
+        return f"{value:.4g} (bound)"
+    if report.covariance is None:
+        return f"{value:.4g}"
+    error = float(report.covariance.standard_errors[i])
+    if not np.isfinite(error):
+        return f"{value:.4g}" + (" (n.d.)" if np.isfinite(report.covariance.sigma) else "")
+    return with_error(value, error)
+
+
+def with_error(value: float, error: float) -> str:
+    """A value with the digits that its standard error leaves meaningful.
+
+    >>> with_error(1.23456, 0.0123), with_error(-31.9, 412.0)
+    ('1.235 ± 0.012', '-32 ± 412')
+    """
+    if error <= 0.0 or not 1e-5 <= error < 1e5 or abs(value) >= 1e6:
+        return f"{value:.4g} ± {error:.2g}"
+    decimals = max(0, 1 - int(np.floor(np.log10(error))))
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+
+def _plural(count: int, word: str) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+# -- JSON ---------------------------------------------------------------------------------------
+
+
+def document(report: FitReport) -> dict[str, Any]:
+    """The ``identkit.fit/1`` document: that of the result, and ``report`` with everything else."""
+    model = report.result.model
+    return {
+        **report.result.to_dict(),
+        "report": {
+            "data": {"file": report.file, "target": report.target, "inputs": list(report.inputs)},
+            "parameters": list(model.names),
+            "seed": report.seed,
+            "seconds": report.seconds,
+            "interrupted": report.interrupted,
+            "remedy": REMEDIES.get(report.result.status, report.result.status.remedy),
+            "r_squared": report.r_squared,
+            "reached": report.reached,
+            "rivals": report.rivals,
+            "fixed": report.fixed.tolist(),
+            "bounds": [
+                {"atom": b.atom, "parameter": b.parameter, "side": b.side, "value": b.value}
+                for b in report.bounds
+            ],
+            "widen": _widened(report),
+            "covariance": _covariance_document(report),
+            "shared_gates": [
+                {"atoms": list(g.atoms), "constant": g.constant, "within": g.within}
+                for g in report.shared
+            ],
+            "identifiability": _identifiability_document(report),
+            "notes": [f"{label}: {text}" for label, text in notes(report)],
+        },
+    }  # fmt: skip
+
+
+def _covariance_document(report: FitReport) -> dict[str, Any] | None:
+    c = report.covariance
+    if c is None:
+        return None
+    return {
+        "standard_errors": [_number(v) for v in c.standard_errors],
+        "matrix": [[_number(v) for v in row] for row in c.matrix],
+        "sigma": _number(c.sigma),
+        "free": c.free,
+        "rank": c.rank,
+        "tolerance": c.tolerance,
+        "smallest_eigenvalue": _number(c.smallest),
+        "assumption": ASSUMPTION,
+        "undetermined": [
+            {
+                "parameters": [{"atom": a, "parameter": name} for a, name in d.parameters],
+                "count": d.count,
+                "along": None if d.along is None else list(d.along),
+            }
+            for d in c.undetermined
+        ],
+    }
+
+
+def _identifiability_document(report: FitReport) -> dict[str, Any] | None:
+    found = report.identifiability
+    if found is None:
+        return None
+    r = found.result
+    second = None if r is None else r.second_order
+    families = () if second is None else second.families
+    return {
+        "verdict": found.verdict,
+        "reason": found.reason,
+        "regime": found.regime,
+        "domain": list(found.domain),
+        "condition": None if r is None else r.condition,
+        "level": None if r is None else r.level,
+        "nondegenerate": None if r is None else r.nondegenerate,
+        "not_separately_identifiable": [list(f.moving) for f in families],
+        "families": [plain_records(f) for f in families],
+        "identifiable": [] if second is None else plain_records(second.identifiable),
+        "premise": None if r is None else plain_records(r.premise),
+        "rate": None if r is None else plain_records(r.rate),
+        "lines": [f"{label}: {text}" for label, text in identifiability_lines(report)],
+    }
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def check_target(path: str) -> None:
+    """Raise InputError, before any work, if a report cannot be saved there."""
+    target = Path(path).resolve()
+    if target.suffix.lower() != ".json":
+        raise InputError(f"--save '{path}': the name must end in .json.")
+    if target.exists() and not target.is_file():
+        raise InputError(f"--save '{path}': is not a regular file; choose another path.")
+    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
+        raise InputError(
+            f"--save '{path}': its directory does not exist or cannot be written to; choose "
+            "another path."
+        )
+
+
+def save(report: FitReport, path: str) -> None:
+    """Write the document; the file appears whole or not at all. Raises InputError."""
+    check_target(path)
+    target = Path(path).resolve()
+    text = dumps(document(report)) + "\n"
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".identkit-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(name, 0o666 & ~umask)  # mkstemp makes private files
+            os.replace(name, target)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise InputError(
+            f"--save {path}: cannot be written ({error.strerror}); choose another path."
+        ) from None
