@@ -42,6 +42,10 @@ class Gate:
     regimes: tuple[Regime, ...]
     source: str
 
+    def __reduce__(self) -> tuple:
+        """A gate pickles as its name: weights are functions, which do not."""
+        return resolve, (self.name,)
+
     def regime(self, number: int | None) -> Regime | None:
         """The regime with this number, or None."""
         return next((r for r in self.regimes if r.number == number), None)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError
+from identkit.files import write_whole
 
 Array = NDArray[np.float64]
 SCHEMA = "identkit.mixing/1"
@@ -198,30 +198,16 @@ class MixingMeasure:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to a ``.json`` or ``.npz`` file, whole or not at all. Raises InputError."""
-        target = Path(path).resolve()
         suffix = _suffix(path)
-        if target.exists() and not target.is_file():
-            raise InputError(f"{path}: is not a regular file; choose another path.")
-        try:
-            handle, name = tempfile.mkstemp(dir=target.parent, prefix=".identkit-")
-            try:
-                with os.fdopen(handle, "wb") as stream:
-                    if suffix == ".json":
-                        stream.write((json.dumps(self.to_dict()) + "\n").encode())
-                    else:
-                        arrays = {name: getattr(self, name) for name in _SHAPES}
-                        np.savez(stream, schema=np.array(SCHEMA), **arrays)
-                umask = os.umask(0)
-                os.umask(umask)
-                os.chmod(name, 0o666 & ~umask)  # mkstemp makes private files
-                os.replace(name, target)
-            except BaseException:
-                os.unlink(name)
-                raise
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot be written ({error.strerror}); choose another path."
-            ) from None
+
+        def write(stream: BinaryIO) -> None:
+            if suffix == ".json":
+                stream.write((json.dumps(self.to_dict()) + "\n").encode())
+            else:
+                arrays = {name: getattr(self, name) for name in _SHAPES}
+                np.savez(stream, schema=np.array(SCHEMA), **arrays)
+
+        write_whole(path, write)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> MixingMeasure:

@@ -310,11 +310,6 @@ def test_repeated_fits_are_bitwise_equal(compute):
     assert_equal_fits(second, first)
 
 
-@pytest.mark.xfail(
-    reason="native kernel: block_cost is summed in the loop that writes the weighted residuals, so "
-    "whether it is vectorised depends on the addresses of the arrays",
-    strict=False,
-)
 def test_weighted_fits_do_not_depend_on_where_arrays_lie():
     """Bitwise the same again and again, whatever else is in memory."""
     model = Model.of("tanh", "sigmoid")
@@ -378,10 +373,6 @@ def test_chunks_of_samples_change_rounding_only(monkeypatch, size):
     assert_equal_fits(least_squares(model, x, y, starts, compute=TORCH), usual, 1e-9)
 
 
-@pytest.mark.xfail(
-    reason="a fit ends one Newton step early: parameters differ by about 3e-8 between chunk sizes",
-    strict=False,
-)
 def test_chunks_of_samples_change_parameters_by_rounding_only(monkeypatch):
     model, data, starts = plain(n=2000)
     x, y = data.batch(range(7))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from identkit.errors import CertificateError, InputError
+from identkit.files import write_whole
 from identkit.report.json_form import check_document, dumps
 from identkit.results import CheckResult
 
@@ -38,26 +38,8 @@ def certificate_document(result: CheckResult) -> dict[str, Any]:
 
 def save(result: CheckResult, path: str | os.PathLike[str]) -> None:
     """Write the certificate; the file appears whole or not at all. Raises InputError."""
-    target = Path(path).resolve()
-    if not str(path) or (target.exists() and not target.is_file()):
-        raise InputError(f"--save '{path}': is not a regular file; choose another path.")
     text = dumps(certificate_document(result)) + "\n"
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".identkit-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(name, 0o666 & ~umask)  # mkstemp makes private files; a certificate is shared
-            os.replace(name, target)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise InputError(
-            f"--save {path}: cannot be written ({error.strerror}); choose another path."
-        ) from None
+    write_whole(path, lambda stream: stream.write(text.encode()), "--save")
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -299,6 +299,9 @@ def _steps(
                 w = weight[which[r]]
                 for j in range(count):
                     block_cost += w[begin + j] * here[j] * here[j]
+                # a loop of its own: a sum that also stores is vectorised or not as arrays happen
+                # to lie in memory, and would not be the same twice
+                for j in range(count):
                     here[j] *= w[begin + j]
             else:
                 for j in range(count):

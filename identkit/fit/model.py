@@ -67,6 +67,10 @@ class Model:
             )
         return cls(expert, resolve(gate))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickled without what was compiled from the expressions."""
+        return {"expert": self.expert, "gate": self.gate}
+
     @property
     def dim(self) -> int:
         """d, the number of inputs."""

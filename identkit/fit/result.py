@@ -223,13 +223,6 @@ class FitResult:
             self.statuses[r : r + 1], self.held[r], self.samples, self.seconds, self.settings,
         )  # fmt: skip
 
-    def __getstate__(self) -> dict[str, Any]:
-        """For pickle and copy: a model holds compiled functions, so its two names travel."""
-        return {**self.__dict__, "model": (self.model.expert, self.model.gate.name)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({**state, "model": Model.of(*state["model"])})
-
     def __len__(self) -> int:
         if not self.measure.batch:
             raise TypeError("one fit has no length")

@@ -219,8 +219,14 @@ class _Run:
         slope = torch.where(held, 0.0, now.gradient) / root
         scaled = now.matrix / (root[:, :, None] * root[:, None, :])
         scaled = torch.where(held[:, :, None] | held[:, None, :], self.eye, scaled)
-        done = now.second & self._settled(scaled, slope)
+        done, newton = self._settled(scaled, slope)
+        done = done & now.second
         if bool(done.any()):
+            # one more step, too small for the cost to notice: with it the parameters depend less
+            # on the way that led here
+            last = torch.where(done[:, None] & ~held, now.theta - newton / root, now.theta)
+            now.theta = torch.minimum(torch.maximum(last, now.lower), now.upper)
+            now.theta = torch.where(now.fixed, last, now.theta)
             self._leave(torch.where(done, DONE, RUNNING))
             if not self.running:
                 return
@@ -286,14 +292,13 @@ class _Run:
             v = torch.where(held, stuck, solved)
         return factor, v, held
 
-    def _settled(self, scaled: Tensor, slope: Tensor) -> Tensor:
+    def _settled(self, scaled: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         """At a minimum: positive semidefinite matrix, negligible decrease by the Newton step."""
         factor, info = torch.linalg.cholesky_ex(scaled + PIVOT * self.eye)
         newton = torch.cholesky_solve(slope[:, :, None], factor)[:, :, 0]
         decrease = 0.5 * (slope * newton).sum(1)
-        return (info == 0) & (
-            decrease <= self.options.tolerance * self.state.cost + self.state.floor
-        )
+        small = decrease <= self.options.tolerance * self.state.cost + self.state.floor
+        return (info == 0) & small, newton
 
     def _evaluate(self, trial: Tensor, predicted: Tensor, usable: Tensor) -> None:
         now = self.state

@@ -74,8 +74,8 @@ _as_bits: Any = _bits_from
 
 @njit(inline="always", fastmath={"contract"}, error_model="numpy")
 def exp(z):
-    """exp(k·ln 2 + r) = 2^k·exp(r) with |r| ≤ ln 2 / 2; clamped to |z| < 709."""
-    u = min(max(z, -708.0), 709.0)
+    """exp(k·ln 2 + r) = 2^k·exp(r), |r| ≤ ln 2 / 2; clamped to |z| ≤ 708, NaN for infinite z."""
+    u = min(max(z, -708.0), 708.0)
     t = u * _INVERSE_LN2 + _ROUND
     k = t - _ROUND
     r = (u - k * _LN2_HIGH) - k * _LN2_LOW

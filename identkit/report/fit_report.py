@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from identkit.degeneracy.document import document as plain_records
 from identkit.errors import InputError
+from identkit.files import write_whole
 from identkit.fit.inference import Covariance, Direction, Identifiability, SharedGate
 from identkit.fit.result import FitResult, Status
 from identkit.report import statements
@@ -548,21 +548,5 @@ def check_target(path: str) -> None:
 def save(report: FitReport, path: str) -> None:
     """Write the document; the file appears whole or not at all. Raises InputError."""
     check_target(path)
-    target = Path(path).resolve()
     text = dumps(document(report)) + "\n"
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".identkit-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(name, 0o666 & ~umask)  # mkstemp makes private files
-            os.replace(name, target)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise InputError(
-            f"--save {path}: cannot be written ({error.strerror}); choose another path."
-        ) from None
+    write_whole(path, lambda stream: stream.write(text.encode()), "--save")
