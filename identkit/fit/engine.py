@@ -70,9 +70,9 @@ def least_squares(
 
     ``x`` has shape (n, d) and ``y`` (n,) for one problem; (R, n, d) or (n, d), and (R, n), for R
     problems. ``start`` is a mixing measure, or several to start from; each has one measure for all
-    problems or R of them. The best of its starts is returned for each problem. ``pin`` holds the
-    last atom's gate at its starting value, the default for gates with a gauge. ``weight``, like y
-    in shape, is ≥ 0.
+    problems or R of them. The best of its starts is returned for each problem. ``pin``, the default
+    for gates with a gauge, shifts the start so that the last atom's gate is 0 and holds it there
+    (the box speaks of these coordinates). ``weight``, like y in shape, is ≥ 0.
 
     >>> import numpy as np, identkit
     >>> from identkit.fit import least_squares, Model
@@ -328,6 +328,8 @@ class _Job:
     ) -> FitResult:
         import torch
 
+        from identkit.fit.solver import FLAT, LIMIT
+
         problems, several, size = self.starts.shape
         good = np.flatnonzero(self.data.good)
         which = np.repeat(good, several)
@@ -351,16 +353,23 @@ class _Job:
             theta = first.theta.cpu().numpy()
             passes += first.passes.cpu().numpy() * (cells * ORDER / self.data.samples)
             # close to the minimum the Hessian is used at once
-            options, taken = replace(self.options, first_order=0), first.steps
+            options = replace(self.options, first_order=0)
+            # where the cost no longer falls there is nothing to polish: it is only evaluated
+            valley = first.state == FLAT
+            taken = torch.where(valley, self.options.max_steps, first.steps)
         else:
-            options, taken = self.options, None
+            first, options, taken, valley = None, self.options, None, None
         everything = self._sums(self.data.x, self.data.y, self.data.weight)
         solution = self._solve(everything, theta, which, options, report(halves - 1), stop, taken)
-        steps = solution.steps.cpu().numpy()
+        steps, states = solution.steps, solution.state
+        if first is not None and valley is not None:
+            steps = torch.where(valley, first.steps, steps)
+            states = torch.where(valley & (states == LIMIT), FLAT, states)
+        steps, states = steps.cpu().numpy(), states.cpu().numpy()
         passes += solution.passes.cpu().numpy()
         shape = (len(good), several)
         cost = solution.cost.cpu().numpy().reshape(shape)
-        states = solution.state.cpu().numpy().reshape(shape)
+        states = states.reshape(shape)
         rank = np.where(np.isfinite(cost), cost, np.inf)
         best = rank.argmin(axis=1)
         at = np.arange(len(good))

@@ -122,7 +122,7 @@ def _pair(name: str, value: Any) -> tuple[float, float]:
 class Settings:
     """Everything that steered a fit besides model and data; printed with every result.
 
-    ``pinned``: whether the last atom's gate was held at its starting value to fix the gauge.
+    ``pinned``: whether the gauge was fixed by holding the last atom's gate at 0.
     ``kernel``: native (fused, Numba) or torch. ``nodes``: cells of the compression, 0 without.
     """
 
