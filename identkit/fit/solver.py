@@ -40,6 +40,8 @@ WINDOW = 20
 """Steps over which a fall of the cost is judged."""
 ROUNDS = 2
 """Times a step is solved again with parameters put on their bounds."""
+NEAR = 1e-6
+"""Predicted decrease over cost from which the Hessian is wanted: a minimum can then be tested."""
 COST_ROUNDING = 1e-14
 """Of the cost: rounding of its sum, measured at up to 3e-15 for 1e5 samples."""
 INDEFINITE = 2.0
@@ -219,9 +221,10 @@ class _Run:
         slope = torch.where(held, 0.0, now.gradient) / root
         scaled = now.matrix / (root[:, :, None] * root[:, None, :])
         scaled = torch.where(held[:, :, None] | held[:, None, :], self.eye, scaled)
-        done, newton = self._settled(scaled, slope)
+        ready = bool(now.second.any())
+        done, newton = self._settled(scaled, slope) if ready else (now.second, slope)
         done = done & now.second
-        if bool(done.any()):
+        if ready and bool(done.any()):
             # one more step, too small for the cost to notice: with it the parameters depend less
             # on the way that led here
             last = torch.where(done[:, None] & ~held, now.theta - newton / root, now.theta)
@@ -304,7 +307,8 @@ class _Run:
         now = self.state
         now.taken += 1
         now.passes += 1
-        wants = now.second | (now.taken >= self.options.first_order)
+        near = predicted <= NEAR * now.cost
+        wants = now.second | near | (now.taken >= self.options.first_order)
         cost, gradient, matrix, diagonal = self._sums(trial, now.which, wants)
         finite = torch.isfinite(cost) & torch.isfinite(gradient).all(1)
         # differences of costs below their rounding decide nothing (Conn, Gould, Toint, 17.4.2)
