@@ -69,8 +69,9 @@ def run(expert: str, gate: str, truth, *, noise: float, lowest: float, replicate
         if degenerate:
             parts = losses.identifiable_parts(model, result.measure, measure, families)
             row["aggregate"] = parts.aggregate[:, 0]
-            for name, values in parts.directions.items():
-                row[f"direction of {name}"] = parts.by_cell(values)[:, 0]
+            for turned in parts.directions:
+                name = f"direction of ({', '.join(turned.parameters)})"
+                row[name] = parts.by_cell(turned.error)[:, 0]
         for name, values in row.items():
             errors.setdefault(name, []).append(values)
         states = ", ".join(f"{c} {s}" for s, c in Counter(

@@ -338,7 +338,7 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 
     def stop(number: int, frame: Any) -> None:
         pressed.set()
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         print("identkit: stopping after this step; Ctrl-C again to leave at once", file=sys.stderr)
 
     before = signal.signal(signal.SIGINT, stop)

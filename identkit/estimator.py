@@ -91,7 +91,7 @@ class MoERegressor(RegressorMixin, BaseEstimator):
         n_features_in_: int
 
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> MoERegressor:  # noqa: N803
-        """Fit to X (n, d) and y (n,). Weight 2 is the same as a row twice, 0 as none.
+        """Fit to X (n, d) and y (n,). Weight 2 gives the cost of a row twice, 0 of none.
 
         Raises :class:`~identkit.errors.InputError`, a ValueError, for parameters out of their
         range and, as scikit-learn does, ValueError for data that are not finite numbers.
@@ -138,7 +138,11 @@ class MoERegressor(RegressorMixin, BaseEstimator):
             )
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         data = _filled(x, target, weight, free)
-        starts = random_starts(model, *_distinct(x, target, free), k, int(self.n_starts), seed)
+        compute = Compute(device=self.device, threads=self.n_jobs)
+        distinct = _distinct(x, target, free)
+        starts = random_starts(
+            model, *distinct, k, int(self.n_starts), seed, box=self.box, compute=compute
+        )
         result = least_squares(
             model,
             *data[:2],
@@ -146,7 +150,7 @@ class MoERegressor(RegressorMixin, BaseEstimator):
             weight=data[2],
             box=self.box,
             max_steps=int(self.max_steps),
-            compute=Compute(device=self.device, threads=self.n_jobs),
+            compute=compute,
         )
         self.result_ = replace(result, samples=samples)
         self.measure_ = result.measure

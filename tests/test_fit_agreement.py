@@ -438,3 +438,20 @@ def test_the_gpu_finds_the_same_minimum(gate, dim):
     assert_equal_fits(cuda, cpu, 1e-6)
     again = least_squares(model, x, y, starts, compute=Compute(device="cuda"))
     assert again.costs == pytest.approx(cuda.costs, rel=1e-9)
+
+
+@pytest.mark.parametrize("dim", [1, 3, 8])
+def test_a_fit_alone_is_bitwise_the_fit_in_a_batch(dim):
+    model = Model.of("tanh", "softmax", dim)
+    rng = np.random.default_rng(0)
+    truth = MixingMeasure(
+        rng.normal(size=2), rng.normal(size=(2, dim)), rng.normal(size=(2, dim + 1))
+    )
+    data = simulate(model, truth, 300, 8, noise=0.05)
+    x, y = data.batch(range(8))
+    start = data.starts(3)
+    together = least_squares(model, x, y, start, compute=NATIVE)
+    for r in (0, 5):
+        alone = least_squares(model, x[r], y[r], start[r], compute=NATIVE)
+        assert np.array_equal(alone.measure.to_vector(), together.measure[r].to_vector())
+        assert alone.cost == together.cost[r]

@@ -268,3 +268,36 @@ def test_starts_refuse_too_little():
     model = Model.of(identkit.Expert.from_expression("a*log(x)"), "softmax")
     with pytest.raises(InputError, match="not finite on these data"):
         random_starts(model, np.linspace(-1.0, 1.0, 50)[:, None], np.ones(50), 1)
+
+
+def test_rows_of_weight_0_are_none(fitted):
+    model, result, x, y = fitted
+    weight = np.r_[np.ones(len(y)), np.zeros(3 * len(y))]
+    padded = np.r_[x, np.tile(x, (3, 1))], np.r_[y, np.zeros(3 * len(y))]
+    again = least_squares(model, *padded, result.measure, weight=weight)
+    errors = covariance(again, *padded, weight).standard_errors
+    np.testing.assert_allclose(
+        errors, covariance(result, x, y).standard_errors, rtol=1e-6, equal_nan=True
+    )
+
+
+def test_a_standard_error_wider_than_the_box_is_none(fitted):
+    _, result, x, y = fitted
+    if result.model is not TANH:
+        pytest.skip("needs an expert that saturates")
+    # tanh is saturated on the data: a and b of atom 1 hardly move f
+    flat = replace(result, measure=M([0.0, 0.0], [[1.0], [-1.0]], [[1.0, 0.3], [0.5, 9.0]]))
+    found = covariance(flat, x, y)
+    low, high = result.settings.box.bounds(TANH, 2)
+    kept = np.isfinite(found.standard_errors)
+    assert set(found.wide) == {(1, "a"), (1, "b")}
+    assert (found.standard_errors[kept] <= (high - low)[kept]).all()
+    assert np.isnan(found.standard_errors[-2:]).all()
+
+
+def test_starts_for_rare_values():
+    x = np.linspace(-3, 3, 5000)[:, None]
+    y = np.zeros(5000)
+    y[[10, 2000, 4000]] = 1.0
+    (start,) = random_starts(TANH, x, y, 2, 1, 0)
+    assert np.isfinite(TANH.predict(start, x)).all()

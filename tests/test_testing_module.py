@@ -112,8 +112,12 @@ def test_public_names():
         "Gate",
         "IdentkitError",
         "InputError",
+        "MixingMeasure",
         "__version__",
         "check",
+        "fit",
+        "losses",
+        "simulate",
     }
     for name in identkit.__all__:
         assert getattr(identkit, name) is not None

@@ -4,7 +4,7 @@ Each problem is one loop over blocks of :data:`BLOCK` samples in a fixed order, 
 neither on the batch nor on the number of threads. The loop is compiled once and kept on disk; per
 expert only the small functions that evaluate its heads on a block are compiled.
 
-Notation as in :mod:`identkit.fit.sums`: rows a = (atom, t), t = 0 for the score and t ≥ 1 for the
+Notation as in :mod:`identkit.fit.solver`: rows a = (atom, t), t = 0 for the score and t ≥ 1 for the
 slots; D_a = ∂f/∂(row a), and second derivatives enter through the pairs (a, b).
 """
 
@@ -439,7 +439,7 @@ def _bends(
 
 
 class CpuSums:
-    """The sums over fixed data, for any subset of problems (see :mod:`identkit.fit.sums`).
+    """The sums over fixed data, for any subset of problems (see :mod:`identkit.fit.solver`).
 
     ``x`` (R, n, d) or (1, n, d) if all problems share it, ``y`` (R, n), ``weight`` (R, n) or None.
     """

@@ -61,7 +61,6 @@ def least_squares(
     first_order: int = 8,
     accelerate: bool = True,
     flat: float = 1e-8,
-    pin: bool | None = None,
     compute: Compute | None = None,
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
@@ -70,9 +69,9 @@ def least_squares(
 
     ``x`` has shape (n, d) and ``y`` (n,) for one problem; (R, n, d) or (n, d), and (R, n), for R
     problems. ``start`` is a mixing measure, or several to start from; each has one measure for all
-    problems or R of them. The best of its starts is returned for each problem. ``pin``, the default
-    for gates with a gauge, shifts the start so that the last atom's gate is 0 and holds it there
-    (the box speaks of these coordinates). ``weight``, like y in shape, is ≥ 0.
+    problems or R of them. The best of its starts is returned for each problem. Under a gate with a
+    gauge the start is shifted so that the last atom's gate is 0, where it is held (the box speaks
+    of these coordinates). ``weight``, like y in shape, is ≥ 0.
 
     >>> import numpy as np, identkit
     >>> from identkit.fit import least_squares, Model
@@ -92,17 +91,16 @@ def least_squares(
     data = _Data.checked(model, x, y, weight)
     starts = _starts(model, start, data.problems)
     box = Box() if box is None else box
-    pinned = bool(model.gate.normalised if pin is None else pin)
     options = Options(max_steps, tolerance, first_order, accelerate, flat)
     _check_options(options)
     atoms = starts.shape[2] // model.per_atom
-    if data.samples < starts.shape[2] - (model.dim + 1) * pinned:
+    if data.samples < starts.shape[2] - model.pinned(atoms).sum():
         raise InputError(
             f"data: {data.samples} samples are fewer than the {starts.shape[2]} parameters of "
             f"{atoms} atoms; give more data or fit fewer atoms."
         )
     low, high = box.bounds(model, atoms)
-    job = _Job(model, data, starts, low, high, pinned, options, compute or Compute())
+    job = _Job(model, data, starts, low, high, options, compute or Compute())
     return job.run(box, began, progress, stop)
 
 
@@ -281,10 +279,14 @@ def _starts(model: Model, start: MixingMeasure | Sequence[MixingMeasure], proble
 
 
 def _check_options(options: Options) -> None:
-    if options.max_steps < 1:
-        raise InputError(f"max_steps: {options.max_steps} is below 1; give at least one step.")
+    for name, least in (("max_steps", 1), ("first_order", 0)):
+        value = getattr(options, name)
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise InputError(f"{name}: {value!r} must be a whole number from {least} on.")
     if not 0 < options.tolerance < 1:
         raise InputError(f"tolerance: {options.tolerance:g} must lie between 0 and 1.")
+    if not 0 <= options.flat < 1:
+        raise InputError(f"flat: {options.flat:g} must be at least 0 and below 1.")
 
 
 class _Job:
@@ -297,14 +299,14 @@ class _Job:
         starts: Array,
         low: Array,
         high: Array,
-        pinned: bool,
         options: Options,
         compute: Compute,
     ) -> None:
         import torch
 
         self.model, self.data, self.starts, self.options = model, data, starts, options
-        self.low, self.high, self.pinned, self.compute = low, high, pinned, compute
+        self.low, self.high, self.compute = low, high, compute
+        self.fixed = model.pinned(starts.shape[2] // model.per_atom)
         self.device = _device(compute.device)
         self.kernel = compute.kernel
         if self.kernel == "auto":
@@ -334,8 +336,8 @@ class _Job:
         good = np.flatnonzero(self.data.good)
         which = np.repeat(good, several)
         theta = self.starts[good].reshape(-1, size)
-        if self.pinned:
-            theta = self._gauge(theta)
+        if self.fixed.any():
+            theta = self.model.unpack(theta).pinned().to_vector()
         cells = self._cells()
         passes = np.zeros(len(which))
         halves = 2 if cells else 1
@@ -396,6 +398,7 @@ class _Job:
             statuses[good] = interrupt(states, statuses[good])
         status = statuses[np.arange(problems), spread(best, 0)]
         status = self._refined(status, vector, held)
+        statuses[np.arange(problems), spread(best, 0)] = status
         costs = spread(cost, np.nan)
         result = FitResult(
             self.model,
@@ -416,10 +419,6 @@ class _Job:
         return result[0] if self.data.single else result
 
     # -- parts ----------------------------------------------------------------------------------
-
-    def _gauge(self, theta: Array) -> Array:
-        """The same measures with the last atom's gate 0, where it then stays."""
-        return self.model.unpack(theta).pinned().to_vector()
 
     def _cells(self) -> int:
         from identkit.fit.nodes import cell_count
@@ -470,10 +469,6 @@ class _Job:
         weight = 1.0 if self.data.weight is None else self.data.weight
         with np.errstate(invalid="ignore", over="ignore"):
             scale = 0.5 * (weight * self.data.y**2).sum(axis=1)
-        fixed = np.zeros(theta.shape[1], dtype=bool)
-        if self.pinned:
-            last = theta.shape[1] - self.model.per_atom
-            fixed[last : last + self.model.dim + 1] = True
 
         def move(array: Any) -> Any:
             return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
@@ -484,7 +479,7 @@ class _Job:
         try:
             return solve(
                 sums, move(theta), move(which), move(scale[which]), move(self.low),
-                move(self.high), move(fixed), options, progress, stop, taken,
+                move(self.high), move(self.fixed), options, progress, stop, taken,
             )  # fmt: skip
         finally:
             torch.set_num_threads(before)
@@ -492,12 +487,7 @@ class _Job:
     def _refined(self, status: Any, vector: Array, held: Any) -> Any:
         """Minima on the box and minima with a light atom get their own status."""
         status = status.copy()
-        size = vector.shape[1]
-        fixed = np.zeros(size, dtype=bool)
-        if self.pinned:
-            last = size - self.model.per_atom
-            fixed[last : last + self.model.dim + 1] = True
-        boxed: Any = (held & ~fixed).any(axis=1)
+        boxed: Any = (held & ~self.fixed).any(axis=1)
         measure = self.model.unpack(vector)
         part = slice(0, None, max(1, self.data.samples // LIGHT_SAMPLE))
         for r in np.flatnonzero(self.data.good):
@@ -527,7 +517,7 @@ class _Job:
         o = self.options
         return Settings(
             __version__, box, o.max_steps, o.tolerance, o.first_order, o.accelerate, o.flat,
-            self.pinned,
+            bool(self.fixed.any()),
             name, self.kernel, cells, self.threads if self.kernel == "native" else 0,
             tuple(sorted(libraries)),
         )  # fmt: skip

@@ -36,7 +36,7 @@ PART = 1e-4
 coordinates: smaller ones are left by rounding."""
 SAME_GATE = 0.1
 """Gates count as equal when their scores differ by less than this per standard deviation of x,
-which changes a weight by less than 3 %."""
+which changes a sigmoid weight by less than 0.025."""
 MAYBE_SAME_GATE = 1.0
 """… or by less than this, if the data do not tell them apart (Wald statistic)."""
 
@@ -59,9 +59,11 @@ class Covariance:
     """Covariance of the estimate, shape (p, p); p = k·(d + 1 + q) in the order of the vector.
 
     Rows are 0 for parameters that are held, and NaN for those not determined. ``standard_errors``
-    (p,) is NaN for both. ``sigma`` is the estimate of the error's standard deviation; ``rank`` the
-    rank of the information matrix, ``tolerance`` what its scaled eigenvalues were compared with and
-    ``smallest`` the smallest of those above it.
+    (p,) is NaN for both, and for the parameters in ``wide`` (atom, name), whose standard error
+    would exceed the width of their box: the linear approximation says nothing there. ``sigma`` is
+    the estimate of the error's standard deviation; ``rank`` the rank of the information matrix,
+    ``tolerance`` what its scaled eigenvalues were compared with and ``smallest`` the smallest of
+    those above it.
     """
 
     matrix: Array
@@ -72,6 +74,7 @@ class Covariance:
     tolerance: float
     smallest: float
     undetermined: tuple[Direction, ...]
+    wide: tuple[tuple[int, str], ...]
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,9 @@ def covariance(
         )
     gram = information(result, x, y, weight)
     free = np.flatnonzero(~result.held)
-    size, n = len(gram), result.samples
+    # a sample of weight 0 is none
+    n = result.samples if weight is None else int(np.count_nonzero(weight))
+    size = len(gram)
     matrix, errors = np.zeros((size, size)), np.full(size, np.nan)
     tolerance = ROUNDING * size * np.sqrt(n) * np.finfo(float).eps
     inner = gram[np.ix_(free, free)]
@@ -140,6 +145,11 @@ def covariance(
     block[:, lost] = np.nan
     matrix[np.ix_(free, free)] = block
     errors[free] = np.sqrt(np.diag(block))
+    low, high = result.settings.box.bounds(result.model, result.measure.atoms)
+    wide = errors > high - low
+    errors[wide] = np.nan
+    names, per_atom = result.model.names, result.model.per_atom
+    places = [divmod(int(i), per_atom) for i in np.flatnonzero(wide)]
     return Covariance(
         matrix,
         errors,
@@ -149,6 +159,7 @@ def covariance(
         float(tolerance),
         float(values[sound].min()) if rank else np.nan,
         _directions(result.model, null, lost, used, free),
+        tuple((i, names[v]) for i, v in places),
     )
 
 

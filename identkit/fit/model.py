@@ -161,6 +161,13 @@ class Model:
         """The mixing measure(s) of parameter vectors (…, k·(d + 1 + q))."""
         return MixingMeasure.from_vector(vector, self.dim, len(self.parameters))
 
+    def pinned(self, atoms: int) -> NDArray[np.bool_]:
+        """Mask (p,) of the parameters that are held at 0 to fix the gauge: the last atom's gate."""
+        mask = np.zeros(atoms * self.per_atom, dtype=bool)
+        if self.gate.normalised:
+            mask[-self.per_atom :][: self.dim + 1] = True
+        return mask
+
     def predict(self, measure: MixingMeasure, x: ArrayLike) -> Array:
         """f_G(x), shape (…, n), for x of shape (n, d), or (R, n, d) with R measures."""
         return self._by_chunks(measure, x, lambda w, h: (w * h).sum(axis=-2), 0)

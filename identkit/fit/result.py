@@ -169,7 +169,7 @@ class FitResult:
 
     @property
     def root_mean_square(self) -> Any:
-        """√(2·cost/n), in units of y."""
+        """√(2·cost/n), in units of y; with weights, of the weighted residuals √w·r."""
         return np.sqrt(2.0 * np.asarray(self.cost) / self.samples)
 
     def predict(self, x: Any) -> Array:

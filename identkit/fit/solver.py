@@ -225,8 +225,8 @@ class _Run:
         done, newton = self._settled(scaled, slope) if ready else (now.second, slope)
         done = done & now.second
         if ready and bool(done.any()):
-            # one more step, too small for the cost to notice: with it the parameters depend less
-            # on the way that led here
+            # one more step, predicted to lower the cost by less than tolerance·cost, which is not
+            # evaluated again: with it the parameters depend less on the way that led here
             last = torch.where(done[:, None] & ~held, now.theta - newton / root, now.theta)
             now.theta = torch.minimum(torch.maximum(last, now.lower), now.upper)
             now.theta = torch.where(now.fixed, last, now.theta)
@@ -260,7 +260,7 @@ class _Run:
         # the quadratic model along the step without acceleration
         s = torch.minimum(torch.maximum(v, low), high)
         s = torch.where(now.fixed, 0.0, s)
-        curved = torch.matmul(scaled, s[:, :, None])[:, :, 0]
+        curved = _times(scaled, s)
         predicted = -(s * (slope + 0.5 * curved)).sum(1)
         self._evaluate(trial, predicted, usable)
 
@@ -288,7 +288,7 @@ class _Run:
             v = torch.where(out, torch.minimum(torch.maximum(v, low), high), v)
             stuck = torch.where(held, v, 0.0)
             mask = held[:, :, None] | held[:, None, :]
-            rest = torch.where(held, 0.0, slope + torch.matmul(scaled, stuck[:, :, None])[:, :, 0])
+            rest = torch.where(held, 0.0, slope + _times(scaled, stuck))
             reduced = torch.where(mask, self.eye, scaled)
             factor, _ = torch.linalg.cholesky_ex(reduced + damping[:, None, None] * self.eye)
             solved = -torch.cholesky_solve(rest[:, :, None], factor)[:, :, 0]
@@ -372,6 +372,11 @@ class _Run:
         now = self.state
         self._write(now, torch.full_like(now.index, LIMIT))
         return self.end
+
+
+def _times(matrix: Tensor, vector: Tensor) -> Tensor:
+    """Products (A, p); torch.matmul would round differently for other batch sizes."""
+    return (matrix * vector[:, None, :]).sum(2)
 
 
 def _held(now: _State) -> Tensor:

@@ -83,6 +83,8 @@ def random_starts(
 
     if k < 1 or count < 1:
         raise InputError(f"starts: {count} of {k} atoms; give at least one of each.")
+    if x.ndim != 2 or x.shape[1] != model.dim:
+        raise InputError(f"x: has shape {x.shape}, must be (n, {model.dim}).")
     if k * model.per_atom - (model.dim + 1) * model.gate.normalised > len(y):
         raise InputError(
             f"data: {len(y)} samples are fewer than the {k * model.per_atom} parameters of {k} "
@@ -90,6 +92,10 @@ def random_starts(
         )
     size = min(len(y), max(SAMPLE, PER_PARAMETER * k * model.per_atom))
     rows = np.random.default_rng([seed, _STREAM]).choice(len(y), size=size, replace=False)
+    if (y[rows] == y[rows[0]]).all():
+        # rare values, as in counts: half of the subsample, or all there are, take another value
+        others = np.flatnonzero(y != y[rows[0]])[: size // 2]
+        rows = np.concatenate([others, rows[: size - len(others)]])
     x, y = x[rows], y[rows]
     drawing = _Drawing(model, x, y, k)
     each = int(np.clip(TRIALS * (SMALL / (k * model.per_atom)) ** 2, 2, TRIALS))

@@ -42,7 +42,7 @@ REMEDIES = {
     Status.AT_THE_BOX: "the minimum lies on the boundary of the box; widen it as below, or read "
     "the parameters at their bounds as not estimated",
     Status.LIGHT_ATOM: "an atom has almost no weight on the data, so its parameters mean nothing; "
-    "lower --k, or raise the lower bound: --box beta0=-2:10",
+    "lower --k, or narrow the --box of beta0; far off-centre inputs do this too",
     Status.FLAT_VALLEY: "the cost no longer falls while parameters still move along a valley; the "
     "data hardly determine them there; lower --k, or narrow the --box",
     Status.STEP_LIMIT: "no minimum within the step limit; raise --max-steps, or try more --starts",
@@ -125,19 +125,15 @@ class FitReport:
     @property
     def fixed(self) -> Any:
         """Mask (p,) of the parameters held to fix the gauge."""
-        model = self.result.model
-        mask = np.zeros(self.result.measure.atoms * model.per_atom, dtype=bool)
-        if self.result.settings.pinned:
-            last = len(mask) - model.per_atom
-            mask[last : last + model.dim + 1] = True
-        return mask
+        return self.result.model.pinned(self.result.measure.atoms)
 
     @property
     def regular(self) -> bool:
-        """Whether these data determine every parameter that is not held, at one minimum."""
+        """Whether these data determine every parameter, at one minimum inside the box."""
         c = self.covariance
-        settled = self.result.status in (Status.CONVERGED, Status.AT_THE_BOX)
-        return settled and not self.rivals and c is not None and c.rank == c.free
+        if self.result.status is not Status.CONVERGED or self.rivals or c is None:
+            return False
+        return c.rank == c.free and not c.wide
 
     @property
     def exit_code(self) -> int:
@@ -169,6 +165,21 @@ def notes(report: FitReport) -> list[tuple[str, str]]:
     """(label, sentence) for everything a reader must know before using the estimates."""
     lines: list[tuple[str, str]] = []
     result, c = report.result, report.covariance
+    far = [
+        f"'{name}' has mean {m:.3g} and s.d. {s:.3g}"
+        for name, m, s in zip(report.inputs, report.means, report.spreads, strict=True)
+        if abs(m) > 5.0 * s or not 0.05 < s < 20.0
+    ]
+    if far:
+        text = f"{_listed(far)}; starts and box are meant for inputs of order 1: standardise them."
+        lines.append(("scale", text))
+    if report.r_squared is not None and report.r_squared < 0.0:
+        text = (
+            f"R² is negative: a constant fits '{report.target}' (s.d. "
+            f"{np.sqrt(report.variance):.3g}) better; rescale it to order 1, or widen the box of "
+            "the parameters that multiply h."
+        )
+        lines.append(("scale", text))
     if c is not None and np.isfinite(c.standard_errors).any():
         lines.append(("± s.e.", f"{ASSUMPTION}. Estimated error s.d.: {c.sigma:.3g}."))
     elif c is not None and not np.isfinite(c.sigma):
@@ -180,19 +191,14 @@ def notes(report: FitReport) -> list[tuple[str, str]]:
     if c is not None and c.undetermined:
         texts = [direction(d) for d in c.undetermined]
         lines.append(("n.d.", f"not determined by these data: {_listed(texts)}."))
+    if c is not None and c.wide:
+        texts = [f"{name} of atom {atom}" for atom, name in c.wide]
+        lines.append(("n.d.", f"standard error wider than the box: {_listed(texts)}."))
     if report.bounds:
         texts = [f"{b.parameter} of atom {b.atom} at its {b.side} bound" for b in report.bounds]
         text = f"{_listed(texts)}; to widen: {' '.join(_widened(report))}."
         held = " Other standard errors are with these held." if c is not None else ""
         lines.append(("box", text + held))
-        far = [
-            f"'{name}' has mean {m:.3g} and s.d. {s:.3g}"
-            for name, m, s in zip(report.inputs, report.means, report.spreads, strict=True)
-            if abs(m) > 5.0 * s or not 0.05 < s < 20.0
-        ]
-        if far:
-            text = f"{_listed(far)}; the box is meant for inputs of order 1: standardise them."
-            lines.append(("scale", text))
     if report.fixed.any():
         last = report.result.measure.atoms - 1
         lines.append(
@@ -266,7 +272,10 @@ def identifiability_lines(report: FitReport) -> list[tuple[str, str]]:
             text += f"; published: {r.rate.published} ({statements.rate_agreement(r.rate)})"
         text += "."
         if report.regular:
-            text += " In exactly specified ones n^-1/2: the information matrix is nonsingular."
+            text += (
+                " The usual n^-1/2 of exactly specified ones presumes an interior truth and a "
+                "nonsingular information matrix; at this estimate it is nonsingular."
+            )
         lines.append(("rate", text))
     return lines
 
@@ -280,6 +289,8 @@ def _verdict(report: FitReport, r: Any) -> str:
             "one of the shared gates is not constant" if report.shared else "no gate is shared"
         )
         regime = f"; Regime 2 since {constant}"
+    if regime and any(b.option in ("beta0", "beta1") for b in report.bounds):
+        regime += ", as far as gates at their bounds tell"
     return f"{statements.title(r)}: {r.verdict} ({statements.scope(r)}){regime}."
 
 
@@ -492,6 +503,7 @@ def _covariance_document(report: FitReport) -> dict[str, Any] | None:
         "tolerance": c.tolerance,
         "smallest_eigenvalue": _number(c.smallest),
         "assumption": ASSUMPTION,
+        "wider_than_box": [{"atom": a, "parameter": name} for a, name in c.wide],
         "undetermined": [
             {
                 "parameters": [{"atom": a, "parameter": name} for a, name in d.parameters],
