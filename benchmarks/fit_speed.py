@@ -126,8 +126,8 @@ def peer() -> None:
     print("\n## Against SciPy, one thread each\n")
     warm(1, 8)
     sizes = {
-        1: ((1_000, 256, 48), (10_000, 64, 12), (100_000, 32, 6)),
-        8: ((1_000, 64, 12), (10_000, 16, 4)),
+        1: ((1_000, 256, 32), (10_000, 64, 8), (100_000, 32, 4)),
+        8: ((1_000, 64, 8), (10_000, 16, 3)),
     }
     compare([(d, *size[:1], over, *size[1:]) for d in sizes for size in sizes[d]
              for over in (True, False)])  # fmt: skip
