@@ -99,7 +99,7 @@ def add_fit(commands: argparse._SubParsersAction) -> None:
     )
     how.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda")
     how.add_argument(
-        "--threads", type=int, metavar="N", help="threads on the CPU (all); results do not depend"
+        "--threads", type=int, metavar="N", help="threads on the CPU (1); results do not depend"
     )
     how.add_argument(
         "--no-nodes", action="store_true", help="one input: no compression before the last steps"
