@@ -303,7 +303,6 @@ class _Job:
         options: Options,
         compute: Compute,
     ) -> None:
-
         self.model, self.data, self.starts, self.options = model, data, starts, options
         self.low, self.high, self.compute = low, high, compute
         self.fixed = model.pinned(starts.shape[2] // model.per_atom)
