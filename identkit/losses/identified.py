@@ -149,7 +149,7 @@ def identifiable_parts(
         true = model.weights(truth, x) * model.experts(truth, x)
         return np.matmul(np.swapaxes(inside, -1, -2), parts) - true
 
-    aggregate, error, standard = rule.norm(fitted.beta0.size + inside.size, gaps)
+    aggregate, error, standard = rule.norm(gaps)
     return IdentifiableErrors(
         cells=labels,
         sizes=inside.sum(axis=-2).astype(np.intp),
