@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from identkit import __version__
+from identkit.cli_expert import add_expert_options, chosen_expert
 from identkit.cli_fit import add_fit, run_fit
 from identkit.errors import CertificateError, IdentkitError, InputError
 
@@ -116,20 +117,7 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
 def _add_question(check: argparse.ArgumentParser) -> None:
     """What to check and how: the arguments check and explain share."""
     what = check.add_argument_group("what to check")
-    one = what.add_mutually_exclusive_group(required=True)
-    one.add_argument("--expert", metavar="NAME", help="a built-in expert; see 'identkit experts'")
-    one.add_argument(
-        "--expr",
-        metavar="EXPRESSION",
-        help="your own expert: inputs x (or x0, x1, …), every other symbol is a parameter",
-    )
-    what.add_argument("--gate", required=True, metavar="GATE", help="sigmoid or softmax")
-    what.add_argument("--shape", metavar="SHAPE", help="ridge (default), nobias or ffn")
-    what.add_argument(
-        "--params",
-        metavar="A,B,…",
-        help="with --expr: the parameters, where x names are among them",
-    )
+    add_expert_options(what)
     what.add_argument("--dim", type=int, metavar="D", help="number of inputs (default 2)")
     which = check.add_argument_group("which conditions")
     which.add_argument("--regime", type=int, metavar="1|2", help="sigmoid gate: one regime (both)")
@@ -234,22 +222,8 @@ def _shielded(arguments: Sequence[str] | None) -> list[str]:
 def _checked(options: argparse.Namespace, require: str | None = None) -> CheckResult:
     """The check that the arguments shared by check and explain ask for."""
     from identkit.checking import check
-    from identkit.experts import Expert, builtin
 
-    if options.expr is not None:
-        if options.shape is not None:
-            raise InputError(
-                "--shape: an --expr expert has no shapes; write it into the expression."
-            )
-        names = None
-        if options.params is not None:
-            names = tuple(n.strip() for n in options.params.split(",") if n.strip())
-        expert = Expert.from_expression(options.expr, dim=options.dim, parameters=names)
-    else:
-        if options.params is not None:
-            raise InputError("--params: only an --expr expert has named parameters; drop it.")
-        dim = 2 if options.dim is None else options.dim
-        expert = builtin(options.expert, options.shape, dim)
+    expert = chosen_expert(options, options.dim)
     with _progress() as progress:
         result = check(
             expert,

@@ -1,17 +1,15 @@
-"""``identkit fit``: options, data, progress, Ctrl-C. NumPy and torch are imported by the run."""
+"""``identkit fit``: options, data, the run. NumPy and torch are imported by the run."""
 
 from __future__ import annotations
 
 import argparse
 import math
-import signal
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from identkit.cli_expert import add_expert_options, chosen_expert
+from identkit.cli_progress import interruptible, progress_bar, require
 from identkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 CHECK_SECONDS = 20.0
 """Time limit of the check that goes with a fit."""
 MOST_ATOMS, MOST_STARTS = 100, 1000
-QUIET_SECONDS = 2.0
-"""Nothing is shown before: most fits are done by then."""
 
 EXAMPLES = """\
 examples:
@@ -66,21 +62,8 @@ def add_fit(commands: argparse._SubParsersAction) -> None:
     )
     fit.add_argument("data", metavar="DATA", help="a .csv, .npz or .parquet file, or -")
     what = fit.add_argument_group("model")
-    one = what.add_mutually_exclusive_group(required=True)
-    one.add_argument("--expert", metavar="NAME", help="a built-in expert; see 'identkit experts'")
-    one.add_argument(
-        "--expr",
-        metavar="EXPRESSION",
-        help="your own expert: inputs x (or x0, x1, …), every other symbol is a parameter",
-    )
-    what.add_argument("--gate", required=True, metavar="GATE", help="sigmoid or softmax")
+    add_expert_options(what)
     what.add_argument("--k", required=True, type=int, metavar="K", help="number of atoms")
-    what.add_argument("--shape", metavar="SHAPE", help="ridge (default), nobias or ffn")
-    what.add_argument(
-        "--params",
-        metavar="A,B,…",
-        help="with --expr: the parameters, where x names are among them",
-    )
     columns = fit.add_argument_group("columns")
     columns.add_argument("--target", metavar="Y", help="the column to predict (y, else the last)")
     columns.add_argument("--inputs", metavar="A,B,…", help="the input columns (all others)")
@@ -115,17 +98,19 @@ def add_fit(commands: argparse._SubParsersAction) -> None:
 def run_fit(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
     """Fit, print with ``show`` or as JSON, save; the exit code."""
     _check_numbers(options)
-    _require("numpy")
+    require("fit", "numpy")
     from identkit.gates import resolve
     from identkit.tables import read_table
 
     gate = resolve(options.gate)
     if options.save is not None:
-        _check_save(options.save)
+        from identkit.report.fit_report import check_target
+
+        check_target(options.save)
     table = read_table(options.data, options.target, options.inputs)
     expert = _expert(options, table)
     _check_table(table)
-    _require("torch", "numba")
+    require("fit", "torch", "numba")
     from identkit.fit.model import Model
 
     model = Model(expert, gate)
@@ -160,41 +145,12 @@ def _check_numbers(options: argparse.Namespace) -> None:
         raise InputError(f"--device {options.device}: use auto, cpu or cuda.")
 
 
-def _require(*libraries: str) -> None:
-    """Import, or say how to install: the proofs need none of these."""
-    import importlib
-
-    for name in libraries:
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            raise InputError(
-                f"identkit fit needs {name}, which is not installed; run pip install identkit[fit]."
-            ) from None
-
-
-def _check_save(path: str) -> None:
-    from identkit.report.fit_report import check_target
-
-    check_target(path)
-
-
 def _expert(options: argparse.Namespace, table: Table) -> Expert:
     """The expert, with one input for each input column."""
-    from identkit.experts import Expert, builtin
-
-    names = ", ".join(f"'{name}'" for name in table.input_names)
-    if options.expr is None:
-        if options.params is not None:
-            raise InputError("--params: only an --expr expert has named parameters; drop it.")
-        return builtin(options.expert, options.shape, table.dim)
-    if options.shape is not None:
-        raise InputError("--shape: an --expr expert has no shapes; write it into the expression.")
-    parameters = None
-    if options.params is not None:
-        parameters = tuple(n.strip() for n in options.params.split(",") if n.strip())
-    expert = Expert.from_expression(options.expr, parameters=parameters)
+    # an expression says itself how many inputs it has; one that differs is told which columns
+    expert = chosen_expert(options, table.dim if options.expr is None else None)
     if expert.dim != table.dim:
+        names = ", ".join(f"'{name}'" for name in table.input_names)
         d = f"{expert.dim} input{'s' * (expert.dim > 1)} ({', '.join(expert.inputs)})"
         columns = "column is an input" if table.dim == 1 else "columns are inputs"
         remedy = (
@@ -284,8 +240,8 @@ def _fitted(options: argparse.Namespace, model: Any, table: Table, box: Box) -> 
     began = time.perf_counter()
     compute = Compute(device=options.device, nodes=not options.no_nodes, threads=options.threads)
     x, y = table.x, table.y
-    with _progress() as bar:
-        with _interruptible() as stopped:
+    with progress_bar() as bar:
+        with interruptible() as stopped:
             bar.begin("choosing starts", TRIAL_STEPS)
             starts = random_starts(
                 model, x, y, options.k, options.starts, options.seed,
@@ -326,81 +282,3 @@ def _fitted(options: argparse.Namespace, model: Any, table: Table, box: Box) -> 
         shared=shared,
         identifiability=proved,
     )
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C sets what the yielded function tells; a second one interrupts at once."""
-    pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed.is_set  # signals arrive in the main thread only
-        return
-
-    def stop(number: int, frame: Any) -> None:
-        pressed.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        print("identkit: stopping after this step; Ctrl-C again to leave at once", file=sys.stderr)
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield pressed.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-class _Bar:
-    """Progress on standard error, where somebody is watching and it takes a while."""
-
-    def __init__(self, screen: Any) -> None:
-        self.screen, self.task, self.since, self.shown = screen, None, time.monotonic(), False
-        self.label = ""
-
-    def begin(self, label: str, steps: int | None = None) -> None:
-        """The next part of the run, of at most ``steps`` steps."""
-        self.label = label
-        if self.screen is not None:
-            if self.task is not None:
-                self.screen.remove_task(self.task)
-            self.task = self.screen.add_task(label, total=steps, runs="")
-            self._look()
-
-    def update(self, done: int, total: int) -> None:
-        """After every step: ``done`` of ``total`` runs are at their end."""
-        if self.screen is not None:
-            self.screen.update(self.task, advance=1, runs=f"{done} of {total} done, time left ≤")
-            self._look()
-
-    def _look(self) -> None:
-        if not self.shown and time.monotonic() - self.since > QUIET_SECONDS:
-            self.screen.start()
-            self.shown = True
-
-
-@contextmanager
-def _progress() -> Iterator[_Bar]:
-    if not sys.stderr.isatty():
-        yield _Bar(None)
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    # the bar counts steps up to their limit: most fits end before
-    screen = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[runs]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    try:
-        yield _Bar(screen)
-    finally:
-        screen.stop()

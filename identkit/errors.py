@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Iterable
+from typing import Any
 
 
 class IdentkitError(Exception):
@@ -36,3 +38,18 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}."
     return InputError(f"unknown {kind} '{name}'; {hint}")
+
+
+def whole(name: str, value: Any, *, least: int) -> int:
+    """``value`` as an int. Raises InputError unless it is a whole number from ``least`` on.
+
+    >>> whole("atoms", 3, least=1)
+    3
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise InputError(f"{name}: {value!r} is not a whole number; give one.") from None
+    if isinstance(value, bool) or number < least:
+        raise InputError(f"{name}: {value} must be a whole number, {least} or more.")
+    return number

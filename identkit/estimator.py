@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from identkit.errors import InputError
+from identkit.errors import InputError, whole
 
 try:
     from sklearn.base import BaseEstimator, RegressorMixin
@@ -104,11 +103,8 @@ class MoERegressor(RegressorMixin, BaseEstimator):
         )
         x, target = np.asarray(checked[0]), np.asarray(checked[1], dtype=np.float64)
         for name in ("n_atoms", "n_starts", "max_steps", "n_jobs"):
-            value = getattr(self, name)
-            if name == "n_jobs" and value is None:
-                continue
-            if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-                raise InputError(f"{name}: {value!r} must be a whole number, 1 or more.")
+            if name != "n_jobs" or self.n_jobs is not None:
+                whole(name, getattr(self, name), least=1)
         model = Model.of(
             self.expert,
             self.gate,
@@ -128,7 +124,7 @@ class MoERegressor(RegressorMixin, BaseEstimator):
             kept = weight > 0
             x, target, weight = x[kept], target[kept], weight[kept]
         samples, k = len(target), int(self.n_atoms)
-        free = k * model.per_atom - (model.dim + 1) * model.gate.normalised
+        free = model.free(k)
         if samples < free:
             warnings.warn(
                 f"{samples} samples are fewer than the {free} free parameters of {k} "
@@ -189,15 +185,10 @@ def _distinct(x: Array, y: Array, least: int) -> tuple[Array, Array]:
 def _filled(
     x: Array, y: Array, weight: Array | None, least: int
 ) -> tuple[Array, Array, Array | None]:
-    """Writeable data, at least as many rows as free parameters: rows of weight 0 change no sum."""
+    """At least as many rows as free parameters: rows of weight 0 change no sum."""
     missing = least - len(y)
     if missing <= 0:
-        # the native kernel would be compiled once more for read-only arrays
-        return (
-            np.require(x, requirements=["C", "W"]),
-            np.require(y, requirements=["C", "W"]),
-            weight,
-        )
+        return x, y, weight
     weight = np.ones(len(y)) if weight is None else weight
     return (
         np.concatenate([x, np.repeat(x[:1], missing, axis=0)]),

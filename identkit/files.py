@@ -11,6 +11,14 @@ from typing import BinaryIO
 from identkit.errors import InputError
 
 
+def regular(path: str | os.PathLike[str], label: str) -> Path:
+    """The file that ``path`` names. Raises InputError, with ``label``, if it is something else."""
+    target = Path(path).resolve()
+    if not str(path) or (target.exists() and not target.is_file()):
+        raise InputError(f"{label}: is not a regular file; choose another path.")
+    return target
+
+
 def write_whole(
     path: str | os.PathLike[str], write: Callable[[BinaryIO], object], option: str = ""
 ) -> None:
@@ -20,9 +28,7 @@ def write_whole(
     path, if it cannot be written; a file there before is then untouched.
     """
     label = f"{option} {path}".strip()
-    target = Path(path).resolve()
-    if not str(path) or (target.exists() and not target.is_file()):
-        raise InputError(f"{label}: is not a regular file; choose another path.")
+    target = regular(path, label)
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=".identkit-")
         try:

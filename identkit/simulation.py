@@ -6,7 +6,6 @@ order of the calls therefore cannot change a bit of it, and any replicate can be
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from identkit.errors import InputError, unknown_name
+from identkit.errors import InputError, unknown_name, whole
 from identkit.mixing import MixingMeasure
 
 if TYPE_CHECKING:
@@ -62,9 +61,9 @@ def simulate(
     Raises :class:`~identkit.errors.InputError` for a number out of its range and for a truth that
     is a batch or does not fit the model.
     """
-    n = _whole("n", n, least=1)
-    replicates = _whole("replicates", replicates, least=1)
-    seed = _whole("seed", seed, least=0)
+    n = whole("n", n, least=1)
+    replicates = whole("replicates", replicates, least=1)
+    seed = whole("seed", seed, least=0)
     sd = _number("noise", noise)
     if sd < 0:
         raise InputError(f"noise: {sd:g} is a standard deviation, which is 0 or more.")
@@ -139,7 +138,7 @@ class Simulation:
         the next is drawn; it has at least one replicate, whatever that takes. Each batch has
         arrays of its own, which may be kept.
         """
-        _whole("max_bytes", max_bytes, least=1)
+        whole("max_bytes", max_bytes, least=1)
         chosen = self._indices(range(self.replicates) if indices is None else indices)
         size = max(1, max_bytes // (2 * self.bytes_per_replicate))
         parts = (chosen[i : i + size] for i in range(0, len(chosen), size))
@@ -147,7 +146,7 @@ class Simulation:
         return ((np.array(part, dtype=np.intp), *self.batch(part)) for part in parts)
 
     def _indices(self, indices: Iterable[int]) -> list[int]:
-        chosen = [_whole("replicate", r, least=0) for r in indices]
+        chosen = [whole("replicate", r, least=0) for r in indices]
         beyond = next((r for r in chosen if r >= self.replicates), None)
         if beyond is not None:
             raise InputError(
@@ -209,7 +208,7 @@ class Simulation:
         """
         if kind not in STARTS:
             raise unknown_name("start", kind, STARTS)
-        k, start = _whole("k", k, least=1), _whole("start", start, least=0)
+        k, start = whole("k", k, least=1), whole("start", start, least=0)
         chosen = self._indices(range(self.replicates) if indices is None else indices)
         if not chosen:
             raise InputError("replicate: none is chosen; name at least one.")
@@ -223,7 +222,7 @@ class Simulation:
             scale = _number("scale", scale)
             if scale < 0:
                 raise InputError(f"scale: {scale:g} is a standard deviation, which is 0 or more.")
-            centre = self._centre(k, kind, _whole("over", over, least=0), spread)
+            centre = self._centre(k, kind, whole("over", over, least=0), spread)
             drawn = np.stack([rng.standard_normal(shape) for rng in rngs])
             atoms = centre.to_vector().reshape(shape) + scale * drawn
         return MixingMeasure.from_vector(
@@ -297,16 +296,6 @@ def _box(box: tuple[ArrayLike, ArrayLike], width: int) -> tuple[Array, Array]:
     if not (np.isfinite(low) & np.isfinite(high) & (low <= high)).all():
         raise InputError("box: each low must be finite and at most its high; exchange or correct.")
     return low, high
-
-
-def _whole(name: str, value: Any, *, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise InputError(f"{name}: {value!r} is not a whole number; give one.") from None
-    if isinstance(value, bool) or number < least:
-        raise InputError(f"{name}: {value} must be a whole number, {least} or more.")
-    return number
 
 
 def _number(name: str, value: Any) -> float:

@@ -20,6 +20,7 @@ from jsonschema import Draft202012Validator
 import identkit
 from identkit import cli_fit
 from identkit.cli import main
+from identkit.cli_progress import Bar
 from identkit.errors import InputError
 from identkit.fit import Model, least_squares
 from identkit.fit.result import Box
@@ -261,7 +262,7 @@ def test_nothing_half_written(tmp_path, capsys, monkeypatch):
 
 def press(monkeypatch, label, times=1):
     """Ctrl-C at the first step of the part of the run with this label."""
-    update, pressed = cli_fit._Bar.update, []
+    update, pressed = Bar.update, []
 
     def pressing(bar, done, total):
         while bar.label == label and len(pressed) < times:
@@ -269,7 +270,7 @@ def press(monkeypatch, label, times=1):
             signal.raise_signal(signal.SIGINT)
         update(bar, done, total)
 
-    monkeypatch.setattr(cli_fit._Bar, "update", pressing)
+    monkeypatch.setattr(Bar, "update", pressing)
 
 
 @pytest.mark.parametrize("label", ["choosing starts", "fitting"])

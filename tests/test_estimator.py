@@ -10,32 +10,25 @@ import textwrap
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("numba")
 pytest.importorskip("sklearn")
 
-from sklearn.base import clone  # noqa: E402
-from sklearn.exceptions import ConvergenceWarning  # noqa: E402
-from sklearn.model_selection import GridSearchCV  # noqa: E402
-from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from identkit.errors import InputError  # noqa: E402
-from identkit.estimator import MoERegressor  # noqa: E402
-from identkit.experts import Expert  # noqa: E402
-from identkit.fit import Box, Model, least_squares  # noqa: E402
-from identkit.fit.starts import random_starts  # noqa: E402
-from identkit.mixing import MixingMeasure  # noqa: E402
+from identkit.errors import InputError
+from identkit.estimator import MoERegressor
+from identkit.experts import Expert
+from identkit.fit import Box, Model, least_squares
+from identkit.fit.starts import random_starts
+from identkit.mixing import MixingMeasure
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 TRUTH = MixingMeasure([0.0, 0.0], [[0.0], [2.0]], [[2.0, 1.0], [-1.5, 0.5]])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Matrices are tiny here; several threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def data(n=300, noise=0.02, seed=0):

@@ -31,17 +31,10 @@ pytest.importorskip("numba")
 
 from identkit.fit import Box, Compute, Status, least_squares, replicates, torch_kernel  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FREE = Box(np.inf, np.inf, np.inf)
 TORCH, NATIVE = Compute(device="cpu", kernel="torch"), Compute(device="cpu", kernel="native")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Matrices are tiny here; several threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 # -- the same problem for scipy --------------------------------------------------------------------

@@ -15,21 +15,14 @@ pytest.importorskip("numba")
 
 from identkit.fit import Box, Compute, Status, least_squares  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TANH = Model.of("tanh", "sigmoid")
 SOFTMAX = Model.of("tanh", "softmax")
 TRUTH = MixingMeasure.from_vector([1.5, 0.5, 1.5, 0.5, -2, -0.5, -1.5, 1], 1, 2)
 R = 5
 KERNELS = [Compute("cpu", "native"), Compute("cpu", "torch")]
 kernels = pytest.mark.parametrize("compute", KERNELS, ids=["native", "torch"])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Matrices are tiny here; several threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def problems(model=TANH, n=300, atoms=2, noise=0.02, scale=0.1):

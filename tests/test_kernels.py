@@ -28,18 +28,12 @@ from identkit.fit.cpu_kernel import BLOCK, CpuSums  # noqa: E402
 from identkit.fit.torch_kernel import TorchSums  # noqa: E402
 
 # torch.func imports code that torch itself has deprecated
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is:DeprecationWarning")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:.torch.jit.script. is:DeprecationWarning"),
+]
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Matrices are tiny here; several threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 # -- f written down once more, by hand, for autograd --------------------------------------------

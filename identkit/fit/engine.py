@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from identkit import __version__
-from identkit.errors import InputError
+from identkit.errors import InputError, whole
 from identkit.fit.model import Model
 from identkit.fit.result import Box, FitResult, Settings, Status
 from identkit.mixing import MixingMeasure
@@ -95,7 +95,7 @@ def least_squares(
     options = Options(max_steps, tolerance, first_order, accelerate, flat)
     _check_options(options)
     atoms = starts.shape[2] // model.per_atom
-    if data.samples < starts.shape[2] - model.pinned(atoms).sum():
+    if data.samples < model.free(atoms):
         raise InputError(
             f"data: {data.samples} samples are fewer than the {starts.shape[2]} parameters of "
             f"{atoms} atoms; give more data or fit fewer atoms."
@@ -130,29 +130,7 @@ def replicates(
             least_squares(simulation.model, x, y, start(indices), progress=report, **options)
         )
         done += len(y)
-    return _joined(parts)
-
-
-def _joined(parts: list[FitResult]) -> FitResult:
-    first = parts[0]
-    if len(parts) == 1:
-        return first
-
-    def row(name: str) -> Any:
-        return np.concatenate([getattr(p, name) for p in parts])
-
-    return FitResult(
-        first.model,
-        MixingMeasure.from_vector(
-            np.concatenate([p.measure.to_vector() for p in parts]),
-            first.model.dim,
-            len(first.model.parameters),
-        ),
-        tuple(s for p in parts for s in p.status),
-        row("cost"), row("gradient_norm"), row("steps"), row("passes"), row("start"), row("costs"),
-        tuple(s for p in parts for s in p.statuses),
-        row("held"), first.samples, sum(p.seconds for p in parts), first.settings,
-    )  # fmt: skip
+    return FitResult.joined(parts)
 
 
 @dataclass(frozen=True)
@@ -196,14 +174,14 @@ class _Data:
                 f"x: it has {points.shape[2]} columns, the expert {model.expert.label} has "
                 f"{model.dim} inputs; choose the columns or set the dimension."
             )
+        good = np.ones(len(values), dtype=bool)
+        faults: list[str] = []
         weights = None
         if weight is not None:
             weights = _weights(weight, values.shape)
-        good = np.ones(len(values), dtype=bool)
-        faults: list[str] = []
-        if weights is not None and not weights.any(axis=1).all():
-            faults.append("weight: all are 0, so there is nothing to fit; raise some.")
-            good &= weights.any(axis=1)
+            good = weights.any(axis=1)
+            if not good.all():
+                faults.append("weight: all are 0, so there is nothing to fit; raise some.")
         for name, array in (("x", points), ("y", values)):
             axes = tuple(range(1, array.ndim))
             with np.errstate(invalid="ignore"):
@@ -280,14 +258,25 @@ def _starts(model: Model, start: MixingMeasure | Sequence[MixingMeasure], proble
 
 
 def _check_options(options: Options) -> None:
-    for name, least in (("max_steps", 1), ("first_order", 0)):
-        value = getattr(options, name)
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InputError(f"{name}: {value!r} must be a whole number from {least} on.")
+    whole("max_steps", options.max_steps, least=1)
+    whole("first_order", options.first_order, least=0)
     if not 0 < options.tolerance < 1:
         raise InputError(f"tolerance: {options.tolerance:g} must lie between 0 and 1.")
     if not 0 <= options.flat < 1:
         raise InputError(f"flat: {options.flat:g} must be at least 0 and below 1.")
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """Where the starts of the good problems ended; every array leads with (problems, starts)."""
+
+    theta: Array
+    cost: Array
+    gradient: Array
+    held: NDArray[np.bool_]
+    states: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    passes: Array
 
 
 class _Job:
@@ -327,93 +316,108 @@ class _Job:
         progress: Callable[[int, int], None] | None,
         stop: Callable[[], bool] | None,
     ) -> FitResult:
+        cells = self._cells()
+        ends = self._minimised(cells, progress, stop)
+        interrupted = stop is not None and stop()
+        return self._result(ends, interrupted, self._settings(box, cells), began)
+
+    def _minimised(
+        self,
+        cells: int,
+        progress: Callable[[int, int], None] | None,
+        stop: Callable[[], bool] | None,
+    ) -> _Ends:
+        """Every start of every good problem, on the compressed data first if there are cells."""
         import torch
 
         from identkit.fit.solver import FLAT, LIMIT
 
-        problems, several, size = self.starts.shape
+        several, size = self.starts.shape[1:]
         good = np.flatnonzero(self.data.good)
         which = np.repeat(good, several)
         theta = self.starts[good].reshape(-1, size)
         if self.fixed.any():
             theta = self.model.unpack(theta).pinned().to_vector()
-        cells = self._cells()
-        passes = np.zeros(len(which))
-        halves = 2 if cells else 1
+        if not cells:
+            end = self._solve(self._everything(), theta, which, self.options, progress, stop)
+            return self._ends(end, end.steps, end.state, end.passes.cpu().numpy())
+        from identkit.fit.nodes import ORDER
 
-        def report(part: int) -> Callable[[int, int], None] | None:
-            if progress is None:
-                return None
-            tell = progress
-            return lambda done, total: tell(part * total + done, halves * total)
+        first = self._solve(
+            self._nodes(cells), theta, which, self.options, _half(progress, 0), stop
+        )
+        # where the cost no longer falls there is nothing to polish: it is only evaluated
+        valley = first.state == FLAT
+        taken = torch.where(valley, self.options.max_steps, first.steps)
+        # close to the minimum the Hessian is used at once
+        options = replace(self.options, first_order=0)
+        theta = first.theta.cpu().numpy()
+        end = self._solve(
+            self._everything(), theta, which, options, _half(progress, 1), stop, taken
+        )
+        part = cells * ORDER / self.data.samples
+        return self._ends(
+            end,
+            torch.where(valley, first.steps, end.steps),
+            torch.where(valley & (end.state == LIMIT), FLAT, end.state),
+            first.passes.cpu().numpy() * part + end.passes.cpu().numpy(),
+        )
 
-        if cells:
-            from identkit.fit.nodes import ORDER
+    def _ends(self, end: Solution, steps: Any, states: Any, passes: Array) -> _Ends:
+        several = self.starts.shape[1]
 
-            first = self._solve(self._nodes(cells), theta, which, self.options, report(0), stop)
-            theta = first.theta.cpu().numpy()
-            passes += first.passes.cpu().numpy() * (cells * ORDER / self.data.samples)
-            # close to the minimum the Hessian is used at once
-            options = replace(self.options, first_order=0)
-            # where the cost no longer falls there is nothing to polish: it is only evaluated
-            valley = first.state == FLAT
-            taken = torch.where(valley, self.options.max_steps, first.steps)
-        else:
-            first, options, taken, valley = None, self.options, None, None
-        everything = self._sums(self.data.x, self.data.y, self.data.weight)
-        solution = self._solve(everything, theta, which, options, report(halves - 1), stop, taken)
-        steps, states = solution.steps, solution.state
-        if first is not None and valley is not None:
-            steps = torch.where(valley, first.steps, steps)
-            states = torch.where(valley & (states == LIMIT), FLAT, states)
-        steps, states = steps.cpu().numpy(), states.cpu().numpy()
-        passes += solution.passes.cpu().numpy()
-        shape = (len(good), several)
-        cost = solution.cost.cpu().numpy().reshape(shape)
-        states = states.reshape(shape)
-        rank = np.where(np.isfinite(cost), cost, np.inf)
-        best = rank.argmin(axis=1)
-        at = np.arange(len(good))
+        def grid(values: Any) -> Any:
+            array = values if isinstance(values, np.ndarray) else values.cpu().numpy()
+            return array.reshape(-1, several, *array.shape[1:])
 
-        def chosen(values: Any) -> Any:
-            array = values.cpu().numpy() if isinstance(values, torch.Tensor) else values
-            return array.reshape(*shape, *array.shape[1:])[at, best]
+        return _Ends(
+            theta=grid(end.theta),
+            cost=grid(end.cost),
+            gradient=grid(end.gradient),
+            held=grid(end.held),
+            states=grid(states),
+            steps=grid(steps),
+            passes=grid(passes),
+        )
+
+    def _result(
+        self, ends: _Ends, interrupted: bool, settings: Settings, began: float
+    ) -> FitResult:
+        """The best start of each problem; problems with bad data stay at their first start."""
+        problems, several = self.starts.shape[:2]
+        good, every = self.data.good, np.arange(problems)
+        best = np.where(np.isfinite(ends.cost), ends.cost, np.inf).argmin(axis=1)
 
         def spread(values: Any, fill: Any) -> Any:
             out = np.full((problems, *values.shape[1:]), fill, dtype=values.dtype)
             out[good] = values
             return out
 
-        vector = spread(chosen(solution.theta), 0.0)
-        held = spread(chosen(solution.held), False)
-        bad = ~self.data.good
-        vector[bad] = self.starts[bad, 0]
+        def chosen(values: Any, fill: Any) -> Any:
+            return spread(values[np.arange(len(best)), best], fill)
+
+        start = spread(best, 0)
+        vector, held = chosen(ends.theta, 0.0), chosen(ends.held, False)
+        vector[~good] = self.starts[~good, 0]
         statuses = np.full((problems, several), Status.BAD_DATA, dtype=object)
-        statuses[good] = np.vectorize(_STATUS.__getitem__, otypes=[object])(states)
-        if stop is not None and stop():
-            interrupt = np.vectorize(
-                lambda state, old: Status.INTERRUPTED if state == 1 else old, otypes=[object]
-            )
-            statuses[good] = interrupt(states, statuses[good])
-        status = statuses[np.arange(problems), spread(best, 0)]
-        status = self._refined(status, vector, held)
-        statuses[np.arange(problems), spread(best, 0)] = status
-        costs = spread(cost, np.nan)
+        statuses[good] = _statuses(ends.states, interrupted)
+        status = self._refined(statuses[every, start], vector, held)
+        statuses[every, start] = status
         result = FitResult(
-            self.model,
-            self.model.unpack(vector),
-            tuple(status),
-            spread(chosen(solution.cost), np.nan),
-            spread(np.linalg.norm(chosen(solution.gradient), axis=1), np.nan),
-            spread(chosen(steps), 0),
-            spread(np.ceil(chosen(passes)).astype(np.int64), 0),
-            spread(best, 0),
-            costs,
-            tuple(tuple(row) for row in statuses),
-            held,
-            self.data.samples,
-            time.perf_counter() - began,
-            self._settings(box, cells),
+            model=self.model,
+            measure=self.model.unpack(vector),
+            status=tuple(status),
+            cost=chosen(ends.cost, np.nan),
+            gradient_norm=np.linalg.norm(chosen(ends.gradient, np.nan), axis=1),
+            steps=chosen(ends.steps, 0),
+            passes=chosen(np.ceil(ends.passes).astype(np.int64), 0),
+            start=start,
+            costs=spread(ends.cost, np.nan),
+            statuses=tuple(tuple(row) for row in statuses),
+            held=held,
+            samples=self.data.samples,
+            seconds=time.perf_counter() - began,
+            settings=settings,
         )
         return result[0] if self.data.single else result
 
@@ -433,6 +437,9 @@ class _Job:
         x = np.where(np.isfinite(data.x[..., 0]), data.x[..., 0], 0.0)
         points, values, weights = compress(np.broadcast_to(x, y.shape), y, data.weight, cells)
         return self._sums(points[..., None], values, weights)
+
+    def _everything(self) -> Any:
+        return self._sums(self.data.x, self.data.y, self.data.weight)
 
     def _sums(self, x: Array, y: Array, weight: Array | None) -> Any:
         import torch
@@ -463,7 +470,7 @@ class _Job:
     ) -> Solution:
         import torch
 
-        from identkit.fit.solver import solve
+        from identkit.fit.solver import Problems, solve
 
         weight = 1.0 if self.data.weight is None else self.data.weight
         with np.errstate(invalid="ignore", over="ignore"):
@@ -472,14 +479,19 @@ class _Job:
         def move(array: Any) -> Any:
             return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
+        problems = Problems(
+            theta=move(theta),
+            which=move(which),
+            scale=move(scale[which]),
+            lower=move(self.low),
+            upper=move(self.high),
+            fixed=move(self.fixed),
+        )
         # small matrices: torch's threads take longer to start than to work (3 to 6 times slower)
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            return solve(
-                sums, move(theta), move(which), move(scale[which]), move(self.low),
-                move(self.high), move(self.fixed), options, progress, stop, taken,
-            )  # fmt: skip
+            return solve(sums, problems, options, progress, stop, taken)
         finally:
             torch.set_num_threads(before)
 
@@ -543,13 +555,26 @@ class NativeSums:
         return torch.from_numpy(out)
 
 
-_STATUS = {
-    0: Status.CONVERGED,
-    1: Status.STEP_LIMIT,
-    2: Status.DIVERGED,
-    3: Status.STEP_LIMIT,
-    4: Status.FLAT_VALLEY,
-}
+def _half(
+    progress: Callable[[int, int], None] | None, part: int
+) -> Callable[[int, int], None] | None:
+    """Progress of the first (0) or the second (1) of two runs over the same problems."""
+    if progress is None:
+        return None
+    tell = progress
+    return lambda done, total: tell(part * total + done, 2 * total)
+
+
+def _statuses(states: NDArray[np.int64], interrupted: bool) -> Any:
+    from identkit.fit.solver import DONE, FAILED, FLAT, LIMIT
+
+    meaning = {
+        DONE: Status.CONVERGED,
+        LIMIT: Status.INTERRUPTED if interrupted else Status.STEP_LIMIT,
+        FAILED: Status.DIVERGED,
+        FLAT: Status.FLAT_VALLEY,
+    }
+    return np.vectorize(meaning.__getitem__, otypes=[object])(states)
 
 
 def _device(name: str) -> Any:

@@ -168,6 +168,10 @@ class Model:
             mask[-self.per_atom :][: self.dim + 1] = True
         return mask
 
+    def free(self, atoms: int) -> int:
+        """The number of parameters of k atoms that are not held to fix the gauge."""
+        return atoms * self.per_atom - int(self.pinned(atoms).sum())
+
     def predict(self, measure: MixingMeasure, x: ArrayLike) -> Array:
         """f_G(x), shape (…, n), for x of shape (n, d), or (R, n, d) with R measures."""
         return self._by_chunks(measure, x, lambda w, h: (w * h).sum(axis=-2), 0)
@@ -179,6 +183,10 @@ class Model:
     def experts(self, measure: MixingMeasure, x: ArrayLike) -> Array:
         """h(x, η_i), shape (…, k, n)."""
         return self._by_chunks(measure, x, lambda w, h: h, 1)
+
+    def contributions(self, measure: MixingMeasure, x: ArrayLike) -> Array:
+        """weight_i(x)·h(x, η_i), the terms of f_G, shape (…, k, n)."""
+        return self._by_chunks(measure, x, lambda w, h: w * h, 1)
 
     def _by_chunks(
         self, measure: MixingMeasure, x: ArrayLike, combine: Callable[..., Array], axes: int

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from enum import Enum
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -100,7 +102,7 @@ class Box:
         def plain(value: Any) -> Any:
             if isinstance(value, list | tuple):
                 return [plain(v) for v in value]
-            return float(value) if np.isfinite(value) else None
+            return number(value)
 
         return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
 
@@ -139,6 +141,14 @@ class Settings:
     nodes: int
     threads: int
     libraries: tuple[tuple[str, str], ...]
+
+
+_EACH = (
+    "measure", "status", "cost", "gradient_norm", "steps", "passes", "start", "held",
+)  # fmt: skip
+"""Fields of a result with an entry for each problem."""
+_ROWS = ("costs", "statuses")
+"""Fields with a row for each problem, also where there is only one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,15 +209,15 @@ class FitResult:
                     "measure": one.measure.to_dict(),
                     "status": one.status.value,
                     "remedy": one.status.remedy,
-                    "cost": _number(one.cost),
-                    "root_mean_square": _number(one.root_mean_square),
-                    "gradient_norm": _number(one.gradient_norm),
+                    "cost": number(one.cost),
+                    "root_mean_square": number(one.root_mean_square),
+                    "gradient_norm": number(one.gradient_norm),
                     "steps": int(one.steps),
                     "passes": int(one.passes),
                     "start": int(one.start),
                     "held": one.held.tolist(),
                     "starts": [
-                        {"cost": _number(c), "status": s.value}
+                        {"cost": number(c), "status": s.value}
                         for c, s in zip(one.costs[0], one.statuses[0], strict=True)
                     ],
                 }
@@ -217,11 +227,30 @@ class FitResult:
 
     def __getitem__(self, r: int) -> FitResult:
         """The fit of one problem."""
-        return FitResult(
-            self.model, self.measure[r], self.status[r], self.cost[r], self.gradient_norm[r],
-            self.steps[r], self.passes[r], self.start[r], self.costs[r : r + 1],
-            self.statuses[r : r + 1], self.held[r], self.samples, self.seconds, self.settings,
-        )  # fmt: skip
+        return replace(
+            self,
+            **{name: getattr(self, name)[r] for name in _EACH},
+            **{name: getattr(self, name)[r : r + 1] for name in _ROWS},
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[FitResult]) -> FitResult:
+        """Fits of several batches of problems, alike in model, samples and settings, as one."""
+        if len(parts) == 1:
+            return parts[0]
+
+        def together(name: str) -> Any:
+            values = [getattr(part, name) for part in parts]
+            if isinstance(values[0], tuple):
+                return tuple(chain.from_iterable(values))
+            return np.concatenate(values)
+
+        return replace(
+            parts[0],
+            measure=MixingMeasure.stack([part.measure for part in parts]),
+            seconds=sum(part.seconds for part in parts),
+            **{name: together(name) for name in (*_EACH, *_ROWS) if name != "measure"},
+        )
 
     def __len__(self) -> int:
         if not self.measure.batch:
@@ -232,5 +261,6 @@ class FitResult:
         return True
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
+    """A number for JSON, which knows neither NaN nor infinity."""
     return float(value) if np.isfinite(value) else None

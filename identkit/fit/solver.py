@@ -63,11 +63,11 @@ class Options:
     (1e-8 is SciPy's ftol; over n samples the log-likelihood then changes by n/2·1e-8 per step).
     """
 
-    max_steps: int = 500
-    tolerance: float = 1e-12
-    first_order: int = 8
-    accelerate: bool = True
-    flat: float = 1e-8
+    max_steps: int
+    tolerance: float
+    first_order: int
+    accelerate: bool
+    flat: float
 
 
 class Sums(Protocol):
@@ -78,6 +78,22 @@ class Sums(Protocol):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]: ...
 
     def bends(self, theta: Tensor, velocity: Tensor, which: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Problems:
+    """Where A minimisations start, and within which box.
+
+    ``theta`` (A, p); ``which`` (A,) is the data of each and ``scale`` (A,) its ½Σwy². ``lower``,
+    ``upper`` and ``fixed`` have shape (p,) or (A, p).
+    """
+
+    theta: Tensor
+    which: Tensor
+    scale: Tensor
+    lower: Tensor
+    upper: Tensor
+    fixed: Tensor
 
 
 @dataclass(frozen=True)
@@ -98,28 +114,23 @@ class Solution:
 
 def solve(
     sums: Sums,
-    theta: Tensor,
-    which: Tensor,
-    scale: Tensor,
-    lower: Tensor,
-    upper: Tensor,
-    fixed: Tensor,
+    problems: Problems,
     options: Options,
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
     taken: Tensor | None = None,
 ) -> Solution:
-    """Minimise from ``theta`` (A, p); ``scale`` (A,) is ½Σwy² of each problem.
+    """Minimise from ``problems.theta``.
 
-    ``lower``, ``upper`` and ``fixed`` have shape (p,) or (A, p). ``progress(done, all)`` is called
-    after every step; ``stop()`` true ends early, with what has been found. ``taken`` (A,) are steps
-    spent before, which count.
+    ``progress(done, all)`` is called after every step; ``stop()`` true ends early, with what has
+    been found. ``taken`` (A,) are steps spent before, which count.
     """
-    run = _Run(sums, theta, which, scale, lower, upper, fixed, options, taken)
+    run = _Run(sums, problems, options, taken)
+    count = len(problems.theta)
     while run.running:
         run.step()
         if progress is not None:
-            progress(len(theta) - run.running, len(theta))
+            progress(count - run.running, count)
         if stop is not None and stop():
             break
     return run.solution()
@@ -154,22 +165,15 @@ class _State:
 
 class _Run:
     def __init__(
-        self,
-        sums: Sums,
-        theta: Tensor,
-        which: Tensor,
-        scale: Tensor,
-        lower: Tensor,
-        upper: Tensor,
-        fixed: Tensor,
-        options: Options,
-        taken: Tensor | None,
+        self, sums: Sums, problems: Problems, options: Options, taken: Tensor | None
     ) -> None:
         self.sums, self.options = sums, options
+        theta, which = problems.theta, problems.which
         count, size = theta.shape
         new = {"dtype": theta.dtype, "device": theta.device}
-        lower, upper = lower.expand(count, size), upper.expand(count, size)
-        fixed = fixed.expand(count, size)
+        lower, upper, fixed = (
+            bound.expand(count, size) for bound in (problems.lower, problems.upper, problems.fixed)
+        )
         # fixed parameters stay where they are, inside the box or not
         theta = torch.where(fixed, theta, torch.minimum(torch.maximum(theta, lower), upper))
         second = options.first_order <= 0
@@ -191,7 +195,7 @@ class _Run:
             lower=lower,
             upper=upper,
             fixed=fixed,
-            floor=ROUNDING * scale,
+            floor=ROUNDING * problems.scale,
             mark=cost.clone(),
             marked=torch.zeros(count, **whole) if taken is None else taken.clone(),
         )

@@ -85,7 +85,7 @@ def random_starts(
         raise InputError(f"starts: {count} of {k} atoms; give at least one of each.")
     if x.ndim != 2 or x.shape[1] != model.dim:
         raise InputError(f"x: has shape {x.shape}, must be (n, {model.dim}).")
-    if k * model.per_atom - (model.dim + 1) * model.gate.normalised > len(y):
+    if model.free(k) > len(y):
         raise InputError(
             f"data: {len(y)} samples are fewer than the {k * model.per_atom} parameters of {k} "
             f"{'atoms' if k > 1 else 'atom'}; give more data or fit fewer atoms."
@@ -211,18 +211,17 @@ class _Drawing:
         if not self.linear:
             return eta
         x, y = self.x, self.y
-        weights = self.model.weights(MixingMeasure(beta0, beta1, eta), x)
 
-        def experts(unit: int | None) -> Array:
+        def terms(unit: int | None) -> Array:
             probe = eta.copy()
             probe[..., self.linear] = 0.0
             if unit is not None:
                 probe[..., unit] = 1.0
-            return weights * self.model.experts(MixingMeasure(beta0, beta1, probe), x)
+            return self.model.contributions(MixingMeasure(beta0, beta1, probe), x)
 
-        base = experts(None)
+        base = terms(None)
         # rows: candidates; columns: parameter by parameter, atoms within
-        design = np.concatenate([experts(v) - base for v in self.linear], axis=1)
+        design = np.concatenate([terms(v) - base for v in self.linear], axis=1)
         rest = y - base.sum(axis=1)
         root = np.sqrt((design**2).sum(axis=2))
         root = np.where(root > 0, root, 1.0)

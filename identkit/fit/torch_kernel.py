@@ -6,7 +6,7 @@ The same sums as :mod:`identkit.fit.cpu_kernel`, batched over problems; see ther
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -37,6 +37,23 @@ def torch_functions() -> dict[str, Any]:
 def _softplus(z: Tensor) -> Tensor:
     # torch's own replaces it by z above 20, an error of 2e-9
     return torch.clamp(z, min=0.0) + torch.log1p(torch.exp(-torch.abs(z)))
+
+
+class _Values(NamedTuple):
+    """Values and first derivatives on a chunk of n samples.
+
+    ``mean`` (A, n) is f and ``first`` (A, k, 1 + slots, n) its derivatives D_a. Lists of (A, k, n):
+    ``gate`` holds ω, ω', ω'' over the normaliser and ``expert`` the heads of h. ``value`` (A, k, n)
+    is what a change of the gate moves: h_i, or h_i − f under a normalised gate, which alone has
+    ``shares`` (A, k, n), ω_i'/Σω.
+    """
+
+    mean: Tensor
+    first: Tensor
+    gate: list[Tensor]
+    expert: list[Tensor]
+    value: Tensor
+    shares: Tensor | None
 
 
 class TorchSums:
@@ -85,17 +102,16 @@ class TorchSums:
             slots.append(value.expand_as(score))
         return score, slots
 
-    def _values(self, theta: Tensor, x: Tensor) -> dict[str, Any]:
+    def _values(self, theta: Tensor, x: Tensor) -> _Values:
         score, slots = self._rows(theta, x)
         if self.model.exponential:
             score = score - score.amax(dim=1, keepdim=True)
-        like = score
 
         def full(values: tuple) -> list[Tensor]:
             return [
-                v.expand_as(like)
+                v.expand_as(score)
                 if isinstance(v, torch.Tensor)
-                else torch.full_like(like, float(v))
+                else torch.full_like(score, float(v))
                 for v in values
             ]
 
@@ -113,21 +129,18 @@ class TorchSums:
             mean = (gate[0] * value).sum(dim=1)
         m = self.model.slots
         first = torch.stack([gate[1] * value, *(gate[0] * expert[1 + t] for t in range(m))], dim=2)
-        return {
-            "gate": gate, "value": value, "expert": expert, "shares": shares, "mean": mean,
-            "first": first,
-        }  # fmt: skip
+        return _Values(mean, first, gate, expert, value, shares)
 
     def _features(self, x: Tensor) -> Tensor:
         return torch.cat([x, torch.ones_like(x[..., :1])], dim=-1)
 
-    def _pairs(self, values: dict[str, Any], residual: Tensor) -> Tensor:
+    def _pairs(self, values: _Values, residual: Tensor) -> Tensor:
         """Σ-ready residual·∂²f/∂a∂b, (A, rows, rows, n)."""
-        gate, expert, value, first = (values[k] for k in ("gate", "expert", "value", "first"))
+        gate, expert, first = values.gate, values.expert, values.first
         batch, atoms, width, n = first.shape
         m = self.model.slots
         own = torch.zeros((batch, atoms, width, width, n), dtype=first.dtype, device=first.device)
-        own[:, :, 0, 0] = gate[2] * value
+        own[:, :, 0, 0] = gate[2] * values.value
         row = 1 + m
         for t in range(m):
             own[:, :, 0, 1 + t] = own[:, :, 1 + t, 0] = gate[1] * expert[1 + t]
@@ -139,19 +152,19 @@ class TorchSums:
         for i in range(atoms):
             part = slice(i * width, (i + 1) * width)
             out[:, part, part] = own[:, i]
-        if values["shares"] is not None:
+        if values.shares is not None:
             flat = first.reshape(batch, total, n)
             for i in range(atoms):
-                mixed = values["shares"][:, i, None] * flat
+                mixed = values.shares[:, i, None] * flat
                 out[:, i * width] -= mixed
                 out[:, :, i * width] -= mixed
         return out * residual[:, None, None]
 
     # -- sums over all samples ------------------------------------------------------------------
 
-    def _chunks(self, problems: int, atoms: int, second: bool) -> list[slice]:
-        rows = atoms * self.width
-        size = 8 * problems * (rows * rows if second else rows * (self.model.dim + 2))
+    def _chunks(self, numbers: int) -> list[slice]:
+        """Parts of the samples; ``numbers`` is what the largest array holds for one sample."""
+        size = 8 * numbers
         limit = CHUNK_BYTES["cuda" if self.device.type == "cuda" else "cpu"]
         length = max(64, min(16384, limit // max(1, size)))
         n = self.y.shape[1]
@@ -175,14 +188,14 @@ class TorchSums:
         slopes = torch.zeros((batch, total, d + 1), **new)
         squares = torch.zeros((batch, total, d + 1), **new)
         sums = torch.zeros((batch, total * total, (d + 1) ** 2), **new)
-        for part in self._chunks(batch, atoms, second=True):
+        for part in self._chunks(batch * total**2):
             x, y, weight = self._data(which, part)
             values = self._values(shaped, x)
             features = self._features(x)
-            residual = values["mean"] - y
+            residual = values.mean - y
             weighted = residual if weight is None else weight * residual
             cost += 0.5 * (residual * weighted).sum(dim=1)
-            first = values["first"].reshape(batch, total, -1)
+            first = values.first.reshape(batch, total, -1)
             slopes += torch.matmul(first * weighted[:, None], features)
             scaled = first if weight is None else first * weight[:, None]
             pairs = scaled[:, :, None] * first[:, None]
@@ -211,12 +224,12 @@ class TorchSums:
         slopes = torch.zeros(
             (batch, total, self.model.dim + 1), dtype=theta.dtype, device=theta.device
         )
-        for part in self._chunks(batch, atoms, second=False):
+        for part in self._chunks(batch * total * (self.model.dim + 2)):
             x, _, weight = self._data(which, part)
             values = self._values(shaped, x)
-            gate, expert, first = values["gate"], values["expert"], values["first"]
+            gate, expert, first = values.gate, values.expert, values.first
             score, slots = self._rows(speeds, x)
-            bend = gate[2] * values["value"] * score.square()
+            bend = gate[2] * values.value * score.square()
             for t in range(m):
                 bend = bend + 2.0 * gate[1] * score * expert[1 + t] * slots[t]
             row = 1 + m
@@ -226,10 +239,10 @@ class TorchSums:
                     bend = bend + factor * gate[0] * expert[row] * slots[t] * slots[u]
                     row += 1
             total_bend = bend.sum(dim=1)
-            if values["shares"] is not None:
+            if values.shares is not None:
                 moving = torch.stack([score, *slots], dim=2)
                 along = (first * moving).sum(dim=(1, 2))
-                speed = (values["shares"] * score).sum(dim=1)
+                speed = (values.shares * score).sum(dim=1)
                 total_bend = total_bend - 2.0 * speed * along
             if weight is not None:
                 total_bend = total_bend * weight

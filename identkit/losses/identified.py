@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy as sp
@@ -14,9 +14,12 @@ from identkit.degeneracy.records import Family
 from identkit.errors import InputError
 from identkit.expression import parse, symbol
 from identkit.gates import Gate
-from identkit.losses.norms import Predictor, Rule
+from identkit.losses.norms import Rule
 from identkit.losses.partition import Labels, check_pair, largest, squares, voronoi
 from identkit.mixing import Array, MixingMeasure
+
+if TYPE_CHECKING:
+    from identkit.fit.model import Model
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +72,7 @@ class IdentifiableErrors:
 
 
 def identifiable_parts(
-    model: Predictor,
+    model: Model,
     fitted: MixingMeasure,
     truth: MixingMeasure,
     families: Sequence[Family],
@@ -107,9 +110,7 @@ def identifiable_parts(
             f"model: it has d = {model.dim} and q = {len(names)}, the measures d = {truth.dim} and "
             f"q = {truth.parameters}; give measures of this model."
         )
-    chosen = gate if gate is not None else getattr(model, "gate", None)
-    if chosen is None:
-        raise InputError("gate: the model does not say which; give it.")
+    chosen = model.gate if gate is None else gate
     labels = voronoi(fitted, truth, chosen).cells if cells is None else np.asarray(cells)
     if labels.shape != fitted.beta0.shape or not np.isin(labels, range(truth.atoms)).all():
         raise InputError(
@@ -145,9 +146,8 @@ def identifiable_parts(
     inside = (labels[..., None] == np.arange(truth.atoms)).astype(np.float64)
 
     def gaps(x: Array) -> Array:
-        parts = model.weights(fitted, x) * model.experts(fitted, x)
-        true = model.weights(truth, x) * model.experts(truth, x)
-        return np.matmul(np.swapaxes(inside, -1, -2), parts) - true
+        parts = np.matmul(np.swapaxes(inside, -1, -2), model.contributions(fitted, x))
+        return parts - model.contributions(truth, x)
 
     aggregate, error, standard = rule.norm(gaps)
     return IdentifiableErrors(

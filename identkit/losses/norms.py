@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from identkit.errors import InputError
 from identkit.losses.partition import check_pair
 from identkit.mixing import Array, MixingMeasure
 
-
-class Predictor(Protocol):
-    """What is asked of a model; :class:`identkit.fit.model.Model` is one."""
-
-    @property
-    def dim(self) -> int: ...
-    @property
-    def parameters(self) -> tuple[str, ...]: ...
-    def predict(self, measure: MixingMeasure, x: ArrayLike) -> Array: ...
-    def weights(self, measure: MixingMeasure, x: ArrayLike) -> Array: ...
-    def experts(self, measure: MixingMeasure, x: ArrayLike) -> Array: ...
-
+if TYPE_CHECKING:
+    from identkit.fit.model import Model
 
 _PANEL_NODES = 8
 _QUADRATURE_POINTS = 1024
@@ -112,7 +101,7 @@ def _gauss(low: float, high: float, panels: int) -> tuple[Array, Array]:
 
 
 def regression_error(
-    model: Predictor,
+    model: Model,
     fitted: MixingMeasure,
     truth: MixingMeasure,
     domain: tuple[float, float] = (-3.0, 3.0),

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from identkit.degeneracy.document import document as plain_records
 from identkit.errors import InputError
-from identkit.files import write_whole
+from identkit.files import regular, write_whole
 from identkit.fit.inference import Covariance, Direction, Identifiability, SharedGate
-from identkit.fit.result import FitResult, Status
+from identkit.fit.result import FitResult, Status, number
 from identkit.report import statements
 from identkit.report.json_form import dumps
 from identkit.report.terminal import COLOURS
@@ -495,13 +495,13 @@ def _covariance_document(report: FitReport) -> dict[str, Any] | None:
     if c is None:
         return None
     return {
-        "standard_errors": [_number(v) for v in c.standard_errors],
-        "matrix": [[_number(v) for v in row] for row in c.matrix],
-        "sigma": _number(c.sigma),
+        "standard_errors": [number(v) for v in c.standard_errors],
+        "matrix": [[number(v) for v in row] for row in c.matrix],
+        "sigma": number(c.sigma),
         "free": c.free,
         "rank": c.rank,
         "tolerance": c.tolerance,
-        "smallest_eigenvalue": _number(c.smallest),
+        "smallest_eigenvalue": number(c.smallest),
         "assumption": ASSUMPTION,
         "wider_than_box": [{"atom": a, "parameter": name} for a, name in c.wide],
         "undetermined": [
@@ -539,17 +539,11 @@ def _identifiability_document(report: FitReport) -> dict[str, Any] | None:
     }
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
 def check_target(path: str) -> None:
     """Raise InputError, before any work, if a report cannot be saved there."""
-    target = Path(path).resolve()
-    if target.suffix.lower() != ".json":
+    if Path(path).resolve().suffix.lower() != ".json":
         raise InputError(f"--save '{path}': the name must end in .json.")
-    if target.exists() and not target.is_file():
-        raise InputError(f"--save '{path}': is not a regular file; choose another path.")
+    target = regular(path, f"--save '{path}'")
     if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
         raise InputError(
             f"--save '{path}': its directory does not exist or cannot be written to; choose "

@@ -1,0 +1,45 @@
+"""The expert and the gate on the command line, for every command that takes them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from identkit.errors import InputError
+
+if TYPE_CHECKING:
+    from identkit.experts import Expert
+
+
+def add_expert_options(group: argparse._ArgumentGroup) -> None:
+    """--expert or --expr, --gate, --shape and --params."""
+    one = group.add_mutually_exclusive_group(required=True)
+    one.add_argument("--expert", metavar="NAME", help="a built-in expert; see 'identkit experts'")
+    one.add_argument(
+        "--expr",
+        metavar="EXPRESSION",
+        help="your own expert: inputs x (or x0, x1, …), every other symbol is a parameter",
+    )
+    group.add_argument("--gate", required=True, metavar="GATE", help="sigmoid or softmax")
+    group.add_argument("--shape", metavar="SHAPE", help="ridge (default), nobias or ffn")
+    group.add_argument(
+        "--params",
+        metavar="A,B,…",
+        help="with --expr: the parameters, where x names are among them",
+    )
+
+
+def chosen_expert(options: argparse.Namespace, dim: int | None) -> Expert:
+    """The expert of these options; ``dim`` None: 2 inputs, or those of the expression."""
+    from identkit.experts import Expert, builtin
+
+    if options.expr is None:
+        if options.params is not None:
+            raise InputError("--params: only an --expr expert has named parameters; drop it.")
+        return builtin(options.expert, options.shape, 2 if dim is None else dim)
+    if options.shape is not None:
+        raise InputError("--shape: an --expr expert has no shapes; write it into the expression.")
+    names = None
+    if options.params is not None:
+        names = tuple(n.strip() for n in options.params.split(",") if n.strip())
+    return Expert.from_expression(options.expr, dim=dim, parameters=names)

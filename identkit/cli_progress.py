@@ -1,0 +1,109 @@
+"""What long commands share: libraries they need, a progress bar, Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from identkit.errors import InputError
+
+QUIET_SECONDS = 2.0
+"""Nothing is shown before: most runs are done by then."""
+
+
+def require(command: str, *libraries: str) -> None:
+    """Import, or say how to install: the proofs need none of these."""
+    import importlib
+
+    for name in libraries:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            raise InputError(
+                f"identkit {command} needs {name}, which is not installed; "
+                "run pip install identkit[fit]."
+            ) from None
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C sets what the yielded function tells; a second one interrupts at once."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set  # signals arrive in the main thread only
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("identkit: stopping after this step; Ctrl-C again to leave at once", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Bar:
+    """Progress on standard error, where somebody is watching and it takes a while."""
+
+    def __init__(self, screen: Any) -> None:
+        self.screen, self.task, self.since, self.shown = screen, None, time.monotonic(), False
+        self.label = ""
+
+    def begin(self, label: str, steps: int | None = None) -> None:
+        """The next part of the run, of at most ``steps`` steps."""
+        self.label = label
+        if self.screen is not None:
+            if self.task is not None:
+                self.screen.remove_task(self.task)
+            self.task = self.screen.add_task(label, total=steps, runs="")
+            self._look()
+
+    def update(self, done: int, total: int) -> None:
+        """After every step: ``done`` of ``total`` runs are at their end."""
+        if self.screen is not None:
+            self.screen.update(self.task, advance=1, runs=f"{done} of {total} done, time left ≤")
+            self._look()
+
+    def _look(self) -> None:
+        if not self.shown and time.monotonic() - self.since > QUIET_SECONDS:
+            self.screen.start()
+            self.shown = True
+
+
+@contextmanager
+def progress_bar() -> Iterator[Bar]:
+    """A bar on standard error; silent where nobody is watching."""
+    if not sys.stderr.isatty():
+        yield Bar(None)
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    # the bar counts steps up to their limit: most fits end before
+    screen = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[runs]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    try:
+        yield Bar(screen)
+    finally:
+        screen.stop()

@@ -1,0 +1,16 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Matrices are tiny in these tests; several threads of torch only wait for each other."""
+    import torch  # most test files do without it
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
