@@ -8,13 +8,15 @@ import gc
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from identkit import __version__
 from identkit.cli_expert import add_expert_options, chosen_expert
 from identkit.cli_fit import add_fit, run_fit
+from identkit.cli_progress import status_line
+from identkit.cli_rates import add_rates, run_rates, run_truth
+from identkit.cli_sweep import add_sweep, run_report, run_runs, run_sweep
 from identkit.errors import CertificateError, IdentkitError, InputError
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_table(commands)
     add_fit(commands)
+    add_rates(commands)
+    add_sweep(commands)
     verify = commands.add_parser(
         "verify",
         help="verify a certificate file written by check --save",
@@ -177,6 +181,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "explain": _explain,
             "table": _table,
             "fit": lambda options: run_fit(options, _print),
+            "rates": lambda options: run_rates(options, _print),
+            "truth": lambda options: run_truth(options, _print),
+            "sweep": lambda options: run_sweep(options, _print),
+            "runs": lambda options: run_runs(options, _print),
+            "report": lambda options: run_report(options, _print),
             "verify": _verify,
             "experts": _list,
             "gates": _list,
@@ -224,7 +233,7 @@ def _checked(options: argparse.Namespace, require: str | None = None) -> CheckRe
     from identkit.checking import check
 
     expert = chosen_expert(options, options.dim)
-    with _progress() as progress:
+    with status_line() as progress:
         result = check(
             expert,
             options.gate,
@@ -287,7 +296,7 @@ def _table(options: argparse.Namespace) -> int:
     from identkit.table import table
 
     check_dim(options.dim)
-    with _progress() as progress:
+    with status_line() as progress:
         result = table(options.dim, seed=options.seed, progress=progress)
     if options.json:
         print(tables.json_text(result))
@@ -307,7 +316,7 @@ def _verify(options: argparse.Namespace) -> int:
     from identkit.report.json_form import dumps
 
     document = load(options.file)
-    with _progress() as progress:
+    with status_line() as progress:
         progress(f"verifying {options.file}")
         verified = verify(document)
     if options.json:
@@ -359,18 +368,6 @@ def _print(renderable: RenderableType) -> None:
     from rich.console import Console
 
     Console(highlight=False, soft_wrap=False).print(renderable)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """A status line on standard error, shown only where somebody is watching."""
-    if not sys.stderr.isatty():
-        yield lambda text: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("starting") as status:
-        yield status.update
 
 
 if __name__ == "__main__":

@@ -107,3 +107,15 @@ def progress_bar() -> Iterator[Bar]:
         yield Bar(screen)
     finally:
         screen.stop()
+
+
+@contextmanager
+def status_line() -> Iterator[Callable[[str], None]]:
+    """A status line on standard error, shown only where somebody is watching."""
+    if not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting") as status:
+        yield status.update

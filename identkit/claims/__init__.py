@@ -11,10 +11,14 @@ from identkit.results import Published
 
 
 @cache
+def _published() -> dict:
+    text = resources.files("identkit.claims").joinpath("published.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
 def claims() -> tuple[dict, ...]:
     """Every published claim: gate, regime, experts it covers, condition, verdict, rate, source."""
-    text = resources.files("identkit.claims").joinpath("published.json").read_text(encoding="utf-8")
-    return tuple(json.loads(text)["claims"])
+    return tuple(_published()["claims"])
 
 
 def published_claim(
@@ -36,3 +40,18 @@ def published_claim(
         ):
             return Published(claim["verdict"], claim["rate"], claim["source"])
     return None
+
+
+def published_rates(gate: str, regime: int | None, verdict: str | None) -> dict[str, str]:
+    """Quantity -> published rate, up to logarithms, besides that of the experts themselves.
+
+    ``verdict`` is the paper's classification of the expert: rates of Voronoi losses are claimed for
+    identifiable experts only.
+    """
+    return {
+        rate["quantity"]: rate["rate"]
+        for rate in _published()["rates"]
+        if rate["gate"] == gate
+        and rate["regime"] == regime
+        and (rate["for"] == "every expert" or verdict == "yes")
+    }

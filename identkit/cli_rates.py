@@ -1,0 +1,308 @@
+"""``identkit rates`` and ``identkit truth``: options, defaults, the run, the report."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from identkit.cli_expert import add_expert_options, chosen_expert
+from identkit.cli_progress import require
+from identkit.cli_run import STORE, add_run_options, observed, perform, work_bar
+from identkit.errors import InputError
+
+if TYPE_CHECKING:
+    from identkit.fit.model import Model
+    from identkit.rates.result import RateResult
+    from identkit.rates.setting import Experiment
+
+RATES_EXAMPLES = """\
+examples:
+  identkit rates --expert gelu --gate sigmoid --regime 1
+  identkit rates --expert relu --gate sigmoid --starts split --figure relu.svg
+  identkit rates --expr "c*tanh(a*x)" --gate softmax --n 1e3:1e5:5 --reps 160
+  identkit truth --expert tanh --gate softmax --save tanh.json
+  identkit rates --expert tanh --gate softmax --truth tanh.json
+
+what is done: k* atoms make the data, k* + 1 are fitted by least squares in a
+box, at several sample sizes n, with many replicates. Errors are reduced to the
+slope of their log median on log n.
+
+quantities:
+  regression function      L2 distance of f to the true one
+  expert, gate             largest error of eta, of beta1, over the atoms that
+                           share a true atom (an over-specified cell)
+  exact atoms              error of an atom alone in its cell
+  Voronoi loss             the loss of the theorems
+  direction, aggregate,    what stays identifiable where a proved family of
+  exact families           parameters leaves f unchanged
+  nearest minimiser        Regime 2: distance to the population minimisers
+
+starts:
+  local   the truth, its atom 0 copied, plus noise (default)
+  split   local, with the copies' scales spread (default with exact families)
+  null    the truth and an atom whose expert is 0
+  away    without regard to the truth; also run as a control
+
+verdicts: consistent, inconsistent or inconclusive with the published and with
+the derived rate; the report says how they are reached. They are observations
+at these n, for this truth; proofs are 'identkit check'.
+
+Every fit is kept in a store (--store): the same command again finds them, goes
+on where it was interrupted, and adds replicates or sizes.
+
+exit codes: 0 done, and any --require met; 1 not met, or fits missing; 2 bad
+input; 3 the requirement is inconclusive; 130 interrupted."""
+
+TRUTH_EXAMPLES = """\
+examples:
+  identkit truth --expert gelu --gate sigmoid
+  identkit truth --expert softplus --gate softmax --dim 2 --save truth.json
+
+A rate shows at sample sizes one can afford only if the truth is
+well-conditioned. Two numbers say so: the smallest singular value of the first
+derivatives of f, and the smallest second-order change of f that first
+derivatives cannot undo. A truth at random has about 3e-4; 5e-3 is good. The
+noise is chosen so that atoms of a cell deviate by about 0.2 at n = 1000."""
+
+
+def add_rates(commands: argparse._SubParsersAction) -> None:
+    """The parsers of both commands."""
+    rates = commands.add_parser(
+        "rates",
+        help="fit simulated data at growing n: do the errors fall as predicted?",
+        description="Observed rates beside published and derived ones, on simulated data.",
+        epilog=RATES_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = rates.add_argument_group("model")
+    add_expert_options(what)
+    what.add_argument("--dim", type=int, metavar="D", help="number of inputs (1)")
+    what.add_argument("--regime", type=int, metavar="1|2", help="of the sigmoid gate (1)")
+    what.add_argument("--truth", metavar="FILE", help="a saved truth (else one is searched)")
+    data = rates.add_argument_group("experiment")
+    data.add_argument(
+        "--n", default="1e3:1e5:5", metavar="LO:HI:COUNT", help="sample sizes (1e3:1e5:5)"
+    )
+    data.add_argument("--reps", type=int, default=40, metavar="R", help="replicates (40)")
+    data.add_argument("--noise", type=float, metavar="SD", help="standard deviation of the noise")
+    data.add_argument("--starts", metavar="KIND,…", help="local, split, null, away")
+    data.add_argument(
+        "--control", type=int, default=16, metavar="R", help="control replicates (16; 0: none)"
+    )
+    data.add_argument("--k", type=int, metavar="K", help="fitted atoms (one more than true ones)")
+    data.add_argument("--budgets", metavar="A,B", help="step limits (300,3000; families: 100,300)")
+    data.add_argument("--seed", type=int, default=1, metavar="N", help="seed of all draws (1)")
+    how = rates.add_argument_group("how")
+    add_run_options(how)
+    how.add_argument("--store", default=STORE, metavar="FILE", help=f"keep fits here ({STORE})")
+    how.add_argument("--no-store", action="store_true", help="keep nothing")
+    out = rates.add_argument_group("output")
+    out.add_argument("--json", action="store_true", help="schema identkit.rates/1, sorted keys")
+    out.add_argument("--figure", metavar="FILE", help="a .svg, .pdf or .png of the main quantities")
+    out.add_argument(
+        "--require",
+        choices=("published", "derived"),
+        help="exit 1 where an observation is inconsistent with these rates, 3 if one is "
+        "inconclusive",
+    )
+    truth = commands.add_parser(
+        "truth",
+        help="search a well-conditioned truth for rate experiments",
+        description="Search parameters at which rates show, with noise and box for them.",
+        epilog=TRUTH_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = truth.add_argument_group("model")
+    add_expert_options(what)
+    what.add_argument("--dim", type=int, metavar="D", help="number of inputs (1)")
+    what.add_argument("--regime", type=int, metavar="1|2", help="of the sigmoid gate (1)")
+    what.add_argument("--atoms", type=int, default=2, metavar="K", help="true atoms (2)")
+    how = truth.add_argument_group("how")
+    how.add_argument("--candidates", type=int, default=2000, metavar="N", help="draws (2000)")
+    how.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the search (0)")
+    out = truth.add_argument_group("output")
+    out.add_argument("--json", action="store_true", help="schema identkit.truth/1")
+    out.add_argument("--save", metavar="FILE.json", help="write it, for 'rates --truth'")
+
+
+def run_rates(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
+    """Run, print with ``show`` or as JSON; the exit code."""
+    require("rates", "numpy", "torch", "numba")
+    if options.figure is not None:
+        from identkit.rates.figures import check_path
+
+        check_path(options.figure)
+    experiment = _experiment(options)
+    from identkit.rates.store import Store
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / STORE) if options.no_store else options.store
+        with Store.open(path) as store:
+            code = perform(options, [experiment], store)
+            if code == 130 and not options.no_store:
+                print(f"the fits that were done are in {path}; the same command goes on.")
+                return code
+            result = observed(experiment, store)
+    from identkit.report import rates_report
+    from identkit.report.json_form import dumps
+
+    if options.json:
+        print(dumps(result.to_dict()))
+    else:
+        show(rates_report.terminal(result))
+        if not options.no_store:
+            print(f"fits kept in {path}; a page of them: identkit report {path}")
+    if options.figure is not None:
+        from identkit.rates.figures import rate_figure, save
+
+        save(rate_figure(result), options.figure)
+        if not options.json:
+            print(f"figure written to {options.figure}")
+    return code or _required(result, options.require)
+
+
+def _required(result: RateResult, which: str | None) -> int:
+    if which is None:
+        return 0
+    said = [getattr(v, f"against_{which}") for v in result.verdicts]
+    said = [s for s in said if s is not None]
+    if not said:
+        raise InputError(f"--require {which}: no {which} rate is known here; drop it.")
+    return 1 if "inconsistent" in said else 3 if "inconclusive" in said else 0
+
+
+def run_truth(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
+    """Search, print with ``show`` or as JSON, save; the exit code."""
+    require("truth", "numpy", "scipy")
+    from identkit.report.json_form import dumps
+    from identkit.report.rates_report import truth_report
+
+    model, regime = _model(options)
+    found = _searched(model, regime, options.atoms, options.seed, options.candidates)
+    if options.save is not None:
+        found.save(options.save)
+    if options.json:
+        print(dumps(found.to_dict()))
+    else:
+        show(truth_report(found))
+        if options.save is not None:
+            print(f"written to {options.save}; use it: identkit rates … --truth {options.save}")
+    return 0
+
+
+def _model(options: argparse.Namespace) -> tuple[Model, int | None]:
+    """The model and its regime."""
+    from identkit.fit.model import Model
+    from identkit.gates import resolve
+
+    gate = resolve(options.gate)
+    # without --dim a built-in has one input, an expression those it names
+    dim = 1 if options.dim is None and options.expr is None else options.dim
+    model = Model(chosen_expert(options, dim), gate)
+    first = gate.regimes[0].number
+    regime = first if options.regime is None else options.regime
+    if gate.regime(regime) is None:
+        known = " and ".join(str(r.number) for r in gate.regimes if r.number is not None)
+        raise InputError(
+            f"--regime {regime}: the {gate.name} gate has "
+            + (f"the regimes {known}." if known else "no regimes; drop it.")
+        )
+    return model, regime
+
+
+def _searched(model: Model, regime: int | None, atoms: int, seed: int, candidates: int) -> Any:
+    from identkit.rates.truth import search_truth
+
+    with work_bar() as show:
+        return search_truth(
+            model, regime=regime, atoms=atoms, seed=seed, candidates=candidates,
+            progress=lambda done, total: show(done, total, done, total, "searching a truth"),
+        )  # fmt: skip
+
+
+def _experiment(options: argparse.Namespace) -> Experiment:
+    """The experiment that the options ask for; what they leave open is chosen here."""
+    from identkit.fit.result import Box
+    from identkit.rates.plan import default_starts, defaults
+    from identkit.rates.setting import Experiment, Setting
+
+    sizes = parse_sizes(options.n)
+    model, regime = _model(options)
+    noise, box, over = options.noise, None, 0
+    if options.truth is not None:
+        from identkit.rates.truth import load_truth
+
+        file = load_truth(options.truth)
+        file.check(model)
+        truth, over = file.truth, file.over or 0
+        noise = file.noise if noise is None else noise
+        box = file.box
+    else:
+        found = _searched(model, regime, 2, 0, 2000)
+        truth, box = found.truth, found.box
+        noise = found.noise if noise is None else noise
+    if box is None or noise is None:
+        from identkit.rates.conditioning import conditioning
+        from identkit.rates.truth import suggested_box, suggested_noise
+
+        box = suggested_box(model, truth) if box is None else box
+        if noise is None:
+            spread = conditioning(model, truth, over=over, regime=regime)
+            noise = suggested_noise(spread, sizes[0], model.free(truth.atoms + 1))
+    budgets, flat = defaults(model, regime)
+    starts = default_starts(model, regime)
+    if options.budgets is not None:
+        budgets = tuple(_whole("--budgets", part) for part in options.budgets.split(","))
+    if options.starts is not None:
+        starts = tuple(part.strip() for part in options.starts.split(","))
+    assert isinstance(box, Box)
+    setting = Setting(
+        model, regime, truth, truth.atoms + 1 if options.k is None else options.k, noise, box,
+        over=over, budgets=budgets, flat=flat, seed=_seed(options.seed),
+    )  # fmt: skip
+    name = f"{model.expert.label} / {model.gate.name}" + ("" if regime is None else f" {regime}")
+    return Experiment(name, setting, sizes, options.reps, starts, options.control)
+
+
+def _seed(seed: int) -> int:
+    if not 0 <= seed < 2**63:
+        raise InputError(f"--seed {seed}: give a whole number from 0 to 2**63 - 1.")
+    return seed
+
+
+def _whole(option: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"{option}: '{text}' is not a whole number.") from None
+
+
+def parse_sizes(text: str) -> tuple[int, ...]:
+    """Sample sizes of ``LO:HI:COUNT`` (evenly on a log scale) or ``A,B,C``.
+
+    >>> parse_sizes("1e3:1e5:5")
+    (1000, 3162, 10000, 31623, 100000)
+    >>> parse_sizes("100,1000,5000")
+    (100, 1000, 5000)
+    """
+    parts = text.split(":" if ":" in text else ",")
+    try:
+        numbers = [float(part) for part in parts]
+        if any(v != int(v) or v < 1 for v in numbers):
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise InputError(
+            f"--n {text}: write LO:HI:COUNT or A,B,C with whole numbers, as in 1e3:1e5:5."
+        ) from None
+    if ":" not in text:
+        return tuple(int(v) for v in numbers)
+    if len(numbers) != 3 or not numbers[0] < numbers[1] or not 3 <= numbers[2] <= 100:
+        raise InputError(
+            f"--n {text}: write LO:HI:COUNT with LO below HI and 3 to 100 sizes, as in 1e3:1e5:5."
+        )
+    low, high, count = numbers
+    ratio = (high / low) ** (1 / (count - 1))
+    return tuple(round(low * ratio**i) for i in range(int(count)))

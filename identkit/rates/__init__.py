@@ -1,0 +1,1 @@
+"""Rate experiments: settings, fits of simulated data, slopes, sweeps, store, figures, page."""

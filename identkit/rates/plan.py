@@ -1,0 +1,554 @@
+"""Sweep files: TOML that says which experiments to run.
+
+::
+
+    # A line about the sweep, shown by `presets()`.
+    name = "gelu-and-relu"
+    sizes = {from = 1000, to = 100000, count = 5}   # or a list: [1000, 3162, 10000]
+    replicates = 160
+    control = 8               # replicates started away from the truth, in addition (0)
+    seed = 1                  # (1)
+
+    [[grid]]                  # every expert × gate × regime is an experiment
+    experts = ["gelu", {name = "gelu", shape = "ffn"}, {expr = "c*tanh(a*x + b)"}]
+    gates = ["sigmoid", "softmax"]
+    regimes = [1, 2]          # (all of the gate; without meaning for gates that have none)
+    starts = ["local"]        # kinds of start, the first one gives the verdict (["local"])
+    k = 3                     # fitted atoms (one more than the truth has)
+    noise = 0.003             # standard deviation
+    truth = "search"          # a well-conditioned one with its noise and box ("search")
+
+    [[grid]]
+    experts = [{expr = "a*x + b*y", params = ["a", "b", "y"]}]
+    gates = ["sigmoid"]
+    regimes = [1]
+    truth = {beta0 = [1, -1], beta1 = [[0], [-4.5]], eta = [[2.2, 0.7, 0], [-4, 1.25, 1]]}
+    box = {beta0 = [-1.5, 4], beta1 = 10, eta = 10}   # [low, high], or b for ±b (10)
+    noise = 0.01
+    label = "by hand"         # tells experiments of the same expert and gate apart
+
+All keys but ``name`` and ``grid`` may stand in a grid or, for all grids, above the first. The
+others: ``dim`` inputs of built-in experts (1); ``truth = "file.json"``, a saved truth or mixing
+measure, relative to the sweep file; ``over`` the true atom, from 0, that copies start at (0);
+``budgets`` step limits and ``flat`` (by :func:`defaults`); ``scale`` of starts (0.1), ``spread`` of
+``split`` ones (0.4), ``trials`` of a control (5), ``domain`` of each input ([-3, 3]).
+
+An experiment is named "expert[, label] / gate[ regime r]".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib import resources
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from identkit.degeneracy.rate import NONE
+from identkit.errors import InputError, unknown_name
+from identkit.experts import MAX_DIM, Expert, builtin
+from identkit.fit.model import Model
+from identkit.fit.result import Box
+from identkit.gates import GATES, Gate
+from identkit.mixing import MixingMeasure
+from identkit.rates.quantities import _certified
+from identkit.rates.setting import (
+    MOST_REPLICATES,
+    MOST_SAMPLES,
+    MOST_SIZES,
+    Experiment,
+    Setting,
+)
+from identkit.simulation import STARTS
+
+SEARCH = "search"
+MOST_BYTES = 2**20
+BUDGETS, DRIFTING_BUDGETS = (300, 3000), (100, 300)
+DRIFTING_FLAT = 1e-8
+
+Progress = Callable[[str], None]
+"""Told what is being computed, which may take seconds: proofs and searches for truths."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The experiments of a sweep file and its text, to be kept with the results."""
+
+    name: str
+    experiments: tuple[Experiment, ...]
+    source_text: str
+
+
+def load_plan(source: str | Path, progress: Progress | None = None) -> Plan:
+    """The plan of a sweep file, or of a preset by its name.
+
+    Raises :class:`~identkit.errors.InputError` for the first mistake, naming file, table and key.
+    """
+    label, folder, text = _source(source)
+    document = _Parsed(label, _toml(label, text))
+    experiments: dict[str, Experiment] = {}
+    for grid in document.grids():
+        for experiment in grid.experiments(folder, progress or (lambda label: None)):
+            if experiment.name in experiments:
+                raise InputError(
+                    f"{grid.where}: experts: there is an experiment '{experiment.name}' already; "
+                    'leave one out, or add a label = "…" to this grid.'
+                )
+            experiments[experiment.name] = experiment
+    return Plan(document.name, tuple(experiments.values()), text)
+
+
+def presets() -> dict[str, str]:
+    """Name -> description of the sweeps that come with identkit, the first line of each file."""
+    found = {}
+    for path in _preset_folder().iterdir():
+        if path.name.endswith(".toml"):
+            first = path.read_text(encoding="utf-8").partition("\n")[0]
+            found[path.name.removesuffix(".toml")] = first.lstrip("# ").rstrip()
+    return dict(sorted(found.items()))
+
+
+def preset_text(name: str) -> str:
+    """The file of a preset. Raises InputError for an unknown one."""
+    if name not in presets():
+        raise unknown_name("preset", name, presets())
+    return _preset_folder().joinpath(f"{name}.toml").read_text(encoding="utf-8")
+
+
+def defaults(
+    model: Model,
+    regime: int | None,
+    domain: tuple[float, float] = (-3.0, 3.0),
+    progress: Progress | None = None,
+) -> tuple[tuple[int, ...], float]:
+    """Step limits and ``flat`` of the fits of a model.
+
+    Where parameters are not identified, in an exact family and in Regime 2 (f* has exact refits),
+    fits drift along the family for ever, and are stopped early. What is proved takes seconds.
+    """
+    if regime != 2:
+        if progress is not None:
+            progress(f"checking {model.expert.label} under {model.gate.name}")
+        rate = _certified(model.expert, model.gate.name, regime, *domain).rate
+        if rate is None or rate.derived != NONE:
+            return BUDGETS, 0.0
+    return DRIFTING_BUDGETS, DRIFTING_FLAT
+
+
+def default_starts(model: Model, regime: int | None) -> tuple[str, ...]:
+    """The kinds of starts; ``split`` shows the continuum where there is an exact family.
+
+    In Regime 2 the first is ``null``: ``local`` starts are often caught in a local minimum.
+    """
+    if regime == 2:
+        return ("null", "local")
+    budgets, _ = defaults(model, regime)
+    return ("split",) if budgets == DRIFTING_BUDGETS else ("local",)
+
+
+# -- the file ---------------------------------------------------------------------------------
+
+
+def _preset_folder() -> Any:
+    return resources.files("identkit.rates").joinpath("presets")
+
+
+def _source(source: str | Path) -> tuple[str, Path, str]:
+    """What to call a plan, the folder its paths start from, and its text."""
+    name, path = str(source), Path(source)
+    preset = _preset_folder().joinpath(f"{name}.toml")
+    if path.suffix != ".toml" and len(path.parts) == 1 and not path.is_file():
+        if not preset.is_file():
+            error = unknown_name("preset", name, presets())
+            raise InputError(f"{error} A sweep file of your own ends in .toml.")
+        path = Path(str(preset))
+        name = path.name
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise InputError(f"{name}: has more than {MOST_BYTES:,} bytes; is it a sweep file?")
+        return name, path.resolve().parent, path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{name}: is not text in UTF-8; save it as that.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        known = ", ".join(presets())
+        raise InputError(
+            f"{name}: cannot be read ({reason}); give a .toml file or a preset ({known})."
+        ) from None
+
+
+def _toml(label: str, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        reason = "too deeply nested" if isinstance(error, RecursionError) else str(error)
+        raise InputError(f"{label}: is not TOML: {reason}; correct that place.") from None
+
+
+class _Parsed:
+    """A file whose keys and values are well-formed, one by one."""
+
+    def __init__(self, label: str, document: dict[str, Any]) -> None:
+        self.label = label
+        grids = document.pop("grid", None)
+        name = document.pop("name", None)
+        self.defaults = _values(f"{label}: top level", document, {"name", "grid", *_KEYS})
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(f'{label}: top level: name: give a text, as in name = "gelu".')
+        self.name = name.strip()
+        if not isinstance(grids, list) or not grids or not all(isinstance(g, dict) for g in grids):
+            raise InputError(
+                f"{label}: grid: write one or more tables under [[grid]], with experts and gates."
+            )
+        self._grids = [
+            _Grid(f"{label}: [[grid]] {i}", self._complete(f"{label}: [[grid]] {i}", grid))
+            for i, grid in enumerate(grids, start=1)
+        ]
+
+    def _complete(self, where: str, grid: dict[str, Any]) -> dict[str, Any]:
+        values = {**self.defaults, **_values(where, grid, set(_KEYS))}
+        for key, example in _REQUIRED.items():
+            if key not in values:
+                raise InputError(f"{where}: {key}: is missing; write, say, {key} = {example}.")
+        return values
+
+    def grids(self) -> list[_Grid]:
+        return self._grids
+
+
+_REQUIRED = {
+    "experts": '["gelu"]',
+    "gates": '["sigmoid"]',
+    "sizes": "{from = 1000, to = 100000, count = 5}",
+    "replicates": "160",
+}
+
+
+def _values(where: str, table: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
+    """The values of a table, read."""
+    values = {}
+    for key, value in table.items():
+        if key not in known:
+            raise InputError(f"{where}: {unknown_name('key', key, known)}")
+        try:
+            values[key] = _KEYS[key](value)
+        except InputError as error:
+            raise InputError(f"{where}: {key}: {_plain(error)}") from None
+    return values
+
+
+def _plain(error: InputError) -> str:
+    """The text of an error, with keys for the command line's options."""
+    return re.sub(r"--(dim|params|shape)\b", r"\1", str(error))
+
+
+# -- grids ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """A grid whose values are well-formed; together they may still make no sense."""
+
+    where: str
+    values: dict[str, Any]
+
+    def experiments(self, folder: Path, progress: Progress) -> Iterator[Experiment]:
+        for expert in self._experts():
+            for gate in self.values["gates"]:
+                for regime in self._regimes(gate):
+                    name = self._name(expert, gate, regime)
+                    try:
+                        yield self._experiment(name, Model(expert, gate), regime, folder, progress)
+                    except InputError as error:
+                        raise InputError(f"{self.where}, {name}: {error}") from None
+
+    def _experts(self) -> Iterator[Expert]:
+        for make in self.values["experts"]:
+            try:
+                yield make(self.values.get("dim"))
+            except InputError as error:
+                raise InputError(f"{self.where}: experts: {_plain(error)}") from None
+
+    def _regimes(self, gate: Gate) -> tuple[int | None, ...]:
+        numbers = tuple(r.number for r in gate.regimes)
+        if numbers == (None,):
+            return numbers
+        chosen = self.values.get("regimes", numbers)
+        for number in chosen:
+            if number not in numbers:
+                known = ", ".join(map(str, numbers))
+                raise InputError(
+                    f"{self.where}: regimes: the {gate.name} gate has no regime {number}; choose "
+                    f"from {known}."
+                )
+        return chosen
+
+    def _name(self, expert: Expert, gate: Gate, regime: int | None) -> str:
+        left = ", ".join(filter(None, (expert.label, self.values.get("label"))))
+        return f"{left} / {gate.name}{'' if regime is None else f' regime {regime}'}"
+
+    def _experiment(
+        self, name: str, model: Model, regime: int | None, folder: Path, progress: Progress
+    ) -> Experiment:
+        found = self._truth(name, model, regime, folder, progress)
+        given = {**found, **self.values, "truth": found["truth"]}
+        if "noise" not in given:
+            raise InputError("noise: is missing; write, say, noise = 0.003.")
+        options = {key: given[key] for key in _OPTIONS if key in given}
+        setting = Setting(
+            model, regime, given["truth"], given.get("k", given["truth"].atoms + 1),
+            given["noise"], given.get("box") or _box({}), **options,
+        )  # fmt: skip
+        if "budgets" not in given or "flat" not in given:
+            budgets, flat = defaults(model, regime, setting.domain, progress)
+            setting = replace(
+                setting, budgets=given.get("budgets", budgets), flat=given.get("flat", flat)
+            )
+        return Experiment(
+            name, setting, given["sizes"], given["replicates"],
+            given.get("starts", ("local",)), given.get("control", 0),
+        )  # fmt: skip
+
+    def _truth(
+        self, name: str, model: Model, regime: int | None, folder: Path, progress: Progress
+    ) -> dict[str, Any]:
+        """The truth, and what comes with it."""
+        truth = self.values.get("truth", SEARCH)
+        if isinstance(truth, MixingMeasure):
+            return {"truth": truth}
+        from identkit.rates.truth import load_truth, search_truth
+
+        if truth == SEARCH:
+            progress(f"searching a truth for {name}")
+            found: Any = search_truth(
+                model, regime=regime, over=self.values.get("over", 0),
+                seed=self.values.get("seed", Setting.seed),
+                domain=self.values.get("domain", Setting.domain),
+                atoms=max(2, self.values.get("over", 0) + 1),
+            )  # fmt: skip
+        else:
+            found = load_truth(folder / truth)
+            found.check(model)
+        named = {key: getattr(found, key) for key in ("truth", "noise", "box", "over")}
+        return {key: value for key, value in named.items() if value is not None}
+
+
+# -- values -----------------------------------------------------------------------------------
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:40]}…"
+
+
+def _whole(least: int, most: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if type(value) is not int or not least <= value <= most:
+            raise InputError(f"{_shown(value)} must be a whole number from {least:,} to {most:,}.")
+        return value
+
+    return read
+
+
+def _real(least: float = -math.inf, *, above: bool = False) -> Callable[[Any], float]:
+    def read(value: Any) -> float:
+        if type(value) not in (int, float) or not abs(value) < 1e300:
+            raise InputError(f"{_shown(value)} must be a number.")
+        if value < least or (above and value == least):
+            raise InputError(
+                f"{_shown(value)} must be {'above' if above else 'at least'} {least:g}."
+            )
+        return float(value)
+
+    return read
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f'{_shown(value)} must be a text in quotes, as in "gelu".')
+    return value.strip()
+
+
+def _list(read: Callable[[Any], Any], what: str) -> Callable[[Any], tuple]:
+    def read_all(value: Any) -> tuple:
+        if not isinstance(value, list) or not value:
+            raise InputError(f"{_shown(value)} must be a list of {what} in brackets.")
+        return tuple(read(v) for v in value)
+
+    return read_all
+
+
+def _rising(read: Callable[[Any], int], what: str, least: int) -> Callable[[Any], tuple[int, ...]]:
+    entries = _list(read, what)
+
+    def read_all(value: Any) -> tuple[int, ...]:
+        numbers = entries(value)
+        if len(numbers) < least or any(a >= b for a, b in pairwise(numbers)):
+            raise InputError(f"{_shown(value)} must be {least} or more {what} in increasing order.")
+        return numbers
+
+    return read_all
+
+
+def _table(value: Any, keys: dict[str, Callable[[Any], Any]]) -> dict[str, Any]:
+    """The values of an inline table."""
+    for key in value:
+        if key not in keys:
+            raise unknown_name("key", key, keys)
+    values = {}
+    for key, entry in value.items():
+        try:
+            values[key] = keys[key](entry)
+        except InputError as error:
+            raise InputError(f"{key}: {error}") from None
+    return values
+
+
+_SIZE = _whole(1, MOST_SAMPLES)
+_SIZES = _rising(_SIZE, "sample sizes", 3)
+
+
+def _sizes(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, dict):
+        return _SIZES(value)
+    ends = _table(value, {"from": _SIZE, "to": _SIZE, "count": _whole(3, MOST_SIZES)})
+    for key in ("from", "to", "count"):
+        if key not in ends:
+            raise InputError(f"{key} is missing; write {{from = 1000, to = 100000, count = 5}}.")
+    first, last, count = ends["from"], ends["to"], ends["count"]
+    if not first < last:
+        raise InputError(f"from = {first} is not below to = {last}; exchange them.")
+    sizes = [round(first * (last / first) ** (i / (count - 1))) for i in range(count)]
+    if any(a >= b for a, b in pairwise(sizes)):
+        raise InputError(f"{count} sizes do not fit between {first} and {last}; use fewer.")
+    return tuple(sizes)
+
+
+def _expert(value: Any) -> Callable[[int | None], Expert]:
+    """An expert once the number of inputs is known."""
+    if isinstance(value, str):
+        return lambda dim: builtin(value, None, 1 if dim is None else dim)
+    if not isinstance(value, dict):
+        raise InputError(
+            f'{_shown(value)} must be a name or a table, as in "gelu" or {{expr = "c*tanh(a*x)"}}.'
+        )
+    values = _table(
+        value, {"name": _text, "shape": _text, "expr": _text, "params": _list(_text, "names")}
+    )
+    if ("name" in values) == ("expr" in values):
+        raise InputError(f"{_shown(value)} must have either name or expr.")
+    for key, owner in (("shape", "name"), ("params", "expr")):
+        if key in values and owner not in values:
+            raise InputError(f"{_shown(value)}: {key} belongs to {owner}; leave it out.")
+    if "name" in values:
+        return lambda dim: builtin(values["name"], values.get("shape"), 1 if dim is None else dim)
+    return lambda dim: Expert.from_expression(
+        values["expr"], dim=dim, parameters=values.get("params")
+    )
+
+
+def _gate(value: Any) -> Gate:
+    name = _text(value)
+    if name not in GATES:
+        raise unknown_name("gate", name, GATES)
+    return GATES[name]
+
+
+def _start(value: Any) -> str:
+    name = _text(value)
+    if name not in STARTS:
+        raise unknown_name("start", name, STARTS)
+    return name
+
+
+def _bounds(value: Any) -> tuple[float, float]:
+    """One form for all ways to write it: the setting's key must not depend on them."""
+    number = _real()
+    if isinstance(value, list):
+        if len(value) != 2:
+            raise InputError(f"{_shown(value)} must be two numbers [low, high], or b for ±b.")
+        low, high = map(number, value)
+    else:
+        high = _real(0.0, above=True)(value)
+        low = -high
+    if not low < high:
+        raise InputError(f"low {low:g} is not below high {high:g}; exchange them or widen.")
+    return low, high
+
+
+def _box(value: Any) -> Box:
+    if not isinstance(value, dict):
+        raise InputError(
+            f"{_shown(value)} must be a table, as in {{beta0 = [-1.5, 4], beta1 = 10, eta = 10}}."
+        )
+
+    def eta(entry: Any) -> Any:
+        several = isinstance(entry, list) and any(isinstance(e, list) for e in entry)
+        return tuple(map(_bounds, entry)) if several else _bounds(entry)
+
+    values = _table(value, {"beta0": _bounds, "beta1": _bounds, "eta": eta})
+    whole = {name: _bounds(10) for name in ("beta1", "beta0", "eta")}
+    return Box(**{**whole, **values})
+
+
+def _truth(value: Any) -> str | MixingMeasure:
+    if isinstance(value, str):
+        return _text(value)
+    if not isinstance(value, dict):
+        raise InputError(
+            f'{_shown(value)} must be "search", the path of a truth file, or a table with beta0, '
+            "beta1 and eta."
+        )
+    vector = _list(_real(), "numbers")
+    matrix = _list(vector, "lists of numbers, one per atom,")
+    values = _table(value, {"beta0": vector, "beta1": matrix, "eta": matrix})
+    for key in ("beta0", "beta1", "eta"):
+        if key not in values:
+            raise InputError(f"{key} is missing; a truth has beta0, beta1 and eta.")
+    return MixingMeasure(**values)
+
+
+def _domain(value: Any) -> tuple[float, float]:
+    if not isinstance(value, list):
+        raise InputError(f"{_shown(value)} must be two numbers [low, high].")
+    return _bounds(value)
+
+
+def _flat(value: Any) -> float:
+    number = _real(0.0)(value)
+    if number >= 1:
+        raise InputError(f"{number:g} must be below 1.")
+    return number
+
+
+_KEYS: dict[str, Callable[[Any], Any]] = {
+    "seed": _whole(0, 2**63 - 1),
+    "sizes": _sizes,
+    "replicates": _whole(2, MOST_REPLICATES),
+    "control": _whole(0, MOST_REPLICATES),
+    "budgets": _rising(_whole(1, 10**9), "step limits", 1),
+    "label": _text,
+    "experts": _list(_expert, "experts"),
+    "gates": _list(_gate, "gates"),
+    "regimes": _list(_whole(1, 2), "regimes"),
+    "dim": _whole(1, MAX_DIM),
+    "starts": _list(_start, "kinds of start"),
+    "k": _whole(1, 100),
+    "noise": _real(0.0, above=True),
+    "box": _box,
+    "truth": _truth,
+    "over": _whole(0, 99),
+    "flat": _flat,
+    "scale": _real(0.0),
+    "spread": _real(0.0),
+    "trials": _whole(1, 1000),
+    "domain": _domain,
+}
+"""Key -> what its value is read with; raises InputError without the place."""
+_OPTIONS = ("over", "budgets", "flat", "scale", "spread", "trials", "domain", "seed")
+"""Keys of a grid that are fields of the setting under the same name."""

@@ -1,0 +1,394 @@
+"""What a rate experiment shows: slopes beside published and derived rates, with verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from identkit import __version__
+from identkit.rates import predictions, slopes
+from identkit.rates.conditioning import Conditioning, conditioning
+from identkit.rates.quantities import DEVIANCE, Quantity, certified, quantity
+from identkit.rates.setting import CONTROL, Experiment
+from identkit.rates.slopes import INCONCLUSIVE, Prediction, Slope, judge, slope
+from identkit.results import ConditionResult
+
+if TYPE_CHECKING:
+    from identkit.rates.fits import Row
+
+SCHEMA = "identkit.rates/1"
+FINISHED = ("converged", "at the box", "light atom", "flat valley")
+MOST_DOUBTFUL, DOUBTFUL = 0.5, 0.1
+"""Share of fits that ran out of steps or are in a local minimum above which no verdict is given
+(the median is then one of theirs), and above which there is a warning."""
+LOCAL = 0.5
+"""Typical deviation at the smallest n above which second-order expansions are not to be trusted:
+half a unit in parameters of order 1."""
+LEVELLED = 0.15
+"""An error of f whose last slope is above minus this has stopped falling."""
+SAME = 1e-6
+"""Relative difference of costs below which two fits count as the same minimum."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One quantity over n, from one kind of start, at one budget.
+
+    ``counts`` are the finite values; ``lower`` and ``upper`` the quartiles; all have a number for
+    each n.
+    """
+
+    quantity: str
+    start: str
+    budget: int
+    counts: tuple[int, ...]
+    medians: tuple[float, ...]
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    slope: Slope | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A quantity's slope against its rates, from one kind of start at the last budget.
+
+    ``against_published`` and ``against_derived`` are consistent, inconsistent or inconclusive,
+    None where there is no such rate; ``reasons`` say why where it is not consistent.
+    """
+
+    quantity: Quantity
+    start: str
+    published: Prediction | None
+    derived: Prediction | None
+    against_published: str | None
+    against_derived: str | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Share:
+    """How the fits of one (start, n, budget) ended: status -> count, and seconds per fit.
+
+    ``trapped``: the share that cost more than the truth does, so that they are no least-squares
+    estimates but local minima; None where the truth's f may be out of the fitted class.
+    """
+
+    start: str
+    n: int
+    budget: int
+    statuses: tuple[tuple[str, int], ...]
+    seconds: float
+    trapped: float | None
+
+    @property
+    def fits(self) -> int:
+        return sum(count for _, count in self.statuses)
+
+    def of(self, *names: str) -> float:
+        """The share of fits with one of these statuses."""
+        return sum(count for name, count in self.statuses if name in names) / max(1, self.fits)
+
+
+@dataclass(frozen=True)
+class Control:
+    """Fits started away from the truth beside those of the main start, at one n, last budget.
+
+    Of ``fits`` replicates the control's cost is ``lower``, the ``same`` to 1e-6, or higher.
+    """
+
+    n: int
+    fits: int
+    lower: int
+    same: int
+
+
+@dataclass(frozen=True, eq=False)
+class RateResult:
+    """The answer of ``identkit rates``; see :func:`observe`."""
+
+    experiment: Experiment
+    condition: ConditionResult
+    conditioning: Conditioning | None
+    lines: tuple[Line, ...]
+    verdicts: tuple[Verdict, ...]
+    shares: tuple[Share, ...]
+    controls: tuple[Control, ...]
+    warnings: tuple[str, ...]
+    environments: tuple[dict[str, str], ...]
+    fits: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether every fit of the experiment is there."""
+        return self.fits == self.experiment.fits
+
+    def line(self, quantity: str, start: str | None = None, budget: int | None = None) -> Line:
+        """A line, by default of the first start at the last budget. Raises KeyError."""
+        start = self.experiment.starts[0] if start is None else start
+        budget = self.experiment.setting.budgets[-1] if budget is None else budget
+        for line in self.lines:
+            if (line.quantity, line.start, line.budget) == (quantity, start, budget):
+                return line
+        raise KeyError(quantity)
+
+    def verdict(self, quantity: str, start: str | None = None) -> Verdict:
+        """A verdict, by default of the first start. Raises KeyError."""
+        start = self.experiment.starts[0] if start is None else start
+        for verdict in self.verdicts:
+            if (verdict.quantity.key, verdict.start) == (quantity, start):
+                return verdict
+        raise KeyError(quantity)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, schema ``identkit.rates/1``; numbers that are not finite are null."""
+        from identkit.report.rates_report import document
+
+        return document(self)
+
+
+def observe(
+    experiment: Experiment,
+    rows: Sequence[Row],
+    environments: Sequence[dict[str, str]] = (),
+) -> RateResult:
+    """Slopes, verdicts and warnings from the rows of an experiment; other rows are ignored."""
+    setting = experiment.setting
+    groups: dict[tuple[str, int, int], list[Row]] = {}
+    wanted = dict(experiment.runs)
+    for row in rows:
+        if (
+            row.setting == setting.key
+            and row.n in experiment.sizes
+            and row.replicate < wanted.get(row.start, 0)
+            and row.budget in setting.budgets
+        ):
+            groups.setdefault((row.start, row.n, row.budget), []).append(row)
+    for group in groups.values():
+        group.sort(key=lambda row: row.replicate)
+    lines = _lines(experiment, groups)
+    condition = certified(setting)
+    attained = setting.regime != 2 or (
+        condition.premise is not None and condition.premise.verdict == "fails"
+    )
+    shares = tuple(
+        Share(
+            start, n, budget,
+            tuple(Counter(r.status for r in group).most_common()),
+            float(np.mean([r.seconds for r in group])),
+            float(np.mean([r.errors[DEVIANCE] > 0 for r in group])) if attained else None,
+        )
+        for (start, n, budget), group in sorted(groups.items())
+    )  # fmt: skip
+    spread = None
+    if setting.k > setting.truth.atoms:
+        spread = conditioning(
+            setting.model, setting.truth, over=setting.over, k=setting.k, domain=setting.domain,
+            regime=setting.regime,
+        )  # fmt: skip
+    controls = _controls(experiment, groups)
+    count = sum(len(g) for g in groups.values())
+    return RateResult(
+        experiment=experiment,
+        condition=condition,
+        conditioning=spread,
+        lines=lines,
+        verdicts=_verdicts(experiment, condition, lines, shares),
+        shares=shares,
+        controls=controls,
+        warnings=tuple(_warnings(experiment, spread, lines, shares, controls, count)),
+        environments=tuple(environments),
+        fits=count,
+    )
+
+
+def _lines(
+    experiment: Experiment, groups: dict[tuple[str, int, int], list[Row]]
+) -> tuple[Line, ...]:
+    sizes, lines = experiment.sizes, []
+    names = dict.fromkeys(name for group in groups.values() for name in group[0].errors)
+    names.pop(DEVIANCE, None)
+    for name in names:
+        for start, _ in experiment.runs:
+            for budget in experiment.setting.budgets:
+                values = [
+                    np.array(
+                        [r.errors.get(name, math.nan) for r in groups.get((start, n, budget), [])]
+                    )
+                    for n in sizes
+                ]
+                finite = [v[~np.isnan(v)] for v in values]
+                low, middle, high = (
+                    tuple(float(np.quantile(v, q)) if len(v) else math.nan for v in finite)
+                    for q in (0.25, 0.5, 0.75)
+                )
+                lines.append(
+                    Line(
+                        name, start, budget, tuple(map(len, finite)), middle, low, high,
+                        slope(sizes, values),
+                    )
+                )  # fmt: skip
+    return tuple(lines)
+
+
+def _verdicts(
+    experiment: Experiment,
+    condition: ConditionResult,
+    lines: Sequence[Line],
+    shares: Sequence[Share],
+) -> tuple[Verdict, ...]:
+    setting, sizes = experiment.setting, experiment.sizes
+    model = setting.model
+    said = predictions.published(model.gate.name, setting.regime, condition)
+    follows = predictions.derived(model.expert, setting.regime, condition)
+    by = {(line.quantity, line.start, line.budget): line for line in lines}
+    verdicts = []
+    for start in experiment.starts:
+        mine = [s for s in shares if s.start == start and s.budget == setting.budgets[-1]]
+        doubt = _doubt(mine)
+        for name in dict.fromkeys(line.quantity for line in lines):
+            found = [by[name, start, budget].slope for budget in setting.budgets]
+            reasons: list[str] = []
+            answers: list[str | None] = []
+            rates = [Prediction.of(said.get(name), sizes), Prediction.of(follows.get(name), sizes)]
+            for which, rate in zip(("published", "derived"), rates, strict=True):
+                answer, reason = (None, "") if rate is None else _judged(rate, found, doubt)
+                answers.append(answer)
+                if reason:
+                    reasons.append(f"{which}: {reason}")
+            verdicts.append(
+                Verdict(
+                    quantity(name), start, rates[0], rates[1], answers[0], answers[1],
+                    tuple(reasons),
+                )
+            )  # fmt: skip
+    return tuple(verdicts)
+
+
+def _doubt(shares: Sequence[Share]) -> str:
+    """Why the fits of one start are no least-squares estimates; empty if nothing shows it."""
+    unfinished = max((1 - s.of(*FINISHED) for s in shares), default=0.0)
+    if unfinished > MOST_DOUBTFUL:
+        return f"up to {unfinished:.0%} of the fits ran out of steps"
+    trapped = max((s.trapped or 0.0 for s in shares), default=0.0)
+    if trapped > MOST_DOUBTFUL:
+        return f"up to {trapped:.0%} of the fits cost more than the truth: local minima"
+    return ""
+
+
+def _judged(rate: Prediction, found: Sequence[Slope | None], doubt: str) -> tuple[str, str]:
+    """The verdict at the last budget, unless the fits are in doubt or it hangs on the budget."""
+    answers = [judge(rate, s) for s in found]
+    if doubt:
+        return INCONCLUSIVE, doubt
+    if len({answer for answer, _ in answers}) > 1:
+        return INCONCLUSIVE, "the verdict depends on the step budget"
+    return answers[-1]
+
+
+def _controls(
+    experiment: Experiment, groups: dict[tuple[str, int, int], list[Row]]
+) -> tuple[Control, ...]:
+    budget, controls = experiment.setting.budgets[-1], []
+    if CONTROL in experiment.starts:
+        return ()
+    for n in experiment.sizes:
+        main = {r.replicate: r.cost for r in groups.get((experiment.starts[0], n, budget), [])}
+        pairs = [
+            (r.cost, main[r.replicate])
+            for r in groups.get((CONTROL, n, budget), [])
+            if r.replicate in main
+        ]
+        if pairs:
+            lower = sum(a < b * (1 - SAME) for a, b in pairs)
+            same = sum(abs(a - b) <= b * SAME for a, b in pairs)
+            controls.append(Control(n, len(pairs), lower, same))
+    return tuple(controls)
+
+
+def _warnings(
+    experiment: Experiment,
+    spread: Conditioning | None,
+    lines: Sequence[Line],
+    shares: Sequence[Share],
+    controls: Sequence[Control],
+    count: int,
+) -> list[str]:
+    setting = experiment.setting
+    found = []
+    if count < experiment.fits:
+        found.append(
+            f"{experiment.fits - count:,} of {experiment.fits:,} fits are missing; slopes are those "
+            "of what is there."
+        )
+    n = experiment.sizes[0]
+    # where a degenerate expert's form vanishes there is nothing to condition
+    if spread is not None and spread.curved:
+        typical = math.sqrt(
+            setting.noise * math.sqrt(setting.k * setting.model.per_atom / n) / spread.second
+        )
+        if typical > LOCAL:
+            found.append(
+                f"the truth is ill-conditioned for this noise: deviations of about {typical:.2g} "
+                f"are expected at n = {n:,} (second-order form {spread.second:.1e}); lower the "
+                "noise or search a truth with 'identkit truth'."
+            )
+    last = setting.budgets[-1]
+    for start, _ in experiment.runs:
+        mine = [s for s in shares if s.start == start and s.budget == last]
+        found += _at_sizes(
+            mine, start, lambda s: 1 - s.of(*FINISHED),
+            f"ran out of {last} steps; raise the last budget.",
+        )  # fmt: skip
+        found += _at_sizes(
+            mine, start, lambda s: s.of("light atom"),
+            "end at an atom without weight; raise the box's lower end of beta0.",
+        )  # fmt: skip
+        if start != CONTROL:
+            found += _at_sizes(
+                mine, start, lambda s: s.trapped or 0.0,
+                "cost more than the truth does: they are in a local minimum; start elsewhere.",
+            )  # fmt: skip
+    for line in lines:
+        if line.quantity == "regression" and line.budget == last and line.start != CONTROL:
+            end = line.medians[-2:]
+            fall = math.log(end[1] / end[0]) / math.log(experiment.sizes[-1] / experiment.sizes[-2])
+            if fall > -LEVELLED:
+                found.append(
+                    f"{line.start} starts: the error of the regression function no longer falls at "
+                    "the largest n; the fits are caught in a local minimum, or by the box."
+                )
+    lower, total = sum(c.lower for c in controls), sum(c.fits for c in controls)
+    if lower > DOUBTFUL * total:
+        found.append(
+            f"control: in {lower} of {total} fits a start away from the truth reaches a lower cost "
+            f"than the {experiment.starts[0]} start, which is then not the least-squares estimate."
+        )
+    return found
+
+
+def _at_sizes(
+    shares: Sequence[Share], start: str, part: Callable[[Share], float], what: str
+) -> list[str]:
+    """One warning for all n at which more than a tenth of the fits are doubtful."""
+    over = [(s.n, part(s)) for s in shares if part(s) > DOUBTFUL]
+    if not over:
+        return []
+    sizes = ", ".join(f"{n:,}" for n, _ in over)
+    return [f"{start} starts, n = {sizes}: up to {max(p for _, p in over):.0%} of the fits {what}"]
+
+
+def settings_of_analysis() -> dict[str, Any]:
+    """What steers slopes and verdicts; printed with every result."""
+    return {
+        "identkit": __version__,
+        "level": slopes.LEVEL,
+        "bootstrap": slopes.DRAWS,
+        "bootstrap_seed": slopes.SEED,
+        "finite_size": slopes.FINITE_SIZE,
+        "rates_told_apart": list(slopes.RATES),
+    }

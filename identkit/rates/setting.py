@@ -1,0 +1,246 @@
+"""What is run: a setting, which determines every fit, and an experiment, which says how many.
+
+The key of a setting is a hash of all that a fit depends on besides (start, n, replicate, budget):
+model, truth, noise, box, seed, …; not of the sizes and the number of replicates. A longer run of
+the same setting therefore finds the fits that are there already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from identkit.errors import InputError, unknown_name
+from identkit.experts import Expert
+from identkit.fit.model import Model
+from identkit.fit.result import Box
+from identkit.gates import resolve
+from identkit.mixing import MixingMeasure
+from identkit.simulation import STARTS
+
+SCHEMA = "identkit.setting/1"
+CONTROL = "away"
+"""The kind of start of a control run: without regard to the truth."""
+MOST_REPLICATES, MOST_SIZES, MOST_SAMPLES = 100_000, 100, 10_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """Data Y = f_truth(X) + noise·N(0, 1) and the estimator: k atoms in a box, from some start.
+
+    ``regime`` is the gate's (None without regimes); ``over`` the true atom that copies of the start
+    sit at; ``budgets`` step limits in increasing order, each fit goes on where the last one
+    stopped; ``flat`` as in :func:`identkit.fit.least_squares`; ``scale`` the standard deviation of
+    starts around the truth, ``spread`` how far a ``split`` start spreads scales; ``trials`` the
+    starts of a control run, of which the best counts.
+
+    Raises :class:`~identkit.errors.InputError` for what does not fit together, an infinite box
+    (Θ is compact in the theorems) and a box without the truth: estimates then stop at its boundary.
+    """
+
+    model: Model
+    regime: int | None
+    truth: MixingMeasure
+    k: int
+    noise: float
+    box: Box
+    over: int = 0
+    budgets: tuple[int, ...] = (300, 3000)
+    flat: float = 0.0
+    scale: float = 0.1
+    spread: float = 0.4
+    trials: int = 5
+    domain: tuple[float, float] = (-3.0, 3.0)
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        gate = self.model.gate
+        numbers = [r.number for r in gate.regimes]
+        if self.regime not in numbers:
+            known = ", ".join(str(n) for n in numbers if n is not None)
+            remedy = f"choose {known}" if known else "leave it out"
+            raise InputError(f"regime {self.regime}: the {gate.name} gate has no such; {remedy}.")
+        self.model.pack(self.truth)
+        if self.truth.batch:
+            raise InputError("truth: it is a batch of measures; give one.")
+        if not self.truth.atoms <= self.k <= 100:
+            raise InputError(
+                f"k: {self.k} atoms must be at least the truth's {self.truth.atoms}, at most 100."
+            )
+        if not 0 <= self.over < self.truth.atoms:
+            raise InputError(
+                f"over: the truth has no atom {self.over}; its {self.truth.atoms} are counted "
+                "from 0."
+            )
+        if not (np.isfinite(self.noise) and self.noise > 0):
+            raise InputError(f"noise: {self.noise:g} must be a standard deviation above 0.")
+        budgets = self.budgets
+        if not budgets or budgets[0] < 1 or any(a >= b for a, b in pairwise(budgets)):
+            raise InputError(f"budgets: {list(budgets)} must be step limits in increasing order.")
+        self._check_regime()
+        self._check_box()
+
+    def _check_regime(self) -> None:
+        """The premise on the over-specified true atom."""
+        sloped = bool((self.truth.beta1[self.over] != 0).any())
+        if self.k > self.truth.atoms and self.regime in (1, 2) and sloped != (self.regime == 2):
+            needed = "≠ 0" if self.regime == 2 else "= 0"
+            raise InputError(
+                f"truth: Regime {self.regime} needs β1* {needed} at the over-specified atom "
+                f"{self.over}; change the truth, the regime or the atom."
+            )
+
+    def _check_box(self) -> None:
+        low, high = self.box.bounds(self.model, self.truth.atoms)
+        if not np.isfinite([low, high]).all():
+            raise InputError("box: it must be finite, the theorems ask for a compact one.")
+        truth = self.truth.pinned() if self.model.gate.normalised else self.truth
+        vector = truth.to_vector()
+        outside = np.flatnonzero((vector < low) | (vector > high))
+        if len(outside):
+            atom, place = divmod(int(outside[0]), self.model.per_atom)
+            raise InputError(
+                f"box: it leaves out the truth, {self.model.names[place]} = "
+                f"{vector[outside[0]]:g} of atom {atom}; widen it, else the errors level off."
+            )
+
+    def document(self) -> dict[str, Any]:
+        """The canonical JSON form."""
+        return {
+            "schema": SCHEMA,
+            "expert": self.model.expert.canonical(),
+            "family": self.model.expert.family,
+            "gate": self.model.gate.name,
+            "regime": self.regime,
+            "truth": self.truth.to_dict(),
+            "k": self.k,
+            "noise": float(self.noise),
+            "box": self.box.to_dict(),
+            "over": self.over,
+            "budgets": list(self.budgets),
+            "flat": float(self.flat),
+            "scale": float(self.scale),
+            "spread": float(self.spread),
+            "trials": self.trials,
+            "domain": [float(v) for v in self.domain],
+            "seed": self.seed,
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of the canonical form, hexadecimal."""
+        text = json.dumps(self.document(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Setting:
+        """The inverse of :meth:`document`."""
+        e = document["expert"]
+        expert = Expert(
+            e["name"], e["expression"], tuple(e["inputs"]), tuple(e["parameters"]), e["shape"],
+            document["family"],
+        )  # fmt: skip
+        box = document["box"]
+        return cls(
+            Model(expert, resolve(document["gate"])),
+            document["regime"],
+            MixingMeasure.from_dict(document["truth"]),
+            document["k"],
+            document["noise"],
+            Box(**box),
+            document["over"],
+            tuple(document["budgets"]),
+            document["flat"],
+            document["scale"],
+            document["spread"],
+            document["trials"],
+            (document["domain"][0], document["domain"][1]),
+            document["seed"],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """A setting run at several sizes n, from some kinds of starts, with replicates.
+
+    ``starts``: kinds of :data:`identkit.simulation.STARTS`, the first is the one verdicts are read
+    from. ``control`` replicates start away from the truth in addition (0: none).
+
+    The n-grid is the window of the slopes; it is fixed here, before any fit.
+    """
+
+    name: str
+    setting: Setting
+    sizes: tuple[int, ...]
+    replicates: int
+    starts: tuple[str, ...] = ("local",)
+    control: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.sizes) < 3 or any(a >= b for a, b in pairwise(self.sizes)):
+            raise InputError(f"sizes: {list(self.sizes)} must be 3 or more in increasing order.")
+        if len(self.sizes) > MOST_SIZES or self.sizes[-1] > MOST_SAMPLES:
+            raise InputError(
+                f"sizes: at most {MOST_SIZES} of up to {MOST_SAMPLES:,} samples; use fewer."
+            )
+        least = self.setting.k * self.setting.model.per_atom
+        if self.sizes[0] < least:
+            raise InputError(
+                f"sizes: {self.sizes[0]} samples are fewer than the {least} parameters; "
+                "start higher."
+            )
+        if not 2 <= self.replicates <= MOST_REPLICATES:
+            raise InputError(
+                f"replicates: {self.replicates} must be from 2 to {MOST_REPLICATES:,}."
+            )
+        if not 0 <= self.control <= MOST_REPLICATES:
+            raise InputError(f"control: {self.control} must be from 0 to {MOST_REPLICATES:,}.")
+        for kind in self.starts:
+            if kind not in STARTS:
+                raise unknown_name("start", kind, STARTS)
+        if not self.starts or len(set(self.starts)) < len(self.starts):
+            raise InputError("starts: name at least one kind, each once.")
+
+    @property
+    def runs(self) -> tuple[tuple[str, int], ...]:
+        """(kind of start, replicates), the control last."""
+        runs = [(kind, self.replicates) for kind in self.starts]
+        if self.control and CONTROL not in self.starts:
+            runs.append((CONTROL, self.control))
+        return tuple(runs)
+
+    @property
+    def fits(self) -> int:
+        """Rows of the complete experiment."""
+        return sum(r for _, r in self.runs) * len(self.sizes) * len(self.setting.budgets)
+
+    def document(self) -> dict[str, Any]:
+        """The JSON form, the setting by its key and in full."""
+        return {
+            "name": self.name,
+            "key": self.setting.key,
+            "setting": self.setting.document(),
+            "sizes": list(self.sizes),
+            "replicates": self.replicates,
+            "starts": list(self.starts),
+            "control": self.control,
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Experiment:
+        """The inverse of :meth:`document`."""
+        return cls(
+            document["name"],
+            Setting.from_document(document["setting"]),
+            tuple(document["sizes"]),
+            document["replicates"],
+            tuple(document["starts"]),
+            document["control"],
+        )

@@ -1,0 +1,157 @@
+"""Slopes of log median error on log n, their bootstrap intervals, and what they say of a rate.
+
+Everything is fixed before a run: the window is the whole n-grid, the statistic the median over
+replicates, the line least squares on logarithms, the interval the percentile bootstrap that
+resamples replicates independently at each n.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+LEVEL = 0.9
+DRAWS = 2000
+"""Bootstrap samples: the ends of a 90% interval then move by about 1% of its width."""
+SEED = 2024
+"""Of the bootstrap; printed with the slopes."""
+FEWEST = 8
+"""Finite values needed at each n for a median and its bootstrap to mean anything."""
+FINITE_SIZE = 0.03
+"""How far the slope over a finite window may lie from its limit. If the error is
+c·n^-p·(1 + c'·n^-1/4), as for an expansion in deviations of order n^-1/4, the slope at n is off by
+c'·n^-1/4/4: .025 for c' = 1 at n = 1e4, the middle of the default window."""
+RATES = (0.0, -0.25, -0.5)
+"""Slopes of the rates that theory tells apart; an interval that holds a wrong one of them decides
+nothing. (-1/3 and -1/4 are not told apart by windows up to 1e5.)"""
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A slope with the ends of its interval, at level :data:`LEVEL`."""
+
+    value: float
+    low: float
+    high: float
+
+
+def slope(sizes: Sequence[int], values: Sequence[Array], seed: int = SEED) -> Slope | None:
+    """The slope of log median on log n; ``values`` has an array of replicates for each n.
+
+    Values that are NaN are left out. None where a size has fewer than :data:`FEWEST` values left,
+    or a median that is not positive and finite.
+
+    >>> rng = np.random.default_rng(0)
+    >>> n = [100, 1000, 10000]
+    >>> found = slope(n, [m**-0.5 * np.exp(0.1 * rng.standard_normal(50)) for m in n])
+    >>> found.low < -0.5 < found.high
+    True
+    """
+    kept = [v[~np.isnan(v)] for v in values]
+    if any(len(v) < FEWEST for v in kept):
+        return None
+    medians = np.array([np.median(v) for v in kept])
+    if not (np.isfinite(medians).all() and (medians > 0).all()):
+        return None
+    x = np.log(np.asarray(sizes, dtype=np.float64))
+    x -= x.mean()
+    x /= (x * x).sum()
+    rng = np.random.default_rng(seed)
+    draws = np.stack(
+        [np.median(v[rng.integers(0, len(v), (DRAWS, len(v)))], axis=1) for v in kept], axis=1
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slopes = np.log(draws) @ x
+    slopes = slopes[np.isfinite(slopes)]
+    low, high = np.quantile(slopes, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return Slope(float(np.log(medians) @ x), float(low), float(high))
+
+
+def logarithm(sizes: Sequence[int]) -> float:
+    """λ, the slope of log log n on log n over the window: what a factor log n adds to a slope."""
+    first, last = math.log(sizes[0]), math.log(sizes[-1])
+    return (math.log(last) - math.log(first)) / (last - first)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A rate and the slopes it allows over a window; ``strict``: the end ``low`` is excluded.
+
+    n^-p up to logarithms allows the slopes of n^-p to (log n/n)^p; 1/log n ("slower than any
+    polynomial") those of 1/log n and above; no consistent estimator those from 0 on.
+    """
+
+    rate: str
+    low: float
+    high: float
+    strict: bool = False
+
+    @classmethod
+    def of(cls, rate: str | None, sizes: Sequence[int]) -> Prediction | None:
+        """From the text of a rate as in reports; None where it predicts nothing.
+
+        >>> Prediction.of("n^-1/4", [1000, 100000]).low
+        -0.25
+        >>> Prediction.of("undecided", [1000, 100000]) is None
+        True
+        """
+        if rate is None:
+            return None
+        if rate == "1/log n":
+            return cls(rate, -logarithm(sizes), math.inf)
+        if rate == "no consistent estimator":
+            return cls(rate, 0.0, math.inf)
+        slower = rate.startswith("slower than ")
+        power = _power(rate.removeprefix("slower than ").split(" ")[0])
+        if power is None:
+            return None
+        if slower:
+            return cls(rate, -power, math.inf, strict=True)
+        return cls(rate, -power, -power + power * logarithm(sizes))
+
+
+def _power(text: str) -> float | None:
+    """p of "n^-p", a fraction."""
+    if not text.startswith("n^-"):
+        return None
+    numerator, _, denominator = text[3:].partition("/")
+    try:
+        return float(numerator) / float(denominator or 1)
+    except ValueError:
+        return None
+
+
+CONSISTENT, INCONSISTENT, INCONCLUSIVE = "consistent", "inconsistent", "inconclusive"
+
+
+def judge(prediction: Prediction, found: Slope | None) -> tuple[str, str]:
+    """What a slope says of a predicted rate, with the reason.
+
+    ``inconsistent``: the interval lies outside the slopes the rate allows, by more than
+    :data:`FINITE_SIZE`. ``consistent``: it meets them and holds none of :data:`RATES` besides.
+    ``inconclusive``: otherwise.
+
+    >>> judge(Prediction.of("n^-1/4", [1000, 100000]), Slope(-0.26, -0.3, -0.2))
+    ('consistent', '')
+    >>> judge(Prediction.of("n^-1/4", [1000, 100000]), Slope(0.0, -0.01, 0.01))
+    ('inconsistent', 'slower than predicted')
+    """
+    if found is None:
+        return INCONCLUSIVE, "too few values for a slope"
+    slack = 0.0 if prediction.strict else FINITE_SIZE
+    low, high = prediction.low - slack, prediction.high + FINITE_SIZE
+    if found.high < low or (prediction.strict and found.high <= low):
+        return INCONSISTENT, "faster than predicted"
+    if found.low > high:
+        return INCONSISTENT, "slower than predicted"
+    wrong = [r for r in RATES if r < low or r > high or (prediction.strict and r == low)]
+    held = [r for r in wrong if found.low <= r <= found.high]
+    if held:
+        return INCONCLUSIVE, f"the interval also holds {held[0]:g}"
+    return CONSISTENT, ""

@@ -1,0 +1,619 @@
+"""The store: every fit is a row of an SQLite file, written when its block ends, never changed.
+
+A killed run loses the blocks it was computing and nothing else; two sweeps may share a file.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from identkit.errors import InputError, unknown_name
+from identkit.files import write_whole
+from identkit.rates.fits import Row
+from identkit.rates.setting import Experiment, Setting
+
+APPLICATION = 0x69646B74
+"""application_id of the file: "idkt"."""
+FORMAT = 1
+"""user_version of the file."""
+CHECKED_BYTES = 2**28
+"""Smaller files are checked for damage when opened: half a second at most."""
+PATIENCE = 60.0
+"""Seconds to wait for another process that writes."""
+KINDS = ("csv", "json", "parquet")
+_CHUNK = 10_000  # rows exported at a time
+
+# fits keeps its rowid: the index of the key then answers what is done without reading the rows
+_SCHEMA = """
+CREATE TABLE settings (key TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL);
+CREATE TABLE experiments (
+    name TEXT NOT NULL, key TEXT NOT NULL REFERENCES settings, document TEXT NOT NULL,
+    created TEXT NOT NULL, changed TEXT NOT NULL, PRIMARY KEY (name, key)
+);
+CREATE TABLE environments (id TEXT PRIMARY KEY NOT NULL, document TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE fits (
+    setting TEXT NOT NULL REFERENCES settings, start TEXT NOT NULL, n INTEGER NOT NULL,
+    replicate INTEGER NOT NULL, budget INTEGER NOT NULL, seed INTEGER NOT NULL,
+    status TEXT NOT NULL, cost REAL, gradient_norm REAL, steps INTEGER NOT NULL,
+    estimates TEXT NOT NULL, errors TEXT NOT NULL, seconds REAL, finished TEXT NOT NULL,
+    environment TEXT NOT NULL REFERENCES environments,
+    PRIMARY KEY (setting, start, n, replicate, budget)
+);
+"""
+_COLUMNS = tuple(f.name for f in fields(Row))
+_PLAIN = (
+    "experiment", "setting", "expert", "gate", "regime", "start", "n", "replicate", "budget",
+    "seed", "status", "cost", "gradient_norm", "steps", "seconds", "finished", "environment",
+)  # fmt: skip
+_WHOLE = {"regime", "n", "replicate", "budget", "seed", "steps"}
+_REAL = {"cost", "gradient_norm", "seconds"}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """An experiment in a line. Only rows within its latest plan are counted.
+
+    ``statuses`` maps how fits ended, at the largest budget, to how many; ``seconds`` were spent on
+    the rows; ``versions`` are identkit's that computed them; times are UTC, None without rows.
+    """
+
+    name: str
+    key: str
+    expert: str
+    gate: str
+    regime: int | None
+    rows: int
+    planned: int
+    statuses: dict[str, int]
+    seconds: float
+    first: str | None
+    last: str | None
+    versions: tuple[str, ...]
+
+
+class Store:
+    """An open store; a context manager.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, Store.open(folder + "/runs.db") as store:
+    ...     store.experiments()
+    []
+    """
+
+    def __init__(self, path: str, connection: sqlite3.Connection) -> None:
+        self.path, self._sql = path, connection
+        self._seeds: dict[str, int] = {}
+
+    @classmethod
+    def open(
+        cls, path: str | os.PathLike[str], create: bool = True, read_only: bool = False
+    ) -> Store:
+        """Open the store at ``path``; make it if it is not there and ``create``.
+
+        Writes of a killed process that are complete are recovered, others dropped. Raises
+        :class:`~identkit.errors.InputError` for a file that is no store, damaged, of a newer
+        format or cannot be opened.
+        """
+        name, create = os.fspath(path), create and not read_only
+        _check_file(name, create)
+        with _reported(name):
+            connection = _connect(name, create, read_only)
+        try:
+            with _reported(name):
+                _check_content(name, connection, create)
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("PRAGMA foreign_keys = ON")
+            return cls(name, connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file; the last one to close it merges its -wal file."""
+        self._sql.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def add_experiment(self, experiment: Experiment) -> None:
+        """Keep the plan of an experiment; an earlier plan of the same name and setting goes."""
+        document = experiment.document()
+        setting = _dump(document.pop("setting"))
+        key, plan, now = experiment.setting.key, _dump(document), _now()
+        with self._transaction() as sql:
+            sql.execute("INSERT INTO settings VALUES (?, ?) ON CONFLICT DO NOTHING", (key, setting))
+            sql.execute(
+                "INSERT INTO experiments VALUES (?, ?, ?, ?, ?) ON CONFLICT (name, key) DO UPDATE "
+                "SET document = excluded.document, changed = excluded.changed "
+                "WHERE document <> excluded.document",
+                (experiment.name, key, plan, now, now),
+            )
+
+    def write(self, rows: Sequence[Row], environment: Mapping[str, str]) -> int:
+        """Add the rows of a block in one transaction; how many were new.
+
+        A row that is there already stays. The setting must belong to an experiment added before.
+        """
+        if not rows:
+            return 0
+        document, now = _dump(dict(environment)), _now()
+        identity = hashlib.sha256(document.encode()).hexdigest()[:16]
+        values = [
+            (
+                r.setting, r.start, r.n, r.replicate, r.budget, self._seed(r.setting), r.status,
+                r.cost, r.gradient_norm, r.steps, _numbers(r.estimates), _named(r.errors),
+                r.seconds, now, identity,
+            )
+            for r in rows
+        ]  # fmt: skip
+        with self._transaction() as sql:
+            sql.execute(
+                "INSERT INTO environments VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (identity, document),
+            )
+            before = sql.total_changes
+            marks = ", ".join("?" * len(values[0]))
+            sql.executemany(f"INSERT INTO fits VALUES ({marks}) ON CONFLICT DO NOTHING", values)
+            return sql.total_changes - before
+
+    def _seed(self, key: str) -> int:
+        if key not in self._seeds:
+            found = self._one("SELECT document FROM settings WHERE key = ?", key)
+            if found is None:
+                raise InputError(
+                    f"{self.path}: setting {key[:12]} is not there; add its experiment."
+                )
+            self._seeds[key] = json.loads(found[0])["seed"]
+        return self._seeds[key]
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def experiments(self) -> list[Experiment]:
+        """All experiments, in the order they were added first."""
+        found = self._all(
+            "SELECT e.name, e.document, s.document FROM experiments e JOIN settings s USING (key) "
+            "ORDER BY e.rowid"
+        )
+        return [self._experiment(*row) for row in found]
+
+    def _experiment(self, name: str, plan: str, setting: str) -> Experiment:
+        try:
+            return Experiment.from_document({**json.loads(plan), "setting": json.loads(setting)})
+        except (InputError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{self.path}: experiment '{name}' cannot be read ({error}); it was changed by "
+                "hand or by another version, restore the file."
+            ) from None
+
+    def done(
+        self,
+        key: str,
+        start: str,
+        n: int,
+        budgets: Sequence[int],
+        among: range | None = None,
+    ) -> set[int]:
+        """The replicates with rows at every budget; ``among`` restricts the question."""
+        among = range(2**62) if among is None else among
+        marks = ", ".join("?" * len(budgets))
+        found = self._all(
+            "SELECT replicate FROM fits WHERE setting = ? AND start = ? AND n = ? "
+            f"AND replicate >= ? AND replicate < ? AND budget IN ({marks}) "
+            f"GROUP BY replicate HAVING count(*) = {len(budgets)}",
+            key, start, n, among.start, among.stop, *budgets,
+        )  # fmt: skip
+        return {r for (r,) in found}
+
+    def rows(self, key: str, start: str | None = None, n: int | None = None) -> list[Row]:
+        """The fits of a setting, sorted by (start, n, replicate, budget)."""
+        where, values = "setting = ?", [key]
+        for column, value in (("start", start), ("n", n)):
+            if value is not None:
+                where, values = f"{where} AND {column} = ?", [*values, value]
+        found = self._all(
+            f"SELECT {', '.join(_COLUMNS)} FROM fits WHERE {where} "
+            "ORDER BY start, n, replicate, budget",
+            *values,
+        )
+        return [_row(values) for values in found]
+
+    def environments(self, key: str) -> list[dict[str, str]]:
+        """The environments that rows of a setting were computed in, the first used first."""
+        found = self._all(
+            "SELECT e.document FROM fits f JOIN environments e ON e.id = f.environment "
+            "WHERE f.setting = ? GROUP BY e.id ORDER BY min(f.rowid)",
+            key,
+        )
+        return [json.loads(document) for (document,) in found]
+
+    def summary(self) -> list[Summary]:
+        """A line for each experiment, in the order they were added."""
+        with self._snapshot():
+            return [self._summary(e) for e in self.experiments()]
+
+    def _summary(self, experiment: Experiment) -> Summary:
+        setting = experiment.setting
+        sizes = ", ".join(map(str, experiment.sizes))
+        budgets = ", ".join(map(str, setting.budgets))
+        parts = " OR ".join("(start = ? AND replicate < ?)" for _ in experiment.runs)
+        where = f"f.setting = ? AND n IN ({sizes}) AND budget IN ({budgets}) AND ({parts}) "
+        values = (setting.key, *(v for run in experiment.runs for v in run))
+        count, seconds, first, last = self._all(
+            "SELECT count(*), coalesce(sum(seconds), 0.0), min(finished), max(finished) "
+            f"FROM fits f WHERE {where}",
+            *values,
+        )[0]
+        statuses = self._all(
+            f"SELECT status, count(*) FROM fits f WHERE {where} AND budget = ? "
+            "GROUP BY status ORDER BY count(*) DESC, status",
+            *values, setting.budgets[-1],
+        )  # fmt: skip
+        used = self._all(
+            "SELECT DISTINCT e.document FROM fits f JOIN environments e ON e.id = f.environment "
+            f"WHERE {where}",
+            *values,
+        )
+        versions = {json.loads(d).get("identkit", "unknown") for (d,) in used}
+        return Summary(
+            experiment.name, setting.key, setting.model.expert.label, setting.model.gate.name,
+            setting.regime, count, experiment.fits, dict(statuses), seconds, first, last,
+            tuple(sorted(versions)),
+        )  # fmt: skip
+
+    # -- export -------------------------------------------------------------------------------
+
+    def export(self, path: str | os.PathLike[str], kind: str) -> int:
+        """Write all fits to a ``csv``, ``json`` or ``parquet`` file, one line each; how many.
+
+        Columns: experiment (the first of the setting), the setting's key, expert, gate, regime,
+        then those of the table ``fits``; ``error.<quantity>``; and the estimates, with the atom in
+        brackets: ``beta1[0]`` (``beta1_0[0]``, … for more than one input), ``beta0[0]`` and
+        ``eta.<parameter>[0]``. A column that a fit does not have is empty (null). NaN is an empty
+        cell in CSV, null in JSON, where infinity is null too. The file appears whole or not at all.
+
+        Raises :class:`~identkit.errors.InputError` for another kind, without pyarrow, and for a
+        place that cannot be written.
+        """
+        if kind not in KINDS:
+            raise unknown_name("export format", kind, KINDS)
+        write = _parquet() if kind == "parquet" else {"csv": _write_csv, "json": _write_json}[kind]
+        with self._snapshot():
+            sheets = self._sheets()
+            kinds = [k for (k,) in self._all("SELECT DISTINCT key FROM fits, json_each(errors)")]
+            estimates = list(dict.fromkeys(c for s in sheets for c in s.columns))
+            columns = [*_PLAIN, *(f"error.{k}" for k in sorted(kinds)), *estimates]
+            count = 0
+
+            def lines() -> Iterator[dict[str, Any]]:
+                nonlocal count
+                for sheet in sheets:
+                    for line in self._lines(sheet):
+                        count += 1
+                        yield line
+
+            write_whole(path, lambda stream: write(stream, columns, lines()))
+        return count
+
+    def _sheets(self) -> list[_Sheet]:
+        found = self._all(
+            "SELECT s.key, s.document, (SELECT name FROM experiments e WHERE e.key = s.key "
+            "ORDER BY e.rowid LIMIT 1) FROM settings s ORDER BY s.rowid"
+        )
+        return [_Sheet.of(*row) for row in found]
+
+    def _lines(self, sheet: _Sheet) -> Iterator[dict[str, Any]]:
+        names = [n for n in _PLAIN if n not in sheet.plain] + ["errors", "estimates"]
+        with _reported(self.path):
+            found = self._sql.execute(
+                f"SELECT {', '.join(names)} FROM fits WHERE setting = ? "
+                "ORDER BY start, n, replicate, budget",
+                (sheet.plain["setting"],),
+            )
+            for values in found:
+                line = {**sheet.plain, **dict(zip(names, values, strict=True))}
+                for column in _REAL:
+                    line[column] = _number(line[column])
+                errors, estimates = (
+                    json.loads(line.pop("errors")),
+                    json.loads(line.pop("estimates")),
+                )
+                line |= {f"error.{k}": _number(v) for k, v in errors.items()}
+                line |= dict(zip(sheet.columns, map(_number, estimates), strict=True))
+                yield line
+
+    # -- SQL ----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with _reported(self.path):
+            self._sql.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._sql
+                self._sql.execute("COMMIT")
+            except BaseException:
+                if self._sql.in_transaction:
+                    self._sql.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Reads that see one state of the file, whatever others write."""
+        with _reported(self.path):
+            self._sql.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._sql.execute("ROLLBACK")
+
+    def _all(self, query: str, *values: Any) -> list[tuple]:
+        with _reported(self.path):
+            return self._sql.execute(query, values).fetchall()
+
+    def _one(self, query: str, *values: Any) -> tuple | None:
+        with _reported(self.path):
+            return self._sql.execute(query, values).fetchone()
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """What the exported lines of a setting have in common."""
+
+    plain: dict[str, Any]
+    columns: list[str]
+
+    @classmethod
+    def of(cls, key: str, document: str, name: str | None) -> _Sheet:
+        setting = Setting.from_document(json.loads(document))
+        model = setting.model
+        atom = [n.replace("β", "beta") for n in model.names[: model.dim + 1]]
+        atom += [f"eta.{p}" for p in model.parameters]
+        return cls(
+            {
+                "experiment": name,
+                "setting": key,
+                "expert": model.expert.label,
+                "gate": model.gate.name,
+                "regime": setting.regime,
+            },
+            [f"{p}[{i}]" for i in range(setting.k) for p in atom],
+        )
+
+
+# -- opening ----------------------------------------------------------------------------------
+
+
+def _check_file(name: str, create: bool) -> None:
+    """What can be said without SQLite, whose own messages do not tell these cases apart."""
+    path = Path(name)
+    try:
+        if path.is_dir():
+            raise InputError(f"{name}: is a folder; name a file in it, such as runs.db.")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{name}: is not a regular file; choose another path.")
+        if not path.exists():
+            if not create:
+                raise InputError(f"{name}: there is no such store; check the path.")
+            if not path.resolve().parent.is_dir():
+                raise InputError(
+                    f"{name}: there is no folder {path.resolve().parent}; make it, or choose "
+                    "another path."
+                )
+            return
+        with path.open("rb") as file:
+            head = file.read(100)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{name}: cannot be opened ({reason}); choose another path.") from None
+    if head and not head.startswith(b"SQLite format 3\x00"[: len(head)]):
+        raise InputError(f"{name}: is not a store of fits (SQLite); choose another path.")
+    if 0 < len(head) < 100:
+        raise _damaged(name, "it is cut off")
+
+
+def _connect(name: str, create: bool, read_only: bool) -> sqlite3.Connection:
+    """A connection that can read; transactions are begun by hand."""
+    address = Path(name).resolve().as_uri()
+    modes = [f"?mode={'ro' if read_only else 'rwc' if create else 'rw'}"]
+    if read_only and not Path(f"{name}-wal").exists():
+        modes.append("?mode=ro&immutable=1")  # a folder where SQLite cannot make its -shm file
+    while True:
+        connection = sqlite3.connect(
+            address + modes.pop(0), uri=True, isolation_level=None, timeout=PATIENCE
+        )
+        try:
+            connection.execute("PRAGMA schema_version").fetchone()
+            return connection
+        except BaseException as error:
+            connection.close()
+            if not (modes and isinstance(error, sqlite3.OperationalError)):
+                raise
+
+
+def _check_content(name: str, sql: sqlite3.Connection, create: bool) -> None:
+    """The file is a store, or becomes one if it is empty."""
+
+    def pragma(which: str) -> Any:
+        return sql.execute(f"PRAGMA {which}").fetchone()[0]
+
+    if pragma("application_id") != APPLICATION:
+        if pragma("schema_version") or pragma("application_id"):
+            raise InputError(
+                f"{name}: is an SQLite file of another program; choose another path for the store."
+            )
+        if not create:
+            raise InputError(f"{name}: is empty, there is no store in it; check the path.")
+        _initialise(sql)
+    version = pragma("user_version")
+    if version != FORMAT:
+        raise InputError(
+            f"{name}: has format {version}, this identkit reads {FORMAT}; "
+            + ("update identkit." if version > FORMAT else "the file is damaged, restore it.")
+        )
+    if os.path.getsize(name) < CHECKED_BYTES and pragma("quick_check(1)") != "ok":
+        raise _damaged(name, pragma("quick_check(1)"))
+
+
+def _initialise(sql: sqlite3.Connection) -> None:
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            sql.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait here while another process makes the same store
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+    sql.execute("BEGIN IMMEDIATE")
+    try:
+        if not sql.execute("PRAGMA schema_version").fetchone()[0]:
+            for statement in _SCHEMA.split(";"):
+                sql.execute(statement)
+            sql.execute(f"PRAGMA application_id = {APPLICATION}")
+            sql.execute(f"PRAGMA user_version = {FORMAT}")
+        sql.execute("COMMIT")
+    except BaseException:
+        if sql.in_transaction:
+            sql.execute("ROLLBACK")
+        raise
+    # into the file itself, which is then a store even if its -wal file is deleted
+    sql.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def _damaged(name: str, reason: str) -> InputError:
+    reason = " ".join(reason.split())[:120]
+    return InputError(
+        f"{name}: the store is damaged ({reason}); restore a copy, or move it away and run again."
+    )
+
+
+@contextmanager
+def _reported(name: str) -> Iterator[None]:
+    """SQLite's errors as one sentence."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        text = str(error)
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+            raise  # a mistake of ours
+        if "readonly" in text:
+            what, remedy = "it may only be read", "open it for writing, or copy it"
+        elif "locked" in text:
+            what, remedy = "another process keeps writing to it", "wait, or stop that process"
+        elif "full" in text:
+            what, remedy = "the disk is full", "make room and run again, finished fits are kept"
+        elif isinstance(error, sqlite3.OperationalError) and "no such" not in text:
+            what, remedy = text, "check the disk, or choose another path"
+        else:
+            raise _damaged(name, text) from None
+        raise InputError(f"{name}: cannot be used, {what}; {remedy}.") from None
+
+
+# -- values -----------------------------------------------------------------------------------
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _dump(document: Any) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _text(value: float) -> str:
+    """A number in JSON that comes back exactly: NaN as null, infinity as 9e999 (SQLite's way)."""
+    if math.isfinite(value):
+        return repr(float(value))
+    return "null" if math.isnan(value) else "9e999" if value > 0 else "-9e999"
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return f"[{','.join(map(_text, values))}]"
+
+
+def _named(values: Mapping[str, float]) -> str:
+    return "{" + ",".join(f"{json.dumps(k)}:{_text(v)}" for k, v in values.items()) + "}"
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _row(values: Sequence[Any]) -> Row:
+    line = dict(zip(_COLUMNS, values, strict=True))
+    for column in _REAL:
+        line[column] = _number(line[column])
+    line["estimates"] = tuple(map(_number, json.loads(line["estimates"])))
+    line["errors"] = {k: _number(v) for k, v in json.loads(line["errors"]).items()}
+    return Row(**line)
+
+
+# -- formats ----------------------------------------------------------------------------------
+
+_Write = Callable[[BinaryIO, list[str], Iterator[dict[str, Any]]], None]
+
+
+def _write_csv(stream: BinaryIO, columns: list[str], lines: Iterator[dict[str, Any]]) -> None:
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for line in lines:
+        cells = [line.get(c) for c in columns]
+        writer.writerow([None if isinstance(c, float) and math.isnan(c) else c for c in cells])
+    text.detach()
+
+
+def _write_json(stream: BinaryIO, columns: list[str], lines: Iterator[dict[str, Any]]) -> None:
+    stream.write(b'{"schema": "identkit.fits/1", "fits": [')
+    for i, line in enumerate(lines):
+        plain = {
+            c: None if isinstance(v, float) and not math.isfinite(v) else v
+            for c, v in ((c, line.get(c)) for c in columns)
+        }
+        text = json.dumps(plain, ensure_ascii=False, allow_nan=False)
+        stream.write((",\n" if i else "\n").encode() + text.encode())
+    stream.write(b"\n]}\n")
+
+
+def _parquet() -> _Write:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise InputError(
+            "export: writing Parquet needs pyarrow; run pip install identkit[parquet], or export "
+            "csv."
+        ) from None
+
+    def kind(column: str) -> Any:
+        if column in _WHOLE:
+            return pa.int64()
+        real = column in _REAL or column not in _PLAIN
+        return pa.float64() if real else pa.string()
+
+    def write(stream: BinaryIO, columns: list[str], lines: Iterator[dict[str, Any]]) -> None:
+        schema = pa.schema([(c, kind(c)) for c in columns])
+        with pq.ParquetWriter(stream, schema) as writer:
+            while chunk := list(islice(lines, _CHUNK)):
+                writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
+
+    return write

@@ -1,0 +1,750 @@
+"""Truths worth an experiment: a search for well-conditioned ones, their noise and box, a file.
+
+A truth drawn at random has a second-order number of about 3e-4, and then nothing is seen of the
+rates at n ≤ 1e5 (fitting section 2.1). :func:`search_truth` looks for a good one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from identkit.errors import InputError
+from identkit.expression import parse
+from identkit.files import write_whole
+from identkit.fit.model import Model
+from identkit.fit.result import Box
+from identkit.gates import GATES, resolve
+from identkit.losses.norms import Rule
+from identkit.mixing import SCHEMA as MIXING_SCHEMA
+from identkit.mixing import MixingMeasure
+from identkit.rates.conditioning import (
+    NOTHING,
+    Cell,
+    Conditioning,
+    check_regime,
+    conditioning,
+    expansion,
+    minimum,
+    whole,
+)
+from identkit.simulation import Simulation
+
+Array = NDArray[np.float64]
+SCHEMA = "identkit.truth/1"
+
+SMALLEST_N = 1000
+"""The sample size that the noise of a found truth is made for."""
+
+_SLOPE = (1.0, 4.5)
+"""Norm of an expert's slope, on a domain of width 6."""
+_LONE = (0.5, 2.0)
+"""Size of a parameter that belongs to no pre-activation with an input, as an output weight."""
+_GATE_SLOPE = (0.5, 5.0)
+"""‖β1‖ where it is not 0, on a domain of width 6."""
+_GATE_SCORE = (-1.5, 2.0)
+"""Score of a gate at the centre of the domain."""
+_APART = 1.0
+"""Least distance of two true atoms in (β1, η)."""
+_SHARE = 0.1
+"""Least ratio of the root mean square weights of two atoms."""
+
+_MARGIN = 0.02
+"""The search stays this share of a range inside it, so that rounding does not leave it."""
+
+_REFINED, _REFINED_TWICE = 8, 3
+_REFINE_CALLS = (100, 250)
+"""Scores computed to improve each of the best candidates, and then of the best of these."""
+_SCREEN_DIRECTIONS = 64
+_POINTS = (256, 2048)
+"""Points of an integral during the search, d = 1 and above; the numbers returned use more."""
+
+
+# -- noise and box --------------------------------------------------------------------------------
+
+
+def suggested_noise(
+    conditioning: Conditioning, n: int, parameters: int, error: float = 0.2
+) -> float:
+    """The noise level at which errors in the over-specified cell are ``error`` at sample size n.
+
+    ``parameters`` counts those of the fit. Least squares finds f to about ‖f̂ − f*‖ =
+    noise·√(parameters/n). A cell of radius t shows in f as second·t², so that its errors are the t
+    with second·t² = noise·√(parameters/n); n should be the smallest of an experiment, since with
+    larger errors there f is no longer what its expansion says. Errors of first order must not be
+    larger: first·error ≥ noise·√(parameters/n). The smaller noise is taken; where ``second`` does
+    not apply or vanishes, first order alone, by the smallest singular value above rounding. At
+    most 0.01 (fitting section 2.2), rounded to one significant digit.
+
+    >>> from identkit.rates.conditioning import Conditioning
+    >>> suggested_noise(Conditioning(0.0044, 0.0062, (), ""), n=1000, parameters=12)
+    0.002
+
+    Raises :class:`~identkit.errors.InputError` for numbers out of range.
+    """
+    n, parameters = whole("n", n, 1), whole("parameters", parameters, 1)
+    if not 0 < error < math.inf:
+        raise InputError(f"error: {error!r} must be a positive number.")
+    shows = conditioning.determined * error
+    if conditioning.curved:
+        shows = min(shows, conditioning.second * error**2)
+    noise = min(shows / math.sqrt(parameters / n), 0.01)
+    if not noise > 0:
+        raise InputError("conditioning: the truth's parameters do not change f; choose another.")
+    return float(f"{noise:.0e}")
+
+
+def suggested_box(model: Model, truth: MixingMeasure, *, over: int = 0) -> Box:
+    """Bounds for fits of k* + 1 atoms to ``truth``: wide, except that no atom may become light.
+
+    Without a lower bound on β0 fits slide to an atom with hardly any weight and an error of order
+    1, at a slightly lower cost, and the n^{-1/4} disappears (fitting section 2.3). So β0 ends 0.5
+    below the smallest one of the truth: among the exact atoms, those that share the weight of atom
+    ``over`` and, under softmax, the pinned gate's 0, with the last fitted or the last true atom
+    pinned, so that the box holds the truth either way. 0.5 leaves five standard deviations to
+    local starts with scale 0.1, while an atom at the bound keeps at least e^{-1/2} = 61% of the
+    weight of the lightest true one. The upper end is 4, or 1 above the largest true β0; both are
+    rounded outwards to a tenth. |β1| and |η| end at 10, or at 2.5 times the largest true value.
+
+    >>> truth = MixingMeasure([1.4, 0.0], [[0.9], [0.0]], [[1.5, 0.95], [-2.4, -1.55]])
+    >>> suggested_box(Model.of("gelu", "softmax"), truth).beta0
+    (-0.5, 4.0)
+    """
+    cell = Cell.of(model, truth, over, None, None)
+    held = [_fitted(model, truth, cell), truth]
+    if model.gate.normalised:
+        held = [measure.pinned() for measure in held]
+    beta0, beta1, eta = (
+        np.concatenate([getattr(measure, name).ravel() for measure in held])
+        for name in ("beta0", "beta1", "eta")
+    )
+    low = math.floor(10 * (float(beta0.min()) - 0.5) + 1e-9) / 10
+    high = max(4.0, math.ceil(10 * (float(beta0.max()) + 1) - 1e-9) / 10)
+
+    def wide(values: Array) -> float:
+        largest = 2.5 * float(np.abs(values).max())
+        return 10.0 if largest <= 10 else float(math.ceil(largest))
+
+    return Box(beta1=wide(beta1), beta0=(low, high), eta=wide(eta))
+
+
+def _fitted(model: Model, truth: MixingMeasure, cell: Cell) -> MixingMeasure:
+    """What local starts of k* + 1 atoms scatter around; the truth where no gate can be shared."""
+    if cell.copies == 1:
+        return truth
+    alone = Simulation(model, truth, 1, 1, 0.0, 0, (0.0, 1.0))
+    return alone.starts(truth.atoms + cell.copies - 1, 0.0, over=cell.over)[0]
+
+
+# -- the search -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What :func:`search_truth` found: the truth, its numbers, and what to fit it with.
+
+    ``noise`` is a standard deviation for n ≥ 1000 and fits of k* + 1 atoms, ``box`` their bounds.
+    """
+
+    model: Model
+    truth: MixingMeasure
+    conditioning: Conditioning
+    noise: float
+    box: Box
+    regime: int | None
+    over: int
+    candidates: int
+    seed: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form: that of the file, with the number of candidates and the seconds taken."""
+        return {
+            **_document(
+                self.model, self.truth, self.noise, self.box, self.regime, self.conditioning,
+                self.seed, self.over,
+            ),
+            "candidates": self.candidates,
+            "seconds": self.seconds,
+        }  # fmt: skip
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the truth to a ``.json`` file; see :func:`save_truth`."""
+        save_truth(
+            path, self.model, self.truth, noise=self.noise, box=self.box, regime=self.regime,
+            conditioning=self.conditioning, seed=self.seed, over=self.over,
+        )  # fmt: skip
+
+
+def search_truth(
+    model: Model,
+    *,
+    regime: int | None = None,
+    atoms: int = 2,
+    over: int = 0,
+    domain: tuple[float, float] = (-3.0, 3.0),
+    seed: int = 0,
+    candidates: int = 2000,
+    progress: Callable[[int, int], object] | None = None,
+) -> Found:
+    """A truth of ``atoms`` atoms whose smaller conditioning number is large.
+
+    Random truths are scored by min(first, second), the best few improved by Nelder–Mead, and the
+    best of these rounded to two or three significant digits; its numbers are those of the rounded
+    truth. Where ``second`` does not apply (Regime 2) or vanishes for every candidate, the score is
+    the first-order number, by the smallest singular value above rounding.
+
+    Ranges: slopes of pre-activations have norm 1 to 4.5 and vanish somewhere in the middle half of
+    the domain, so that the expert bends there; other parameters have size 0.5 to 2; ‖β1‖ is 0.5 to
+    5, and 0 for atom ``over`` in Regime 1 (sigmoid; the default); the gate's score at the centre is
+    -1.5 to 2; the last atom's gate is 0 under softmax. (Slopes are per 1/6 of the domain's width.)
+    True atoms are at least 1 apart in (β1, η), and no one's root mean square weight is below a
+    tenth of another's.
+
+    A function of its arguments, except for ``seconds``. ``progress(done, total)`` is called now
+    and then. Raises :class:`~identkit.errors.InputError` for numbers out of range and when no
+    candidate qualifies.
+    """
+    began = time.perf_counter()
+    atoms, over = whole("atoms", atoms, 1), whole("over", over)
+    seed, candidates = whole("seed", seed), whole("candidates", candidates, 1)
+    if over >= atoms:
+        raise InputError(f"over: there is no atom {over}; the {atoms} are counted from 0.")
+    regime = check_regime(model, regime)
+    try:
+        rule = Rule.of(model.dim, domain, _POINTS[model.dim > 1], seed)
+    except TypeError:
+        raise InputError(f"domain: {domain!r} is not a pair of numbers (low, high).") from None
+    search = _Search(
+        model, atoms, Cell(over, 1 if regime == 2 else 2, regime), regime, rule,
+        (float(domain[0]), float(domain[1])), seed,
+    )  # fmt: skip
+    total = candidates + _REFINED + _REFINED_TWICE
+    report = progress or (lambda done, total: None)
+    rng = np.random.default_rng(seed)
+    pool: list[tuple[float, float, Array]] = []
+    for i in range(candidates):
+        vector = search.draw(rng)
+        bounds = search.bounds(vector)
+        if bounds is not None:
+            pool.append((*bounds, vector))
+        if i % 50 == 49:
+            report(i + 1, total)
+    if not pool:
+        raise InputError(
+            f"search: none of {candidates} candidates for {model.expert.label} has finite f, atoms "
+            "apart and comparable weights; try more candidates, a narrower domain or fewer atoms."
+        )
+    pool.sort(key=lambda c: -min(c[:2]))
+    curved = any(search.curved(vector) for *_, vector in pool[:_REFINED])
+    best: list[tuple[float, Array]] = []
+    for first, second, vector in sorted(pool, key=lambda c: -(min(c[:2]) if curved else c[0])):
+        if curved and len(best) >= _REFINED and best[_REFINED - 1][0] >= min(first, second):
+            break  # bounds from above: nothing better follows
+        best.append((search.score(vector, curved), vector))
+        best.sort(key=lambda c: -c[0])
+        if not curved and len(best) == _REFINED:
+            break
+    few = [vector for _, vector in best[:_REFINED]]
+    done = candidates
+    for calls, keep in zip(_REFINE_CALLS, (_REFINED_TWICE, 1), strict=True):
+        refined = []
+        for vector in few:
+            refined.append(search.refined(vector, curved, calls))
+            done += 1
+            report(done, total)
+        refined.sort(key=lambda c: -c[0])
+        few = [vector for _, vector in refined[:keep]]
+    truth = search.rounded(few[0], curved)
+    numbers = conditioning(model, truth, over=over, domain=domain, regime=regime, seed=seed)
+    fit = _fitted(model, truth, search.cell)
+    free = int((~model.pinned(fit.atoms)).sum())
+    report(total, total)
+    return Found(
+        model, truth, numbers, suggested_noise(numbers, SMALLEST_N, free),
+        suggested_box(model, truth, over=over), regime, over, candidates, seed,
+        time.perf_counter() - began,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """The space of truths, as vectors of parameters (k·(d + 1 + q),), and their scores."""
+
+    model: Model
+    atoms: int
+    cell: Cell
+    regime: int | None
+    rule: Rule
+    domain: tuple[float, float]
+    seed: int
+
+    @cached_property
+    def unit(self) -> float:
+        """Slopes are in units of 6 / width."""
+        return 6.0 / (self.domain[1] - self.domain[0])
+
+    @cached_property
+    def centre(self) -> float:
+        return (self.domain[0] + self.domain[1]) / 2
+
+    @cached_property
+    def middle(self) -> float:
+        """Half the width of the middle half of the domain."""
+        return (self.domain[1] - self.domain[0]) / 4
+
+    @cached_property
+    def slots(self) -> list[tuple[list[tuple[int, int]], int | None]]:
+        """Pre-activations with inputs: their slopes (parameter, input) and the offset, if any."""
+        s, d = self.model.structure, self.model.dim
+        found = []
+        for t in range(len(s.slots)):
+            inside = [i for i, slot in enumerate(s.slot_of) if slot == t]
+            slopes = [(i, s.feature_of[i]) for i in inside if s.feature_of[i] < d]
+            offset = next((i for i in inside if s.feature_of[i] == d), None)
+            if slopes:
+                found.append((slopes, offset))
+        return found
+
+    @cached_property
+    def lone(self) -> list[int]:
+        """Parameters outside the pre-activations with inputs."""
+        inside = {i for slopes, offset in self.slots for i in (*(i for i, _ in slopes), offset)}
+        return [i for i in range(len(self.model.parameters)) if i not in inside]
+
+    def pinned(self, atom: int) -> bool:
+        return self.model.gate.normalised and atom == self.atoms - 1
+
+    @cached_property
+    def free(self) -> NDArray[np.bool_]:
+        """What the refinement may move."""
+        mask = ~self.model.pinned(self.atoms)
+        if self.regime == 1:
+            mask.reshape(self.atoms, -1)[self.cell.over, : self.model.dim] = False
+        return mask
+
+    def draw(self, rng: np.random.Generator) -> Array:
+        d, scale = self.model.dim, self.model.structure.scale_of
+        rows = np.zeros((self.atoms, self.model.per_atom))
+        for atom, row in enumerate(rows):
+            if not self.pinned(atom):
+                if self.free.reshape(rows.shape)[atom, 0]:
+                    row[:d] = self.unit * rng.uniform(*_GATE_SLOPE) * _direction(rng, d)
+                row[d] = rng.uniform(*_GATE_SCORE) - self.centre * row[:d].sum()
+            eta = row[d + 1 :]
+            for slopes, offset in self.slots:
+                a = self.unit * rng.uniform(*_SLOPE) * _direction(rng, len(slopes))
+                turn = self.centre + self.middle * rng.uniform(-1, 1, len(slopes))
+                for (i, _), value in zip(slopes, a, strict=True):
+                    eta[i] = value / scale[i]
+                if offset is not None:
+                    eta[offset] = -(a @ turn) / scale[offset]
+            for i in self.lone:
+                eta[i] = rng.uniform(*_LONE) * rng.choice([-1.0, 1.0])
+        return rows.reshape(-1)
+
+    def admissible(self, vector: Array, margin: float) -> bool:
+        """Whether it is within the ranges, this share of them inside, with atoms apart."""
+        d, scale = self.model.dim, self.model.structure.scale_of
+        rows = vector.reshape(self.atoms, -1)
+        for atom, row in enumerate(rows):
+            if not self.pinned(atom):
+                norm = float(np.linalg.norm(row[:d])) / self.unit
+                if self.free.reshape(rows.shape)[atom, 0] and not _within(
+                    norm, _GATE_SLOPE, margin
+                ):
+                    return False
+                if not _within(float(row[d] + self.centre * row[:d].sum()), _GATE_SCORE, margin):
+                    return False
+            eta = row[d + 1 :]
+            for slopes, offset in self.slots:
+                a = np.array([eta[i] * scale[i] for i, _ in slopes])
+                if not _within(float(np.linalg.norm(a)) / self.unit, _SLOPE, margin):
+                    return False
+                b = 0.0 if offset is None else eta[offset] * scale[offset]
+                # aᵀx + b vanishes in the cube |x_s − centre| ≤ middle
+                if offset is not None and not (
+                    abs(b + self.centre * a.sum()) <= (1 - margin) * self.middle * np.abs(a).sum()
+                ):
+                    return False
+            if not all(_within(abs(float(eta[i])), _LONE, margin) for i in self.lone):
+                return False
+        places = np.delete(rows, d, axis=1)
+        gaps = np.linalg.norm(places[:, None] - places, axis=2)
+        return bool((gaps[np.triu_indices(self.atoms, 1)] >= _APART * (1 + margin)).all())
+
+    def _forms(self, vector: Array, margin: float = _MARGIN) -> tuple[float, Array | None] | None:
+        """The first-order number and the form, or None where the candidate does not qualify."""
+        if not self.admissible(vector, margin):
+            return None
+        truth = self.model.unpack(vector)
+        with np.errstate(all="ignore"):
+            weights = self.model.weights(truth, self.rule.points)
+            size = np.sqrt((weights**2) @ self.rule.weights)
+        if not size.min() >= _SHARE * (1 + margin) * size.max():
+            return None
+        found = expansion(self.model, truth, self.cell, self.rule)
+        return None if found is None else (found.determined, found.form)
+
+    def bounds(self, vector: Array) -> tuple[float, float] | None:
+        """Upper bounds of both numbers: ``second`` at a few directions. None: does not qualify."""
+        found = self._forms(vector)
+        if found is None:
+            return None
+        first, form = found
+        if form is None:
+            return first, 0.0
+        values = np.einsum("sp,rpq,sq->sr", self.directions, form, self.directions)
+        return first, float(np.sqrt((values**2).sum(axis=1).min()))
+
+    @cached_property
+    def directions(self) -> Array:
+        width = self.model.dim + len(self.model.parameters)
+        drawn = np.random.default_rng(self.seed).standard_normal((_SCREEN_DIRECTIONS, width))
+        drawn = np.concatenate([drawn, np.eye(width)])
+        return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+    def curved(self, vector: Array) -> bool:
+        """Whether cells are seen at second order."""
+        found = self._forms(vector)
+        form = None if found is None else found[1]
+        return form is not None and minimum(form, 2, self.seed)[0] > NOTHING
+
+    def score(self, vector: Array, curved: bool, margin: float = _MARGIN) -> float:
+        """min(first, second), or the first-order number unless ``curved``; 0: does not qualify."""
+        found = self._forms(vector, margin)
+        if found is None:
+            return 0.0
+        first, form = found
+        if not curved or form is None:
+            return first
+        return min(first, minimum(form, 2, self.seed, quick=True)[0])
+
+    def refined(self, vector: Array, curved: bool, calls: int) -> tuple[float, Array]:
+        """A better truth nearby, by Nelder–Mead in the free parameters; and its score."""
+        from scipy.optimize import minimize
+
+        full = vector.copy()
+
+        def cost(free: Array) -> float:
+            full[self.free] = free
+            return -math.log(max(self.score(full, curved), 1e-30))
+
+        start = vector[self.free]
+        simplex = np.vstack([start, start + np.diag(np.where(start >= 0, -0.25, 0.25))])
+        result = minimize(
+            cost, start, method="Nelder-Mead",
+            options={"maxfev": calls, "initial_simplex": simplex, "adaptive": True,
+                     "xatol": 1e-3, "fatol": 1e-3},
+        )  # fmt: skip
+        best = vector.copy()
+        best[self.free] = result.x
+        return math.exp(-float(result.fun)), best
+
+    def rounded(self, vector: Array, curved: bool) -> MixingMeasure:
+        """The truth with two digits if its score suffers by at most 3%, else with three."""
+        goal = 0.97 * self.score(vector, curved)
+        best = (0.0, vector)
+        for digits in (2, 3):
+            short = np.array([float(f"{v:.{digits - 1}e}") for v in vector])
+            best = max(best, (self.score(short, curved, 0.0), short), key=lambda c: c[0])
+            if best[0] >= goal:
+                break
+        return self.model.unpack(best[1])
+
+
+def _direction(rng: np.random.Generator, size: int) -> Array:
+    drawn = rng.standard_normal(size)
+    return drawn / np.linalg.norm(drawn)
+
+
+def _within(value: float, ends: tuple[float, float], margin: float) -> bool:
+    margin = margin * (ends[1] - ends[0]) - 1e-9
+    return ends[0] + margin <= value <= ends[1] - margin
+
+
+# -- the file -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class TruthFile:
+    """A truth read from a file; all but ``truth`` are None where the file is a bare measure."""
+
+    truth: MixingMeasure
+    expert: dict[str, Any] | None = None
+    gate: str | None = None
+    regime: int | None = None
+    noise: float | None = None
+    box: Box | None = None
+    over: int | None = None
+    conditioning: Conditioning | None = None
+    seed: int | None = None
+    version: str | None = None
+
+    def check(self, model: Model) -> None:
+        """Raise InputError unless the truth was made for this expert and gate.
+
+        An expert counts as the same if its expression, inputs and parameters are, whatever its
+        name. A bare measure only has to have the right shape.
+        """
+        model.pack(self.truth)
+        if self.gate is not None and self.gate != model.gate.name:
+            raise InputError(
+                f"truth: it was made for gate {self.gate}, not {model.gate.name}; choose that "
+                "gate, or give the bare measure."
+            )
+        if self.expert is None:
+            return
+        own = model.expert.canonical()
+        same = all(self.expert[key] == own[key] for key in ("inputs", "parameters"))
+        if not same or parse(self.expert["expression"]) != model.expert.expression:
+            raise InputError(
+                f"truth: it was made for the expert {self.expert['expression']}, not "
+                f"{own['expression']}; choose that expert, or give the bare measure."
+            )
+
+
+def save_truth(
+    path: str | os.PathLike[str],
+    model: Model,
+    truth: MixingMeasure,
+    *,
+    noise: float | None,
+    box: Box | None,
+    regime: int | None,
+    conditioning: Conditioning | None,
+    seed: int | None,
+    over: int = 0,
+) -> None:
+    """Write a truth with its model and settings to a ``.json`` file, whole or not at all.
+
+    Raises :class:`~identkit.errors.InputError` for what :func:`load_truth` would not read back,
+    and if the file cannot be written.
+    """
+    _check_suffix(path)
+    document = _document(model, truth, noise, box, regime, conditioning, seed, over)
+    _read(document)
+    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+    write_whole(path, lambda stream: stream.write(text.encode()))
+
+
+def load_truth(path: str | os.PathLike[str]) -> TruthFile:
+    """Read a file of :func:`save_truth`, or a bare measure in JSON (:meth:`MixingMeasure.save`).
+
+    Raises :class:`~identkit.errors.InputError` if the file is neither, naming what is wrong.
+    """
+    _check_suffix(path)
+
+    def reject(name: str) -> Any:
+        raise InputError(f"the number {name} is not finite; write a number or null.")
+
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        document = json.loads(text, parse_constant=reject)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror or 'it is damaged'}); give a saved truth."
+        ) from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ValueError, RecursionError):
+        raise InputError(f"{path}: is not a JSON file; give one written by save_truth().") from None
+    try:
+        return _read(document)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _check_suffix(path: str | os.PathLike[str]) -> None:
+    if Path(path).suffix.lower() != ".json":
+        raise InputError(f"{path}: the name of a truth must end in .json.")
+
+
+def _document(
+    model: Model,
+    truth: MixingMeasure,
+    noise: float | None,
+    box: Box | None,
+    regime: int | None,
+    numbers: Conditioning | None,
+    seed: int | None,
+    over: int,
+) -> dict[str, Any]:
+    from identkit import __version__
+
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "expert": model.expert.canonical(),
+        "gate": model.gate.name,
+        "regime": regime,
+        "measure": truth.to_dict(),
+        "over": over,
+        "noise": noise,
+        "box": None if box is None else box.to_dict(),
+        "conditioning": None if numbers is None else numbers.to_dict(),
+        "seed": seed,
+    }
+
+
+_KEYS = (
+    "schema", "version", "expert", "gate", "regime", "measure", "over", "noise", "box",
+    "conditioning", "seed",
+)  # fmt: skip
+
+
+def _read(document: Any) -> TruthFile:
+    """The truth of a document. Raises InputError for the first mistake in it."""
+    if not isinstance(document, dict) or document.get("schema") not in (SCHEMA, MIXING_SCHEMA):
+        raise InputError(
+            f"truth: the document has neither the schema '{SCHEMA}' nor '{MIXING_SCHEMA}'."
+        )
+    if document["schema"] == MIXING_SCHEMA:
+        return TruthFile(_measure(document))
+    _exactly("truth", document, _KEYS)
+    if not isinstance(document["version"], str):
+        raise InputError(f'version: {document["version"]!r} must be text, as in "0.1.0".')
+    expert, gate = document["expert"], document["gate"]
+    _check_expert(expert)
+    if not isinstance(gate, str) or gate not in GATES:
+        raise InputError(f"gate: {gate!r} is not known; known: {', '.join(sorted(GATES))}.")
+    truth = _measure(document["measure"])
+    if truth.dim != len(expert["inputs"]) or truth.parameters != len(expert["parameters"]):
+        raise InputError(
+            f"measure: it has d = {truth.dim} inputs and q = {truth.parameters} expert "
+            f"parameters, the expert {expert['expression']} has {len(expert['inputs'])} and "
+            f"{len(expert['parameters'])}."
+        )
+    over = whole("over", document["over"])
+    if over >= truth.atoms:
+        raise InputError(
+            f"over: the truth has no atom {over}; its {truth.atoms} are counted from 0."
+        )
+    regime = document["regime"]
+    known = [r.number for r in resolve(gate).regimes]
+    if isinstance(regime, bool) or regime not in known:
+        allowed = " or ".join("null" if r is None else str(r) for r in known)
+        raise InputError(f"regime: {regime!r} is none of gate {gate}; it must be {allowed}.")
+    if regime is not None and (regime == 1) == bool(truth.beta1[over].any()):
+        raise InputError(
+            f"regime: {regime} contradicts the measure, whose atom {over} has β1 "
+            f"{'≠' if regime == 1 else '='} 0; write {3 - regime}."
+        )
+    noise = document["noise"]
+    if noise is not None and _real("noise", noise) <= 0:
+        raise InputError(f"noise: {noise} is a standard deviation, which is above 0; or null.")
+    box, numbers, seed = document["box"], document["conditioning"], document["seed"]
+    return TruthFile(
+        truth,
+        expert,
+        gate,
+        regime,
+        None if noise is None else float(noise),
+        None if box is None else _box(box, len(expert["parameters"])),
+        over,
+        None if numbers is None else _numbers(numbers, truth),
+        None if seed is None else whole("seed", seed),
+        document["version"],
+    )
+
+
+def _exactly(what: str, document: Any, keys: tuple[str, ...]) -> None:
+    if not isinstance(document, dict):
+        raise InputError(f"{what}: must be an object with {', '.join(keys)}.")
+    missing = [key for key in keys if key not in document]
+    if missing:
+        raise InputError(f"{what}: {', '.join(missing)} is missing; add it.")
+    extra = [str(key) for key in document if key not in keys]
+    if extra:
+        raise InputError(f"{what}: {', '.join(extra)} is not known; remove it.")
+
+
+def _measure(document: Any) -> MixingMeasure:
+    truth = MixingMeasure.from_dict(document)
+    if truth.batch:
+        raise InputError(f"measure: holds {len(truth)} measures; a truth is one.")
+    return truth
+
+
+def _check_expert(expert: Any) -> None:
+    from identkit.experts import Expert
+
+    _exactly("expert", expert, ("name", "shape", "expression", "inputs", "parameters", "dim"))
+    if not all(isinstance(expert[key], str) for key in ("name", "expression")):
+        raise InputError("expert: name and expression must be text.")
+    if not isinstance(expert["shape"], str | None):
+        raise InputError(f"expert: shape {expert['shape']!r} must be text or null.")
+    for key in ("inputs", "parameters"):
+        if not isinstance(expert[key], list) or not all(isinstance(n, str) for n in expert[key]):
+            raise InputError(f"expert: {key} must be a list of names.")
+    if isinstance(expert["dim"], bool) or expert["dim"] != len(expert["inputs"]):
+        raise InputError(
+            f"expert: dim is {expert['dim']!r}, but it lists {len(expert['inputs'])} inputs."
+        )
+    Expert(
+        expert["name"], expert["expression"], tuple(expert["inputs"]), tuple(expert["parameters"])
+    )  # raises unless these fit together
+
+
+def _real(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{name}: {value!r} is not a finite number; give one.")
+    return float(value)
+
+
+def _box(document: Any, parameters: int) -> Box:
+    _exactly("box", document, ("beta1", "beta0", "eta"))
+
+    def pair(name: str, value: Any) -> Any:
+        """A bound or (low, high), with infinite ends for null."""
+        if isinstance(value, list):
+            if len(value) != 2:
+                raise InputError(f"box: {name} must be a bound b for [-b, b] or [low, high].")
+            low, high = value
+            return (
+                -math.inf if low is None else _real(f"box: {name}", low),
+                math.inf if high is None else _real(f"box: {name}", high),
+            )
+        return math.inf if value is None else _real(f"box: {name}", value)
+
+    eta = document["eta"]
+    many = isinstance(eta, list) and any(isinstance(e, list) for e in eta)
+    if many and len(eta) != parameters:
+        raise InputError(f"box: eta has {len(eta)} entries, the expert {parameters} parameters.")
+    box = Box(
+        pair("beta1", document["beta1"]),
+        pair("beta0", document["beta0"]),
+        [pair("eta", e) for e in eta] if many else pair("eta", eta),
+    )
+    for entry in box.eta if many else [box.eta]:
+        Box(entry)  # raises unless low < high
+    return box
+
+
+def _numbers(document: Any, truth: MixingMeasure) -> Conditioning:
+    _exactly("conditioning", document, ("first", "second", "direction", "method", "determined"))
+    first, determined = (
+        _real(f"conditioning: {key}", document[key]) for key in ("first", "determined")
+    )
+    second = document["second"]
+    second = math.nan if second is None else _real("conditioning: second", second)
+    if min(first, determined) < 0 or second < 0:
+        raise InputError("conditioning: a number is negative; all are norms.")
+    direction, method = document["direction"], document["method"]
+    width = 0 if math.isnan(second) else truth.dim + truth.parameters
+    if not isinstance(direction, list) or len(direction) != width:
+        raise InputError(f"conditioning: direction must be a list of {width} numbers.")
+    if not isinstance(method, str):
+        raise InputError(f"conditioning: method {method!r} must be text.")
+    at = tuple(_real("conditioning: direction", v) for v in direction)
+    return Conditioning(first, second, at, method, determined)

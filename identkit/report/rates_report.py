@@ -1,0 +1,418 @@
+"""The report of a rate experiment: at 80 columns, and as the document ``identkit.rates/1``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from identkit.degeneracy.rate import NONE
+from identkit.rates.conditioning import Conditioning
+from identkit.rates.result import FINISHED, SCHEMA, Line, RateResult, Share, Verdict
+from identkit.rates.result import settings_of_analysis as analysis
+from identkit.rates.setting import CONTROL
+from identkit.rates.slopes import CONSISTENT, INCONCLUSIVE, INCONSISTENT, LEVEL, Prediction, Slope
+from identkit.report import statements
+from identkit.report.json_form import published_document
+
+if TYPE_CHECKING:
+    from identkit.rates.setting import Experiment
+    from identkit.rates.store import Summary
+    from identkit.rates.truth import Found
+
+COLOURS = {CONSISTENT: "green", INCONSISTENT: "bold red", INCONCLUSIVE: "yellow"}
+SHORT = {NONE: "none"}
+"""Rates as they fit a column."""
+
+
+def terminal(result: RateResult) -> RenderableType:
+    """For a terminal of 80 columns."""
+    e = result.experiment
+    blocks: list[RenderableType] = [_head(result)]
+    for start in e.starts:
+        blocks.append(_verdicts(result, start))
+    blocks.append(_fits(result))
+    if result.controls:
+        blocks.append(Text("\n" + control_line(result)))
+    blocks += [Text(f"warning: {w}", style="yellow") for w in result.warnings]
+    blocks.append(Text(legend(result), style="dim"))
+    return Group(*blocks)
+
+
+def rates(result: RateResult) -> str:
+    """What is published, certified and derived, in a line."""
+    c = result.condition
+    said = "–" if c.rate is None or c.rate.published is None else c.rate.published
+    derived = "–" if c.rate is None else c.rate.derived
+    second = "" if c.nondegenerate is None else f", nondegenerate: {c.nondegenerate}"
+    return f"published {said}; certified {c.condition}: {c.verdict}{second}; derived {derived}"
+
+
+def title(result: RateResult) -> str:
+    """Expert, gate and regime."""
+    s = result.experiment.setting
+    regime = "" if s.regime is None else f", Regime {s.regime}"
+    return f"{s.model.expert.label}, {s.model.gate.name} gate{regime}"
+
+
+def _head(result: RateResult) -> Text:
+    e, s = result.experiment, result.experiment.setting
+    return Text.assemble(
+        (title(result), "bold"),
+        f"\n{rates(result)}\n",
+        f"k* = {s.truth.atoms} true atoms, k = {s.k} fitted, d = {s.model.dim}, noise sd "
+        f"{s.noise:g}, seed {s.seed}\n",
+        f"n = {', '.join(f'{n:,}' for n in e.sizes)}; {e.replicates} replicates; "
+        f"step budgets {', '.join(map(str, s.budgets))}\n",
+        *(f"{line}\n" for line in truth_lines(result)),
+    )
+
+
+def truth_lines(result: RateResult) -> list[str]:
+    """The true atoms, and how well they are conditioned."""
+    s = result.experiment.setting
+    lines = []
+    for j, atom in enumerate(s.truth.to_vector().reshape(s.truth.atoms, -1)):
+        values = ", ".join(f"{n} = {v:g}" for n, v in zip(s.model.names, atom, strict=True))
+        lines.append(f"atom {j}: {values}" + (" (over-specified)" if j == s.over else ""))
+    if result.conditioning is not None:
+        lines.append(conditioning_text(result.conditioning))
+    return lines
+
+
+def conditioning_text(found: Conditioning) -> str:
+    """The two numbers in a line."""
+    first, second = f"{found.first:.1e}", f"{found.second:.1e}"
+    if found.determined > found.first:
+        first = f"0 (dependent; else {found.determined:.1e})"
+    if math.isnan(found.second):
+        second = "does not apply"
+    elif not found.curved:
+        second = "0 (degenerate)"
+    return f"conditioning: first-order tangent {first}, second-order form {second}"
+
+
+def interval(found: Slope | None) -> str:
+    """A slope with its interval."""
+    if found is None:
+        return "too few values"
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def _slope(found: Slope | None) -> tuple[str, str]:
+    if found is None:
+        return "–", "too few values"
+    return f"{found.value:.3f}", f"[{found.low:.3f}, {found.high:.3f}]"
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False,
+        show_edge=False,
+    )  # fmt: skip
+
+
+def _verdicts(result: RateResult, start: str) -> RenderableType:
+    table = _table(f"{start} starts")
+    table.add_column("quantity", overflow="fold")
+    for name in ("published", "derived"):
+        table.add_column(name, overflow="fold", max_width=9)
+    for name in ("slope", "90% interval", "verdict"):
+        table.add_column(name, no_wrap=True, min_width=6)
+    for v in result.verdicts:
+        if v.start != start:
+            continue
+        line = result.line(v.quantity.key, start)
+        table.add_row(
+            v.quantity.label, _rate(v.published), _rate(v.derived), *_slope(line.slope), _said(v)
+        )
+    blocks: list[RenderableType] = [table]
+    other = _other_budget(result, start)
+    if other:
+        blocks.append(Text(other))
+    reasons = dict.fromkeys(
+        f"{v.quantity.label}: {'; '.join(v.reasons)}"
+        for v in result.verdicts
+        if v.start == start and v.reasons
+    )
+    blocks += [Text(f"  {reason}") for reason in reasons]
+    return Group(*blocks)
+
+
+def _rate(prediction: Prediction | None) -> str:
+    return "–" if prediction is None else SHORT.get(prediction.rate, prediction.rate)
+
+
+def verdict_words(verdict: Verdict) -> list[tuple[str, str | None]]:
+    """(verdict, of what): one entry if published and derived agree or only one is there."""
+    published, derived = verdict.against_published, verdict.against_derived
+    if published is None or derived is None or published == derived:
+        return [(derived or published or "–", None)]
+    return [(published, "published"), (derived, "derived")]
+
+
+def _said(verdict: Verdict) -> Text:
+    parts = []
+    for i, (word, which) in enumerate(verdict_words(verdict)):
+        text = f"{which[0]}: {word}" if which else word
+        parts.append(("\n" if i else "") + text)
+    styled = Text()
+    for part, (word, _) in zip(parts, verdict_words(verdict), strict=True):
+        styled.append(part, style=COLOURS.get(word, ""))
+    return styled
+
+
+def _other_budget(result: RateResult, start: str) -> str:
+    """Slopes at the earlier budgets, where they differ in the third digit."""
+    budgets = result.experiment.setting.budgets
+    notes = []
+    for budget in budgets[:-1]:
+        changed = []
+        for v in result.verdicts:
+            if v.start == start:
+                pair = [result.line(v.quantity.key, start, b).slope for b in (budget, budgets[-1])]
+                texts = ["–" if s is None else f"{s.value:.3f}" for s in pair]
+                if texts[0] != texts[1]:
+                    changed.append(f"{v.quantity.label} {texts[0]}")
+        if changed:
+            notes.append(f"  slopes after {budget} steps: {', '.join(changed)}")
+    if budgets[:-1] and not notes:
+        notes = [f"  slopes after {budgets[0]} steps: the same"]
+    return "\n".join(notes)
+
+
+def _fits(result: RateResult) -> RenderableType:
+    """How the fits ended, at the last budget."""
+    table = _table("\nhow the fits ended")
+    heads = ("start", "n", "finished", "local minimum", "light atom", "at the box", "s per fit")
+    for name in heads:
+        table.add_column(name, justify="left" if name == "start" else "right")
+    last = result.experiment.setting.budgets[-1]
+    for s in result.shares:
+        if s.budget == last:
+            table.add_row(
+                s.start, f"{s.n:,}", f"{s.of(*FINISHED):.0%}",
+                "–" if s.trapped is None else f"{s.trapped:.0%}", f"{s.of('light atom'):.0%}",
+                f"{s.of('at the box'):.0%}", f"{s.seconds:.3f}",
+            )  # fmt: skip
+    return table
+
+
+def control_line(result: RateResult) -> str:
+    """What the control says: costs, and the slopes of its fits."""
+    e = result.experiment
+    lower, same, total = (
+        sum(getattr(c, n) for c in result.controls) for n in ("lower", "same", "fits")
+    )
+    found = []
+    for v in result.verdicts:
+        if v.start == e.starts[0]:
+            line = result.line(v.quantity.key, CONTROL)
+            if line.slope is not None:
+                found.append(f"{v.quantity.label} {interval(line.slope)}")
+    slopes = f"; slopes: {', '.join(found)}" if found else ""
+    return (
+        f"control, the best of {e.setting.trials} starts away from the truth, beside the "
+        f"{e.starts[0]} start: lower cost in {lower}, the same in {same} of {total} fits{slopes}"
+    )
+
+
+def overview(results: Sequence[RateResult]) -> RenderableType:
+    """The main quantities of several experiments, a line each."""
+    blocks: list[RenderableType] = []
+    for result in results:
+        e = result.experiment
+        for start in e.starts:
+            table = _table(f"{e.name}, {start} starts")
+            table.add_column("", overflow="fold")
+            for name in ("published", "derived"):
+                table.add_column(name, overflow="fold", max_width=9)
+            for name in ("slope", "90% interval", "verdict"):
+                table.add_column(name, no_wrap=True, min_width=6)
+            for v in result.verdicts:
+                if v.start == start and (v.published or v.derived):
+                    slope = _slope(result.line(v.quantity.key, start).slope)
+                    table.add_row(
+                        v.quantity.label, _rate(v.published), _rate(v.derived), *slope, _said(v)
+                    )
+            blocks += [table, Text("")]
+    count = sum(bool(r.warnings) for r in results)
+    if count:
+        blocks.append(
+            Text(f"{count} of {len(results)} experiments have warnings: identkit runs show, or the "
+                 "page", style="yellow")
+        )  # fmt: skip
+    return Group(*blocks)
+
+
+def runs(lines: Sequence[Summary]) -> RenderableType:
+    """The experiments of a store."""
+    if not lines:
+        return Text("no experiments")
+    table = _table("")
+    for name in ("experiment", "key", "fits", "finished", "s", "last", "identkit"):
+        table.add_column(name, overflow="fold", justify="left")
+    for x in lines:
+        ended = sum(x.statuses.values())
+        good = sum(c for s, c in x.statuses.items() if s in FINISHED)
+        table.add_row(
+            x.name, x.key[:8], f"{x.rows:,} of {x.planned:,}",
+            f"{good / ended:.0%}" if ended else "–", f"{x.seconds:.0f}",
+            "–" if x.last is None else x.last[:16].replace("T", " "), ", ".join(x.versions),
+        )  # fmt: skip
+    return table
+
+
+def listing(presets: Mapping[str, str]) -> RenderableType:
+    """The shipped plans."""
+    table = Table.grid(padding=(0, 2))
+    for name, text in presets.items():
+        table.add_row(name, text)
+    return table
+
+
+def plan(experiments: Sequence[Experiment], store: str) -> RenderableType:
+    """What a sweep would run."""
+    table = _table(f"{sum(e.fits for e in experiments):,} fits, kept in {store}")
+    for name in ("experiment", "n", "replicates", "starts", "noise", "fits"):
+        table.add_column(name, overflow="fold")
+    for e in experiments:
+        runs = ", ".join(f"{kind} {count}" for kind, count in e.runs)
+        table.add_row(
+            e.name, f"{e.sizes[0]:,} … {e.sizes[-1]:,} ({len(e.sizes)})", str(e.replicates), runs,
+            f"{e.setting.noise:g}", f"{e.fits:,}",
+        )  # fmt: skip
+    return table
+
+
+def truth_report(found: Found) -> RenderableType:
+    """A truth that was searched."""
+    regime = "" if found.regime is None else f", Regime {found.regime}"
+    m = found.model
+    lines = [f"{m.expert.label}, {m.gate.name} gate{regime}, d = {m.dim}"]
+    for j, atom in enumerate(found.truth.to_vector().reshape(found.truth.atoms, -1)):
+        values = ", ".join(f"{n} = {v:g}" for n, v in zip(m.names, atom, strict=True))
+        lines.append(f"  atom {j}: {values}" + (" (over-specified)" if j == found.over else ""))
+    low, high = found.box.pair("beta0")
+    lines += [
+        conditioning_text(found.conditioning),
+        f"  first: f per unit of a parameter; second: f per unit² of a cell; by "
+        f"{found.conditioning.method}",
+        f"noise sd {found.noise:g}, box: β0 in [{low:g}, {high:g}], |β1| ≤ "
+        f"{found.box.pair('beta1')[1]:g}, |η| ≤ {found.box.pair('eta')[1]:g}",
+        f"{found.candidates} candidates, seed {found.seed}, {found.seconds:.1f} s",
+    ]
+    return Text("\n".join(lines))
+
+
+def legend(result: RateResult) -> str:
+    """What the words mean, and the settings of the analysis."""
+    a = analysis()
+    names = sorted(
+        {f"{e['identkit']} on {e['device']}, torch {e['torch']}" for e in result.environments}
+    )
+    ran = f" Fits: identkit {'; '.join(names)}." if names else ""
+    return (
+        f"Slopes of log median on log n over all n, {LEVEL:.0%} bootstrap intervals "
+        f"({a['bootstrap']} draws, seed {a['bootstrap_seed']}). consistent: the interval meets the "
+        "slopes the rate allows over this window, up to logarithms and "
+        f"±{a['finite_size']:g}, and none of 0, -1/4, -1/2 besides; inconsistent: it lies outside; "
+        "inconclusive: it decides nothing. none: no consistent estimator exists. "
+        "p, d: against published, derived. Quantities: "
+        f"'identkit rates --help'.{ran}"
+    )
+
+
+def document(result: RateResult) -> dict[str, Any]:
+    """The ``identkit.rates/1`` document."""
+    c = result.condition
+    return {
+        "schema": SCHEMA,
+        "experiment": result.experiment.document(),
+        "complete": result.complete,
+        "fits": result.fits,
+        "analysis": analysis(),
+        "certified": {
+            "condition": c.condition,
+            "level": c.level,
+            "regime": c.regime,
+            "verdict": c.verdict,
+            "quantifier": c.quantifier,
+            "nondegenerate": c.nondegenerate,
+            "premise": None if c.premise is None else c.premise.verdict,
+            "statement": statements.title(c),
+            "published": published_document(c.published),
+            "derived": None if c.rate is None else c.rate.derived,
+            "reasons": [] if c.rate is None else list(c.rate.reasons),
+        },
+        "conditioning": None
+        if result.conditioning is None
+        else {
+            "first": _number(result.conditioning.first),
+            "second": _number(result.conditioning.second),
+            "direction": [_number(v) for v in result.conditioning.direction],
+            "method": result.conditioning.method,
+        },
+        "verdicts": [_verdict(v) for v in result.verdicts],
+        "lines": [_line(line) for line in result.lines],
+        "shares": [_share(s) for s in result.shares],
+        "controls": [
+            {"n": x.n, "fits": x.fits, "lower": x.lower, "same": x.same} for x in result.controls
+        ],
+        "warnings": list(result.warnings),
+        "environments": list(result.environments),
+    }
+
+
+def _verdict(v: Verdict) -> dict[str, Any]:
+    return {
+        "quantity": v.quantity.key,
+        "label": v.quantity.label,
+        "meaning": v.quantity.meaning,
+        "start": v.start,
+        "published": _prediction(v.published),
+        "derived": _prediction(v.derived),
+        "against_published": v.against_published,
+        "against_derived": v.against_derived,
+        "reasons": list(v.reasons),
+    }
+
+
+def _prediction(p: Prediction | None) -> dict[str, Any] | None:
+    if p is None:
+        return None
+    return {"rate": p.rate, "low": p.low, "high": _number(p.high), "strict": p.strict}
+
+
+def _line(line: Line) -> dict[str, Any]:
+    s = line.slope
+    return {
+        "quantity": line.quantity,
+        "start": line.start,
+        "budget": line.budget,
+        "counts": list(line.counts),
+        "medians": [_number(v) for v in line.medians],
+        "lower": [_number(v) for v in line.lower],
+        "upper": [_number(v) for v in line.upper],
+        "slope": None if s is None else {"value": s.value, "low": s.low, "high": s.high},
+    }
+
+
+def _share(s: Share) -> dict[str, Any]:
+    return {
+        "start": s.start,
+        "n": s.n,
+        "budget": s.budget,
+        "statuses": dict(s.statuses),
+        "seconds": s.seconds,
+        "trapped": s.trapped,
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
