@@ -28,7 +28,8 @@ from identkit.fit import Model
 from identkit.fit.result import Box
 from identkit.rates import figures
 from identkit.rates.fits import blocks, environment, perform
-from identkit.rates.page import checked, page, write_page
+from identkit.rates.page import page, write_page
+from identkit.rates.quantities import checked
 from identkit.rates.result import observe
 from identkit.rates.setting import Experiment, Setting
 
@@ -198,6 +199,13 @@ def test_table_has_every_main_quantity(result, tree, text):
     assert rows.count("strong: <b>yes</b>") == rows.count("nondegenerate: <b>yes</b>") == 2
 
 
+def test_setting_is_spelled_out(tree):
+    shown = "".join(tree.words)
+    assert "beta1 in [−10, 10]; beta0 in [−1.5, 4]; eta in [−10, 10]" in shown
+    assert "h(x) = tanh(a*x + b), sigmoid gate, d = 1; k* = 2 true atoms, k = 3 fitted" in shown
+    assert "10 replicates from local starts and 2 replicates from away starts" in shown
+
+
 def test_summary_counts(result, text):
     lead = re.search(r'<p class="lead">(.*?)</p>', text, flags=re.S)[1]
     judged = [result.verdict(k).against_derived for k in figures.main_quantities(result)] * 2
@@ -220,7 +228,7 @@ def test_certificate_is_that_of_the_check(result):
     s = result.experiment.setting
     low, high = s.domain
     again = identkit.check(s.model.expert, s.model.gate, regime=1, domain=(repr(low), repr(high)))
-    assert again.certificate() == checked(result).certificate()
+    assert again.certificate() == checked(result.experiment.setting).certificate()
 
 
 def test_it_repeats_to_the_byte(result, other, text, tmp_path):

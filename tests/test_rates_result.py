@@ -390,7 +390,7 @@ def test_power_laws_as_predicted_are_consistent():
         ({"powers": GOOD, "status": "step limit"}, "inconclusive", "ran out of steps"),
         ({"powers": GOOD, "deviance": 5.0}, "inconclusive", "local minima"),
         ({"powers": GOOD, "budgets": {10: {**GOOD, "expert": -0.5}}}, "inconclusive", "budget"),
-        ({"powers": GOOD, "spread": 9.0}, "inconclusive", "interval also holds"),
+        ({"powers": GOOD, "spread": 9.0}, "inconclusive", "is not excluded"),
     ],
 )
 def test_verdicts_that_rows_do_not_support(change, verdict, words):
@@ -426,10 +426,17 @@ def test_order_of_rows_does_not_matter():
 
 def test_a_control_that_does_better_is_said():
     e = experiment(control=8)
-    mine = [replace(r, cost=0.5) if r.start == "away" else r for r in rows(e, GOOD)]
+    mine = rows(e, GOOD)
+    better = {"cost": 0.5, "errors": {**mine[0].errors, DEVIANCE: -8.0}}
+    mine = [replace(r, **better) if r.start == "away" else r for r in mine]
     result = observe(e, mine)
-    assert [c.lower for c in result.controls] == [8] * 4
-    assert "32 of 32 fits a start away from the truth reaches a lower cost" in result.warnings[-1]
+    assert [(c.lower, c.clearly) for c in result.controls] == [(8, 8)] * 4
+    assert "32 of 32 fits a start away from the truth reaches a clearly" in result.warnings[-1]
+    # lower by less than the data can tell: said in the report, no warning
+    slightly = [replace(r, cost=0.99) if r.start == "away" else r for r in rows(e, GOOD)]
+    result = observe(e, slightly)
+    assert [(c.lower, c.clearly) for c in result.controls] == [(8, 0)] * 4
+    assert not result.warnings
 
 
 def test_an_error_of_f_that_levels_off_is_said():

@@ -149,7 +149,7 @@ def test_ctrl_c_keeps_finished_blocks_and_is_raised(expected, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         swept(path, [tiny()], progress=press)
-    assert len(table(path)) == 24
+    assert len(table(path)) == 20
     swept(path, [tiny()])
     assert table(path) == expected
 
@@ -216,8 +216,8 @@ def test_what_another_run_did_meanwhile_is_not_done_again(expected, tmp_path):
             swept(path, [tiny()])
 
     outcome = swept(path, [tiny()], progress=meanwhile)
-    assert outcome.performed == 16
-    assert outcome.skipped == 80
+    assert outcome.performed == 12
+    assert outcome.skipped == 84
     assert table(path) == expected
 
 
@@ -275,7 +275,7 @@ def test_processes_give_the_same_rows_and_stop(quick, tmp_path):
         )  # fmt: skip
         assert outcome.interrupted
         kept = table(first)
-        assert 20 <= len(kept) == outcome.performed < 96
+        assert 12 <= len(kept) == outcome.performed < 96
         assert set(kept) <= set(quick)
     assert not any(alive(pid) for pid in workers)
     swept(first, [tiny()], compute=QUICK)
@@ -357,7 +357,7 @@ from test_rates_sweep import *
 
 fits.MOST = 4
 folder = {folder!r}
-experiments = [tiny(replicates=24), tiny("other", 24, replace(SETTING, seed=2))]
+experiments = [tiny(replicates={replicates})]
 
 def child(name):
     pid = os.fork()
@@ -387,8 +387,8 @@ print(json.dumps([codes, rows]))
 """
 
 
-def killed(folder, kills, longest, seed):
-    script = KILLS.format(tests=TESTS, folder=str(folder), kills=kills, longest=longest, seed=seed)
+def killed(folder, **options):
+    script = KILLS.format(tests=TESTS, folder=str(folder), **options)
     done = subprocess.run(
         [sys.executable, "-c", script], check=False, capture_output=True, text=True
     )
@@ -400,9 +400,9 @@ def killed(folder, kills, longest, seed):
 
 def test_killed_and_simultaneous_runs_end_with_the_same_table(tmp_path):
     """Twenty kills -9 at random moments; then two runs at once on one store."""
-    rows = killed(tmp_path, kills=20, longest=0.4, seed=1)
+    rows = killed(tmp_path, replicates=8, kills=20, longest=0.25, seed=1)
     whole = table(tmp_path / "whole.db")
-    assert len(whole) == len(set(whole)) == 2 * 6 * (24 + 24 + 4)
+    assert len(whole) == len(set(whole)) == 2 * 3 * (8 + 8 + 4)
     assert len(set(rows)) > 3  # some kills came early, some late
     finished = sorted(path for path in tmp_path.glob("killed*.db"))
     assert finished
@@ -414,7 +414,7 @@ def test_killed_and_simultaneous_runs_end_with_the_same_table(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_hundred_kills(tmp_path, seed):
-    killed(tmp_path, kills=100, longest=0.2 * (1 + seed), seed=seed)
+    killed(tmp_path, replicates=40, kills=100, longest=0.2 * (1 + seed), seed=seed)
     whole = table(tmp_path / "whole.db")
     for path in tmp_path.glob("killed*.db"):
         assert table(path) == whole

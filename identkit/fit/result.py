@@ -230,7 +230,7 @@ class FitResult:
         return replace(
             self,
             **{name: getattr(self, name)[r] for name in _EACH},
-            **{name: getattr(self, name)[r : r + 1] for name in _ROWS},
+            **{name: getattr(self, name)[r : r + 1 or None] for name in _ROWS},
         )
 
     @classmethod

@@ -14,7 +14,6 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from fractions import Fraction
 from typing import Any
 
 from identkit import __version__
@@ -23,7 +22,7 @@ from identkit.errors import InputError
 from identkit.files import write_whole
 from identkit.fit.result import Status
 from identkit.rates import figures
-from identkit.rates.quantities import quantity
+from identkit.rates.quantities import checked, quantity
 from identkit.rates.result import RateResult, Verdict, settings_of_analysis
 from identkit.rates.setting import CONTROL
 from identkit.rates.slopes import (
@@ -31,14 +30,12 @@ from identkit.rates.slopes import (
     INCONCLUSIVE,
     INCONSISTENT,
     LEVEL,
-    RATES,
     Prediction,
     Slope,
 )
 from identkit.report import explain, statements
 from identkit.report.json_form import dumps
-from identkit.results import CheckResult, ConditionResult, Options, SetProof
-from identkit.sampling import Domain
+from identkit.results import ConditionResult, SetProof
 from identkit.simulation import STARTS
 
 MARKS = {CONSISTENT: ("ok", "✓"), INCONSISTENT: ("bad", "✗"), INCONCLUSIVE: ("open", "?")}
@@ -112,16 +109,6 @@ def page(
 </body>
 </html>
 """
-
-
-def checked(result: RateResult) -> CheckResult:
-    """The check that certifies the condition of an experiment, with its certificate."""
-    setting = result.experiment.setting
-    low, high = (repr(v) for v in setting.domain)
-    domain = Domain.of(low, high)
-    options = Options(domain=(Fraction(domain.low), Fraction(domain.high)))
-    expert, gate = setting.model.expert, setting.model.gate.name
-    return CheckResult(__version__, expert, gate, options, (result.condition,), None, 0.0)
 
 
 # -- words and small pieces -----------------------------------------------------------------
@@ -265,7 +252,7 @@ def _axis() -> str:
     """The scale of the small plots, for the head of their column."""
     marks = "".join(
         f'<text x="{_place(rate)}" y="11" text-anchor="middle">{_FRACTIONS[rate]}</text>'
-        for rate in RATES
+        for rate in _FRACTIONS
     )
     return (
         f'<svg class="plot" role="img" width="{_ACROSS}" height="13" viewBox="0 0 {_ACROSS} 13">'
@@ -278,7 +265,8 @@ def _plot(found: Slope | None, rate: Prediction | None) -> str:
     if found is None:
         return ""
     parts = [
-        f'<line class="grid" x1="{_place(r)}" x2="{_place(r)}" y1="0" y2="{_DEEP}"/>' for r in RATES
+        f'<line class="grid" x1="{_place(r)}" x2="{_place(r)}" y1="0" y2="{_DEEP}"/>'
+        for r in _FRACTIONS
     ]
     words = f"slope {found.value:.2f}, interval {found.low:.2f} to {found.high:.2f}"
     if rate is not None:
@@ -606,7 +594,7 @@ def _setting(key: str, result: RateResult) -> str:
         ("Sizes", f"n = {', '.join(f'{n:,}' for n in e.sizes)}; "
          + _listed([f"{_counted(count, 'replicate')} from {_e(start)} starts"
                     for start, count in e.runs])),
-        ("Box", _e("; ".join(f"{name} in {_signed(str(bound))}" for name, bound in box.items()))),
+        ("Box", "; ".join(f"{_e(name)} in {_bounds(bound)}" for name, bound in box.items())),
         ("Steps", f"limits {_listed([f'{b:,}' for b in s.budgets])}; tolerance of flat valleys "
          f"{s.flat:g}"),
         ("Starts", f"standard deviation {s.scale:g} around the truth; split scales by "
@@ -621,6 +609,14 @@ def _setting(key: str, result: RateResult) -> str:
             _pairs(pairs),
         ]
     )
+
+
+def _bounds(bound: Any) -> str:
+    """Of a box's JSON form: b for [-b, b], a pair, or one of these for each parameter."""
+    if isinstance(bound, list) and any(isinstance(b, list) for b in bound):
+        return " × ".join(map(_bounds, bound))
+    low, high = bound if isinstance(bound, list) else (-bound, bound)
+    return _signed(f"[{low:g}, {high:g}]")
 
 
 def _conditioning(result: RateResult) -> list[tuple[str, str]]:
@@ -641,7 +637,7 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def _certificate(key: str, number: int, result: RateResult) -> str:
-    check = checked(result)
+    check = checked(result.experiment.setting)
     c = result.condition
     document = dumps(check.certificate()) + "\n"
     coded = base64.b64encode(document.encode()).decode()
@@ -753,7 +749,7 @@ def _method(store: str | os.PathLike[str] | None) -> str:
          "were fixed before the run"),
         ("Interval", f"{a['level']:.0%} percentile bootstrap, replicates resampled independently "
          f"at each n: {a['bootstrap']:,} draws, seed {a['bootstrap_seed']}"),
-        ("Rates told apart", _signed(", ".join(f"{r:g}" for r in a["rates_told_apart"]))),
+        ("Rates told apart", _rates(", ".join(a["rates_told_apart"]))),
         ("Finite sizes", f"a slope may lie {a['finite_size']:g} beyond those a rate allows"),
         ("Analysed with", f"identkit {_e(a['identkit'])}"),
     ]  # fmt: skip

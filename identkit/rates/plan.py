@@ -56,7 +56,7 @@ from identkit.fit.model import Model
 from identkit.fit.result import Box
 from identkit.gates import GATES, Gate
 from identkit.mixing import MixingMeasure
-from identkit.rates.quantities import _certified
+from identkit.rates.quantities import check_once
 from identkit.rates.setting import (
     MOST_REPLICATES,
     MOST_SAMPLES,
@@ -134,7 +134,7 @@ def defaults(
     if regime != 2:
         if progress is not None:
             progress(f"checking {model.expert.label} under {model.gate.name}")
-        rate = _certified(model.expert, model.gate.name, regime, *domain).rate
+        rate = check_once(model.expert, model.gate.name, regime, *domain).results[0].rate
         if rate is None or rate.derived != NONE:
             return BUDGETS, 0.0
     return DRIFTING_BUDGETS, DRIFTING_FLAT

@@ -15,7 +15,7 @@ from identkit.losses import identifiable_parts, regression_error, voronoi
 from identkit.mixing import MixingMeasure
 from identkit.rates.refits import nearest
 from identkit.rates.setting import Setting
-from identkit.results import ConditionResult
+from identkit.results import CheckResult, ConditionResult
 
 Array = NDArray[np.float64]
 
@@ -121,14 +121,19 @@ def families(setting: Setting) -> tuple[Family, ...]:
 
 
 def certified(setting: Setting) -> ConditionResult:
-    """What ``check`` proves of the setting's expert, gate and regime; computed once a process."""
-    low, high = setting.domain
-    model = setting.model
-    return _certified(model.expert, model.gate.name, setting.regime, low, high)
+    """What ``check`` proves of the setting's expert, gate and regime."""
+    return checked(setting).results[0]
+
+
+def checked(setting: Setting) -> CheckResult:
+    """The check behind it, for its certificate; computed once a process."""
+    model, (low, high) = setting.model, setting.domain
+    return check_once(model.expert, model.gate.name, setting.regime, low, high)
 
 
 @lru_cache(maxsize=64)
-def _certified(
+def check_once(
     expert: Expert, gate: str, regime: int | None, low: float, high: float
-) -> ConditionResult:
-    return check(expert, gate, regime=regime, domain=(repr(low), repr(high))).results[0]
+) -> CheckResult:
+    """The regime's own condition and what follows, on [low, high]^d."""
+    return check(expert, gate, regime=regime, domain=(repr(low), repr(high)))

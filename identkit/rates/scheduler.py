@@ -22,7 +22,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from multiprocessing.connection import wait as wait_for
+from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, Protocol
 
 from identkit.errors import IdentkitError, InputError
@@ -264,13 +264,11 @@ class Processes(_Closing):
         self._halt.value = 1
         pool.shutdown(wait=False, cancel_futures=True)
         until = time.monotonic() + patience
-        waiting = {process.sentinel for process in processes}
-        while waiting and time.monotonic() < until:
-            waiting -= set(wait_for(list(waiting), max(0.0, until - time.monotonic())))
         for process in processes:
-            if process.sentinel in waiting:
+            process.join(max(0.0, until - time.monotonic()))
+            if process.is_alive():
                 process.kill()
-        pool.shutdown(wait=True)
+                process.join(_PATIENCE)
 
 
 _DIED = (
@@ -296,7 +294,7 @@ def _prepare(halt: Any) -> None:
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
-        wait_for([parent.sentinel])
+        connection.wait([parent.sentinel])
         os._exit(1)
 
 

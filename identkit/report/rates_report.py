@@ -13,7 +13,7 @@ from rich.text import Text
 
 from identkit.degeneracy.rate import NONE
 from identkit.rates.conditioning import Conditioning
-from identkit.rates.result import FINISHED, SCHEMA, Line, RateResult, Share, Verdict
+from identkit.rates.result import ALIKE, FINISHED, SCHEMA, Line, RateResult, Share, Verdict
 from identkit.rates.result import settings_of_analysis as analysis
 from identkit.rates.setting import CONTROL
 from identkit.rates.slopes import CONSISTENT, INCONCLUSIVE, INCONSISTENT, LEVEL, Prediction, Slope
@@ -206,8 +206,8 @@ def _fits(result: RateResult) -> RenderableType:
 def control_line(result: RateResult) -> str:
     """What the control says: costs, and the slopes of its fits."""
     e = result.experiment
-    lower, same, total = (
-        sum(getattr(c, n) for c in result.controls) for n in ("lower", "same", "fits")
+    lower, clearly, same, total = (
+        sum(getattr(c, n) for c in result.controls) for n in ("lower", "clearly", "same", "fits")
     )
     found = []
     for v in result.verdicts:
@@ -218,7 +218,8 @@ def control_line(result: RateResult) -> str:
     slopes = f"; slopes: {', '.join(found)}" if found else ""
     return (
         f"control, the best of {e.setting.trials} starts away from the truth, beside the "
-        f"{e.starts[0]} start: lower cost in {lower}, the same in {same} of {total} fits{slopes}"
+        f"{e.starts[0]} start: lower cost in {lower} (by more than {ALIKE:g} in deviance in "
+        f"{clearly}), the same in {same} of {total} fits{slopes}"
     )
 
 
@@ -321,9 +322,9 @@ def legend(result: RateResult) -> str:
         f"Slopes of log median on log n over all n, {LEVEL:.0%} bootstrap intervals "
         f"({a['bootstrap']} draws, seed {a['bootstrap_seed']}). consistent: the interval meets the "
         "slopes the rate allows over this window, up to logarithms and "
-        f"±{a['finite_size']:g}, and none of 0, -1/4, -1/2 besides; inconsistent: it lies outside; "
-        "inconclusive: it decides nothing. none: no consistent estimator exists. "
-        "p, d: against published, derived. Quantities: "
+        f"±{a['finite_size']:g}, and not those of another of n^-1/2, n^-1/4, constant; "
+        "inconsistent: it lies outside; inconclusive: it decides nothing. none: no "
+        "consistent estimator exists. p, d: against published, derived. Quantities: "
         f"'identkit rates --help'.{ran}"
     )
 
@@ -350,19 +351,13 @@ def document(result: RateResult) -> dict[str, Any]:
             "derived": None if c.rate is None else c.rate.derived,
             "reasons": [] if c.rate is None else list(c.rate.reasons),
         },
-        "conditioning": None
-        if result.conditioning is None
-        else {
-            "first": _number(result.conditioning.first),
-            "second": _number(result.conditioning.second),
-            "direction": [_number(v) for v in result.conditioning.direction],
-            "method": result.conditioning.method,
-        },
+        "conditioning": None if result.conditioning is None else result.conditioning.to_dict(),
         "verdicts": [_verdict(v) for v in result.verdicts],
         "lines": [_line(line) for line in result.lines],
         "shares": [_share(s) for s in result.shares],
         "controls": [
-            {"n": x.n, "fits": x.fits, "lower": x.lower, "same": x.same} for x in result.controls
+            {"n": x.n, "fits": x.fits, "lower": x.lower, "same": x.same, "clearly": x.clearly}
+            for x in result.controls
         ],
         "warnings": list(result.warnings),
         "environments": list(result.environments),
