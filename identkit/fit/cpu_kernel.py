@@ -241,6 +241,27 @@ def _place(m, per_atom, dim, width, slot, feature, scale):
     return i * width + 1 + slot[v], feature[v], scale[v]
 
 
+@njit(cache=True, fastmath=_FAST, error_model="numpy")
+def _assemble(slopes, sums, atoms, per_atom, dim, width, slot, feature, scale, gradient, gram):
+    """Gradient and matrix of the parameters from the sums over rows and pairs of rows."""
+    total, features, size = atoms * width, dim + 1, atoms * per_atom
+    for m in range(size):
+        a, g, c = _place(m, per_atom, dim, width, slot, feature, scale)
+        gradient[m] = c * slopes[a, g]
+        for other in range(m, size):
+            b, h, e = _place(other, per_atom, dim, width, slot, feature, scale)
+            low, high = min(a, b), max(a, b)
+            f, q = min(g, h), max(g, h)
+            value = (
+                c * e * sums[
+                    low * total - low * (low - 1) // 2 + high - low,
+                    f * features - f * (f - 1) // 2 + q - f,
+                ]
+            )  # fmt: skip
+            gram[m, other] = value
+            gram[other, m] = value
+
+
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def _steps(
     theta, which, x, y, weight, slot, feature, scale, direct, slots, heads, normalised, exponential,
@@ -338,22 +359,11 @@ def _steps(
                 )  # fmt: skip
             _contract(pairs, product, pair_rows, products, count, sums)
         cost[r] = half
-        size = atoms * per_atom
-        for m in range(size):
+        _assemble(
+            slopes, sums, atoms, per_atom, dim, width, slot, feature, scale, gradient[r], gram[r]
+        )
+        for m in range(atoms * per_atom):
             a, g, c = _place(m, per_atom, dim, width, slot, feature, scale)
-            gradient[r, m] = c * slopes[a, g]
-            for other in range(m, size):
-                b, h, e = _place(other, per_atom, dim, width, slot, feature, scale)
-                low, high = min(a, b), max(a, b)
-                f, q = min(g, h), max(g, h)
-                value = (
-                    c * e * sums[
-                        low * total - low * (low - 1) // 2 + high - low,
-                        f * features - f * (f - 1) // 2 + q - f,
-                    ]
-                )  # fmt: skip
-                gram[r, m, other] = value
-                gram[r, other, m] = value
             diagonal[r, m] = c * c * squares[a, g] if second else gram[r, m, m]
 
 
