@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from identkit.cli_expert import add_expert_options, chosen_expert
 from identkit.cli_progress import require
-from identkit.cli_run import STORE, add_run_options, observed, perform, work_bar
+from identkit.cli_run import STORE, add_run_options, check_run, observed, perform, work_bar
 from identkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,14 +86,14 @@ def add_rates(commands: argparse._SubParsersAction) -> None:
     data.add_argument(
         "--n", default="1e3:1e5:5", metavar="LO:HI:COUNT", help="sample sizes (1e3:1e5:5)"
     )
-    data.add_argument("--reps", type=int, default=40, metavar="R", help="replicates (40)")
+    data.add_argument("--reps", type=int, default=80, metavar="R", help="replicates (80)")
     data.add_argument("--noise", type=float, metavar="SD", help="standard deviation of the noise")
     data.add_argument("--starts", metavar="KIND,…", help="local, split, null, away")
     data.add_argument(
         "--control", type=int, default=16, metavar="R", help="control replicates (16; 0: none)"
     )
     data.add_argument("--k", type=int, metavar="K", help="fitted atoms (one more than true ones)")
-    data.add_argument("--budgets", metavar="A,B", help="step limits (300,3000; families: 100,300)")
+    data.add_argument("--budgets", metavar="A,B", help="step limits (300,3000)")
     data.add_argument("--seed", type=int, default=1, metavar="N", help="seed of all draws (1)")
     how = rates.add_argument_group("how")
     add_run_options(how)
@@ -135,6 +135,7 @@ def run_rates(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
         from identkit.rates.figures import check_path
 
         check_path(options.figure)
+    check_run(options)
     experiment = _experiment(options)
     from identkit.rates.store import Store
 
@@ -226,7 +227,7 @@ def _searched(model: Model, regime: int | None, atoms: int, seed: int, candidate
 def _experiment(options: argparse.Namespace) -> Experiment:
     """The experiment that the options ask for; what they leave open is chosen here."""
     from identkit.fit.result import Box
-    from identkit.rates.plan import default_starts, defaults
+    from identkit.rates.plan import defaults
     from identkit.rates.setting import Experiment, Setting
 
     sizes = parse_sizes(options.n)
@@ -252,8 +253,8 @@ def _experiment(options: argparse.Namespace) -> Experiment:
         if noise is None:
             spread = conditioning(model, truth, over=over, regime=regime)
             noise = suggested_noise(spread, sizes[0], model.free(truth.atoms + 1))
-    budgets, flat = defaults(model, regime)
-    starts = default_starts(model, regime)
+    usual = defaults(model, regime)
+    starts, budgets = usual.starts, Setting.budgets
     if options.budgets is not None:
         budgets = tuple(_whole("--budgets", part) for part in options.budgets.split(","))
     if options.starts is not None:
@@ -261,7 +262,7 @@ def _experiment(options: argparse.Namespace) -> Experiment:
     assert isinstance(box, Box)
     setting = Setting(
         model, regime, truth, truth.atoms + 1 if options.k is None else options.k, noise, box,
-        over=over, budgets=budgets, flat=flat, seed=_seed(options.seed),
+        over=over, budgets=budgets, flat=usual.flat, seed=_seed(options.seed),
     )  # fmt: skip
     name = f"{model.expert.label} / {model.gate.name}" + ("" if regime is None else f" {regime}")
     return Experiment(name, setting, sizes, options.reps, starts, options.control)

@@ -34,14 +34,21 @@ def add_run_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def check_run(options: argparse.Namespace) -> None:
+    """Refuse options that cannot work before anything is computed or written."""
+    from identkit.rates.scheduler import check_scheduler
+
+    if options.device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {options.device}: use auto, cpu or cuda.")
+    check_scheduler(options.scheduler, options.workers)
+
+
 def perform(options: argparse.Namespace, experiments: list[Experiment], store: Any) -> int:
     """Run what is missing, with progress; 0, 1 where a block failed, 130 where interrupted."""
     from identkit.fit.engine import Compute
     from identkit.rates.scheduler import scheduler
     from identkit.rates.sweep import run
 
-    if options.device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {options.device}: use auto, cpu or cuda.")
     compute = Compute(device=options.device)
     with (
         interruptible() as stopped,

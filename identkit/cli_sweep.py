@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from identkit.cli_progress import require, status_line
-from identkit.cli_run import STORE, add_run_options, observed, perform
+from identkit.cli_run import STORE, add_run_options, check_run, observed, perform
 from identkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ def run_sweep(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
         return 0
     if options.plan is None:
         raise InputError("sweep: name a plan, a .toml file or one of 'identkit sweep --list'.")
+    check_run(options)
     with status_line() as progress:
         plan = load_plan(options.plan, progress)
     path = f"{plan.name}.sqlite" if options.store is None else options.store

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 
+import identkit
 from identkit.errors import InputError
 from identkit.fit.model import Model
 from identkit.fit.result import Box
@@ -182,28 +184,33 @@ def test_a_real_search(load):
 
 def test_defaults_follow_what_is_proved():
     said = []
-    drifting, steady = ((100, 300), 1e-8), ((300, 3000), 0.0)
-    assert defaults(Model.of("linear", "softmax"), None, progress=said.append) == drifting
-    assert defaults(Model.of("gelu", "sigmoid"), 1) == steady
-    assert defaults(Model.of("gelu", "sigmoid"), 2) == drifting
+    assert defaults(Model.of("linear", "softmax"), None, progress=said.append) == (
+        1e-8,
+        ("split",),
+    )
+    assert defaults(Model.of("gelu", "sigmoid"), 1) == (0.0, ("local",))
+    assert defaults(Model.of("gelu", "sigmoid"), 2) == (1e-8, ("null", "local"))
     assert said == ["checking linear under softmax"]
 
 
 def test_defaults_are_used_unless_given(load, monkeypatch):
-    monkeypatch.setattr(module, "defaults", lambda *_: ((1, 2), 0.5))
+    monkeypatch.setattr(module, "defaults", lambda *_: module.Defaults(0.5, ("null",)))
     for left_out, expected in (
-        (("budgets", "flat"), ((1, 2), 0.5)),
-        (("budgets",), ((1, 2), 0.0)),
-        (("flat",), ((100,), 0.5)),
-        ((), ((100,), 0.0)),
+        (("starts", "flat"), (("null",), 0.5)),
+        (("starts",), (("null",), 0.0)),
+        (("flat",), (("local",), 0.5)),
+        ((), (("local",), 0.0)),
     ):
-        lines = [line for line in TOP.splitlines() if not line.startswith(left_out or "#")]
-        setting = load("\n".join(lines) + GRID).experiments[0].setting
-        assert (setting.budgets, setting.flat) == expected
+        top = TOP + 'starts = ["local"]\n'
+        lines = [line for line in top.splitlines() if not line.startswith(left_out or "#")]
+        found = load("\n".join(lines) + GRID).experiments[0]
+        assert (found.starts, found.setting.flat) == expected
 
 
 def test_presets_load(monkeypatch):
-    monkeypatch.setattr(module, "defaults", lambda *_: ((1, 2), 0.5))  # proofs take seconds
+    monkeypatch.setattr(
+        module, "defaults", lambda *_: module.Defaults(0.5, ("null",))
+    )  # slow proofs
     found = presets()
     assert "quick" in found
     for name, description in found.items():
@@ -370,3 +377,16 @@ def test_a_damaged_truth_file_is_named(load, tmp_path):
     (tmp_path / "bad.json").write_text(json.dumps({"schema": "other"}))
     with pytest.raises(InputError, match=r"plan.toml: \[\[grid\]\] 1, gelu.*bad.json: "):
         load(TOP + with_('truth = "bad.json"'))
+
+
+def test_both_gates_of_the_neurips_plan_have_the_same_data(monkeypatch):
+    """σ(s)·h1 + σ(-s)·h2 is a model of either gate: the same f, hence the same x and y."""
+    monkeypatch.setattr(module, "defaults", lambda *_: module.Defaults(0.5, ("null",)))
+    by_gate = {}
+    for e in load_plan("neurips").experiments:
+        s = e.setting
+        data = identkit.simulate(s.model, s.truth, 500, 2, noise=s.noise, seed=s.seed)
+        by_gate.setdefault(s.model.expert.name, []).append(data.data(1))
+    for (x, y), (other_x, other_y) in by_gate.values():
+        np.testing.assert_array_equal(x, other_x)
+        np.testing.assert_allclose(y, other_y, rtol=0, atol=1e-14 * np.abs(y).max())

@@ -376,7 +376,8 @@ while killed < {kills}:
     time.sleep(rng.uniform(0, {longest}))
     os.kill(pid, signal.SIGKILL)
     killed += os.waitpid(pid, 0)[1] == signal.SIGKILL
-    if os.path.exists(folder + "/killed.db"):
+    # a kill may leave no file, or one that is still empty
+    if os.path.exists(folder + "/killed.db") and os.path.getsize(folder + "/killed.db") > 4096:
         rows.append(len(table(folder + "/killed.db")))
         if rows[-1] == len(table(folder + "/whole.db")):
             os.rename(folder + "/killed.db", folder + f"/killed{{len(rows)}}.db")

@@ -242,7 +242,7 @@ class _Run:
                 self.state, held[keep], root[keep], slope[keep], scaled[keep]
             )  # fmt: skip
         factor, now.damping, usable = _factorise(scaled, now.damping, self.eye)
-        v = torch.where(held, 0.0, -torch.cholesky_solve(slope[:, :, None], factor)[:, :, 0])
+        v = torch.where(held, 0.0, -_solved(factor, slope))
         low, high = (now.lower - now.theta) * root, (now.upper - now.theta) * root
         factor, v, held = self._bounded(scaled, slope, now.damping, factor, v, held, low, high)
         free = ~held & usable[:, None]
@@ -255,7 +255,7 @@ class _Run:
                 bend = self.sums.bends(now.theta[some], part / root[some], now.which[some])
                 now.passes = now.passes + some.to(now.passes.dtype)
                 bend = torch.where(held[some], 0.0, bend / root[some])
-                a = -0.5 * torch.cholesky_solve(bend[:, :, None], factor[some])[:, :, 0]
+                a = -0.5 * _solved(factor[some], bend)
                 gentle = 2.0 * a.norm(dim=1) <= FAST_BEND * part.norm(dim=1)
                 move = v.clone()
                 move[some] += torch.where(gentle[:, None] & free[some], a, 0.0)
@@ -295,14 +295,14 @@ class _Run:
             rest = torch.where(held, 0.0, slope + _times(scaled, stuck))
             reduced = torch.where(mask, self.eye, scaled)
             factor, _ = torch.linalg.cholesky_ex(reduced + damping[:, None, None] * self.eye)
-            solved = -torch.cholesky_solve(rest[:, :, None], factor)[:, :, 0]
+            solved = -_solved(factor, rest)
             v = torch.where(held, stuck, solved)
         return factor, v, held
 
     def _settled(self, scaled: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         """At a minimum: positive semidefinite matrix, negligible decrease by the Newton step."""
         factor, info = torch.linalg.cholesky_ex(scaled + PIVOT * self.eye)
-        newton = torch.cholesky_solve(slope[:, :, None], factor)[:, :, 0]
+        newton = _solved(factor, slope)
         decrease = 0.5 * (slope * newton).sum(1)
         small = decrease <= self.options.tolerance * self.state.cost + self.state.floor
         return (info == 0) & small, newton
@@ -390,6 +390,21 @@ def _held(now: _State) -> Tensor:
         | ((now.theta <= now.lower) & (now.gradient > 0))
         | ((now.theta >= now.upper) & (now.gradient < 0))
     )
+
+
+def _solved(factor: Tensor, right: Tensor) -> Tensor:
+    """Solutions (R, p) by Cholesky factors (R, p, p), each as if it were alone.
+
+    MKL's triangular solves depend on how a matrix is aligned in memory: for odd p a matrix of a
+    batch is not aligned as it is alone, and the last bits differ. So p is made even.
+    """
+    p = right.shape[1]
+    if p % 2 == 0:
+        return torch.cholesky_solve(right[:, :, None], factor)[:, :, 0]
+    factor = torch.nn.functional.pad(factor, (0, 1, 0, 1))
+    factor[:, p, p] = 1.0
+    right = torch.nn.functional.pad(right, (0, 1))
+    return torch.cholesky_solve(right[:, :, None], factor)[:, :p, 0]
 
 
 def _factorise(scaled: Tensor, damping: Tensor, eye: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -224,7 +224,8 @@ class _Problem:
             step = self._step(best, fixed) * length[:, None]
             moved = best + step
             value = sum(self.at(moved, fixed).parts)
-            better = value < lowest * (1 - 1e-12)
+            # one that has given up stays, whatever the others in the batch do
+            better = (length >= 0.01) & (value < lowest * (1 - 1e-12))
             # too long a step (a corner, or a cell changed on the way) is shortened, then given up
             length = np.where(better, 1.0, length / 4)
             best[better], lowest = moved[better], np.where(better, value, lowest)

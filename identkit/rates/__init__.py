@@ -1,1 +1,69 @@
-"""Rate experiments: settings, fits of simulated data, slopes, sweeps, store, figures, page."""
+"""Rate experiments: settings, fits of simulated data, slopes, sweeps, store, figures, page.
+
+expression -> Setting -> Experiment -> blocks of fits -> rows in a Store -> observe -> report.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from identkit.rates.conditioning import conditioning
+    from identkit.rates.figures import compare_figure, rate_figure, small_multiples
+    from identkit.rates.page import write_page
+    from identkit.rates.plan import load_plan, presets
+    from identkit.rates.result import RateResult, observe
+    from identkit.rates.scheduler import scheduler
+    from identkit.rates.setting import Experiment, Setting
+    from identkit.rates.slopes import slope
+    from identkit.rates.store import Store
+    from identkit.rates.sweep import run
+    from identkit.rates.truth import load_truth, search_truth
+
+_HOME = {
+    "Experiment": "setting",
+    "RateResult": "result",
+    "Setting": "setting",
+    "Store": "store",
+    "compare_figure": "figures",
+    "conditioning": "conditioning",
+    "load_plan": "plan",
+    "load_truth": "truth",
+    "observe": "result",
+    "presets": "plan",
+    "rate_figure": "figures",
+    "run": "sweep",
+    "scheduler": "scheduler",
+    "search_truth": "truth",
+    "slope": "slopes",
+    "small_multiples": "figures",
+    "write_page": "page",
+}
+
+__all__ = [
+    "Experiment",
+    "RateResult",
+    "Setting",
+    "Store",
+    "compare_figure",
+    "conditioning",
+    "load_plan",
+    "load_truth",
+    "observe",
+    "presets",
+    "rate_figure",
+    "run",
+    "scheduler",
+    "search_truth",
+    "slope",
+    "small_multiples",
+    "write_page",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Imported on first use: worker processes set their threads before NumPy is imported."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'identkit.rates' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"identkit.rates.{_HOME[name]}"), name)

@@ -39,7 +39,6 @@ derivative of ReLU is 0 and ``second`` with it.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -49,7 +48,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from identkit.errors import InputError
+from identkit.errors import InputError, whole
 from identkit.experts import symbols
 from identkit.fit.model import Model, numpy_functions
 from identkit.fit.structure import stable
@@ -178,12 +177,12 @@ class Cell:
         if truth.batch:
             raise InputError(f"truth: holds {len(truth)} measures; choose one, as in truth[0].")
         model.pack(truth)  # raises unless it fits
-        over = whole("over", over)
+        over = whole("over", over, least=0)
         if over >= truth.atoms:
             raise InputError(
                 f"over: the truth has no atom {over}; its {truth.atoms} are counted from 0."
             )
-        k = truth.atoms + 1 if k is None else whole("k", k)
+        k = truth.atoms + 1 if k is None else whole("k", k, least=0)
         if k < truth.atoms:
             raise InputError(
                 f"k: {k} atoms are fewer than the {truth.atoms} of the truth; raise k."
@@ -215,17 +214,6 @@ def check_regime(
             + "change the truth or leave the regime out."
         )
     return 1 if sparse else 2
-
-
-def whole(name: str, value: Any, least: int = 0) -> int:
-    """A whole number of at least ``least``. Raises InputError."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise InputError(f"{name}: {value!r} is not a whole number; give one.") from None
-    if isinstance(value, bool) or number < least:
-        raise InputError(f"{name}: {value} must be a whole number, {least} or more.")
-    return number
 
 
 # -- the expansion of f ---------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -173,8 +174,6 @@ def _continued(
         status[i] = more.status[place]
         cost[i], gradient[i] = more.cost[place], more.gradient_norm[place]
         steps_taken[i] += more.steps[place]
-    from dataclasses import replace
-
     return replace(
         before, measure=setting.model.unpack(vectors), status=tuple(status), cost=cost,
         gradient_norm=gradient, steps=steps_taken,
@@ -194,7 +193,7 @@ def environment(compute: Compute | None = None) -> dict[str, str]:
     device = chosen.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    name = torch.cuda.get_device_name() if device == "cuda" else platform.machine()
+    name = torch.cuda.get_device_name() if device == "cuda" else _processor()
     return {
         "identkit": __version__,
         "python": platform.python_version(),
@@ -207,3 +206,13 @@ def environment(compute: Compute | None = None) -> dict[str, str]:
         "processor": name,
         "system": platform.system(),
     }
+
+
+def _processor() -> str:
+    """The CPU's name where the system tells it, else its architecture."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
+    return f"{names[0]} ({len(names)} cores)" if names else platform.machine()

@@ -13,7 +13,7 @@
     experts = ["gelu", {name = "gelu", shape = "ffn"}, {expr = "c*tanh(a*x + b)"}]
     gates = ["sigmoid", "softmax"]
     regimes = [1, 2]          # (all of the gate; without meaning for gates that have none)
-    starts = ["local"]        # kinds of start, the first one gives the verdict (["local"])
+    starts = ["local"]        # kinds of start, the first one gives the verdict (by `defaults`)
     k = 3                     # fitted atoms (one more than the truth has)
     noise = 0.003             # standard deviation
     truth = "search"          # a well-conditioned one with its noise and box ("search")
@@ -30,8 +30,8 @@
 All keys but ``name`` and ``grid`` may stand in a grid or, for all grids, above the first. The
 others: ``dim`` inputs of built-in experts (1); ``truth = "file.json"``, a saved truth or mixing
 measure, relative to the sweep file; ``over`` the true atom, from 0, that copies start at (0);
-``budgets`` step limits and ``flat`` (by :func:`defaults`); ``scale`` of starts (0.1), ``spread`` of
-``split`` ones (0.4), ``trials`` of a control (5), ``domain`` of each input ([-3, 3]).
+``budgets`` step limits ([300, 3000]) and ``flat`` (by :func:`defaults`); ``scale`` of starts (0.1),
+``spread`` of ``split`` ones (0.4), ``trials`` of a control (5), ``domain`` of each input ([-3, 3]).
 
 An experiment is named "expert[, label] / gate[ regime r]".
 """
@@ -47,7 +47,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from identkit.degeneracy.rate import NONE
 from identkit.errors import InputError, unknown_name
@@ -68,7 +68,6 @@ from identkit.simulation import STARTS
 
 SEARCH = "search"
 MOST_BYTES = 2**20
-BUDGETS, DRIFTING_BUDGETS = (300, 3000), (100, 300)
 DRIFTING_FLAT = 1e-8
 
 Progress = Callable[[str], None]
@@ -120,35 +119,34 @@ def preset_text(name: str) -> str:
     return _preset_folder().joinpath(f"{name}.toml").read_text(encoding="utf-8")
 
 
+class Defaults(NamedTuple):
+    """``flat`` of the fits, and the kinds of starts."""
+
+    flat: float
+    starts: tuple[str, ...]
+
+
 def defaults(
     model: Model,
     regime: int | None,
     domain: tuple[float, float] = (-3.0, 3.0),
     progress: Progress | None = None,
-) -> tuple[tuple[int, ...], float]:
-    """Step limits and ``flat`` of the fits of a model.
+) -> Defaults:
+    """How a model is fitted, by what is proved of it, which may take seconds.
 
-    Where parameters are not identified, in an exact family and in Regime 2 (f* has exact refits),
-    fits drift along the family for ever, and are stopped early. What is proved takes seconds.
-    """
-    if regime != 2:
-        if progress is not None:
-            progress(f"checking {model.expert.label} under {model.gate.name}")
-        rate = check_once(model.expert, model.gate.name, regime, *domain).results[0].rate
-        if rate is None or rate.derived != NONE:
-            return BUDGETS, 0.0
-    return DRIFTING_BUDGETS, DRIFTING_FLAT
-
-
-def default_starts(model: Model, regime: int | None) -> tuple[str, ...]:
-    """The kinds of starts; ``split`` shows the continuum where there is an exact family.
-
-    In Regime 2 the first is ``null``: ``local`` starts are often caught in a local minimum.
+    Along an exact family fits drift for ever: they end where the cost no longer falls, and
+    ``split`` starts show the continuum. So do they in Regime 2, where f* may have exact refits;
+    ``null`` starts reach these, ``local`` ones are often caught in a local minimum. Elsewhere fits
+    go on to the minimum: stopped early, slopes are too steep (benchmarks/README.md).
     """
     if regime == 2:
-        return ("null", "local")
-    budgets, _ = defaults(model, regime)
-    return ("split",) if budgets == DRIFTING_BUDGETS else ("local",)
+        return Defaults(DRIFTING_FLAT, ("null", "local"))
+    if progress is not None:
+        progress(f"checking {model.expert.label} under {model.gate.name}")
+    rate = check_once(model.expert, model.gate.name, regime, *domain).results[0].rate
+    if rate is not None and rate.derived == NONE:
+        return Defaults(DRIFTING_FLAT, ("split",))
+    return Defaults(0.0, ("local",))
 
 
 # -- the file ---------------------------------------------------------------------------------
@@ -304,15 +302,14 @@ class _Grid:
             model, regime, given["truth"], given.get("k", given["truth"].atoms + 1),
             given["noise"], given.get("box") or _box({}), **options,
         )  # fmt: skip
-        if "budgets" not in given or "flat" not in given:
-            budgets, flat = defaults(model, regime, setting.domain, progress)
-            setting = replace(
-                setting, budgets=given.get("budgets", budgets), flat=given.get("flat", flat)
-            )
+        starts = given.get("starts")
+        if "flat" not in given or starts is None:
+            usual = defaults(model, regime, setting.domain, progress)
+            setting = replace(setting, flat=given.get("flat", usual.flat))
+            starts = starts or usual.starts
         return Experiment(
-            name, setting, given["sizes"], given["replicates"],
-            given.get("starts", ("local",)), given.get("control", 0),
-        )  # fmt: skip
+            name, setting, given["sizes"], given["replicates"], starts, given.get("control", 0)
+        )
 
     def _truth(
         self, name: str, model: Model, regime: int | None, folder: Path, progress: Progress

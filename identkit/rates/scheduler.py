@@ -89,24 +89,29 @@ def scheduler(name: str = "processes", workers: int | None = None) -> Scheduler:
     :class:`~identkit.errors.InputError` for another name, for workers out of range or where they
     are not ours to choose, without Dask, and where no cluster answers.
     """
+    check_scheduler(name, workers)
+    if "://" in name:
+        return DaskCluster(name)
+    if name == "inline":
+        return Inline()
+    return Processes(workers) if name == "processes" else DaskCluster("local", workers)
+
+
+def check_scheduler(name: str, workers: int | None) -> None:
+    """Raise InputError for what :func:`scheduler` refuses, without starting anything."""
     if workers is not None and not 1 <= workers <= MOST_WORKERS:
         raise InputError(f"workers: {workers} must be from 1 to {MOST_WORKERS}.")
     if "://" in name:
         if workers is not None:
             raise InputError(f"workers: the cluster at {name} has its own; leave them out.")
-        return DaskCluster(name)
-    if name == "inline":
+    elif name == "inline":
         if workers not in (None, 1):
             raise InputError(f"workers: {workers} need processes; choose that scheduler.")
-        return Inline()
-    if name == "processes":
-        return Processes(workers)
-    if name == "local":
-        return DaskCluster("local", workers)
-    raise InputError(
-        f"scheduler: '{name}' is not known; use inline, processes, local or an address such as "
-        "tcp://host:8786."
-    )
+    elif name not in ("processes", "local"):
+        raise InputError(
+            f"scheduler: '{name}' is not known; use inline, processes, local or an address such "
+            "as tcp://host:8786."
+        )
 
 
 def cpus() -> int:

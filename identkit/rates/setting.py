@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from identkit.errors import InputError, unknown_name
+from identkit.errors import InputError, unknown_name, whole
 from identkit.experts import Expert
 from identkit.fit.model import Model
 from identkit.fit.result import Box
@@ -84,6 +84,15 @@ class Setting:
         budgets = self.budgets
         if not budgets or budgets[0] < 1 or any(a >= b for a, b in pairwise(budgets)):
             raise InputError(f"budgets: {list(budgets)} must be step limits in increasing order.")
+        for name in ("flat", "scale", "spread"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise InputError(f"{name}: {value:g} must be 0 or more.")
+        whole("trials", self.trials, least=1)
+        whole("seed", self.seed, least=0)
+        low, high = self.domain
+        if not (np.isfinite([low, high]).all() and low < high):
+            raise InputError(f"domain: [{low:g}, {high:g}] must be two numbers, the smaller first.")
         self._check_regime()
         self._check_box()
 
@@ -122,7 +131,7 @@ class Setting:
             "truth": self.truth.to_dict(),
             "k": self.k,
             "noise": float(self.noise),
-            "box": self.box.to_dict(),
+            "box": self._bounds(),
             "over": self.over,
             "budgets": list(self.budgets),
             "flat": float(self.flat),
@@ -132,6 +141,13 @@ class Setting:
             "domain": [float(v) for v in self.domain],
             "seed": self.seed,
         }
+
+    def _bounds(self) -> dict[str, Any]:
+        """The box in one form, whichever it was given in: pairs, for η one per parameter."""
+        low, high = self.box.bounds(self.model, 1)
+        d = self.model.dim
+        pairs = [[float(a), float(b)] for a, b in zip(low, high, strict=True)]
+        return {"beta1": pairs[0], "beta0": pairs[d], "eta": pairs[d + 1 :]}
 
     @cached_property
     def key(self) -> str:

@@ -420,6 +420,8 @@ def _check_file(name: str, create: bool) -> None:
             return
         with path.open("rb") as file:
             head = file.read(100)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{name}: cannot be opened ({reason}); choose another path.") from None

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from identkit.errors import InputError
+from identkit.errors import InputError, whole
 from identkit.expression import parse
 from identkit.files import write_whole
 from identkit.fit.model import Model
@@ -36,7 +36,6 @@ from identkit.rates.conditioning import (
     conditioning,
     expansion,
     minimum,
-    whole,
 )
 from identkit.simulation import Simulation
 
@@ -92,7 +91,7 @@ def suggested_noise(
 
     Raises :class:`~identkit.errors.InputError` for numbers out of range.
     """
-    n, parameters = whole("n", n, 1), whole("parameters", parameters, 1)
+    n, parameters = whole("n", n, least=1), whole("parameters", parameters, least=1)
     if not 0 < error < math.inf:
         raise InputError(f"error: {error!r} must be a positive number.")
     shows = conditioning.determined * error
@@ -216,8 +215,8 @@ def search_truth(
     candidate qualifies.
     """
     began = time.perf_counter()
-    atoms, over = whole("atoms", atoms, 1), whole("over", over)
-    seed, candidates = whole("seed", seed), whole("candidates", candidates, 1)
+    atoms, over = whole("atoms", atoms, least=1), whole("over", over, least=0)
+    seed, candidates = whole("seed", seed, least=0), whole("candidates", candidates, least=1)
     if over >= atoms:
         raise InputError(f"over: there is no atom {over}; the {atoms} are counted from 0.")
     regime = check_regime(model, regime)
@@ -625,7 +624,7 @@ def _read(document: Any) -> TruthFile:
             f"parameters, the expert {expert['expression']} has {len(expert['inputs'])} and "
             f"{len(expert['parameters'])}."
         )
-    over = whole("over", document["over"])
+    over = whole("over", document["over"], least=0)
     if over >= truth.atoms:
         raise InputError(
             f"over: the truth has no atom {over}; its {truth.atoms} are counted from 0."
@@ -653,7 +652,7 @@ def _read(document: Any) -> TruthFile:
         None if box is None else _box(box, len(expert["parameters"])),
         over,
         None if numbers is None else _numbers(numbers, truth),
-        None if seed is None else whole("seed", seed),
+        None if seed is None else whole("seed", seed, least=0),
         document["version"],
     )
 
