@@ -143,14 +143,15 @@ def is_statement(path):
     return words[-1] not in REMARKS | EQUALLY_TRUE and not witness_or_option
 
 
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", CASES)
-def test_altered_statements_fail_even_with_a_new_digest(documents, name):
+def test_altered_statements_fail_even_with_a_new_digest(documents, name, every):
     document = documents[name]
     paths = list(filter(is_statement, leaves(document)))
     concluded = [p for p in paths if CONCLUDED & set(p)]
     # these are all compared with what is concluded anew, in one place: a sample is enough
     sample = concluded[len(name) % 9 :: 9]
-    for path in [p for p in paths if p not in concluded] + sample:
+    for path in ([p for p in paths if p not in concluded] + sample)[len(name) % every :: every]:
         forged = copy.deepcopy(document)
         set_leaf(forged, path, altered(get_leaf(document, path)))
         forged["digest"] = digest(forged)

@@ -24,7 +24,7 @@ EXPERTS = (
     "1/(1 + (a*x + b)**2)",
     "silu(a*x0 + b*x1 + c)",
 )
-slow_enough = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow_enough = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def verdicts(text, **options):
@@ -73,7 +73,7 @@ def invertible(draw, size):
     return rows
 
 
-@settings(slow_enough, max_examples=25)
+@settings(slow_enough, max_examples=12)
 @given(st.data())
 def test_linear_reparametrisation(data):
     """η = A·η' for an invertible matrix A changes no verdict."""

@@ -24,6 +24,7 @@ replicates = 8
 noise = 0.01
 budgets = [100]
 flat = 0
+starts = ["local"]
 """
 GRID = """
 [[grid]]
@@ -201,8 +202,7 @@ def test_defaults_are_used_unless_given(load, monkeypatch):
         (("flat",), (("local",), 0.5)),
         ((), (("local",), 0.0)),
     ):
-        top = TOP + 'starts = ["local"]\n'
-        lines = [line for line in top.splitlines() if not line.startswith(left_out or "#")]
+        lines = [line for line in TOP.splitlines() if not line.startswith(left_out or "#")]
         found = load("\n".join(lines) + GRID).experiments[0]
         assert (found.starts, found.setting.flat) == expected
 
@@ -324,7 +324,7 @@ ELSEWHERE = {
     'name = "x"\n[grid]': "grid: write one or more tables under [[grid]]",
     "name = 3" + GRID: "top level: name: give a text",
     'nmae = "x"' + GRID: "top level: unknown key 'nmae'; did you mean name?",
-    TOP + "noise = 0.1" + GRID: "is not TOML: Cannot overwrite a value (at line 7, column 12)",
+    TOP + "noise = 0.1" + GRID: "is not TOML: Cannot overwrite a value (at line 8, column 12)",
     TOP + "[[grids]]": "top level: unknown key 'grids'; did you mean grid",
     TOP + "size = [1]" + GRID: "top level: unknown key 'size'; did you mean",
     TOP.replace("0.01", "'a'") + GRID: 'top level: noise: "a" must be a number.',

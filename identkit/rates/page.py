@@ -360,7 +360,7 @@ identifiability) and of second-order nondegeneracy: yes and no are proofs, undec
 interval (dot and line); the shaded band has the slopes that the derived rate allows on this range
 of n, or the published one where nothing is derived.</dd></div>
 <div><dt>{_verdict(CONSISTENT)}</dt><dd>The interval meets the slopes that the rate allows and
-not those of another of n<sup>−1/2</sup>, n<sup>−1/4</sup>, constant. That is not a proof.</dd></div>
+not those of another of n<sup>−1/2</sup>, n<sup>−1/4</sup>, constant. That is no proof.</dd></div>
 <div><dt>{_verdict(INCONSISTENT)}</dt><dd>The interval lies outside the slopes that the rate allows.
 </dd></div>
 <div><dt>{_verdict(INCONCLUSIVE)}</dt><dd>The interval, the step budget or the fits decide nothing.

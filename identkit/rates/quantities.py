@@ -26,11 +26,19 @@ most 0 where f_G* is in the fitted class, so that a fit above 0 is caught in a l
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a number is: ``label`` for a table, ``meaning`` in a sentence."""
+    """What a number is: ``label`` for a table, ``meaning`` in a sentence.
+
+    ``bound``: it is an upper bound of what the theory speaks of, so that it refutes no rate by
+    falling slower.
+    """
 
     key: str
     label: str
     meaning: str
+
+    @property
+    def bound(self) -> bool:
+        return self.key in ("minimiser", "minimiser-expert")
 
 
 def quantity(key: str) -> Quantity:

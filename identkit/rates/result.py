@@ -15,7 +15,15 @@ from identkit.rates import predictions, slopes
 from identkit.rates.conditioning import Conditioning, conditioning
 from identkit.rates.quantities import DEVIANCE, Quantity, certified, quantity
 from identkit.rates.setting import CONTROL, Experiment
-from identkit.rates.slopes import INCONCLUSIVE, Prediction, Slope, judge, slope
+from identkit.rates.slopes import (
+    INCONCLUSIVE,
+    INCONSISTENT,
+    SLOWER,
+    Prediction,
+    Slope,
+    judge,
+    slope,
+)
 from identkit.results import ConditionResult
 
 if TYPE_CHECKING:
@@ -261,6 +269,8 @@ def _verdicts(
             rates = [Prediction.of(said.get(name), sizes), Prediction.of(follows.get(name), sizes)]
             for which, rate in zip(("published", "derived"), rates, strict=True):
                 answer, reason = (None, "") if rate is None else _judged(rate, found, doubt)
+                if answer == INCONSISTENT and reason == SLOWER and quantity(name).bound:
+                    answer, reason = INCONCLUSIVE, "an upper bound of the distance falls slower"
                 answers.append(answer)
                 if reason:
                     reasons.append(f"{which}: {reason}")

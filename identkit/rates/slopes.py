@@ -135,6 +135,7 @@ def _power(text: str) -> float | None:
         return None
 
 
+FASTER, SLOWER = "faster than predicted", "slower than predicted"
 CONSISTENT, INCONSISTENT, INCONCLUSIVE = "consistent", "inconsistent", "inconclusive"
 
 
@@ -157,9 +158,9 @@ def judge(prediction: Prediction, found: Slope | None) -> tuple[str, str]:
     # a strict end is that of a rival
     low = prediction.low - (0.0 if prediction.strict else FINITE_SIZE)
     if found.high < low or (prediction.strict and found.high == low):
-        return INCONSISTENT, "faster than predicted"
+        return INCONSISTENT, FASTER
     if found.low > prediction.high + FINITE_SIZE:
-        return INCONSISTENT, "slower than predicted"
+        return INCONSISTENT, SLOWER
     for name, lowest, highest in prediction.rivals:
         if found.low <= highest + FINITE_SIZE and found.high >= lowest - FINITE_SIZE:
             return INCONCLUSIVE, f"{name} is not excluded"
