@@ -16,7 +16,7 @@ QUIET_SECONDS = 2.0
 """Nothing is shown before: most runs are done by then."""
 
 
-def require(command: str, *libraries: str) -> None:
+def require(command: str, *libraries: str, extra: str = "fit") -> None:
     """Import, or say how to install: the proofs need none of these."""
     import importlib
 
@@ -26,7 +26,7 @@ def require(command: str, *libraries: str) -> None:
         except ImportError:
             raise InputError(
                 f"identkit {command} needs {name}, which is not installed; "
-                "run pip install identkit[fit]."
+                f"run pip install identkit[{extra}]."
             ) from None
 
 

@@ -132,6 +132,7 @@ def run_rates(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
     """Run, print with ``show`` or as JSON; the exit code."""
     require("rates", "numpy", "torch", "numba")
     if options.figure is not None:
+        require("rates --figure", "matplotlib", extra="figures")
         from identkit.rates.figures import check_path
 
         check_path(options.figure)

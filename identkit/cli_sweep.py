@@ -196,7 +196,7 @@ def _named(experiments: list[Experiment], name: str | None) -> list[Experiment]:
 
 def run_report(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
     """Write the page of a store; the exit code."""
-    require("report", "numpy", "torch", "numba", "matplotlib")
+    require("report", "numpy", "torch", "numba", "matplotlib", extra="figures")
     from identkit.cli_run import work_bar
     from identkit.rates.page import write_page
     from identkit.rates.store import Store

@@ -5,25 +5,23 @@ A killed run loses the blocks it was computing and nothing else; two sweeps may 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import math
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from identkit.errors import InputError, unknown_name
+from identkit.errors import InputError
 from identkit.files import write_whole
 from identkit.rates.fits import Row
+from identkit.rates.formats import PLAIN, REAL, writer
 from identkit.rates.setting import Experiment, Setting
 
 APPLICATION = 0x69646B74
@@ -34,8 +32,6 @@ CHECKED_BYTES = 2**28
 """Smaller files are checked for damage when opened: half a second at most."""
 PATIENCE = 60.0
 """Seconds to wait for another process that writes."""
-KINDS = ("csv", "json", "parquet")
-_CHUNK = 10_000  # rows exported at a time
 
 # fits keeps its rowid: the index of the key then answers what is done without reading the rows
 _SCHEMA = """
@@ -55,12 +51,6 @@ CREATE TABLE fits (
 );
 """
 _COLUMNS = tuple(f.name for f in fields(Row))
-_PLAIN = (
-    "experiment", "setting", "expert", "gate", "regime", "start", "n", "replicate", "budget",
-    "seed", "status", "cost", "gradient_norm", "steps", "seconds", "finished", "environment",
-)  # fmt: skip
-_WHOLE = {"regime", "n", "replicate", "budget", "seed", "steps"}
-_REAL = {"cost", "gradient_norm", "seconds"}
 
 
 @dataclass(frozen=True)
@@ -293,14 +283,12 @@ class Store:
         Raises :class:`~identkit.errors.InputError` for another kind, without pyarrow, and for a
         place that cannot be written.
         """
-        if kind not in KINDS:
-            raise unknown_name("export format", kind, KINDS)
-        write = _parquet() if kind == "parquet" else {"csv": _write_csv, "json": _write_json}[kind]
+        write = writer(kind)
         with self._snapshot():
             sheets = self._sheets()
             kinds = [k for (k,) in self._all("SELECT DISTINCT key FROM fits, json_each(errors)")]
             estimates = list(dict.fromkeys(c for s in sheets for c in s.columns))
-            columns = [*_PLAIN, *(f"error.{k}" for k in sorted(kinds)), *estimates]
+            columns = [*PLAIN, *(f"error.{k}" for k in sorted(kinds)), *estimates]
             count = 0
 
             def lines() -> Iterator[dict[str, Any]]:
@@ -321,7 +309,7 @@ class Store:
         return [_Sheet.of(*row) for row in found]
 
     def _lines(self, sheet: _Sheet) -> Iterator[dict[str, Any]]:
-        names = [n for n in _PLAIN if n not in sheet.plain] + ["errors", "estimates"]
+        names = [n for n in PLAIN if n not in sheet.plain] + ["errors", "estimates"]
         with _reported(self.path):
             found = self._sql.execute(
                 f"SELECT {', '.join(names)} FROM fits WHERE setting = ? "
@@ -330,7 +318,7 @@ class Store:
             )
             for values in found:
                 line = {**sheet.plain, **dict(zip(names, values, strict=True))}
-                for column in _REAL:
+                for column in REAL:
                     line[column] = _number(line[column])
                 errors, estimates = (
                     json.loads(line.pop("errors")),
@@ -562,60 +550,8 @@ def _number(value: float | None) -> float:
 
 def _row(values: Sequence[Any]) -> Row:
     line = dict(zip(_COLUMNS, values, strict=True))
-    for column in _REAL:
+    for column in REAL:
         line[column] = _number(line[column])
     line["estimates"] = tuple(map(_number, json.loads(line["estimates"])))
     line["errors"] = {k: _number(v) for k, v in json.loads(line["errors"]).items()}
     return Row(**line)
-
-
-# -- formats ----------------------------------------------------------------------------------
-
-_Write = Callable[[BinaryIO, list[str], Iterator[dict[str, Any]]], None]
-
-
-def _write_csv(stream: BinaryIO, columns: list[str], lines: Iterator[dict[str, Any]]) -> None:
-    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for line in lines:
-        cells = [line.get(c) for c in columns]
-        writer.writerow([None if isinstance(c, float) and math.isnan(c) else c for c in cells])
-    text.detach()
-
-
-def _write_json(stream: BinaryIO, columns: list[str], lines: Iterator[dict[str, Any]]) -> None:
-    stream.write(b'{"schema": "identkit.fits/1", "fits": [')
-    for i, line in enumerate(lines):
-        plain = {
-            c: None if isinstance(v, float) and not math.isfinite(v) else v
-            for c, v in ((c, line.get(c)) for c in columns)
-        }
-        text = json.dumps(plain, ensure_ascii=False, allow_nan=False)
-        stream.write((",\n" if i else "\n").encode() + text.encode())
-    stream.write(b"\n]}\n")
-
-
-def _parquet() -> _Write:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise InputError(
-            "export: writing Parquet needs pyarrow; run pip install identkit[parquet], or export "
-            "csv."
-        ) from None
-
-    def kind(column: str) -> Any:
-        if column in _WHOLE:
-            return pa.int64()
-        real = column in _REAL or column not in _PLAIN
-        return pa.float64() if real else pa.string()
-
-    def write(stream: BinaryIO, columns: list[str], lines: Iterator[dict[str, Any]]) -> None:
-        schema = pa.schema([(c, kind(c)) for c in columns])
-        with pq.ParquetWriter(stream, schema) as writer:
-            while chunk := list(islice(lines, _CHUNK)):
-                writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
-
-    return write
