@@ -51,8 +51,6 @@ def full_of_holes():
             continue
         if row.n == e.sizes[1] or i % 7 == 0:
             values |= {"family": math.nan, "direction:a,b": math.nan}
-        if row.n == e.sizes[2]:
-            values["aggregate"] = math.inf
         status = list(Status)[i % len(Status)].value
         found.append(replace(row, errors=values, status=status))
     return observe(e, found)

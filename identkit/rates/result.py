@@ -82,9 +82,9 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Share:
-    """How the fits of one (start, n, budget) ended: status -> count, and seconds per fit.
+    """How the fits of one (start, n, budget) ended: status -> count.
 
-    ``trapped``: the share that cost more than the truth does, so that they are no least-squares
+    ``seconds`` per fit over all budgets. ``trapped``: the share that cost more than the truth does, so that they are no least-squares
     estimates but local minima; None where the truth's f may be out of the fitted class.
     """
 
@@ -191,7 +191,7 @@ def observe(
         Share(
             start, n, budget,
             tuple(Counter(r.status for r in group).most_common()),
-            float(np.mean([r.seconds for r in group])),
+            len(setting.budgets) * float(np.mean([r.seconds for r in group])),
             float(np.mean([r.errors[DEVIANCE] > 0 for r in group])) if attained else None,
         )
         for (start, n, budget), group in sorted(groups.items())

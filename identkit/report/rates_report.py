@@ -168,17 +168,19 @@ def _said(verdict: Verdict) -> Text:
 
 
 def _other_budget(result: RateResult, start: str) -> str:
-    """Slopes at the earlier budgets, where they differ in the third digit."""
+    """Slopes at the earlier budgets, where they are not the same as at the last."""
     budgets = result.experiment.setting.budgets
     notes = []
     for budget in budgets[:-1]:
         changed = []
         for v in result.verdicts:
             if v.start == start:
-                pair = [result.line(v.quantity.key, start, b).slope for b in (budget, budgets[-1])]
-                texts = ["–" if s is None else f"{s.value:.3f}" for s in pair]
-                if texts[0] != texts[1]:
-                    changed.append(f"{v.quantity.label} {texts[0]}")
+                now, last = (
+                    interval(result.line(v.quantity.key, start, b).slope)
+                    for b in (budget, budgets[-1])
+                )
+                if now != last:
+                    changed.append(f"{v.quantity.label} {now}")
         if changed:
             notes.append(f"  slopes after {budget} steps: {', '.join(changed)}")
     if budgets[:-1] and not notes:
@@ -192,9 +194,9 @@ def _fits(result: RateResult) -> RenderableType:
     heads = ("start", "n", "finished", "local minimum", "light atom", "at the box", "s per fit")
     for name in heads:
         table.add_column(name, justify="left" if name == "start" else "right")
-    last = result.experiment.setting.budgets[-1]
+    budgets = result.experiment.setting.budgets
     for s in result.shares:
-        if s.budget == last:
+        if s.budget == budgets[-1]:
             table.add_row(
                 s.start, f"{s.n:,}", f"{s.of(*FINISHED):.0%}",
                 "–" if s.trapped is None else f"{s.trapped:.0%}", f"{s.of('light atom'):.0%}",
