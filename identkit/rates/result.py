@@ -84,8 +84,9 @@ class Verdict:
 class Share:
     """How the fits of one (start, n, budget) ended: status -> count.
 
-    ``seconds`` per fit over all budgets. ``trapped``: the share that cost more than the truth does, so that they are no least-squares
-    estimates but local minima; None where the truth's f may be out of the fitted class.
+    ``seconds`` per fit over all budgets. ``trapped``: the share that cost more than the truth does,
+    so that they are no least-squares estimates but local minima; None where the truth's f may be
+    out of the fitted class.
     """
 
     start: str
