@@ -9,8 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from identkit.cli_expert import add_expert_options, chosen_expert
-from identkit.cli_progress import require
-from identkit.cli_run import STORE, add_run_options, check_run, observed, perform, work_bar
+from identkit.cli_progress import require, status_line
+from identkit.cli_run import (
+    STORE,
+    add_run_options,
+    check_run,
+    observed,
+    perform,
+    print_interrupted,
+    work_bar,
+)
 from identkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -105,8 +113,8 @@ def add_rates(commands: argparse._SubParsersAction) -> None:
     out.add_argument(
         "--require",
         choices=("published", "derived"),
-        help="exit 1 where an observation is inconsistent with these rates, 3 if one is "
-        "inconclusive",
+        help="exit 1 where an observation from the first kind of start is inconsistent with "
+        "these rates, 3 if one is inconclusive",
     )
     truth = commands.add_parser(
         "truth",
@@ -122,7 +130,7 @@ def add_rates(commands: argparse._SubParsersAction) -> None:
     what.add_argument("--atoms", type=int, default=2, metavar="K", help="true atoms (2)")
     how = truth.add_argument_group("how")
     how.add_argument("--candidates", type=int, default=2000, metavar="N", help="draws (2000)")
-    how.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the search (0)")
+    how.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the search (1)")
     out = truth.add_argument_group("output")
     out.add_argument("--json", action="store_true", help="schema identkit.truth/1")
     out.add_argument("--save", metavar="FILE.json", help="write it, for 'rates --truth'")
@@ -138,6 +146,7 @@ def run_rates(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
         check_path(options.figure)
     check_run(options)
     experiment = _experiment(options)
+    _check_requirement(experiment, options.require)
     from identkit.rates.store import Store
 
     with tempfile.TemporaryDirectory() as folder:
@@ -145,7 +154,7 @@ def run_rates(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
         with Store.open(path) as store:
             code = perform(options, [experiment], store)
             if code == 130 and not options.no_store:
-                print(f"the fits that were done are in {path}; the same command goes on.")
+                print_interrupted(store, path)
                 return code
             result = observed(experiment, store)
     from identkit.report import rates_report
@@ -155,8 +164,11 @@ def run_rates(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
         print(dumps(result.to_dict()))
     else:
         show(rates_report.terminal(result))
+        if options.truth is None:
+            print(f"truth searched with seed {options.seed}; keep it: identkit truth --save FILE")
         if not options.no_store:
-            print(f"fits kept in {path}; a page of them: identkit report {path}")
+            print(f"fits kept in {path}")
+            print(f"a page of them: identkit report {path}")
     if options.figure is not None:
         from identkit.rates.figures import rate_figure, save
 
@@ -167,12 +179,11 @@ def run_rates(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
 
 
 def _required(result: RateResult, which: str | None) -> int:
+    """0 met, 1 not, 3 undecided: by the quantities from the first kind of start."""
     if which is None:
         return 0
-    said = [getattr(v, f"against_{which}") for v in result.verdicts]
-    said = [s for s in said if s is not None]
-    if not said:
-        raise InputError(f"--require {which}: no {which} rate is known here; drop it.")
+    first = result.experiment.starts[0]
+    said = [getattr(v, f"against_{which}") for v in result.verdicts if v.start == first]
     return 1 if "inconsistent" in said else 3 if "inconclusive" in said else 0
 
 
@@ -227,52 +238,108 @@ def _searched(model: Model, regime: int | None, atoms: int, seed: int, candidate
 
 def _experiment(options: argparse.Namespace) -> Experiment:
     """The experiment that the options ask for; what they leave open is chosen here."""
-    from identkit.fit.result import Box
-    from identkit.rates.plan import defaults
+    from identkit.rates.plan import defaults, experiment_name
     from identkit.rates.setting import Experiment, Setting
 
-    sizes = parse_sizes(options.n)
-    model, regime = _model(options)
-    noise, box, over = options.noise, None, 0
+    sizes, file = parse_sizes(options.n), None
     if options.truth is not None:
         from identkit.rates.truth import load_truth
 
         file = load_truth(options.truth)
-        file.check(model)
-        truth, over = file.truth, file.over or 0
-        noise = file.noise if noise is None else noise
-        box = file.box
-    else:
-        found = _searched(model, regime, 2, 0, 2000)
-        truth, box = found.truth, found.box
-        noise = found.noise if noise is None else noise
-    if box is None or noise is None:
-        from identkit.rates.conditioning import conditioning
-        from identkit.rates.truth import suggested_box, suggested_noise
+        if options.regime is None:
+            options.regime = file.regime
+    model, regime = _model(options)
+    budgets, starts = _check_numbers(options, model, sizes)
+    with status_line() as progress:
+        usual = defaults(model, regime, progress=progress)
+    given: dict[str, Any] = {"budgets": budgets or Setting.budgets, "seed": options.seed}
+    setting = Setting(
+        model, regime, **_truth(options, model, regime, file, sizes[0]), flat=usual.flat, **given
+    )
+    name = experiment_name(model, regime)
+    return Experiment(name, setting, sizes, options.reps, starts or usual.starts, options.control)
 
-        box = suggested_box(model, truth) if box is None else box
-        if noise is None:
-            spread = conditioning(model, truth, over=over, regime=regime)
-            noise = suggested_noise(spread, sizes[0], model.free(truth.atoms + 1))
-    usual = defaults(model, regime)
-    starts, budgets = usual.starts, Setting.budgets
+
+def _check_numbers(
+    options: argparse.Namespace, model: Model, sizes: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Budgets and starts, empty if not given; all that needs no truth is checked first."""
+    from itertools import pairwise
+
+    from identkit.errors import unknown_name, whole
+    from identkit.simulation import STARTS
+
+    whole("--seed", options.seed, least=0)
+    whole("--reps", options.reps, least=2)
+    whole("--control", options.control, least=0)
+    if options.k is not None:
+        whole("--k", options.k, least=1)
+    if options.noise is not None and not 0 < options.noise < float("inf"):
+        raise InputError(f"--noise {options.noise:g}: give a standard deviation above 0.")
+    least = (options.k or 3) * model.per_atom
+    if sizes[0] < least:
+        raise InputError(f"--n {options.n}: the fit has {least} parameters; start higher.")
+    budgets: tuple[int, ...] = ()
     if options.budgets is not None:
         budgets = tuple(_whole("--budgets", part) for part in options.budgets.split(","))
+        if budgets[0] < 1 or any(a >= b for a, b in pairwise(budgets)):
+            raise InputError(f"--budgets {options.budgets}: give step limits in increasing order.")
+    starts: tuple[str, ...] = ()
     if options.starts is not None:
         starts = tuple(part.strip() for part in options.starts.split(","))
-    assert isinstance(box, Box)
-    setting = Setting(
-        model, regime, truth, truth.atoms + 1 if options.k is None else options.k, noise, box,
-        over=over, budgets=budgets, flat=usual.flat, seed=_seed(options.seed),
-    )  # fmt: skip
-    name = f"{model.expert.label} / {model.gate.name}" + ("" if regime is None else f" {regime}")
-    return Experiment(name, setting, sizes, options.reps, starts, options.control)
+        for kind in starts:
+            if kind not in STARTS:
+                raise unknown_name("start", kind, STARTS)
+    if not options.no_store:
+        from identkit.rates.store import check_place
+
+        check_place(options.store, create=True)
+    return budgets, starts
 
 
-def _seed(seed: int) -> int:
-    if not 0 <= seed < 2**63:
-        raise InputError(f"--seed {seed}: give a whole number from 0 to 2**63 - 1.")
-    return seed
+def _truth(
+    options: argparse.Namespace, model: Model, regime: int | None, file: Any, smallest: int
+) -> dict[str, Any]:
+    """Truth, atoms, noise and box: given, from the file, or suggested."""
+    from identkit.rates.conditioning import conditioning
+    from identkit.rates.truth import suggested_box, suggested_noise
+
+    if file is None:
+        file = _searched(model, regime, 2, options.seed, 2000)
+    else:
+        file.check(model)
+    truth, over = file.truth, file.over or 0
+    k = truth.atoms + 1 if options.k is None else options.k
+    # those of a file or a search are for k* + 1 atoms
+    usual = k == truth.atoms + 1
+    box = file.box if usual and file.box is not None else None
+    noise = options.noise
+    if noise is None and usual:
+        noise = file.noise
+    if noise is None:
+        spread = conditioning(model, truth, over=over, k=max(k, truth.atoms), regime=regime)
+        noise = suggested_noise(spread, smallest, model.free(k))
+    if box is None:
+        box = suggested_box(model, truth, over=over, k=max(k, truth.atoms))
+    return {"truth": truth, "k": k, "noise": noise, "box": box, "over": over}
+
+
+def _check_requirement(experiment: Experiment, which: str | None) -> None:
+    """Whether there is anything to require, before the run."""
+    if which is None:
+        return
+    from identkit.rates import predictions
+    from identkit.rates.quantities import certified
+
+    setting = experiment.setting
+    condition = certified(setting)
+    rates = (
+        predictions.published(setting, condition)
+        if which == "published"
+        else predictions.derived(setting, condition, experiment.starts[0])
+    )
+    if not rates:
+        raise InputError(f"--require {which}: no {which} rate is known here; drop it.")
 
 
 def _whole(option: str, text: str) -> int:

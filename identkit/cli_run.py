@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from identkit.cli_progress import QUIET_SECONDS, interruptible
+from identkit.cli_progress import interruptible
 from identkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,6 +61,13 @@ def perform(options: argparse.Namespace, experiments: list[Experiment], store: A
     return outcome.exit_code
 
 
+def print_interrupted(store: Any, path: object) -> None:
+    """How much is kept, and how to go on."""
+    lines = store.summary()
+    rows, planned = sum(x.rows for x in lines), sum(x.planned for x in lines)
+    print(f"{rows:,} of {planned:,} fits are in {path}; the same command goes on.")
+
+
 def observed(experiment: Experiment, store: Any) -> RateResult:
     """What the rows in a store say of an experiment."""
     from identkit.rates.result import observe
@@ -89,23 +96,16 @@ def work_bar() -> Iterator[Callable[[int, int, float, float, str], None]]:
         console=Console(stderr=True),
         transient=True,
     )
-    task = screen.add_task("", total=None, left="")
-    began, shown = time.monotonic(), False
+    task = screen.add_task("starting", total=None, left="")
+    began = time.monotonic()
 
     def show(done: int, total: int, work: float, whole: float, label: str) -> None:
-        nonlocal shown
-        if not shown and time.monotonic() - began > QUIET_SECONDS:
-            screen.start()
-            shown = True
         left = time_left(time.monotonic() - began, work, whole)
         counted = f"{done:,} of {total:,}" + (f", {label}" if label else "")
         screen.update(task, completed=work, total=whole or None, left=left, description=counted)
 
-    try:
+    with screen:
         yield show
-    finally:
-        if shown:
-            screen.stop()
 
 
 class _Lines:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from identkit.cli_progress import require, status_line
-from identkit.cli_run import STORE, add_run_options, check_run, observed, perform
+from identkit.cli_run import STORE, add_run_options, check_run, observed, perform, print_interrupted
 from identkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ exit codes: 0 done; 1 some fits failed; 2 bad input; 130 interrupted."""
 RUNS_EXAMPLES = """\
 examples:
   identkit runs list
-  identkit runs show --name "gelu ridge / sigmoid 1"
+  identkit runs show --name gelu
   identkit runs export --csv fits.csv --parquet fits.parquet --store my.sqlite"""
 
 
@@ -84,7 +84,9 @@ def add_sweep(commands: argparse._SubParsersAction) -> None:
         else:
             action.add_argument("--json", action="store_true", help="machine-readable")
         if name == "show":
-            action.add_argument("--name", metavar="NAME", help="an experiment, by name or key")
+            action.add_argument(
+                "--name", metavar="TEXT", help="experiments with it in their name or key"
+            )
     report = commands.add_parser(
         "report",
         help="one HTML page of a store: verdicts, figures, certificates",
@@ -131,15 +133,15 @@ def run_sweep(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
     with Store.open(path) as store:
         code = perform(options, list(plan.experiments), store)
         if code == 130:
-            print(f"the fits that were done are in {path}; the same command goes on.")
+            print_interrupted(store, path)
             return code
         results = [observed(e, store) for e in plan.experiments]
     if options.json:
         body = {"schema": "identkit.sweep/1", "plan": plan.name, "store": str(path)}
         print(dumps({**body, "results": [r.to_dict() for r in results]}))
     else:
-        show(rates_report.overview(results))
-        print(f"fits kept in {path}; a page of them: identkit report {path}")
+        show(rates_report.overview(results, str(path)))
+        print(f"fits kept in {path}; their page: identkit report {path}")
     return code
 
 
@@ -181,12 +183,11 @@ def run_runs(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
 
 
 def _named(experiments: list[Experiment], name: str | None) -> list[Experiment]:
-    """The experiments of this name, or whose key begins with it."""
+    """The experiments of this name, else with it in their names, or whose key begins with it."""
     if name is None:
         return experiments
     found = [e for e in experiments if e.name == name]
-    if not found and len(name) >= 6:
-        found = [e for e in experiments if e.setting.key.startswith(name)]
+    found = found or [e for e in experiments if name in e.name or e.setting.key.startswith(name)]
     if not found:
         from identkit.errors import unknown_name
 
@@ -198,10 +199,12 @@ def run_report(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
     """Write the page of a store; the exit code."""
     require("report", "numpy", "torch", "numba", "matplotlib", extra="figures")
     from identkit.cli_run import work_bar
+    from identkit.files import regular
     from identkit.rates.page import write_page
     from identkit.rates.store import Store
 
     out = options.out or f"{os.path.splitext(options.store)[0]}.html"
+    regular(out, out)
     with Store.open(options.store, read_only=True) as store:
         experiments = store.experiments()
         if not experiments:

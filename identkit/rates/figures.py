@@ -38,7 +38,11 @@ FORMATS = (".svg", ".pdf", ".png")
 MAIN = ("expert", "voronoi", "exact", "direction", "identified", "aggregate", "regression")
 """Kinds of quantities shown by default, in this order, where an experiment has them; direction,
 identified and aggregate exist beside exact families only."""
-MAIN_2 = ("minimiser", "minimiser-expert", "minimiser-regression", "regression")
+MAIN_2 = (
+    *("minimiser", "minimiser-expert", "minimiser-regression"),
+    *("local-minimiser", "local-minimiser-expert", "local-minimiser-regression"),
+    "regression",
+)
 """… in Regime 2."""
 WIDTH, HEIGHT = 5.0, 3.3
 """Inches of the axes and what belongs to them, without the legend: a column of a page."""
@@ -132,7 +136,9 @@ def main_quantities(result: RateResult) -> tuple[str, ...]:
 
 def main_loss(result: RateResult) -> str:
     """The one quantity that sums an experiment up, for comparisons."""
-    return "minimiser" if result.experiment.setting.regime == 2 else "voronoi"
+    known = {line.quantity for line in result.lines}
+    losses = ("minimiser", "local-minimiser")
+    return next((name for name in losses if name in known), "voronoi")
 
 
 def title(result: RateResult) -> str:

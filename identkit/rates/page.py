@@ -23,7 +23,7 @@ from identkit.files import write_whole
 from identkit.fit.result import Status
 from identkit.rates import figures
 from identkit.rates.quantities import checked, quantity
-from identkit.rates.result import RateResult, Verdict, settings_of_analysis
+from identkit.rates.result import ALIKE, RateResult, Verdict, settings_of_analysis
 from identkit.rates.setting import CONTROL
 from identkit.rates.slopes import (
     CONSISTENT,
@@ -291,8 +291,8 @@ def _certified(result: RateResult) -> str:
     """The certified verdicts, a line each."""
     c = result.condition
     lines = [(c.condition, c.verdict)]
-    if c.nondegenerate is not None:
-        lines.append(("nondegenerate", c.nondegenerate))
+    if c.second_order is not None:  # in Regime 2 it would repeat the verdict
+        lines.append(("nondegenerate", c.second_order.verdict))
     if c.premise is not None:
         lines.append(("premise", c.premise.verdict))
     marks = {"yes": "✓", "no": "✗", "fails": "✗"}
@@ -355,15 +355,17 @@ _LEGEND = f"""<dl class="legend">
 <div><dt>Certified</dt><dd>What identkit proved of the paper’s condition (strong or weak
 identifiability) and of second-order nondegeneracy: yes and no are proofs, undecided is neither.
 </dd></div>
-<div><dt>Derived</dt><dd>The rate that follows from what is certified.</dd></div>
+<div><dt>Derived</dt><dd>The rate that follows from what is certified, near the truth; compared
+with fits from starts there (local, split).</dd></div>
 <div><dt>Observed</dt><dd>The slope of log median error on log n, with its {LEVEL:.0%} bootstrap
 interval (dot and line); the shaded band has the slopes that the derived rate allows on this range
 of n, or the published one where nothing is derived.</dd></div>
 <div><dt>{_verdict(CONSISTENT)}</dt><dd>The interval meets the slopes that the rate allows and
 not those of another of n<sup>−1/2</sup>, n<sup>−1/4</sup>, constant. That is no proof.</dd></div>
-<div><dt>{_verdict(INCONSISTENT)}</dt><dd>The interval lies outside the slopes that the rate allows.
+<div><dt>{_verdict(INCONSISTENT)}</dt><dd>The interval lies above the slopes that the rate allows.
 </dd></div>
-<div><dt>{_verdict(INCONCLUSIVE)}</dt><dd>The interval, the step budget or the fits decide nothing.
+<div><dt>{_verdict(INCONCLUSIVE)}</dt><dd>The interval, the step budget or the fits decide nothing,
+or errors fall faster, which refutes no upper bound.
 </dd></div>
 </dl>"""
 
@@ -556,18 +558,22 @@ def _controls(key: str, result: RateResult) -> str:
         )
     s = result.experiment.setting
     rows = [
-        _row(f"{c.n:,}", [str(c.fits), str(c.lower), str(c.same), str(c.fits - c.lower - c.same)])
+        _row(
+            f"{c.start}, n = {c.n:,}",
+            [str(v) for v in (c.fits, c.lower, c.clearly, c.same, c.fits - c.lower - c.same)],
+        )
         for c in result.controls
     ]
     return "\n".join(
         [
-            "<h4>Control run</h4>",
-            f"<p>The best of {_counted(s.trials, 'start')} away from the truth, beside the "
-            f"{_e(result.experiment.starts[0])} start on the same data: a lower cost means that "
-            "the main fit misses the least-squares estimate.</p>",
+            "<h4>Other starts</h4>",
+            f"<p>Cost on the same data beside that from the {_e(result.experiment.starts[0])} "
+            "start. A lower one means that the fit from there misses the least-squares estimate; "
+            f"clearly lower is by more than {ALIKE:g} in deviance. {CONTROL.capitalize()}: the "
+            f"best of {_counted(s.trials, 'start')} without regard to the truth.</p>",
             _table(
-                f"{key}-controls", "Cost of the control, compared with the main fit",
-                ["n", "Fits", "Lower", "Same", "Higher"], rows, "numbers",
+                f"{key}-controls", "Cost from other starts, compared with the first kind",
+                ["Start", "Fits", "Lower", "Clearly", "Same", "Higher"], rows, "numbers",
             ),
         ]
     )  # fmt: skip

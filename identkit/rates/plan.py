@@ -23,7 +23,7 @@
     gates = ["sigmoid"]
     regimes = [1]
     truth = {beta0 = [1, -1], beta1 = [[0], [-4.5]], eta = [[2.2, 0.7, 0], [-4, 1.25, 1]]}
-    box = {beta0 = [-1.5, 4], beta1 = 10, eta = 10}   # [low, high], or b for ±b (10)
+    box = {beta0 = [-1.5, 4], beta1 = 10, eta = 10}   # [low, high], or b for ±b
     noise = 0.01
     label = "by hand"         # tells experiments of the same expert and gate apart
 
@@ -63,6 +63,7 @@ from identkit.rates.setting import (
     MOST_SIZES,
     Experiment,
     Setting,
+    is_null,
 )
 from identkit.simulation import STARTS
 
@@ -139,14 +140,21 @@ def defaults(
     ``null`` starts reach these, ``local`` ones are often caught in a local minimum. Elsewhere fits
     go on to the minimum: stopped early, slopes are too steep (benchmarks/README.md).
     """
-    if regime == 2:
-        return Defaults(DRIFTING_FLAT, ("null", "local"))
     if progress is not None:
         progress(f"checking {model.expert.label} under {model.gate.name}")
     rate = check_once(model.expert, model.gate.name, regime, *domain).results[0].rate
+    if regime == 2:
+        null = ("null",) if is_null(model, domain) else ()
+        return Defaults(DRIFTING_FLAT, (*null, "local"))
     if rate is not None and rate.derived == NONE:
         return Defaults(DRIFTING_FLAT, ("split",))
     return Defaults(0.0, ("local",))
+
+
+def experiment_name(model: Model, regime: int | None, label: str = "") -> str:
+    """expert[, label] / gate[ regime r]."""
+    which = f"{model.expert.label}, {label}" if label else model.expert.label
+    return f"{which} / {model.gate.name}" + ("" if regime is None else f" regime {regime}")
 
 
 # -- the file ---------------------------------------------------------------------------------
@@ -287,21 +295,24 @@ class _Grid:
         return chosen
 
     def _name(self, expert: Expert, gate: Gate, regime: int | None) -> str:
-        left = ", ".join(filter(None, (expert.label, self.values.get("label"))))
-        return f"{left} / {gate.name}{'' if regime is None else f' regime {regime}'}"
+        return experiment_name(Model(expert, gate), regime, self.values.get("label", ""))
 
     def _experiment(
         self, name: str, model: Model, regime: int | None, folder: Path, progress: Progress
     ) -> Experiment:
+        from identkit.rates.truth import suggested_box
+
         found = self._truth(name, model, regime, folder, progress)
         given = {**found, **self.values, "truth": found["truth"]}
         if "noise" not in given:
             raise InputError("noise: is missing; write, say, noise = 0.003.")
         options = {key: given[key] for key in _OPTIONS if key in given}
-        setting = Setting(
-            model, regime, given["truth"], given.get("k", given["truth"].atoms + 1),
-            given["noise"], given.get("box") or _box({}), **options,
-        )  # fmt: skip
+        truth = given["truth"]
+        k = given.get("k", truth.atoms + 1)
+        box = given.get("box") or suggested_box(
+            model, truth, over=given.get("over", 0), k=max(k, truth.atoms)
+        )
+        setting = Setting(model, regime, truth, k, given["noise"], box, **options)
         starts = given.get("starts")
         if "flat" not in given or starts is None:
             usual = defaults(model, regime, setting.domain, progress)

@@ -5,51 +5,85 @@ from __future__ import annotations
 import re
 
 from identkit.claims import published_rates
-from identkit.degeneracy.rate import NONE, PREMISE_FAILS, SLOWER
-from identkit.experts import Expert
+from identkit.degeneracy.rate import NONE, SLOWER
+from identkit.degeneracy.records import SecondOrder
+from identkit.rates.refits import within_box
+from identkit.rates.setting import Setting
 from identkit.results import ConditionResult
 
 ROOT = "n^-1/2"
 FOURTH = "n^-1/4"
 
 
-def published(gate: str, regime: int | None, condition: ConditionResult) -> dict[str, str]:
-    """Quantity -> rate as printed for the condition's expert under this gate.
+LOCAL = ("local", "split")
+"""Starts in the cell of a true atom, near which the derived rates hold. Elsewhere there may be
+exact refits: with the sigmoid gate, true atoms and one whose expert is 0, in either regime."""
+
+
+def published(setting: Setting, condition: ConditionResult) -> dict[str, str]:
+    """Quantity -> rate as printed for the setting's expert under its gate, from any start.
 
     The rate of experts is that of the table of claims; the theorems' other rates hold for all
     experts (regression) or for those the paper classifies as identifiable.
     """
+    regime = setting.regime
     claim = None if condition.rate is None else condition.rate.published
     verdict = None if condition.published is None else condition.published.verdict
-    rates = published_rates(gate, regime, verdict)
+    rates = published_rates(setting.model.gate.name, regime, verdict)
     if claim is not None:
         rates["minimiser-expert" if regime == 2 else "expert"] = claim
+    if setting.k == setting.truth.atoms:  # claims are about over-specified fits
+        rates = {name: rate for name, rate in rates.items() if name in ("regression", "exact")}
     return rates
 
 
-def derived(expert: Expert, regime: int | None, condition: ConditionResult) -> dict[str, str]:
-    """Quantity -> rate that follows from what is proved; quantities without one are left out."""
-    if regime == 2:
-        return _regime_2(condition)
+def derived(setting: Setting, condition: ConditionResult, start: str) -> dict[str, str]:
+    """Quantity -> rate that follows from what is proved, for fits from this kind of start.
+
+    Left out are quantities without a rate, and rates whose restrictions the setting does not meet:
+    a start in the cell, a single true atom, k < 2k* under softmax, a cell large enough for an exact
+    family or for invisible moments.
+    """
     # f_G* is in the fitted class, of finite dimension: n^-1/2 up to logarithms
-    rates = {"regression": ROOT}
+    regression = {"regression": ROOT}
+    if setting.regime == 2:
+        return _regime_2(setting, condition)
     second = condition.second_order
-    rate = None if condition.rate is None else condition.rate.derived
-    if second is None or rate is None or second.verdict == "undecided":
-        return rates
+    known = setting.truth.atoms
+    doubled = setting.model.gate.normalised and setting.k >= 2 * known
+    if second is None or start not in LOCAL or second.verdict == "undecided" or doubled:
+        return regression
+    if setting.k == known:
+        return {**regression, "exact": ROOT} if second.verdict == "yes" else regression
+    rates = {**regression, **_cell(setting, condition, second)}
+    if known > 1:
+        rates = {name: rate for name, rate in rates.items() if ALONE not in rate}
+    return rates
+
+
+ALONE = "for one true atom"
+
+
+def _cell(setting: Setting, condition: ConditionResult, second: SecondOrder) -> dict[str, str]:
+    """What the second-order analysis says of an over-specified cell of k − k* + 1 atoms."""
+    rate = "" if condition.rate is None else condition.rate.derived
+    atoms = setting.k - setting.truth.atoms + 1
     if second.verdict == "yes":
         within = rate.removeprefix(FOURTH)  # " for one true atom", or nothing
-        for name in ("expert", "gate"):
-            rates[name] = rate
-        for name in ("exact", "voronoi"):
-            rates[name] = ROOT + within
-        return rates
+        return {
+            **dict.fromkeys(("expert", "gate"), rate),
+            **dict.fromkeys(("exact", "voronoi"), ROOT + within),
+        }
     if rate == SLOWER:
-        return {**rates, "expert": SLOWER, "voronoi": "slower than n^-1/2"}
-    if rate != NONE:
-        return rates
-    rates |= {"expert": NONE, "voronoi": NONE}
-    alone = "" if second.across_atoms == "independent" else " for one true atom"
+        realised = None if second.witness is None else second.witness.realised
+        if realised is None or realised.cell > atoms:
+            return {}
+        return {"expert": SLOWER, "voronoi": "slower than n^-1/2"}
+    families = [f for f in second.families if f.cell <= atoms]
+    if rate != NONE or not families:
+        return {}
+    rates = {"expert": NONE, "voronoi": NONE}
+    alone = "" if second.across_atoms == "independent" else f" {ALONE}"
     if second.across_atoms != "dependent":
         rates["aggregate"] = ROOT + alone
     known = {i.quantity: i.rate for i in second.identifiable if i.rate.startswith("n^-")}
@@ -58,22 +92,28 @@ def derived(expert: Expert, regime: int | None, condition: ConditionResult) -> d
         if turned:
             rates[f"direction:{turned[1].replace(', ', ',')}"] = found
     moving = {name for family in second.families for name in family.moving}
-    still = [name for name in expert.parameters if name not in moving]
+    still = [name for name in setting.model.expert.parameters if name not in moving]
     if still and all(name in known for name in still):
         rates[f"identified:{','.join(still)}"] = _slowest([known[name] for name in still])
     return rates
 
 
-def _regime_2(condition: ConditionResult) -> dict[str, str]:
-    rate = None if condition.rate is None else condition.rate.derived
-    if rate == ROOT:
-        return dict.fromkeys(("minimiser", "minimiser-expert", "minimiser-regression"), ROOT)
-    if rate == PREMISE_FAILS:
-        # f_G* has an exact refit: the global minimiser estimates it as any parametric function
+def _regime_2(setting: Setting, condition: ConditionResult) -> dict[str, str]:
+    if attained(setting, condition):
+        # the global minimiser estimates f as any parametric function
         return {"regression": ROOT}
-    if rate is not None and rate.startswith("slower"):
-        return {"minimiser-expert": rate}
     return {}
+
+
+def attained(setting: Setting, condition: ConditionResult) -> bool:
+    """Whether f_G* is known to be in the fitted class: in Regime 2, by an exact refit in the box.
+
+    In the other cases the truth with a copied atom is one; settings make sure that it is in the
+    box.
+    """
+    if setting.regime != 2 or setting.k == setting.truth.atoms:
+        return True
+    return condition.premise is not None and bool(within_box(setting, condition.premise.refits))
 
 
 _DIRECTION = re.compile(r"\(([^()]+)\)/‖\(\1\)‖")

@@ -13,7 +13,7 @@ from identkit.degeneracy.records import Family
 from identkit.experts import Expert
 from identkit.losses import identifiable_parts, regression_error, voronoi
 from identkit.mixing import MixingMeasure
-from identkit.rates.refits import nearest
+from identkit.rates.refits import nearest, within_box
 from identkit.rates.setting import Setting
 from identkit.results import CheckResult, ConditionResult
 
@@ -68,28 +68,40 @@ _FIXED = {
                "over-specified cell to the curves along which f does not change"),
     "aggregate": ("aggregate of the cell", "largest ‖Σ w_i h_i − w* h*‖ in L2(μ) over "
                   "over-specified cells"),
-    "minimiser": ("nearest population minimiser", "Σ |Δβ0| + ‖Δβ1‖ + ‖Δη‖ to the nearest "
-                  "minimiser of ‖f_G − f_G*‖ found (an upper bound of the distance to their set)"),
+    "minimiser": ("nearest population minimiser", "Σ |Δβ0| + ‖Δβ1‖ + ‖Δη‖ to the nearest exact "
+                  "refit of f_G* found (an upper bound of the distance to their set)"),
     "minimiser-expert": ("expert, to that minimiser", "largest ‖Δη‖ to the same minimiser"),
     "minimiser-regression": ("regression, to that minimiser", "‖f_G − f of that minimiser‖ in "
                              "L2(μ)"),
+    "local-minimiser": ("local population minimiser", "Σ |Δβ0| + ‖Δβ1‖ + ‖Δη‖ to the local "
+                        "minimiser of ‖f_G − f_G*‖ that descent from the estimate ends at (no "
+                        "exact refit is known, nor whether this is the least minimum)"),
+    "local-minimiser-expert": ("expert, to that minimiser", "largest ‖Δη‖ to the same minimiser"),
+    "local-minimiser-regression": ("regression, to that minimiser", "‖f_G − f of that "
+                                   "minimiser‖ in L2(μ)"),
 }  # fmt: skip
 
 
 def errors(setting: Setting, fitted: MixingMeasure) -> dict[str, Array]:
     """Quantity -> its value for each of R fitted measures, (R,); NaN where it does not exist."""
+    with np.errstate(all="ignore"):  # a logarithm of a fitted negative number is NaN, and counted
+        return _errors(setting, fitted)
+
+
+def _errors(setting: Setting, fitted: MixingMeasure) -> dict[str, Array]:
     model, truth, gate = setting.model, setting.truth, setting.model.gate
     values: dict[str, Array] = {}
     values["regression"] = regression_error(model, fitted, truth, setting.domain).value
     if setting.regime == 2:
         premise = certified(setting).premise
-        refits = () if premise is None else premise.refits
+        refits = within_box(setting, () if premise is None else premise.refits)
         near = nearest(setting, fitted, refits, values["regression"])
+        name = "minimiser" if refits else "local-minimiser"
         return {
             **values,
-            "minimiser": near.distance,
-            "minimiser-expert": near.expert,
-            "minimiser-regression": near.regression,
+            name: near.distance,
+            f"{name}-expert": near.expert,
+            f"{name}-regression": near.regression,
         }
     loss = voronoi(fitted, truth, gate, setting.regime)
     values |= {

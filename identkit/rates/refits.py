@@ -1,19 +1,25 @@
 """Regime 2: how far estimates are from the population minimisers, the exact refits of f_G*.
 
-Two upper bounds of the distance to the set of minimisers, the smaller of which is reported:
+Where ``check`` has proved refits, two upper bounds of the distance to the set of them, the smaller
+of which is reported:
 
-* descent: least squares on the population, y = f_G*, started at the estimate, in the same box.
-  Near a regular part of the set its steps are nearly orthogonal to it, so that it ends close to the
-  nearest point. Where no exact refit exists it finds the (local) minimiser the theorem speaks of;
-* the refits that ``check`` has proved: the true atoms with null experts beside them, or with one
-  of them split in two. Atoms are matched by an assignment problem. (Descent to a null expert also
-  turns its gate, which does not matter at the end but counts in the distance.)
+* the proved refits: the true atoms with null experts beside them, or with one of them split in two.
+  Atoms are matched by an assignment problem;
+* descent: least squares on the population, y = f_G*, started at the estimate, in the same box. Near
+  a regular part of the set its steps are nearly orthogonal to it, so that it ends close to the
+  nearest point. It counts where it ends at an exact refit, that is with an error of f far below
+  the estimate's. (On its way to a null expert it also turns that atom's gate, which does not matter
+  at the end but counts in the distance.)
+
+Where no refit is known the minimisers of the population are not known either: descent ends at a
+local minimiser, and that is what is reported, under a name of its own.
 
 Distances are Σ_i |Δβ0| + ‖Δβ1‖ + ‖Δη‖, the loss of Regime 2 in theory section 6.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +38,9 @@ Array = NDArray[np.float64]
 POINTS, MANY_POINTS = 512, 4096
 """Points of the population: Gauss nodes for d = 1, Monte Carlo points of seed 0 above."""
 STEPS = 400
+EXACT = 1e-3
+"""Of the estimate's error of f: descent that ends below it has reached an exact refit, as near as
+the distance to it needs."""
 
 
 class Nearest(NamedTuple):
@@ -43,13 +52,17 @@ class Nearest(NamedTuple):
 
 
 def nearest(
-    setting: Setting, fitted: MixingMeasure, refits: tuple[Refit, ...], regression: Array
+    setting: Setting, fitted: MixingMeasure, refits: Sequence[Refit], regression: Array
 ) -> Nearest:
-    """The nearest minimiser found; NaN where neither way finds one.
+    """The nearest exact refit found, or without ``refits`` the minimiser that descent finds.
 
-    ``regression`` (R,) is ‖f_fitted − f_G*‖: the third entry where a proved refit is nearest.
+    NaN where neither way finds one. ``regression`` (R,) is ‖f_fitted − f_G*‖.
     """
-    best = _descent(setting, fitted)
+    best, left = _descent(setting, fitted)
+    if not refits:
+        return best
+    exact = left <= EXACT * regression
+    best = Nearest(*(np.where(exact, values, np.nan) for values in best))
     for refit in refits:
         for distance, expert in _to_refit(setting, fitted, refit):
             closer = ~(best.distance <= distance)
@@ -61,7 +74,35 @@ def nearest(
     return best
 
 
-def _descent(setting: Setting, fitted: MixingMeasure) -> Nearest:
+def within_box(setting: Setting, refits: Sequence[Refit]) -> tuple[Refit, ...]:
+    """The refits that have a point in the box with k atoms; dead experts are not looked into."""
+    low, high = (end[setting.model.dim + 1 :] for end in setting.box.bounds(setting.model, 1))
+    extra = setting.k - setting.truth.atoms
+
+    def inside(eta: Array | None) -> bool:
+        return eta is not None and bool(((low <= eta) & (eta <= high)).all())
+
+    found = []
+    for refit in refits:
+        if refit.kind == "null expert":
+            middle = np.clip(np.zeros(len(low)), low, high)
+            good = inside(_image(setting, refit.substitution[0], middle))
+        else:
+            good = (
+                refit.kind == "splitting"
+                and extra == 1
+                and any(
+                    all(inside(_image(setting, part, eta)) for part in refit.substitution)
+                    for eta in setting.truth.eta
+                )
+            )
+        if good:
+            found.append(refit)
+    return tuple(found)
+
+
+def _descent(setting: Setting, fitted: MixingMeasure) -> tuple[Nearest, Array]:
+    """Where descent ends, NaN where it does not, and ‖f − f_G*‖ there."""
     model = setting.model
     rule = Rule.of(model.dim, setting.domain, POINTS if model.dim == 1 else MANY_POINTS, 0)
     y = model.predict(setting.truth, rule.points)
@@ -76,7 +117,11 @@ def _descent(setting: Setting, fitted: MixingMeasure) -> Nearest:
     # descent that ran out of steps is at no minimiser
     ended = np.array([s.finished for s in result.status])
     values = total.sum(axis=-1), expert.max(axis=-1), np.sqrt((gap**2 * rule.weights).sum(axis=-1))
-    return Nearest(*(np.where(ended, v, np.nan) for v in values))
+    left = model.predict(near, rule.points) - y
+    return (
+        Nearest(*(np.where(ended, v, np.nan) for v in values)),
+        np.sqrt((left**2 * rule.weights).sum(axis=-1)),
+    )
 
 
 def _gaps(fitted: MixingMeasure, other: MixingMeasure) -> tuple[Array, Array]:

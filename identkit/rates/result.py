@@ -107,12 +107,13 @@ class Share:
 
 @dataclass(frozen=True)
 class Control:
-    """Fits started away from the truth beside those of the main start, at one n, last budget.
+    """Fits from another kind of start beside those of the first, at one n, last budget.
 
-    Of ``fits`` replicates the control's cost is ``lower``, the ``same`` to 1e-6, or higher;
+    Of ``fits`` replicates the other's cost is ``lower``, the ``same`` to 1e-6, or higher;
     ``clearly`` counts those lower by more than :data:`ALIKE` in deviance.
     """
 
+    start: str
     n: int
     fits: int
     lower: int
@@ -185,9 +186,7 @@ def observe(
         group.sort(key=lambda row: row.replicate)
     lines = _lines(experiment, groups)
     condition = certified(setting)
-    attained = setting.regime != 2 or (
-        condition.premise is not None and condition.premise.verdict == "fails"
-    )
+    attained = predictions.attained(setting, condition)
     shares = tuple(
         Share(
             start, n, budget,
@@ -223,7 +222,7 @@ def _lines(
     experiment: Experiment, groups: dict[tuple[str, int, int], list[Row]]
 ) -> tuple[Line, ...]:
     sizes, lines = experiment.sizes, []
-    names = dict.fromkeys(name for group in groups.values() for name in group[0].errors)
+    names = dict.fromkeys(name for group in groups.values() for r in group for name in r.errors)
     names.pop(DEVIANCE, None)
     for name in names:
         for start, _ in experiment.runs:
@@ -255,21 +254,24 @@ def _verdicts(
     shares: Sequence[Share],
 ) -> tuple[Verdict, ...]:
     setting, sizes = experiment.setting, experiment.sizes
-    model = setting.model
-    said = predictions.published(model.gate.name, setting.regime, condition)
-    follows = predictions.derived(model.expert, setting.regime, condition)
+    said = predictions.published(setting, condition)
     by = {(line.quantity, line.start, line.budget): line for line in lines}
     verdicts = []
     for start in experiment.starts:
         mine = [s for s in shares if s.start == start and s.budget == setting.budgets[-1]]
+        follows = predictions.derived(setting, condition, start)
         doubt = _doubt(mine)
         for name in dict.fromkeys(line.quantity for line in lines):
-            found = [by[name, start, budget].slope for budget in setting.budgets]
+            own = [by[name, start, budget] for budget in setting.budgets]
+            found = [line.slope for line in own]
+            part = _missing(own[-1], mine)
+            without = f"up to {part:.0%} of the fits have no value"
+            trust = doubt or (without if part > MOST_DOUBTFUL else "")
             reasons: list[str] = []
             answers: list[str | None] = []
             rates = [Prediction.of(said.get(name), sizes), Prediction.of(follows.get(name), sizes)]
             for which, rate in zip(("published", "derived"), rates, strict=True):
-                answer, reason = (None, "") if rate is None else _judged(rate, found, doubt)
+                answer, reason = (None, "") if rate is None else _judged(rate, found, trust)
                 if answer == INCONSISTENT and reason == SLOWER and quantity(name).bound:
                     answer, reason = INCONCLUSIVE, "an upper bound of the distance falls slower"
                 answers.append(answer)
@@ -295,6 +297,30 @@ def _doubt(shares: Sequence[Share]) -> str:
     return ""
 
 
+def _missing(line: Line, shares: Sequence[Share]) -> float:
+    """The largest share, over n, of fits without a value (a cell that is empty, say)."""
+    fits = [
+        s.fits
+        for s in sorted(shares, key=lambda s: s.n)
+        if (s.start, s.budget) == (line.start, line.budget)
+    ]
+    if len(fits) < len(line.counts):  # whole sizes are missing, which is said elsewhere
+        return 0.0
+    return max(1 - count / total for count, total in zip(line.counts, fits, strict=True))
+
+
+def _gaps(lines: Sequence[Line], shares: Sequence[Share]) -> list[str]:
+    found = []
+    for line in lines:
+        part = _missing(line, shares)
+        if DOUBTFUL < part < 1 and line.start != CONTROL:
+            found.append(
+                f"{line.start} starts, {quantity(line.quantity).label}: up to {part:.0%} of the "
+                f"fits have no value after {line.budget} steps; the slope is that of the others."
+            )
+    return found
+
+
 def _judged(rate: Prediction, found: Sequence[Slope | None], doubt: str) -> tuple[str, str]:
     """The verdict at the last budget, unless the fits are in doubt or it hangs on the budget."""
     answers = [judge(rate, s) for s in found]
@@ -309,20 +335,20 @@ def _controls(
     experiment: Experiment, groups: dict[tuple[str, int, int], list[Row]]
 ) -> tuple[Control, ...]:
     budget, controls = experiment.setting.budgets[-1], []
-    if CONTROL in experiment.starts:
-        return ()
-    for n in experiment.sizes:
-        main = {r.replicate: r for r in groups.get((experiment.starts[0], n, budget), [])}
-        pairs = [
-            (r, main[r.replicate])
-            for r in groups.get((CONTROL, n, budget), [])
-            if r.replicate in main
-        ]
-        if pairs:
-            lower = sum(a.cost < b.cost * (1 - SAME) for a, b in pairs)
-            same = sum(abs(a.cost - b.cost) <= b.cost * SAME for a, b in pairs)
-            clearly = sum(a.errors[DEVIANCE] < b.errors[DEVIANCE] - ALIKE for a, b in pairs)
-            controls.append(Control(n, len(pairs), lower, same, clearly))
+    first, *others = [kind for kind, _ in experiment.runs]
+    for start in others:
+        for n in experiment.sizes:
+            main = {r.replicate: r for r in groups.get((first, n, budget), [])}
+            pairs = [
+                (r, main[r.replicate])
+                for r in groups.get((start, n, budget), [])
+                if r.replicate in main
+            ]
+            if pairs:
+                lower = sum(a.cost < b.cost * (1 - SAME) for a, b in pairs)
+                same = sum(abs(a.cost - b.cost) <= b.cost * SAME for a, b in pairs)
+                clearly = sum(a.errors[DEVIANCE] < b.errors[DEVIANCE] - ALIKE for a, b in pairs)
+                controls.append(Control(start, n, len(pairs), lower, same, clearly))
     return tuple(controls)
 
 
@@ -354,6 +380,7 @@ def _warnings(
                 "noise or search a truth with 'identkit truth'."
             )
     last = setting.budgets[-1]
+    found += _gaps(lines, shares)
     for start, _ in experiment.runs:
         mine = [s for s in shares if s.start == start and s.budget == last]
         found += _at_sizes(
@@ -378,13 +405,16 @@ def _warnings(
                     f"{line.start} starts: the error of the regression function no longer falls at "
                     "the largest n; the fits are caught in a local minimum, or by the box."
                 )
-    clearly, total = sum(c.clearly for c in controls), sum(c.fits for c in controls)
-    if clearly > DOUBTFUL * total:
-        found.append(
-            f"control: in {clearly} of {total} fits a start away from the truth reaches a clearly "
-            f"lower cost (deviance lower by more than {ALIKE:g}) than the {experiment.starts[0]} "
-            "start, which is then not the least-squares estimate."
-        )
+    for start in dict.fromkeys(c.start for c in controls):
+        mine = [c for c in controls if c.start == start]
+        clearly, total = sum(c.clearly for c in mine), sum(c.fits for c in mine)
+        if clearly > DOUBTFUL * total:
+            found.append(
+                f"in {clearly} of {total} fits the {start} start reaches a clearly lower cost "
+                f"(deviance lower by more than {ALIKE:g}) than the {experiment.starts[0]} start, "
+                "which is then not the least-squares estimate; verdicts are on the fits from "
+                "their start."
+            )
     return found
 
 

@@ -23,7 +23,7 @@ from identkit.fit.model import Model
 from identkit.fit.result import Box
 from identkit.gates import resolve
 from identkit.mixing import MixingMeasure
-from identkit.simulation import STARTS
+from identkit.simulation import STARTS, Simulation
 
 SCHEMA = "identkit.setting/1"
 CONTROL = "away"
@@ -107,18 +107,29 @@ class Setting:
             )
 
     def _check_box(self) -> None:
-        low, high = self.box.bounds(self.model, self.truth.atoms)
+        """Finite, with the truth in it, and the truth with k atoms where copies share its gate."""
+        low, high = self.box.bounds(self.model, 1)
         if not np.isfinite([low, high]).all():
             raise InputError("box: it must be finite, the theorems ask for a compact one.")
-        truth = self.truth.pinned() if self.model.gate.normalised else self.truth
-        vector = truth.to_vector()
-        outside = np.flatnonzero((vector < low) | (vector > high))
-        if len(outside):
-            atom, place = divmod(int(outside[0]), self.model.per_atom)
-            raise InputError(
-                f"box: it leaves out the truth, {self.model.names[place]} = "
-                f"{vector[outside[0]]:g} of atom {atom}; widen it, else the errors level off."
-            )
+        for measure, which in ((self.truth, "the truth"), (self.centre, "the truth with k atoms")):
+            # estimates are in the coordinates in which the last atom's gate is 0
+            held = measure.pinned() if self.model.gate.normalised else measure
+            atoms = held.to_vector().reshape(held.atoms, -1)
+            outside = np.argwhere((atoms < low) | (atoms > high))
+            if len(outside):
+                atom, place = outside[0]
+                raise InputError(
+                    f"box: it leaves out {which}, {self.model.names[place]} = "
+                    f"{atoms[atom, place]:.4g} of atom {atom}; widen it, else the errors level off."
+                )
+
+    @property
+    def centre(self) -> MixingMeasure:
+        """k atoms with f = f_G*, copies sharing the weight of ``over``; in Regime 2 the truth."""
+        if self.regime == 2 or self.k == self.truth.atoms:
+            return self.truth
+        alone = Simulation(self.model, self.truth, 1, 1, 0.0, 0, self.domain)
+        return alone.starts(self.k, 0.0, over=self.over)[0]
 
     def document(self) -> dict[str, Any]:
         """The canonical JSON form."""
@@ -182,6 +193,14 @@ class Setting:
         )
 
 
+def is_null(model: Model, domain: tuple[float, float]) -> bool:
+    """Whether h(·, 0) is 0 at some points of the domain, to rounding: what a null start needs."""
+    x = np.tile(np.linspace(*domain, 33)[:, None], (1, model.dim))
+    zero = MixingMeasure([0.0], np.zeros((1, model.dim)), np.zeros((1, len(model.parameters))))
+    with np.errstate(all="ignore"):
+        return bool((np.abs(model.experts(zero, x)) <= 1e-12).all())
+
+
 @dataclass(frozen=True, eq=False)
 class Experiment:
     """A setting run at several sizes n, from some kinds of starts, with replicates.
@@ -221,6 +240,11 @@ class Experiment:
         for kind in self.starts:
             if kind not in STARTS:
                 raise unknown_name("start", kind, STARTS)
+        if "null" in self.starts and not is_null(self.setting.model, self.setting.domain):
+            raise InputError(
+                f"starts: null: {self.setting.model.expert.label} is not 0 where its parameters "
+                "are 0; leave that kind out."
+            )
         if not self.starts or len(set(self.starts)) < len(self.starts):
             raise InputError("starts: name at least one kind, each once.")
 

@@ -119,7 +119,7 @@ class Prediction:
         rivals = tuple(
             (name, -p, -p + p * log)
             for name, p in RATES.items()
-            if not (low < -p <= high or (low == -p and not strict))
+            if not low <= -p <= high or (strict and p == power)
         )
         return cls(rate, low, high, strict, rivals)
 
@@ -135,16 +135,17 @@ def _power(text: str) -> float | None:
         return None
 
 
-FASTER, SLOWER = "faster than predicted", "slower than predicted"
+FASTER, SLOWER = "faster than predicted, which refutes nothing", "slower than predicted"
 CONSISTENT, INCONSISTENT, INCONCLUSIVE = "consistent", "inconsistent", "inconclusive"
 
 
 def judge(prediction: Prediction, found: Slope | None) -> tuple[str, str]:
     """What a slope says of a predicted rate, with the reason.
 
-    ``inconsistent``: the interval lies outside the slopes the rate allows, by more than
+    ``inconsistent``: the interval lies above the slopes the rate allows, by more than
     :data:`FINITE_SIZE`. ``consistent``: it meets them, and not those of a rival, likewise widened.
-    ``inconclusive``: otherwise.
+    ``inconclusive``: otherwise. Errors that fall faster refute nothing: rates are upper bounds,
+    "slower than" and "no consistent estimator" are about the worst truth, and starts know theirs.
 
     >>> judge(Prediction.of("n^-1/4", [1000, 100000]), Slope(-0.26, -0.3, -0.2))
     ('consistent', '')
@@ -158,7 +159,7 @@ def judge(prediction: Prediction, found: Slope | None) -> tuple[str, str]:
     # a strict end is that of a rival
     low = prediction.low - (0.0 if prediction.strict else FINITE_SIZE)
     if found.high < low or (prediction.strict and found.high == low):
-        return INCONSISTENT, FASTER
+        return INCONCLUSIVE, FASTER
     if found.low > prediction.high + FINITE_SIZE:
         return INCONSISTENT, SLOWER
     for name, lowest, highest in prediction.rivals:

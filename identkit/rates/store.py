@@ -99,7 +99,7 @@ class Store:
         format or cannot be opened.
         """
         name, create = os.fspath(path), create and not read_only
-        _check_file(name, create)
+        check_place(name, create)
         with _reported(name):
             connection = _connect(name, create, read_only)
         try:
@@ -389,7 +389,7 @@ class _Sheet:
 # -- opening ----------------------------------------------------------------------------------
 
 
-def _check_file(name: str, create: bool) -> None:
+def check_place(name: str, create: bool) -> None:
     """What can be said without SQLite, whose own messages do not tell these cases apart."""
     path = Path(name)
     try:

@@ -103,8 +103,10 @@ def suggested_noise(
     return float(f"{noise:.0e}")
 
 
-def suggested_box(model: Model, truth: MixingMeasure, *, over: int = 0) -> Box:
-    """Bounds for fits of k* + 1 atoms to ``truth``: wide, except that no atom may become light.
+def suggested_box(
+    model: Model, truth: MixingMeasure, *, over: int = 0, k: int | None = None
+) -> Box:
+    """Bounds for fits of k atoms (k* + 1) to ``truth``: wide, except that no atom may become light.
 
     Without a lower bound on β0 fits slide to an atom with hardly any weight and an error of order
     1, at a slightly lower cost, and the n^{-1/4} disappears (fitting section 2.3). So β0 ends 0.5
@@ -119,7 +121,7 @@ def suggested_box(model: Model, truth: MixingMeasure, *, over: int = 0) -> Box:
     >>> suggested_box(Model.of("gelu", "softmax"), truth).beta0
     (-0.5, 4.0)
     """
-    cell = Cell.of(model, truth, over, None, None)
+    cell = Cell.of(model, truth, over, k, None)
     held = [_fitted(model, truth, cell), truth]
     if model.gate.normalised:
         held = [measure.pinned() for measure in held]
@@ -228,7 +230,8 @@ def search_truth(
         model, atoms, Cell(over, 1 if regime == 2 else 2, regime), regime, rule,
         (float(domain[0]), float(domain[1])), seed,
     )  # fmt: skip
-    total = candidates + _REFINED + _REFINED_TWICE
+    # refining takes about as long as drawing
+    steps, total = _REFINED + _REFINED_TWICE, 2 * candidates
     report = progress or (lambda done, total: None)
     rng = np.random.default_rng(seed)
     pool: list[tuple[float, float, Array]] = []
@@ -242,7 +245,8 @@ def search_truth(
     if not pool:
         raise InputError(
             f"search: none of {candidates} candidates for {model.expert.label} has finite f, atoms "
-            "apart and comparable weights; try more candidates, a narrower domain or fewer atoms."
+            "apart and comparable weights; try more candidates, a narrower domain or fewer atoms, "
+            "or give a truth of your own."
         )
     pool.sort(key=lambda c: -min(c[:2]))
     curved = any(search.curved(vector) for *_, vector in pool[:_REFINED])
@@ -255,13 +259,13 @@ def search_truth(
         if not curved and len(best) == _REFINED:
             break
     few = [vector for _, vector in best[:_REFINED]]
-    done = candidates
+    done = 0
     for calls, keep in zip(_REFINE_CALLS, (_REFINED_TWICE, 1), strict=True):
         refined = []
         for vector in few:
             refined.append(search.refined(vector, curved, calls))
             done += 1
-            report(done, total)
+            report(candidates + candidates * done // steps, total)
         refined.sort(key=lambda c: -c[0])
         few = [vector for _, vector in refined[:keep]]
     truth = search.rounded(few[0], curved)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -38,8 +39,9 @@ def terminal(result: RateResult) -> RenderableType:
         blocks.append(_verdicts(result, start))
     blocks.append(_fits(result))
     if result.controls:
-        blocks.append(Text("\n" + control_line(result)))
-    blocks += [Text(f"warning: {w}", style="yellow") for w in result.warnings]
+        blocks.append(_controls(result))
+    if result.warnings:
+        blocks += [Text("\nwarnings", style="yellow"), _notes(result.warnings)]
     blocks.append(Text(legend(result), style="dim"))
     return Group(*blocks)
 
@@ -49,7 +51,8 @@ def rates(result: RateResult) -> str:
     c = result.condition
     said = "–" if c.rate is None or c.rate.published is None else c.rate.published
     derived = "–" if c.rate is None else c.rate.derived
-    second = "" if c.nondegenerate is None else f", nondegenerate: {c.nondegenerate}"
+    # in Regime 2 it would repeat the verdict
+    second = "" if c.second_order is None else f", nondegenerate: {c.nondegenerate}"
     return f"published {said}; certified {c.condition}: {c.verdict}{second}; derived {derived}"
 
 
@@ -132,16 +135,24 @@ def _verdicts(result: RateResult, start: str) -> RenderableType:
             v.quantity.label, _rate(v.published), _rate(v.derived), *_slope(line.slope), _said(v)
         )
     blocks: list[RenderableType] = [table]
-    other = _other_budget(result, start)
-    if other:
-        blocks.append(Text(other))
-    reasons = dict.fromkeys(
-        f"{v.quantity.label}: {'; '.join(v.reasons)}"
-        for v in result.verdicts
-        if v.start == start and v.reasons
-    )
-    blocks += [Text(f"  {reason}") for reason in reasons]
-    return Group(*blocks)
+    notes = _other_budget(result, start)
+    # a reason that several quantities share is said once
+    shared: dict[str, list[str]] = {}
+    for v in result.verdicts:
+        for reason in v.reasons if v.start == start else ():
+            shared.setdefault(reason, []).append(v.quantity.label)
+    notes += [f"{reason}: {'; '.join(labels)}" for reason, labels in shared.items()]
+    return Group(*blocks, _notes(notes))
+
+
+def _notes(lines: Sequence[str]) -> RenderableType:
+    """Lines that are broken with a hanging indent."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for line in lines:
+        grid.add_row(" ·", line)
+    return grid
 
 
 def _rate(prediction: Prediction | None) -> str:
@@ -167,7 +178,7 @@ def _said(verdict: Verdict) -> Text:
     return styled
 
 
-def _other_budget(result: RateResult, start: str) -> str:
+def _other_budget(result: RateResult, start: str) -> list[str]:
     """Slopes at the earlier budgets, where they are not the same as at the last."""
     budgets = result.experiment.setting.budgets
     notes = []
@@ -181,11 +192,9 @@ def _other_budget(result: RateResult, start: str) -> str:
                 )
                 if now != last:
                     changed.append(f"{v.quantity.label} {now}")
-        if changed:
-            notes.append(f"  slopes after {budget} steps: {', '.join(changed)}")
-    if budgets[:-1] and not notes:
-        notes = [f"  slopes after {budgets[0]} steps: the same"]
-    return "\n".join(notes)
+        text = "; ".join(changed) if changed else "the same"
+        notes.append(f"slopes after {budget} steps: {text}")
+    return notes
 
 
 def _fits(result: RateResult) -> RenderableType:
@@ -205,27 +214,35 @@ def _fits(result: RateResult) -> RenderableType:
     return table
 
 
-def control_line(result: RateResult) -> str:
-    """What the control says: costs, and the slopes of its fits."""
+def _controls(result: RateResult) -> RenderableType:
+    """Costs from the other kinds of start beside those from the first, and the control's slopes."""
     e = result.experiment
-    lower, clearly, same, total = (
-        sum(getattr(c, n) for c in result.controls) for n in ("lower", "clearly", "same", "fits")
-    )
-    found = []
-    for v in result.verdicts:
-        if v.start == e.starts[0]:
-            line = result.line(v.quantity.key, CONTROL)
-            if line.slope is not None:
-                found.append(f"{v.quantity.label} {interval(line.slope)}")
-    slopes = f"; slopes: {', '.join(found)}" if found else ""
-    return (
-        f"control, the best of {e.setting.trials} starts away from the truth, beside the "
-        f"{e.starts[0]} start: lower cost in {lower} (by more than {ALIKE:g} in deviance in "
-        f"{clearly}), the same in {same} of {total} fits{slopes}"
-    )
+    table = _table(f"\ncost beside that from {e.starts[0]} starts")
+    for name in ("start", "fits", "lower", f"lower by {ALIKE:g} in deviance", "the same"):
+        table.add_column(name, justify="left" if name == "start" else "right")
+    for start in dict.fromkeys(c.start for c in result.controls):
+        mine = [c for c in result.controls if c.start == start]
+        columns = ("fits", "lower", "clearly", "same")
+        table.add_row(start, *(str(sum(getattr(c, n) for c in mine)) for n in columns))
+    slopes = [
+        f"{v.quantity.label} {interval(line.slope)}"
+        for v in result.verdicts
+        if v.start == e.starts[0]
+        for line in [line for line in result.lines if _is(line, v.quantity.key, CONTROL, e)]
+        if line.slope is not None
+    ]
+    if CONTROL not in dict(e.runs):
+        return table
+    text = f"{CONTROL}: the best of {e.setting.trials} starts"
+    return Group(table, _notes([text, *(f"{CONTROL}: {s}" for s in slopes)]))
 
 
-def overview(results: Sequence[RateResult]) -> RenderableType:
+def _is(line: Line, quantity: str, start: str, experiment: Experiment) -> bool:
+    last = experiment.setting.budgets[-1]
+    return (line.quantity, line.start, line.budget) == (quantity, start, last)
+
+
+def overview(results: Sequence[RateResult], store: str) -> RenderableType:
     """The main quantities of several experiments, a line each."""
     blocks: list[RenderableType] = []
     for result in results:
@@ -247,8 +264,8 @@ def overview(results: Sequence[RateResult]) -> RenderableType:
     count = sum(bool(r.warnings) for r in results)
     if count:
         blocks.append(
-            Text(f"{count} of {len(results)} experiments have warnings: identkit runs show, or the "
-                 "page", style="yellow")
+            Text(f"{count} of {len(results)} experiments have warnings: identkit runs show --store "
+                 f"{store}", style="yellow")
         )  # fmt: skip
     return Group(*blocks)
 
@@ -301,6 +318,11 @@ def truth_report(found: Found) -> RenderableType:
     for j, atom in enumerate(found.truth.to_vector().reshape(found.truth.atoms, -1)):
         values = ", ".join(f"{n} = {v:g}" for n, v in zip(m.names, atom, strict=True))
         lines.append(f"  atom {j}: {values}" + (" (over-specified)" if j == found.over else ""))
+    if not found.conditioning.curved and found.regime != 2:
+        lines.append(
+            "  the experts are degenerate at second order: 'identkit explain' says which rate "
+            "follows"
+        )
     low, high = found.box.pair("beta0")
     lines += [
         conditioning_text(found.conditioning),
@@ -325,8 +347,9 @@ def legend(result: RateResult) -> str:
         f"({a['bootstrap']} draws, seed {a['bootstrap_seed']}). consistent: the interval meets the "
         "slopes the rate allows over this window, up to logarithms and "
         f"±{a['finite_size']:g}, and not those of another of n^-1/2, n^-1/4, constant; "
-        "inconsistent: it lies outside; inconclusive: it decides nothing. none: no "
-        "consistent estimator exists. p, d: against published, derived. Quantities: "
+        "inconsistent: it lies above; inconclusive: it decides nothing, or errors fall faster. "
+        "none: no consistent estimator exists. Derived rates hold near the truth and are compared "
+        "with fits from there (local, split). p, d: against published, derived. Quantities: "
         f"'identkit rates --help'.{ran}"
     )
 
@@ -357,10 +380,7 @@ def document(result: RateResult) -> dict[str, Any]:
         "verdicts": [_verdict(v) for v in result.verdicts],
         "lines": [_line(line) for line in result.lines],
         "shares": [_share(s) for s in result.shares],
-        "controls": [
-            {"n": x.n, "fits": x.fits, "lower": x.lower, "same": x.same, "clearly": x.clearly}
-            for x in result.controls
-        ],
+        "controls": [asdict(control) for control in result.controls],
         "warnings": list(result.warnings),
         "environments": list(result.environments),
     }
