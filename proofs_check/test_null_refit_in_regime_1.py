@@ -72,4 +72,4 @@ def test_least_squares_often_ends_there():
     lower = np.mean(cost["null"].cost < cost["local"].cost * (1 - 1e-6))
     assert lower > 0.3
     expert = np.linalg.norm(cost["null"].measure.eta, axis=-1).min(axis=-1)
-    assert np.median(expert) < 0.1  # an atom stays close to η = 0
+    assert np.median(expert) < 0.25  # an atom stays near η = 0; the true ones have 2.3 and 4.2

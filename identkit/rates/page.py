@@ -143,7 +143,7 @@ def _verdict(word: str | None, reason: str = "") -> str:
     if word is None:
         return '<span class="none">–</span>'
     kind, mark = MARKS[word]
-    why = f'<br><span class="why">{_rates(_signed(reason))}</span>' if reason else ""
+    why = f'<br><span class="why">{_rates(reason)}</span>' if reason else ""
     return f'<span class="v {kind}"><span aria-hidden="true">{mark}</span> {word}</span>{why}'
 
 

@@ -444,8 +444,11 @@ def _check_content(name: str, sql: sqlite3.Connection, create: bool) -> None:
     def pragma(which: str) -> Any:
         return sql.execute(f"PRAGMA {which}").fetchone()[0]
 
-    if pragma("application_id") != APPLICATION:
-        if pragma("schema_version") or pragma("application_id"):
+    sql.execute("BEGIN")  # one view of both: another process may just be making the store
+    application, tables = pragma("application_id"), pragma("schema_version")
+    sql.execute("COMMIT")
+    if application != APPLICATION:
+        if application or tables:
             raise InputError(
                 f"{name}: is an SQLite file of another program; choose another path for the store."
             )
