@@ -496,6 +496,13 @@ def test_rows_of_other_plans_are_ignored():
     assert observe(e, others + mine).to_dict() == observe(e, mine).to_dict()
 
 
+def test_fits_of_several_versions_are_said():
+    e = experiment()
+    here = environment()
+    result = observe(e, rows(e, GOOD), [here, {**here, "torch": "1.0"}])
+    assert any("2 environments" in w for w in result.warnings)
+
+
 def test_order_of_rows_does_not_matter():
     e = experiment(control=8)
     mine = rows(e, GOOD)

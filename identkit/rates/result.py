@@ -204,6 +204,12 @@ def observe(
         )  # fmt: skip
     controls = _controls(experiment, groups)
     count = sum(len(g) for g in groups.values())
+    warnings = _warnings(experiment, spread, lines, shares, controls, count)
+    if len(environments) > 1:
+        warnings.append(
+            f"the fits are from {len(environments)} environments (versions or machines), which the "
+            "JSON and the page list."
+        )
     return RateResult(
         experiment=experiment,
         condition=condition,
@@ -212,7 +218,7 @@ def observe(
         verdicts=_verdicts(experiment, condition, lines, shares),
         shares=shares,
         controls=controls,
-        warnings=tuple(_warnings(experiment, spread, lines, shares, controls, count)),
+        warnings=tuple(warnings),
         environments=tuple(environments),
         fits=count,
     )
