@@ -350,7 +350,8 @@ def legend(result: RateResult) -> str:
         "inconsistent: it lies above; inconclusive: it decides nothing, or errors fall faster. "
         "none: no consistent estimator exists. Derived rates hold near the truth and are compared "
         "with fits from there (local, split). At the box: the minimum lies on its boundary; the "
-        "box is part of the estimator, as Θ is compact in the theorems. p, d: against published, derived. Quantities: "
+        "box is part of the estimator, as Θ is compact in the theorems. p, d: against published, "
+        "derived. Quantities: "
         f"'identkit rates --help'.{ran}"
     )
 
