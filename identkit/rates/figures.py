@@ -229,7 +229,7 @@ def small_multiples(
     budget: int | None = None,
     columns: int = COLUMNS,
 ) -> Figure:
-    """A sweep: a panel for each experiment on shared scales, slopes at the ends of the lines.
+    """A sweep: a panel for each experiment on shared scales, intervals of slopes at the ends.
 
     By default each panel has the main quantities of its experiment; a quantity looks the same in
     all panels. Raises :class:`~identkit.errors.InputError` as :func:`rate_figure`, for no results
@@ -253,7 +253,7 @@ def small_multiples(
         from matplotlib.figure import Figure
 
         legend_rows = -(-(len(kinds) + 2) // columns)
-        figure = Figure((2.55 * columns + 0.4, 2.2 * rows + 0.5 + LINE_HEIGHT * legend_rows))
+        figure = Figure((3.0 * columns + 0.4, 2.2 * rows + 0.5 + LINE_HEIGHT * legend_rows))
         figure.set_layout_engine("constrained")
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         handles: dict[str, Any] = {}
@@ -285,7 +285,8 @@ def small_multiples(
                 above.set_xlabel("n, samples")
         figure.supylabel("error", fontsize=9)
         entries = [*handles.values(), *map(_proxy, _order(styles)), _band_proxy()]
-        names = [*handles, *(f"{source} rate" for source in _order(styles)), "quartiles"]
+        names = [*handles, *(f"{source} rate" for source in _order(styles))]
+        names.append(f"quartiles; in brackets: {LEVEL:.0%} interval of the slope")
         figure.legend(entries, names, loc="outside lower center", ncols=columns, handlelength=3.4)
     return figure
 
@@ -523,7 +524,7 @@ def _draw(ax: Axes, result: RateResult, line: Line, look: Look, label: str) -> _
         if line.slope is not None:
             y = np.exp(centre + line.slope.value * (x - x.mean()))
             ax.plot(sizes, y, linestyle=look.dashes, zorder=2, **common)
-            text = f"{line.slope.value:.2f}".replace("-", "−")
+            text = f"[{line.slope.low:.2f}, {line.slope.high:.2f}]".replace("-", "−")
             fitted = _End(float(sizes[-1]), float(y[-1]), text, "fit")
     handle = Line2D(
         [], [], linestyle=look.dashes, **common, **look.marks,
