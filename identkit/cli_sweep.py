@@ -33,7 +33,9 @@ A plan is a TOML file:
   truth = "search"
 
 'identkit sweep --show quick' prints a shipped one to start from; the module
-identkit.rates.plan explains every key.
+identkit.rates.plan explains every key. truth = "search" searches whenever the
+plan is read, which takes half a minute each; 'identkit truth --save t.json'
+and truth = "t.json" keep one.
 
 Every fit is written to the store when its block ends. An interrupted or killed
 sweep goes on where it was: give the same command again.
