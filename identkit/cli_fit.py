@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from identkit.cli_expert import add_expert_options, chosen_expert
-from identkit.cli_progress import interruptible, progress_bar, require
+from identkit.cli_progress import check_device, interruptible, progress_bar, require
 from identkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -141,8 +141,7 @@ def _check_numbers(options: argparse.Namespace) -> None:
     ):
         if value is not None and not low <= value <= high:
             raise InputError(f"--{name} {value}: give a whole number from {low} to {high}.")
-    if options.device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {options.device}: use auto, cpu or cuda.")
+    check_device(options.device)
 
 
 def _expert(options: argparse.Namespace, table: Table) -> Expert:

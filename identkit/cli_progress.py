@@ -30,6 +30,12 @@ def require(command: str, *libraries: str, extra: str = "fit") -> None:
             ) from None
 
 
+def check_device(name: str) -> None:
+    """Raise InputError for a --device nobody knows; whether it is there is seen by the fit."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {name}: use auto, cpu or cuda.")
+
+
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
     """The first Ctrl-C sets what the yielded function tells; a second one interrupts at once."""

@@ -85,10 +85,7 @@ def add_rates(commands: argparse._SubParsersAction) -> None:
         epilog=RATES_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    what = rates.add_argument_group("model")
-    add_expert_options(what)
-    what.add_argument("--dim", type=int, metavar="D", help="number of inputs (1)")
-    what.add_argument("--regime", type=int, metavar="1|2", help="of the sigmoid gate (1)")
+    what = _add_model(rates)
     what.add_argument("--truth", metavar="FILE", help="a saved truth (else one is searched)")
     data = rates.add_argument_group("experiment")
     data.add_argument(
@@ -123,10 +120,7 @@ def add_rates(commands: argparse._SubParsersAction) -> None:
         epilog=TRUTH_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    what = truth.add_argument_group("model")
-    add_expert_options(what)
-    what.add_argument("--dim", type=int, metavar="D", help="number of inputs (1)")
-    what.add_argument("--regime", type=int, metavar="1|2", help="of the sigmoid gate (1)")
+    what = _add_model(truth)
     what.add_argument("--atoms", type=int, default=2, metavar="K", help="true atoms (2)")
     how = truth.add_argument_group("how")
     how.add_argument("--candidates", type=int, default=2000, metavar="N", help="draws (2000)")
@@ -134,6 +128,15 @@ def add_rates(commands: argparse._SubParsersAction) -> None:
     out = truth.add_argument_group("output")
     out.add_argument("--json", action="store_true", help="schema identkit.truth/1")
     out.add_argument("--save", metavar="FILE.json", help="write it, for 'rates --truth'")
+
+
+def _add_model(command: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """The options of :func:`_model`."""
+    what = command.add_argument_group("model")
+    add_expert_options(what)
+    what.add_argument("--dim", type=int, metavar="D", help="number of inputs (1)")
+    what.add_argument("--regime", type=int, metavar="1|2", help="of the sigmoid gate (1)")
+    return what
 
 
 def run_rates(options: argparse.Namespace, show: Callable[[Any], None]) -> int:

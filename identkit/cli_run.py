@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from identkit.cli_progress import interruptible
-from identkit.errors import InputError
+from identkit.cli_progress import check_device, interruptible
 
 if TYPE_CHECKING:
     from identkit.rates.result import RateResult
@@ -38,8 +37,7 @@ def check_run(options: argparse.Namespace) -> None:
     """Refuse options that cannot work before anything is computed or written."""
     from identkit.rates.scheduler import check_scheduler
 
-    if options.device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {options.device}: use auto, cpu or cuda.")
+    check_device(options.device)
     check_scheduler(options.scheduler, options.workers)
 
 

@@ -14,3 +14,13 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def small_blocks():
+    """Blocks of at most 4 replicates, so that small sweeps have many."""
+    from identkit.rates import fits
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fits, "MOST", 4)
+        yield

@@ -14,17 +14,11 @@ import pytest
 from test_rates_sweep import QUICK, swept, table, tiny
 
 from identkit.errors import InputError
-from identkit.rates import fits, scheduler
+from identkit.rates import scheduler
 from identkit.rates.scheduler import DaskCluster
 
+pytestmark = pytest.mark.usefixtures("small_blocks")
 needs_dask = pytest.mark.skipif(find_spec("distributed") is None, reason="without Dask")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_blocks():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fits, "MOST", 4)
-        yield
 
 
 @pytest.fixture(scope="module")

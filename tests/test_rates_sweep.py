@@ -24,6 +24,8 @@ from identkit.rates.setting import Experiment, Setting
 from identkit.rates.store import Store
 from identkit.rates.sweep import run
 
+pytestmark = pytest.mark.usefixtures("small_blocks")
+
 TESTS = os.path.dirname(__file__)
 SETTING = Setting(
     Model.of("tanh", "sigmoid"),
@@ -58,13 +60,6 @@ def table(path):
 def swept(path, experiments, scheduler=None, **options):
     with Store.open(path) as store:
         return run(experiments, store, scheduler or Inline(), **options)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_blocks():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fits, "MOST", 4)
-        yield
 
 
 @pytest.fixture(scope="module")

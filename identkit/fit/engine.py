@@ -426,7 +426,7 @@ class _Job:
     def _cells(self) -> int:
         from identkit.fit.nodes import cell_count
 
-        wanted = self.compute.nodes and self.model.dim == 1 and self.model.expert.is_smooth
+        wanted = self.compute.nodes and self.model.compressible
         return cell_count(self.data.samples) if wanted else 0
 
     def _nodes(self, cells: int) -> Any:

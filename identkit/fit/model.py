@@ -97,6 +97,11 @@ class Model:
         return structure(self.expert)
 
     @property
+    def compressible(self) -> bool:
+        """Whether data are compressed to Gauss nodes: one input and a smooth expert."""
+        return self.dim == 1 and self.expert.is_smooth
+
+    @property
     def slots(self) -> int:
         """Pre-activations of the expert."""
         return len(self.structure.slots)

@@ -71,8 +71,7 @@ def blocks(
     whatever is done, so that a resumed run computes the batches an uninterrupted one does.
     """
     setting = experiment.setting
-    smooth = setting.model.dim == 1 and setting.model.expert.is_smooth
-    samples = SMOOTH_SAMPLES if smooth else KINKED_SAMPLES
+    samples = SMOOTH_SAMPLES if setting.model.compressible else KINKED_SAMPLES
     for n in experiment.sizes:
         size = min(MOST, max(FEWEST, samples // n))
         for start, replicates in experiment.runs:
@@ -116,9 +115,13 @@ def perform(
     reached = 0.5 * (rest * rest).sum(axis=1)
     share = (time.perf_counter() - began) / len(block.replicates) / len(setting.budgets)
     rows = []
+    numbers: dict[str, Any] = {}
+    last = None
     for budget, result in zip(setting.budgets, results, strict=True):
-        numbers = errors(setting, result.measure)
-        numbers[DEVIANCE] = 2 * (np.asarray(result.cost) - reached) / setting.noise**2
+        if result is not last:  # the same where every fit had ended within the last budget
+            numbers = errors(setting, result.measure)
+            numbers[DEVIANCE] = 2 * (np.asarray(result.cost) - reached) / setting.noise**2
+        last = result
         vectors = result.measure.to_vector()
         for i, r in enumerate(block.replicates):
             rows.append(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from identkit import __version__
+from identkit.fit.result import Status
 from identkit.rates import predictions, slopes
 from identkit.rates.conditioning import Conditioning, conditioning
 from identkit.rates.quantities import DEVIANCE, Quantity, certified, quantity
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from identkit.rates.fits import Row
 
 SCHEMA = "identkit.rates/1"
-FINISHED = ("converged", "at the box", "light atom", "flat valley")
+FINISHED = tuple(status.value for status in Status if status.finished)
 MOST_DOUBTFUL, DOUBTFUL = 0.5, 0.1
 """Share of fits that ran out of steps or are in a local minimum above which no verdict is given
 (the median is then one of theirs), and above which there is a warning."""

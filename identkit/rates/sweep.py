@@ -180,8 +180,7 @@ def _rows(experiments: Sequence[Experiment]) -> int:
 def _work(setting: Setting, block: Block) -> float:
     """Seconds a block may take on one core."""
     model = setting.model
-    smooth = model.dim == 1 and model.expert.is_smooth
-    sample = SMOOTH_SAMPLE_SECONDS if smooth else SAMPLE_SECONDS * model.dim
+    sample = SMOOTH_SAMPLE_SECONDS if model.compressible else SAMPLE_SECONDS * model.dim
     trials = setting.trials if block.start == CONTROL else 1
     return len(block.replicates) * trials * (FIT_SECONDS + sample * block.n)
 

@@ -22,6 +22,8 @@ from identkit.report import statements
 from identkit.report.json_form import published_document
 
 if TYPE_CHECKING:
+    from identkit.fit.model import Model
+    from identkit.mixing import MixingMeasure
     from identkit.rates.setting import Experiment
     from identkit.rates.store import Summary
     from identkit.rates.truth import Found
@@ -79,12 +81,17 @@ def _head(result: RateResult) -> Text:
 def truth_lines(result: RateResult) -> list[str]:
     """The true atoms, and how well they are conditioned."""
     s = result.experiment.setting
-    lines = []
-    for j, atom in enumerate(s.truth.to_vector().reshape(s.truth.atoms, -1)):
-        values = ", ".join(f"{n} = {v:g}" for n, v in zip(s.model.names, atom, strict=True))
-        lines.append(f"atom {j}: {values}" + (" (over-specified)" if j == s.over else ""))
+    lines = _atoms(s.model, s.truth, s.over)
     if result.conditioning is not None:
         lines.append(conditioning_text(result.conditioning))
+    return lines
+
+
+def _atoms(model: Model, truth: MixingMeasure, over: int) -> list[str]:
+    lines = []
+    for j, atom in enumerate(truth.to_vector().reshape(truth.atoms, -1)):
+        values = ", ".join(f"{n} = {v:g}" for n, v in zip(model.names, atom, strict=True))
+        lines.append(f"atom {j}: {values}" + (" (over-specified)" if j == over else ""))
     return lines
 
 
@@ -120,21 +127,25 @@ def _table(title: str) -> Table:
     )  # fmt: skip
 
 
-def _verdicts(result: RateResult, start: str) -> RenderableType:
-    table = _table(f"{start} starts")
-    table.add_column("quantity", overflow="fold")
+def _verdict_table(
+    result: RateResult, start: str, title: str, head: str, rated: bool = False
+) -> Table:
+    """A line for each quantity from one kind of start, or only for those with a rate."""
+    table = _table(title)
+    table.add_column(head, overflow="fold")
     for name in ("published", "derived"):
         table.add_column(name, overflow="fold", max_width=9)
     for name in ("slope", "90% interval", "verdict"):
         table.add_column(name, no_wrap=True, min_width=6)
     for v in result.verdicts:
-        if v.start != start:
-            continue
-        line = result.line(v.quantity.key, start)
-        table.add_row(
-            v.quantity.label, _rate(v.published), _rate(v.derived), *_slope(line.slope), _said(v)
-        )
-    blocks: list[RenderableType] = [table]
+        if v.start == start and (v.published or v.derived or not rated):
+            slope = _slope(result.line(v.quantity.key, start).slope)
+            table.add_row(v.quantity.label, _rate(v.published), _rate(v.derived), *slope, _said(v))
+    return table
+
+
+def _verdicts(result: RateResult, start: str) -> RenderableType:
+    table = _verdict_table(result, start, f"{start} starts", "quantity")
     notes = _other_budget(result, start)
     # a reason that several quantities share is said once
     shared: dict[str, list[str]] = {}
@@ -142,7 +153,7 @@ def _verdicts(result: RateResult, start: str) -> RenderableType:
         for reason in v.reasons if v.start == start else ():
             shared.setdefault(reason, []).append(v.quantity.label)
     notes += [f"{reason}: {'; '.join(labels)}" for reason, labels in shared.items()]
-    return Group(*blocks, _notes(notes))
+    return Group(table, _notes(notes))
 
 
 def _notes(lines: Sequence[str]) -> RenderableType:
@@ -224,22 +235,14 @@ def _controls(result: RateResult) -> RenderableType:
         mine = [c for c in result.controls if c.start == start]
         columns = ("fits", "lower", "clearly", "same")
         table.add_row(start, *(str(sum(getattr(c, n) for c in mine)) for n in columns))
-    slopes = [
-        f"{v.quantity.label} {interval(line.slope)}"
-        for v in result.verdicts
-        if v.start == e.starts[0]
-        for line in [line for line in result.lines if _is(line, v.quantity.key, CONTROL, e)]
-        if line.slope is not None
-    ]
     if CONTROL not in dict(e.runs):
         return table
-    text = f"{CONTROL}: the best of {e.setting.trials} starts"
-    return Group(table, _notes([text, *(f"{CONTROL}: {s}" for s in slopes)]))
-
-
-def _is(line: Line, quantity: str, start: str, experiment: Experiment) -> bool:
-    last = experiment.setting.budgets[-1]
-    return (line.quantity, line.start, line.budget) == (quantity, start, last)
+    notes = [f"{CONTROL}: the best of {e.setting.trials} starts"]
+    for v in result.verdicts:
+        slope = result.line(v.quantity.key, CONTROL).slope
+        if v.start == e.starts[0] and slope is not None:
+            notes.append(f"{CONTROL}: {v.quantity.label} {interval(slope)}")
+    return Group(table, _notes(notes))
 
 
 def overview(results: Sequence[RateResult], store: str) -> RenderableType:
@@ -248,18 +251,7 @@ def overview(results: Sequence[RateResult], store: str) -> RenderableType:
     for result in results:
         e = result.experiment
         for start in e.starts:
-            table = _table(f"{e.name}, {start} starts")
-            table.add_column("", overflow="fold")
-            for name in ("published", "derived"):
-                table.add_column(name, overflow="fold", max_width=9)
-            for name in ("slope", "90% interval", "verdict"):
-                table.add_column(name, no_wrap=True, min_width=6)
-            for v in result.verdicts:
-                if v.start == start and (v.published or v.derived):
-                    slope = _slope(result.line(v.quantity.key, start).slope)
-                    table.add_row(
-                        v.quantity.label, _rate(v.published), _rate(v.derived), *slope, _said(v)
-                    )
+            table = _verdict_table(result, start, f"{e.name}, {start} starts", "", rated=True)
             blocks += [table, Text("")]
     count = sum(bool(r.warnings) for r in results)
     if count:
@@ -315,9 +307,7 @@ def truth_report(found: Found) -> RenderableType:
     regime = "" if found.regime is None else f", Regime {found.regime}"
     m = found.model
     lines = [f"{m.expert.label}, {m.gate.name} gate{regime}, d = {m.dim}"]
-    for j, atom in enumerate(found.truth.to_vector().reshape(found.truth.atoms, -1)):
-        values = ", ".join(f"{n} = {v:g}" for n, v in zip(m.names, atom, strict=True))
-        lines.append(f"  atom {j}: {values}" + (" (over-specified)" if j == found.over else ""))
+    lines += [f"  {line}" for line in _atoms(m, found.truth, found.over)]
     if not found.conditioning.curved and found.regime != 2:
         lines.append(
             "  the experts are degenerate at second order: 'identkit explain' says which rate "
