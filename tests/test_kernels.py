@@ -500,3 +500,25 @@ def test_measures_and_vectors_agree_on_the_order(gate):
     x = np.array([[0.3, -0.2], [1.0, 2.0]])
     hand = mixture(model, torch.from_numpy(vector), torch.from_numpy(x)).numpy()
     assert model.predict(measure, x) == pytest.approx(hand, rel=1e-14)
+
+
+@pytest.mark.parametrize("p", [1, 5, 9, 12, 15, 27])
+def test_small_linear_algebra_is_that_of_a_matrix_alone(p):
+    """Bitwise, whatever the batch; a fit would otherwise depend on what it is fitted with."""
+    import torch
+
+    from identkit.fit.solver import _least, _solved
+
+    generator = torch.Generator().manual_seed(p)
+    root = torch.randn(11, p, p, dtype=torch.float64, generator=generator)
+    right = torch.randn(11, p, dtype=torch.float64, generator=generator)
+    symmetric = root + root.transpose(1, 2)
+    factor = torch.linalg.cholesky(root @ root.transpose(1, 2) + torch.eye(p))
+    least, solved = _least(symmetric), _solved(factor, right)
+    for i in range(11):
+        assert torch.equal(_least(symmetric[i : i + 1].clone())[0], least[i])
+        assert torch.equal(
+            _solved(factor[i : i + 1].clone(), right[i : i + 1].clone())[0], solved[i]
+        )
+    exact = np.linalg.eigvalsh(symmetric.numpy())[:, 0]
+    np.testing.assert_allclose(least.numpy(), exact, rtol=0, atol=1e-12)

@@ -392,19 +392,31 @@ def _held(now: _State) -> Tensor:
     )
 
 
-def _solved(factor: Tensor, right: Tensor) -> Tensor:
-    """Solutions (R, p) by Cholesky factors (R, p, p), each as if it were alone.
+def _even(matrix: Tensor, corner: Tensor | float) -> Tensor:
+    """Matrices (R, p, p) with p made even by a row and a column that are 0 but for ``corner``.
 
-    MKL's triangular solves depend on how a matrix is aligned in memory: for odd p a matrix of a
-    batch is not aligned as it is alone, and the last bits differ. So p is made even.
+    MKL's triangular solves and eigenvalues depend on how a matrix is aligned in memory: for odd p a
+    matrix of a batch is not aligned as it is alone, and the last bits differ.
     """
-    p = right.shape[1]
+    p = matrix.shape[1]
     if p % 2 == 0:
-        return torch.cholesky_solve(right[:, :, None], factor)[:, :, 0]
-    factor = torch.nn.functional.pad(factor, (0, 1, 0, 1))
-    factor[:, p, p] = 1.0
-    right = torch.nn.functional.pad(right, (0, 1))
-    return torch.cholesky_solve(right[:, :, None], factor)[:, :p, 0]
+        return matrix
+    matrix = torch.nn.functional.pad(matrix, (0, 1, 0, 1))
+    matrix[:, p, p] = corner
+    return matrix
+
+
+def _solved(factor: Tensor, right: Tensor) -> Tensor:
+    """Solutions (R, p) by Cholesky factors (R, p, p), each as if it were alone."""
+    p = right.shape[1]
+    right = torch.nn.functional.pad(right, (0, p % 2))
+    return torch.cholesky_solve(right[:, :, None], _even(factor, 1.0))[:, :p, 0]
+
+
+def _least(matrix: Tensor) -> Tensor:
+    """The smallest eigenvalues (R,) of (R, p, p), each as if it were alone."""
+    # no diagonal entry is below the smallest eigenvalue, so that a copy of one changes nothing
+    return torch.linalg.eigvalsh(_even(matrix, matrix[:, 0, 0]))[:, 0]
 
 
 def _factorise(scaled: Tensor, damping: Tensor, eye: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -413,7 +425,7 @@ def _factorise(scaled: Tensor, damping: Tensor, eye: Tensor) -> tuple[Tensor, Te
     bad = info != 0
     if bool(bad.any()):
         finite = torch.nan_to_num(scaled[bad], nan=0.0, posinf=0.0, neginf=0.0)
-        least = torch.linalg.eigvalsh(finite)[:, 0]
+        least = _least(finite)
         raised = torch.maximum(damping[bad], INDEFINITE * least.abs() + LEAST_DAMPING)
         damping = damping.clone()
         damping[bad] = raised
