@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from identkit.estimator import MoERegressor as MoERegressor
     from identkit.experts import Expert
     from identkit.gates import Gate
+    from identkit.interaction import interactions
     from identkit.mixing import MixingMeasure
     from identkit.results import CheckResult
     from identkit.simulation import simulate
@@ -22,6 +23,7 @@ _HOME = {
     "check": "identkit.checking",
     "Expert": "identkit.experts",
     "Gate": "identkit.gates",
+    "interactions": "identkit.interaction",
     "MixingMeasure": "identkit.mixing",
     "MoERegressor": "identkit.estimator",
     "simulate": "identkit.simulation",
@@ -46,6 +48,7 @@ __all__ = [
     "__version__",
     "check",
     "fit",
+    "interactions",
     "losses",
     "simulate",
 ]

@@ -304,7 +304,7 @@ def _truth(
     options: argparse.Namespace, model: Model, regime: int | None, file: Any, smallest: int
 ) -> dict[str, Any]:
     """Truth, atoms, noise and box: given, from the file, or suggested."""
-    from identkit.rates.conditioning import conditioning
+    from identkit.rates.conditioned import conditioning
     from identkit.rates.truth import suggested_box, suggested_noise
 
     if file is None:

@@ -35,7 +35,7 @@ def add_run_options(group: argparse._ArgumentGroup) -> None:
 
 def check_run(options: argparse.Namespace) -> None:
     """Refuse options that cannot work before anything is computed or written."""
-    from identkit.rates.scheduler import check_scheduler
+    from identkit.rates.scheduling import check_scheduler
 
     check_device(options.device)
     check_scheduler(options.scheduler, options.workers)
@@ -44,7 +44,7 @@ def check_run(options: argparse.Namespace) -> None:
 def perform(options: argparse.Namespace, experiments: list[Experiment], store: Any) -> int:
     """Run what is missing, with progress; 0, 1 where a block failed, 130 where interrupted."""
     from identkit.fit.engine import Compute
-    from identkit.rates.scheduler import scheduler
+    from identkit.rates.scheduling import scheduler
     from identkit.rates.sweep import run
 
     compute = Compute(device=options.device)

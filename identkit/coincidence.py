@@ -41,7 +41,8 @@ def apply_rule(family: FormalFamily, columns: list[Column], functions: FunctionS
         if basis[i].first:
             return Coincidences((), (), (), Combination({i: family.field.one}))
     if not functions.coincidence:
-        return Coincidences(tuple(i for i in range(len(basis)) if i not in zero), (), (), None)
+        live = tuple(i for i in range(len(basis)) if i not in zero)
+        return Coincidences(live, tuple(zero), (), None)
     kept: list[int] = []
     merges: list[Merge] = []
     for group in _candidates(family, columns, [i for i in range(len(basis)) if i not in zero]):

@@ -61,12 +61,17 @@ def _powers(names: tuple[str, ...], sign: str) -> list[str]:
 
 @dataclass(frozen=True)
 class FunctionSet:
-    """The functions of one atom, and those shared by all atoms (the constant 1)."""
+    """The functions of one atom, and those shared by all atoms (the constant 1).
+
+    ``coincidence`` says whether the coincidence rule applies, ``any_number`` whether the question
+    is asked for every number of atoms or for that of the options alone.
+    """
 
     title: str
     functions: tuple[BasisFunction, ...]
     shared: tuple[BasisFunction, ...] = ()
     coincidence: bool = True
+    any_number: bool = True
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ class Expert:
         """
         expression = parse(text)
         names = free_names(expression)
-        written = _in_order_written(text, names)
+        written = names_in_order(text, names)
         gone = _names_written(text) - names - set(FUNCTIONS) - set(CONSTANTS)
         if gone:
             raise ExpressionError(
@@ -169,7 +169,7 @@ def _names_written(text: str) -> set[str]:
     return set(_WORD.findall(text))
 
 
-def _in_order_written(text: str, names: set[str]) -> list[str]:
+def names_in_order(text: str, names: set[str]) -> list[str]:
     return [name for name in dict.fromkeys(_WORD.findall(text)) if name in names]
 
 

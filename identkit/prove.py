@@ -104,7 +104,8 @@ class Prover:
         proved = tuple(formal.relation(r) for r in relations if r is not None)
         if not proved:
             raise OutOfTime("a dependence was seen modulo a prime but no exact relation was found")
-        self._assert_distinct(formal, {t.function for r in proved for t in r.terms}, proved)
+        if formal.set.coincidence:
+            self._assert_distinct(formal, {t.function for r in proved for t in r.terms}, proved)
         complete = len(proved) == len(relations)
         rank, witness, witnessed = None, None, ()
         if complete and not formal.set.shared:
@@ -165,7 +166,7 @@ class Prover:
         except (OutOfTime, Rebase):
             self.deadline.check()
             fixed = None
-        if fixed is not None:
+        if fixed is not None and (formal.set.any_number or fixed.atoms <= self.options.atoms):
             return self._fixed(formal, blank, fixed)
         search = self._search([expressions[i] for i in kept], shared, self.options.atoms)
         obstacle = None
@@ -481,7 +482,7 @@ def equation(
         moved = {right: -coefficients[right]}
     left = {i: c for i, c in coefficients.items() if i not in moved}
     if not left:
-        left, moved = {i: -c for i, c in moved.items()}, {}
+        left, moved = moved, {}
     return f"{_sum(left, basis)} = {_sum(moved, basis)}"
 
 

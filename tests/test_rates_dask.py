@@ -15,7 +15,7 @@ from test_rates_sweep import QUICK, swept, table, tiny
 
 from identkit.errors import InputError
 from identkit.rates import scheduler
-from identkit.rates.scheduler import DaskCluster
+from identkit.rates.scheduling import DaskCluster
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 needs_dask = pytest.mark.skipif(find_spec("distributed") is None, reason="without Dask")
@@ -37,7 +37,7 @@ def test_without_dask(monkeypatch):
 
 def test_dask_is_not_imported_by_others():
     code = (
-        "import sys, identkit.rates.sweep, identkit.rates.scheduler as s; s.scheduler('inline');"
+        "import sys, identkit.rates.sweep, identkit.rates.scheduling as s; s.scheduler('inline');"
         "sys.exit('dask' in sys.modules or 'distributed' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -19,7 +19,7 @@ from identkit.fit.result import Box
 from identkit.mixing import MixingMeasure
 from identkit.rates import fits, scheduler
 from identkit.rates.fits import Block
-from identkit.rates.scheduler import Inline, Processes, Task
+from identkit.rates.scheduling import Inline, Processes, Task
 from identkit.rates.setting import Experiment, Setting
 from identkit.rates.store import Store
 from identkit.rates.sweep import run
@@ -414,3 +414,19 @@ def test_a_hundred_kills(tmp_path, seed):
     whole = table(tmp_path / "whole.db")
     for path in tmp_path.glob("killed*.db"):
         assert table(path) == whole
+
+
+def test_public_names_are_not_hidden_by_modules():
+    """A submodule of the same name would replace the function once it is imported."""
+    import pkgutil
+
+    import identkit
+    from identkit import rates
+
+    for package in (identkit, rates):
+        modules = {m.name for m in pkgutil.iter_modules(package.__path__)}
+        assert all(
+            name not in modules or package.__getattr__(name) is getattr(package, name)
+            for name in package.__all__
+        )
+        assert not modules & {n for n in package.__all__ if callable(getattr(package, n))}

@@ -20,7 +20,7 @@ from identkit.gates import resolve
 from identkit.losses.norms import Rule
 from identkit.mixing import MixingMeasure
 from identkit.rates import truth as truths
-from identkit.rates.conditioning import NOTHING, Conditioning, conditioning, minimum
+from identkit.rates.conditioned import NOTHING, Conditioning, conditioning, minimum
 from identkit.rates.truth import (
     TruthFile,
     load_truth,

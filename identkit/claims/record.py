@@ -90,9 +90,9 @@ def disagreement(records: Sequence[ClaimRecord], test: str, found: Finding) -> s
 
 
 def gathered(found: Sequence[tuple[str, Mapping[str, str]]]) -> tuple[ClaimRecord, ...]:
-    """Claims from (test, finding) pairs, tests in the order of their files."""
+    """Claims from (test, finding) pairs, in their order."""
     claims: dict[str, ClaimRecord] = {}
-    for test, f in sorted(found, key=lambda pair: pair[0].partition("::")[0]):
+    for test, f in found:
         check = Check(test, f["status"], f["detail"])
         before = claims.get(f["id"])
         checks = (check,) if before is None else (*before.checks, check)

@@ -30,7 +30,7 @@ def derived_rate(
         derived, reasons = _first_order(weak, premise)
     said = None if published is None else published.rate
     fails = premise is not None and premise.verdict == "fails"
-    return Rate(said, derived, _agreement(said, derived, fails), reasons)
+    return Rate(said, derived, agreement(said, derived, fails), reasons)
 
 
 def _second_order(found: SecondOrder) -> tuple[str, tuple[str, ...]]:
@@ -99,7 +99,8 @@ def _first_order(
     return "n^-1/2", tuple(reasons)
 
 
-def _agreement(published: str | None, derived: str, premise_fails: bool) -> str:
+def agreement(published: str | None, derived: str, premise_fails: bool) -> str:
+    """Published against derived: ``confirmed``, ``contradicted``, ``premise-fails``, ``open``, …"""
     if published is None:
         return "unclaimed"
     if derived == "undecided":

@@ -9,12 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from identkit.rates.conditioning import conditioning
+    from identkit.rates.conditioned import conditioning
     from identkit.rates.figures import compare_figure, rate_figure, small_multiples
     from identkit.rates.page import write_page
     from identkit.rates.plan import load_plan, presets
     from identkit.rates.result import RateResult, observe
-    from identkit.rates.scheduler import scheduler
+    from identkit.rates.scheduling import scheduler
     from identkit.rates.setting import Experiment, Setting
     from identkit.rates.slopes import slope
     from identkit.rates.store import Store
@@ -27,14 +27,14 @@ _HOME = {
     "Setting": "setting",
     "Store": "store",
     "compare_figure": "figures",
-    "conditioning": "conditioning",
+    "conditioning": "conditioned",
     "load_plan": "plan",
     "load_truth": "truth",
     "observe": "result",
     "presets": "plan",
     "rate_figure": "figures",
     "run": "sweep",
-    "scheduler": "scheduler",
+    "scheduler": "scheduling",
     "search_truth": "truth",
     "slope": "slopes",
     "small_multiples": "figures",

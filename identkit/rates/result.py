@@ -13,7 +13,7 @@ import numpy as np
 from identkit import __version__
 from identkit.fit.result import Status
 from identkit.rates import predictions, slopes
-from identkit.rates.conditioning import Conditioning, conditioning
+from identkit.rates.conditioned import Conditioning, conditioning
 from identkit.rates.quantities import DEVIANCE, Quantity, certified, quantity
 from identkit.rates.setting import CONTROL, Experiment
 from identkit.rates.slopes import (

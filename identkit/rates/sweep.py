@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from identkit.fit.engine import Compute
 from identkit.rates.fits import Block, blocks
-from identkit.rates.scheduler import Scheduler, Task
+from identkit.rates.scheduling import Scheduler, Task
 from identkit.rates.setting import CONTROL, Experiment, Setting
 from identkit.rates.store import Store
 

@@ -28,7 +28,7 @@ from identkit.gates import GATES, resolve
 from identkit.losses.norms import Rule
 from identkit.mixing import SCHEMA as MIXING_SCHEMA
 from identkit.mixing import MixingMeasure
-from identkit.rates.conditioning import (
+from identkit.rates.conditioned import (
     NOTHING,
     Cell,
     Conditioning,
@@ -85,7 +85,7 @@ def suggested_noise(
     not apply or vanishes, first order alone, by the smallest singular value above rounding. At
     most 0.01 (fitting section 2.2), rounded to one significant digit.
 
-    >>> from identkit.rates.conditioning import Conditioning
+    >>> from identkit.rates.conditioned import Conditioning
     >>> suggested_noise(Conditioning(0.0044, 0.0062, (), ""), n=1000, parameters=12)
     0.002
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from identkit.degeneracy.rate import NONE
-from identkit.rates.conditioning import Conditioning
+from identkit.rates.conditioned import Conditioning
 from identkit.rates.result import ALIKE, FINISHED, SCHEMA, Line, RateResult, Share, Verdict
 from identkit.rates.result import settings_of_analysis as analysis
 from identkit.rates.setting import CONTROL
