@@ -21,6 +21,16 @@ def claims() -> tuple[dict, ...]:
     return tuple(_published()["claims"])
 
 
+def rates() -> tuple[dict, ...]:
+    """Every published rate of a quantity other than the experts themselves."""
+    return tuple(_published()["rates"])
+
+
+def unchecked() -> tuple[dict, ...]:
+    """Published claims that no check here speaks of, each with the reason."""
+    return tuple(_published()["unchecked"])
+
+
 def published_claim(
     expert: Expert, gate: str, regime: int | None, condition: str, level: str
 ) -> Published | None:
@@ -50,7 +60,7 @@ def published_rates(gate: str, regime: int | None, verdict: str | None) -> dict[
     """
     return {
         rate["quantity"]: rate["rate"]
-        for rate in _published()["rates"]
+        for rate in rates()
         if rate["gate"] == gate
         and rate["regime"] == regime
         and (rate["for"] == "every expert" or verdict == "yes")

@@ -1,4 +1,4 @@
-"""The vocabulary of ``proofs_check/``: a claim, what a check found, and how its statement is broken.
+"""The vocabulary of ``proofs_check/``: a claim, what a check found, how its statement is broken.
 
 A check is a pytest function whose keyword defaults are the statement. It asserts, and returns what
 it has thereby shown. :func:`mutations` lists false variants of the statement, each of which must

@@ -1,0 +1,133 @@
+"""The published table: which experts are identifiable under which gate, and the rate that follows.
+
+Statements: the entries of ``identkit/claims/published.json``, each read as two claims: the
+classification (the expert satisfies, or fails, the condition of the theorem) and the rate printed
+for an over-specified expert. Sources: Nguyen, Ho, Rinaldo, NeurIPS 2024 (arXiv 2405.13997) and
+ICML 2024 (arXiv 2402.02952). ``polynomial`` stands for (aᵀx + b)^P, here P = 1, 2, 3.
+
+Check. ``identkit.check`` decides, for d = 1 and 2. The finding is computed from its result, nothing
+is looked up: a classification is proved as far as the certificate reaches; for a rate n^-1/4 it
+is the second-order nondegeneracy on which it rests.
+
+Proved: the condition, or its failure, for every number of atoms and the parameters the status
+names; nondegeneracy of one over-specified atom, near the truth. Not proved: the papers' step from
+there to a rate (concentration of least squares). Where an exact family exists the printed rate is
+refuted: different parameters near the truth have the same f. Regime 2 rates have a premise, that
+f_G* has no exact refit with more atoms; where refits exist the theorem says nothing: ``open``.
+A statement restricted to k ≤ 3 says that independence was proved for at most 3 atoms only.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+import identkit
+from identkit.claims import claims
+from identkit.claims.checks import Claim, mutations, weakest
+from identkit.degeneracy.rate import agreement
+from identkit.report import statements
+
+DIMENSIONS = (1, 2)
+MEMBERS = {"polynomial": ("linear", "poly2", "poly3")}
+REACH = {
+    "every": "proved",
+    "almost-every": "proved almost everywhere",
+    "open-set": "proved on an open set",
+}
+BROKEN = "contradicted, with counterexample"
+PUBLISHED = claims()
+BY_ID = {entry["id"]: entry for entry in PUBLISHED}
+
+
+def title(entry):
+    regime = f" Regime {entry['regime']}" if entry["regime"] else ""
+    return f"{entry['experts'][0]} experts, {entry['gate']}{regime}"
+
+
+def results(entry):
+    """The certified result for every member of the family, d = 1 and 2."""
+    for name in MEMBERS.get(entry["experts"][0], entry["experts"]):
+        for shape in entry["shapes"]:
+            for dim in DIMENSIONS:
+                yield name, dim, certified(name, shape, dim, entry["gate"], entry["regime"])
+
+
+@cache
+def certified(name, shape, dim, gate, regime):
+    (result,) = identkit.check(name, gate, shape=shape, dim=dim, regime=regime).results
+    return result
+
+
+def classification_of(result, verdict):
+    """Status and reason of "the condition holds: ``verdict``"."""
+    if result.verdict == "undecided":
+        return "open", statements.scope(result)
+    if result.verdict != verdict:
+        return BROKEN, f"the condition is certified {result.verdict}: {statements.scope(result)}"
+    relation = f"; {result.relations[0].text}" if result.relations else ""
+    return REACH[result.quantifier], statements.scope(result) + relation
+
+
+@pytest.mark.parametrize("entry", PUBLISHED, ids=lambda entry: entry["id"])
+@mutations(
+    {
+        f"{name}: classified the other way": {
+            "entry": BY_ID[name] | {"verdict": {"yes": "no", "no": "yes"}[BY_ID[name]["verdict"]]}
+        }
+        for name in ("sigmoid-1-relu", "softmax-gelu", "softmax-polynomial", "sigmoid-2-input-free")
+    }
+)
+def test_classification(entry):
+    word = {"strong": "strongly", "weak": "weakly"}[entry["condition"]]
+    limits = {r.atoms for _, _, r in results(entry) if r.atoms_scope == "up-to"}
+    claim = Claim(
+        f"{entry['id']}-classification",
+        f"{title(entry)}: {'' if entry['verdict'] == 'yes' else 'not '}{word} identifiable"
+        + (f" (k ≤ {min(limits)})" if limits else ""),
+        entry["source"],
+    )
+    found = {
+        (name, dim): classification_of(result, entry["verdict"])
+        for name, dim, result in results(entry)
+    }
+    status = weakest(s for s, _ in found.values())
+    name, dim = next(key for key, (s, _) in found.items() if s == status)
+    return claim.finding(status, f"{name}, d = {dim}: {found[name, dim][1]}")
+
+
+def rate_of(result, published):
+    """Status and reason of the printed rate."""
+    rate, second = result.rate, result.second_order
+    fails = result.premise is not None and result.premise.verdict == "fails"
+    outcome = agreement(published, rate.derived, fails)
+    if outcome == "premise-fails":
+        return "open", f"the theorem's premise fails: {result.premise.refits[0].description}"
+    if outcome == "confirmed":
+        quantifier = result.quantifier if second is None else second.quantifier
+        return REACH[quantifier], f"derived: {rate.derived}; {rate.reasons[0]}"
+    if outcome == "contradicted":
+        return BROKEN, statements.family(second.families[0]) if second.families else rate.derived
+    return "open", f"derived: {rate.derived}"
+
+
+@pytest.mark.parametrize("entry", PUBLISHED, ids=lambda entry: entry["id"])
+@mutations(
+    {
+        f"{name}: {rate}": {"entry": BY_ID[name] | {"rate": rate}}
+        for name, rate in (
+            ("sigmoid-1-gelu", "1/log n"),
+            ("softmax-tanh", "n^-1/2"),
+            ("sigmoid-1-input-free", "n^-1/4"),
+        )
+    }
+)
+def test_rate(entry):
+    claim = Claim(
+        f"{entry['id']}-rate", f"{title(entry)}: {entry['rate']} if over-specified", entry["source"]
+    )
+    found = {(name, dim): rate_of(result, entry["rate"]) for name, dim, result in results(entry)}
+    status = weakest(s for s, _ in found.values())
+    name, dim = next(key for key, (s, _) in found.items() if s == status)
+    return claim.finding(status, f"{name}, d = {dim}: {found[name, dim][1]}")
