@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from identkit import __version__
+from identkit.cli_claims import add_claims, run_claims
 from identkit.cli_expert import add_expert_options, chosen_expert
 from identkit.cli_fit import add_fit, run_fit
 from identkit.cli_progress import status_line
@@ -64,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_fit(commands)
     add_rates(commands)
     add_sweep(commands)
+    add_claims(commands)
     verify = commands.add_parser(
         "verify",
         help="verify a certificate file written by check --save",
@@ -186,6 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "sweep": lambda options: run_sweep(options, _print),
             "runs": lambda options: run_runs(options, _print),
             "report": lambda options: run_report(options, _print),
+            "claims": lambda options: run_claims(options, _print),
             "verify": _verify,
             "experts": _list,
             "gates": _list,

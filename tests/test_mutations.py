@@ -1,8 +1,8 @@
 """Every check of ``proofs_check/`` fails when its statement is broken.
 
 Each check lists false variants of its statement. All of them must turn it red: by an assertion, or
-by a finding whose status is not the recorded one (which the check's run under pytest rejects). Every
-keyword default, that is every part of a statement, must be changed by some variant.
+by a finding whose status is not the recorded one, which a run under pytest rejects. Every keyword
+default, that is every part of a statement, must be changed by some variant.
 """
 
 from __future__ import annotations

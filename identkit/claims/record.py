@@ -39,13 +39,13 @@ class ClaimRecord:
 
     @property
     def status(self) -> str:
-        """The weakest of its checks'; ``contradicted`` outweighs all."""
-        return weakest(c.status for c in self.checks)
+        """The weakest of its checks'; ``contradicted`` outweighs all; ``open`` without a check."""
+        return weakest(c.status for c in self.checks) if self.checks else "open"
 
     @property
     def file(self) -> str:
-        """Where it is checked."""
-        return self.checks[0].test.partition("::")[0]
+        """Where it is checked; empty if nowhere."""
+        return self.checks[0].test.partition("::")[0] if self.checks else ""
 
     def canonical(self) -> dict:
         """The JSON form."""

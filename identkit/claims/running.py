@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import os
 from collections.abc import Callable, Sequence
@@ -112,8 +113,5 @@ def rerun(
 
 def _parallel() -> list[str]:
     """Two workers where pytest-xdist is at hand: more gain little, for imports take seconds."""
-    try:
-        import xdist  # noqa: F401  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        return []
-    return ["-n", "2"] if (os.cpu_count() or 1) > 1 else []
+    found = importlib.util.find_spec("xdist") is not None  # imported here it could not be rewritten
+    return ["-n", "2"] if found and (os.cpu_count() or 1) > 1 else []

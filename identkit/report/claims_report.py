@@ -1,0 +1,136 @@
+"""Every claim with source, status and check: for a terminal, as Markdown and JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from identkit import __version__
+from identkit.claims import unchecked
+from identkit.claims.checks import STATUSES
+from identkit.claims.record import ClaimRecord
+from identkit.report.json_form import dumps
+
+SCHEMA = "identkit.claims/1"
+COLOURS = {
+    "proved": "bold green",
+    "proved almost everywhere": "green",
+    "proved on an open set": "green",
+    "observed": "cyan",
+    "open": "yellow",
+    "contradicted, with counterexample": "bold red",
+}
+FAILED = "check failed"
+UNCHECKED = "published, not checked by identkit"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A claim as listed: its record, what a rerun found (None: not rerun), and what went wrong."""
+
+    claim: ClaimRecord
+    found: ClaimRecord | None = None
+    failures: tuple[tuple[str, str], ...] = ()
+    seconds: float | None = None
+
+    @property
+    def status(self) -> str:
+        """The status to print: a rerun's where there was one."""
+        if self.failures:
+            return FAILED
+        return (self.found or self.claim).status
+
+
+def unchecked_entries() -> list[Entry]:
+    """Published claims without a check, as open ones."""
+    return [Entry(ClaimRecord(u["id"], u["statement"], u["source"], ())) for u in unchecked()]
+
+
+def terminal(entries: Sequence[Entry], rerun: bool, details: bool) -> RenderableType:
+    """For a terminal of 80 columns; ``details`` adds what each check showed."""
+    blocks: list[RenderableType] = []
+    for file, group in groupby(entries, key=lambda e: e.claim.file):
+        blocks.append(Text(f"\n{file or UNCHECKED}", style="bold"))
+        for entry in group:
+            blocks += _claim(entry, details)
+    if not rerun:
+        blocks.append(
+            Text(
+                "\nThe status is that of the last recorded run; --run reruns the checks.",
+                style="dim",
+            )
+        )
+    count = Counter(e.status for e in entries)
+    parts = [f"{count[s]} {s}" for s in (*STATUSES, FAILED) if count[s]]
+    blocks.append(Text(f"\n{len(entries)} claims: {'; '.join(parts)}"))
+    return Group(*blocks)
+
+
+def _claim(entry: Entry, details: bool) -> list[RenderableType]:
+    seconds = "" if entry.seconds is None else f"  {entry.seconds:.1f} s"
+    head = Table.grid(expand=False)
+    head.add_row(
+        Text.assemble(
+            "  ", (entry.status, COLOURS.get(entry.status, "bold red")),
+            ("  ", ""), (entry.claim.id, "dim"), (seconds, "dim"),
+        )
+    )  # fmt: skip
+    lines = [entry.claim.statement, Text(entry.claim.source, style="dim")]
+    why = next((u["why"] for u in unchecked() if u["id"] == entry.claim.id), None)
+    if why is not None:
+        lines.append(Text(f"not checked: {why}"))
+    lines += [
+        Text(f"{test.partition('::')[2]}: {why}", style="red") for test, why in entry.failures
+    ]
+    current = entry.found or entry.claim
+    told = entry.status == "contradicted, with counterexample"
+    for check in current.checks:
+        if details:
+            lines.append(Text(f"{check.test.partition('::')[2]}: {check.status}; {check.detail}"))
+        elif told and check.status == entry.status:
+            lines.append(Text(check.detail))
+    return [head, *(Padding(line, (0, 0, 0, 4)) for line in lines)]
+
+
+def markdown(entries: Sequence[Entry]) -> str:
+    """A table with a link from each claim to its check."""
+    lines = ["| claim | status | check | source |", "| --- | --- | --- | --- |"]
+    for e in entries:
+        link = f"[{e.claim.file.partition('/')[2]}]({e.claim.file})" if e.claim.checks else "–"
+        cells = (e.claim.statement, e.status, link, e.claim.source)
+        lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
+    return "\n".join(lines)
+
+
+def document(entries: Sequence[Entry], rerun: bool) -> dict[str, Any]:
+    """The ``identkit.claims/1`` document."""
+    return {
+        "schema": SCHEMA,
+        "identkit": __version__,
+        "rerun": rerun,
+        "claims": [
+            {
+                **e.claim.canonical(),
+                "file": e.claim.file or None,
+                "status": None if e.failures else e.status,
+                "recorded": e.claim.status,
+                "found": [c.status for c in e.found.checks] if e.found is not None else None,
+                "failures": [{"test": test, "reason": why} for test, why in e.failures],
+                "seconds": None if e.seconds is None else round(e.seconds, 3),
+            }
+            for e in entries
+        ],
+    }
+
+
+def json_text(entries: Sequence[Entry], rerun: bool) -> str:
+    """The document as text."""
+    return dumps(document(entries, rerun))
