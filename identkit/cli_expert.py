@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from identkit.experts import Expert
 
 
+GATE = 'sigmoid, softmax, or the weight in s = β1ᵀx + β0, e.g. "(1 + tanh(s))/2" (see gates)'
+
+
 def add_expert_options(group: argparse._ArgumentGroup) -> None:
     """--expert or --expr, --gate, --shape and --params."""
     one = group.add_mutually_exclusive_group(required=True)
@@ -20,7 +23,7 @@ def add_expert_options(group: argparse._ArgumentGroup) -> None:
         metavar="EXPRESSION",
         help="your own expert: inputs x (or x0, x1, …), every other symbol is a parameter",
     )
-    group.add_argument("--gate", required=True, metavar="GATE", help="sigmoid or softmax")
+    group.add_argument("--gate", required=True, metavar="GATE", help=GATE)
     group.add_argument("--shape", metavar="SHAPE", help="ridge (default), nobias or ffn")
     group.add_argument(
         "--params",

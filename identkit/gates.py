@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
 
 import sympy as sp
 
-from identkit.errors import unknown_name
+from identkit.errors import ExpressionError, unknown_name
+from identkit.expression import free_names, parse, symbol
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,33 @@ class Gate:
     gauge: str
     regimes: tuple[Regime, ...]
     source: str
+
+    @classmethod
+    def from_expression(cls, text: str, *, normalised: bool = False) -> Gate:
+        """A gate of your own: the weight as an expression in the score s = β1ᵀx + β0.
+
+        ``normalised`` divides the weights by their sum over atoms. The conditions are decided for
+        such a gate: ``weak`` if it is not normalised, else ``strong`` (of the expert alone). No
+        rate is derived: which moments can be invisible is known for sigmoid and softmax only.
+
+        >>> Gate.from_expression("(1 + tanh(s))/2").name
+        '(1 + tanh(s))/2'
+
+        Raises :class:`~identkit.errors.InputError` for an expression that cannot be read or is not
+        one in s.
+        """
+        return _own(text.strip(), normalised)
+
+    @cached_property
+    def shifts(self) -> bool:
+        """Whether a common shift of all (β0, β1) changes nothing: the weights are like exp(c·s)."""
+        weight: Any = self.weight(symbol("s"))
+        return self.normalised and sp.simplify(sp.diff(weight) / weight).is_number is True
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a user's expression."""
+        return self.name not in GATES
 
     def __reduce__(self) -> tuple:
         """A gate pickles as its name: weights are functions, which do not."""
@@ -79,10 +110,46 @@ GATES: dict[str, Gate] = {
 }
 
 
+_NORMALISED = "normalised "
+"""How the name of a normalised gate of one's own begins."""
+
+
+@cache
+def _own(text: str, normalised: bool) -> Gate:
+    expression = parse(text)
+    names = free_names(expression)
+    if names != {"s"}:
+        other = ", ".join(sorted(names - {"s"}))
+        what = f"{other} is not s" if other else "the score s is not in it"
+        raise ExpressionError(
+            f"gate: '{text}': {what}; write the weight as an expression in s alone, such as "
+            "(1 + tanh(s))/2."
+        )
+    condition, truth = ("strong", "any truth") if normalised else ("weak", "distinct gates")
+    divided = ", divided by the sum over atoms" if normalised else ", not normalised"
+    return Gate(
+        name=f"{_NORMALISED if normalised else ''}{text}",
+        formula=f"{text}, s = β1ᵀx + β0{divided}",
+        weight=lambda score: expression.xreplace({symbol("s"): score}),
+        normalised=normalised,
+        gauge="not searched" if normalised else "none",
+        regimes=(Regime(None, condition, f"{truth}; no rate is derived for this gate", None),),
+        source="your expression",
+    )
+
+
 def resolve(gate: Gate | str) -> Gate:
-    """A :class:`Gate` from itself or its name. Raises InputError for an unknown name."""
+    """A :class:`Gate` from itself, its name, or an expression in the score s.
+
+    A normalised gate of one's own is named ``normalised EXPRESSION``. Raises InputError for a name
+    that is not known and an expression that cannot be read.
+    """
     if isinstance(gate, Gate):
         return gate
-    if gate not in GATES:
-        raise unknown_name("gate", gate, GATES)
-    return GATES[gate]
+    if gate in GATES:
+        return GATES[gate]
+    if re.fullmatch(r"(?!s$)[A-Za-z][A-Za-z-]*|", gate.strip()):
+        error = unknown_name("gate", gate, GATES)
+        raise type(error)(f"{error} Your own: an expression in s, such as (1 + tanh(s))/2.")
+    text = gate.strip()
+    return _own(text.removeprefix(_NORMALISED).strip(), text.startswith(_NORMALISED))

@@ -169,7 +169,7 @@ class Model:
     def pinned(self, atoms: int) -> NDArray[np.bool_]:
         """Mask (p,) of the parameters that are held at 0 to fix the gauge: the last atom's gate."""
         mask = np.zeros(atoms * self.per_atom, dtype=bool)
-        if self.gate.normalised:
+        if self.gate.shifts:
             mask[-self.per_atom :][: self.dim + 1] = True
         return mask
 

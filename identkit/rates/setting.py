@@ -62,6 +62,8 @@ class Setting:
 
     def __post_init__(self) -> None:
         gate = self.model.gate
+        if gate.own:
+            raise InputError(f"gate {gate.name}: no Voronoi loss is known; use sigmoid or softmax.")
         numbers = [r.number for r in gate.regimes]
         if self.regime not in numbers:
             known = ", ".join(str(n) for n in numbers if n is not None)

@@ -30,7 +30,7 @@ from identkit.degeneracy.records import (
     SecondOrder,
     Visible,
 )
-from identkit.gates import GATES
+from identkit.gates import resolve as resolve_gate
 from identkit.report import statements
 from identkit.report.markup import expert_latex
 from identkit.report.notation import is_sum, math_latex, pieces, text_latex
@@ -146,7 +146,7 @@ def _part(check: CheckResult, result: ConditionResult) -> Part:
 
 
 def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]:
-    expert, gate = check.expert, GATES[check.gate]
+    expert, gate = check.expert, resolve_gate(check.gate)
     eta = _tuple(expert.parameters)
     yield _text(
         f"The expert is `h(x, η)` below, with parameters `η = {eta}` and "

@@ -47,7 +47,12 @@ def _gates() -> tuple[Rows, str]:
                 "source": g.source,
             }
         )
-    return rows, "The weight of an atom; f = Σ weight·h over atoms."
+    note = (
+        "The weight of an atom; f = Σ weight·h over atoms. Your own: an expression in the score "
+        's = β1ᵀx + β0, such as --gate "(1 + tanh(s))/2"; begun with "normalised" it is divided by '
+        "the sum over atoms. weak is checked for it (strong, if normalised); no rate is derived."
+    )
+    return rows, note
 
 
 def _conditions() -> tuple[Rows, str]:

@@ -105,7 +105,8 @@ def latex(result: CheckResult) -> str:
         f" identkit {result.version}."
     )
     items = "\n".join(_latex_item(r) for r in result.results)
-    return f"{head}\n\\begin{{itemize}}\n{items}\n\\end{{itemize}}"
+    note = f"\n{escape(statements.sentence(own))}" if (own := statements.own_gate(result)) else ""
+    return f"{head}\n\\begin{{itemize}}\n{items}\n\\end{{itemize}}{note}"
 
 
 def _latex_item(result: ConditionResult) -> str:
@@ -159,4 +160,5 @@ def html(result: CheckResult) -> str:
         f"{e(result.gate)} gate; {e(statements.witness_scope(result))}; "
         f"identkit {e(result.version)}</p>"
         f"<table><thead><tr>{header}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        + (f"<p>{e(statements.sentence(own))}</p>" if (own := statements.own_gate(result)) else "")
     )

@@ -6,6 +6,8 @@ Every renderer prints these, so that terminal, LaTeX and HTML cannot drift apart
 from __future__ import annotations
 
 from identkit.degeneracy.records import Family, MomentWitness, Rate
+from identkit.gates import GATES
+from identkit.gates import resolve as resolve_gate
 from identkit.results import QUANTIFIERS, CheckResult, ConditionResult, SetProof
 
 
@@ -200,6 +202,16 @@ def exceptional(result: CheckResult) -> list[str]:
     lines = [f"{e.relation}  [{e.where}]" for e in found[:SHOWN_EXCEPTIONS]]
     more = len(found) - SHOWN_EXCEPTIONS
     return [*lines, f"and {more} more (--json lists all)"] if more > 0 else lines
+
+
+def own_gate(result: CheckResult) -> str:
+    """What is not derived for a gate of one's own; empty for the built-in ones."""
+    if not resolve_gate(result.gate).own:
+        return ""
+    return (
+        "no rate is derived: which moments of a cell can be invisible is known for the gates "
+        f"{' and '.join(GATES)} only; symmetries of the gate are not searched"
+    )
 
 
 def merges(proof: SetProof) -> str:
