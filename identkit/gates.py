@@ -116,7 +116,7 @@ _NORMALISED = "normalised "
 
 @cache
 def _own(text: str, normalised: bool) -> Gate:
-    expression = parse(text)
+    expression: Any = parse(text)
     names = free_names(expression)
     if names != {"s"}:
         other = ", ".join(sorted(names - {"s"}))
