@@ -24,7 +24,9 @@ examples:
   identkit claims --markdown           a table with links to the checks
 
 status:
-  proved                    for all that the statement quantifies over
+  proved                    for all that the statement quantifies over: by exact
+                            computation, or by the argument written in the
+                            file, whose formulas are computed
   proved almost everywhere  for Lebesgue-almost every parameter
   proved on an open set     for all parameters in some open set
   observed                  numbers agree with it; no proof

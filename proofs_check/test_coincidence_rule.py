@@ -26,7 +26,7 @@ COORDINATES = Claim(
     "coincidence-rule-coordinates",
     "the coincidence rule read literally depends on the linear coordinates of η: "
     "tanh((p+q)x + p−q) has a four-term relation where tanh(ax + b) has a merge",
-    "identkit, theory section 2 (not published)",
+    "identkit (derived here)",
 )
 
 x, p, q = sp.symbols("x p q", real=True)

@@ -1,6 +1,7 @@
 """Softmax: splitting every true atom along the gate changes nothing; n^-1/4 needs an exact cell.
 
-Let G* have k* atoms (β0_j, β1_j, η_j), with the experts h_j = h(·, η_j) arbitrary functions on R^d.
+Statements. Let G* have k* atoms (β0_j, β1_j, η_j), with the experts h_j = h(·, η_j) arbitrary
+functions on R^d.
 
 1. *Common spreading* (theory section 4; not published). Replace every atom by two,
    (β0_j − log 2, β1_j ± t, η_j), t ∈ R^d. Then f_G = f_G* exactly: numerator and denominator are
@@ -37,7 +38,7 @@ SPREADING = Claim(
     "softmax-common-spreading",
     "Softmax: splitting every atom into two with gates β1 ± t leaves f unchanged, for any expert, "
     "number of atoms and t; the Voronoi loss of order r is at least ½ min(‖t‖, δ, 1)^r",
-    "identkit, theory section 4 (not published)",
+    "identkit (derived here)",
 )
 PUBLISHED = Claim(
     "softmax-rate-for-every-k",
@@ -49,7 +50,7 @@ PINS = Claim(
     "softmax-denominator-pins",
     "The softmax denominator pins the gate's moments of all cells up to one common polynomial; a "
     "cell with one atom, which exists if k < 2k* and none is empty, pins that",
-    "identkit, theory section 4 (not published)",
+    "identkit (derived here)",
 )
 
 s, tau = sp.symbols("s tau", real=True)

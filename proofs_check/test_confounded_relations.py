@@ -33,13 +33,13 @@ CONFOUNDED = Claim(
     "confounded-relation",
     "V·∇h = (λ − μ·x)h with V ≠ 0 makes h degenerate at second order under the sigmoid gate, "
     "Regime 1, for every true weight and three or more fitted atoms",
-    "identkit, theory section 4 (not published)",
+    "identkit (derived here)",
 )
 UNSEEN = Claim(
     "confounded-relation-unseen",
     "`strong` at expert level does not exclude a confounded relation, and with one an expert may "
     "be nondegenerate under softmax",
-    "identkit, theory section 4 (not published)",
+    "identkit (derived here)",
 )
 HALF = sp.Rational(1, 2)
 x, a, b, t = sp.symbols("x a b t", real=True)

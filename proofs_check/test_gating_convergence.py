@@ -48,18 +48,18 @@ GATES = Claim(
 INDEPENDENT = Claim(
     "sigmoids-independent",
     "1 and sigmoids with nonzero slopes, distinct up to sign, are linearly independent",
-    "identkit, theory section 1 (not published)",
+    "identkit (derived here)",
 )
 NORMALISED = Claim(
     "normalized-sigmoid-gate-sharing",
     "if an exactly fitted true atom l has β1_l* ≠ 0, fitted atoms share the normalised sigmoid "
     "weight of atom j only if β1_j* = 0 or (β1_l*, β0_l*) = −(β1_j*, β0_j*)",
-    "identkit, theory section 1 (not published)",
+    "identkit (derived here)",
 )
 READING = Claim(
     "normalized-sigmoid-regimes",
     "two fitted atoms share the normalised sigmoid weight of a true atom only if its β1* = 0",
-    "arXiv 2505.10860, the two regimes, as read in identkit, theory section 1",
+    "arXiv 2505.10860, the two regimes, as read in identkit",
 )
 
 t, z, b = sp.symbols("t z b", real=True)

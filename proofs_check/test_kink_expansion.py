@@ -36,7 +36,7 @@ import identkit
 from identkit.claims.checks import Claim, mutations
 from identkit.experts import ACTIVATIONS, builtin, symbols
 
-SOURCE = "identkit, theory section 4 (not published)"
+SOURCE = "identkit (derived here)"
 HAT = Claim(
     "kink-hat", "∫ (ReLU(z+t) + ReLU(z−t) − 2ReLU(z))² dz = (2/3)t³ for every t > 0", SOURCE
 )

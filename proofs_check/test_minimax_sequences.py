@@ -67,7 +67,7 @@ CASES = pytest.mark.parametrize(("expert", "gate"), list(CLAIMS))
 TWO_POINTS = Claim(
     "minimax-two-points",
     "L_r(Ĝ, G*) + L_r(Ĝ, G_t) ≥ (w_+/2)(D/2)^r for every Ĝ, so no estimator is consistent",
-    "identkit, theory section 4 (not published)",
+    "identkit (derived here)",
 )
 
 t, w, r = sp.symbols("t w r", positive=True)

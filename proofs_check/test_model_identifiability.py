@@ -13,7 +13,8 @@ one of them. Softmax: f_G = f_G' iff Σ_{i,j} E_iE'_j(h_i − h'_j) = 0, E_i = e
 functions e^{(β1_i + β1'_j)x}h_i and e^{(β1_i + β1'_j)x}h'_j are independent for almost every choice
 of slopes and η of the 2k atoms, so f_G ≠ f_G' for these, with any intercepts β0, β0'. (A witness
 for d = 1 is one for d ≥ 2, with slopes along one axis. relu: an open set instead of almost every.)
-Both are statements about almost every *pair*; they hold for exp, where every G has partners.
+Both are statements about almost every *pair*; they hold for exp, where almost every G has
+partners (softmax: for k ≥ 2).
 
 EVERY. Let G* satisfy the conditions below, which almost every G* does (relu: of an open set). Let G
 have at most as many atoms, with any parameters, and f_G = f_G*. Then G = G* up to relabelling and
@@ -22,46 +23,51 @@ gauge. For every number k of atoms.
 (K) gelu (also without bias), softplus, relu under either gate, the first two also times a parameter
     c, with c*_j ≠ 0. Conditions: a*_j ≠ 0, (a*_j, b*_j) pairwise distinct up to sign; softmax:
     β1*_j distinct; sigmoid gate: β1*_j ≠ 0, gates distinct up to sign; relu: kinks −b*_j/a*_j
-    distinct and inside the domain. Proof. h = P(z)t(z) + Q(z), P and Q polynomials, t a kernel.
-    Let K be the field of x and all e^{λx}, λ real; it contains the weights. Kernels of z's that
-    differ not only in sign are independent over K, together with 1. For by Ostrowski's theorem
-    otherwise some v = Σc_i t(z_i), with numbers c_i not all 0, is in K. erf: adjoin the e^{q_i},
-    q_i = −z_i²/2, to K; v is a Laurent polynomial in exponentials, as denominators would persist
-    in v'; its coefficient v_i of e^{q_i} is rational in x, and v_i' + q_i'v_i a number ≠ 0 if
-    c_i ≠ 0; so v_i has no pole, and the left side is of degree deg v_i + 1. softplus: t' has
-    residue 1 at e^z = −1, those of v' are 0, and among z's with poles on one line that of
-    largest |a| has a pole nearest to R, which the others have not. relu: across a kink x0, f
-    is continued by two analytic functions that differ by w·|a|(x − x0), w the weight.
-    So every z*_j occurs in G up to sign, by the number of atoms once, and G has no
-    other atoms. The coefficient of its kernel does not depend on the sign, so weights agree, and
-    gates (test_softmax_gauge.py). Left is Σ w*_jz*_j = 0 over the reflected atoms: there are
-    none. (relu and c: weights agree first up to factors r_j, which are 1: below for the sigmoid
-    gate; softmax: Σr_jw*_j = 1 = Σw*_j, and the w*_j are independent.)
+    distinct and inside the domain. Proof. h = P(z)t(z) + Q(z), P and Q polynomials, t a kernel. Let
+    K be the field of x and all e^{λx}, λ real; it contains the weights. Kernels of z's of slope ≠ 0
+    that differ not only in sign are independent over K, together with 1 (atoms of G with a = 0 are
+    in K). For by Ostrowski's theorem otherwise some v = Σc_i t(z_i), with numbers c_i not all 0, is
+    in K. erf: adjoin the e^{q_i}, q_i = −z_i²/2, to K; v is a Laurent polynomial in exponentials,
+    as denominators would persist in v'; its coefficient v_i of e^{q_i} is rational in x, and v_i' +
+    q_i'v_i a number ≠ 0 if c_i ≠ 0; so v_i has no pole, and the left side is of degree deg v_i + 1.
+    softplus: t' has residue 1 at e^z = −1, those of v' are 0, and among z's with poles on one line
+    that of largest |a| has a pole nearest to R, which the others have not. relu: across a kink x0,
+    f is continued by two analytic functions that differ by w·|a|(x − x0), w the weight. So every
+    z*_j occurs in G up to sign, by the number of atoms once, and G has no other atoms. The
+    coefficient of its kernel does not depend on the sign, so weights agree, and gates
+    (test_softmax_gauge.py). Left is Σ w*_jz*_j = 0 over the reflected atoms: there are none:
+    softmax, the e^{β1*_jx} are independent over C(x); sigmoid gate, among gates with poles on one
+    line that of largest |β1*| has a pole of its own, not real, so z*_j ≠ 0 there. (relu and c:
+    weights agree first up to factors r_j, which are 1: below for the sigmoid gate; softmax:
+    Σr_jw*_j = 1 = Σw*_j, and the w*_j are independent.)
 (S) Sigmoid gate; silu, tanh. Condition: the 2k slopes β1*_j, a*_j are independent over Q. For
     sigmoid experts the same up to (u, z) → (z, u), an exchange within single atoms.
 (M) Softmax; silu, tanh, sigmoid. Condition: β1*_j − β1*_k (j < k) and a*_j, 2k − 1 numbers, are
     independent over Q.
 (P) Polynomial experts, "η" read as "h". Sigmoid gate: slopes β1*_j independent over Q, and no
-    partial sum of the h*_j is 0. Softmax: the β1*_j − β1*_k independent over Q, h*_j not all equal.
+    partial sum of the h*_j is 0. Softmax: the β1*_j − β1*_k independent over Q and, for k ≥ 2, the
+    h*_j not all equal (experts with parameters, so that this holds almost everywhere).
     Proof of the three, in the ring of Laurent polynomials over C(x) in exponentials Y whose slopes
     are a basis of the group that all slopes of G and G* generate: the Y are algebraically
     independent over C(x), and the ring is factorial. f = M/Π, Π the product of 1 + e^v over the
     *forms* v: the z's (2z for tanh; none for (P)), for the sigmoid gate also the u's, for softmax
     with k = 2 also u_1 − u_2 (k ≥ 3: f = M/(ΠD), see below). No factor of Π* divides M*, as
     residues do not vanish (checked). So Π* divides Π. Factors of 1 + e^v are functions of e^{v/n};
-    so the forms of G are odd multiples of those of G*, and as many; now no factor of Π divides M
-    either, and the multiples are ±1.
-    What remains are finitely many arrangements, tried below. (S): forms belong to one atom iff the
-    mixed derivative of f in their exponentials is not 0; and if Σ_j d_j = 0 with d_j of atom j
-    alone, each d_j is free of exponentials. Softmax, k = 1: h determines η. Softmax, k ≥ 3:
-    D* = ΣE*_j = Σc_jX_j takes part. It is irreducible, since Σc_jY_j^n is smooth; it does
+    so the forms of G are odd multiples of those of G* (e^{rv+s} = −1 wherever e^v = −1, r and s
+    real: s = 0, r odd), and as many; so no atom of G has h = 0 (nor, k = 2, equal h's), as forms
+    would be missing; now no factor of Π divides M either, and the multiples are ±1. What remains
+    are finitely many arrangements, tried below. (S): forms belong to one atom iff the mixed
+    derivative of f in their exponentials is not 0; and if Σ_j d_j = 0 with d_j of atom j alone,
+    each d_j is free of exponentials. Softmax, k = 1: h determines η. Softmax, k ≥ 3: D* = ΣE*_j =
+    Σc_jX_j takes part. It is irreducible, since Σc_jY_j^n (Y_j^n = X_j, any n) is smooth; it does
     not divide M*: (M) by ∂/∂e^{z_1} of ΣE*_jh*_j, (P) because its multiples have k terms or more,
-    and Σ_{j<k} E*_j(h*_j − h*_k) fewer; nor does it divide a binomial. So it divides D = ΣE_i.
-    D has at most k terms and, by Newton polytopes, one for each vertex of the simplex of D*; along
-    edges c_iX_i + c_jX_j divides the two terms at the ends; so D = κΣ(c_jX_j)^m up to a monomial,
-    m odd. m = 1 (checked): gates agree. Then e^z as for (S), and coefficients of X_j.
+    and Σ_{j<k} E*_j(h*_j − h*_k) fewer; nor does it divide a binomial. So it divides D = ΣE_i. D
+    has at most k terms and, by Newton polytopes (a sum has the vertices of its summands or more;
+    with k it is a multiple of the simplex), one for each vertex of the simplex of D*; along edges
+    c_iX_i + c_jX_j divides the two terms at the ends; so D = κΣ(c_jX_j)^m up to a monomial, m odd.
+    m = 1 (checked): gates agree. Then e^z as for (S), and coefficients of X_j.
 
-FAILS. COUNTEREXAMPLES; some for every G.
+FAILS. COUNTEREXAMPLES; some for almost every G.
 
 Proved by computation: independence, by determinants in ball arithmetic; identities, residues and
 finite enumerations used in (K), (S), (M), (P), whose other steps are the text above; each
@@ -87,9 +93,9 @@ from identkit.gates import resolve
 
 PAIRS = Claim(
     "model-identifiability-pairs",
-    "k ≤ 3, d ≥ 1: f_G ≠ f_G' for almost every choice of the atoms that G and G' do not share "
-    "(softmax: of all slopes and η, with any intercepts)",
-    "identkit, theory section 1 (not published in this form)",
+    "k ≤ 3, d ≥ 1, the experts named: f_G ≠ f_G' for almost every choice of the atoms that G and "
+    "G' do not share (softmax: of all slopes and η, with any intercepts)",
+    "identkit (derived here)",
 )
 PAIRS_KINKS = Claim(
     "model-identifiability-pairs-relu",
@@ -100,16 +106,17 @@ EVERY = Claim(
     "model-identifiability-every-model",
     "For almost every G* (relu: with kinks inside the domain) and every G with at most as many "
     "atoms, f_G = f_G* only if G = G* up to relabelling and gauge: gelu, softplus, relu, silu, "
-    "tanh, polynomial experts (up to η with the same h), sigmoid (sigmoid gate: up to the exchange "
-    "of gate and expert); every k and d",
-    "identkit, theory section 1 (not published in this form)",
+    "tanh, polynomial experts with parameters (up to η with the same h), sigmoid (sigmoid gate: up "
+    "to the exchange of gate and expert); every k and d",
+    "identkit (derived here)",
 )
 COMPUTED = "; identities and cases computed, argument in the file"
 FAILS = Claim(
     "model-identifiability-counterexamples",
-    "Different G with equal f, not related by relabelling and gauge: for every G (exp, sin, ffn, "
-    "even powers; sigmoid experts under the sigmoid gate), or for exceptional ones",
-    "identkit, theory sections 1 and 4 (not published)",
+    "Different G with equal f, not related by relabelling and gauge: for almost every G (exp, "
+    "under softmax with k ≥ 2; sin; c·tanh, c·relu; even powers; sigmoid experts under the sigmoid "
+    "gate), or for exceptional ones",
+    "identkit (derived here)",
 )
 
 RIDGES = ("gelu", "silu", "tanh", "sigmoid", "softplus")
@@ -135,7 +142,7 @@ def independent(text, atoms):
     ("experts", "quantifier"),
     [
         ((*(f"{name}(a*x + b)" for name in RIDGES), "gelu(a*x)", "sin(a*x + b)"), "almost-every"),
-        (("a*x + b", "(a*x + b)**2", "eta", "c*gelu(a*x + b)"), "almost-every"),
+        (("a*x + b", "(a*x + b)**2", "eta", "c*gelu(a*x + b)", "exp(a*x + b)"), "almost-every"),
         (("relu(a*x + b)",), "open-set"),
     ],
 )
@@ -500,7 +507,7 @@ def test_softmax_powers_of_the_gate(least=3):
 # --- where it fails -------------------------------------------------------------------------------
 
 
-ALL = "every G, every k"
+ALL = "almost every G, every k"
 TRIPLE = "g0 g1 a b; g0 g1 a2 b2; g0 g1 -a-a2 -b-b2", "g0 g1 -a -b; g0 g1 -a2 -b2; g0 g1 a+a2 b+b2"
 SCALE = "p*(1+q)/q/(1+p)"  # of weights at log p and log q
 COUNTEREXAMPLES = {
@@ -547,12 +554,12 @@ COUNTEREXAMPLES = {
     },
     "softmax, exp experts: exponents exchanged": (
         *("softmax", "exp(a*x + b)", "g0 g1 a b; f0 f1 a2 b2"),
-        *("g0 g1 a2+f1-g1 b2+f0-g0; f0 f1 a+g1-f1 b+g0-f0", "every G, every k ≥ 2"),
+        *("g0 g1 a2+f1-g1 b2+f0-g0; f0 f1 a+g1-f1 b+g0-f0", "almost every G, every k ≥ 2"),
     ),
     "softmax, exp experts: exponents permuted": (
         *("softmax", "exp(a*x + b)", "g0 g1 a b; f0 f1 a2 b2; k0 k1 a3 b3"),
         "g0 g1 a2+f1-g1 b2+f0-g0; f0 f1 a3+k1-f1 b3+k0-f0; k0 k1 a+g1-k1 b+g0-k0",
-        "every G, every k ≥ 3",
+        "almost every G, every k ≥ 3",
     ),
     "softmax, c·gelu: weight against scale": (
         *("softmax", "c*gelu(a*x + b)", "log(p+q) g1 a b c; log(q) g1 a2 b2 c"),

@@ -24,7 +24,7 @@ from identkit.claims.checks import Claim, mutations
 from identkit.experts import ACTIVATIONS, builtin, symbols
 from identkit.losses import voronoi
 
-SOURCE = "identkit, theory sections 4 and 6 (not published), on arXiv 2405.13997, Regime 1"
+SOURCE = "identkit (derived here), on arXiv 2405.13997, Regime 1"
 REFIT = Claim(
     "null-refit-in-regime-1",
     "Regime 1, experts with h(·, 0) ≡ 0: an atom with η = 0 and any gate leaves f_G* unchanged, "

@@ -53,12 +53,12 @@ SPARSE = Claim(
 EULER = Claim(
     "interaction-euler",
     "a·∂h/∂a + b ∂h/∂b = P h for h = φ(aᵀx + b) with φ(λz) = λ^P φ(z)",
-    "identkit, theory section 4; Euler's identity",
+    "Euler's identity",
 )
 ERF = Claim(
     "interaction-erf",
     "∂²h/∂b² = −2(a·∂h/∂a + b ∂h/∂b) for h = erf(aᵀx + b)",
-    "identkit, theory section 4 (not published)",
+    "identkit (derived here)",
 )
 
 

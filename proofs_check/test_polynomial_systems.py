@@ -64,12 +64,12 @@ from identkit.claims.checks import Claim, mutations
 ORDER = Claim(
     "polynomial-system-order",
     "r(m) = 2m for every m ≥ 2: r(2) = 4, r(3) = 6, r(4) = 8, …",
-    "Ho and Nguyen 2016, Annals of Statistics (m = 2, 3); m ≥ 4: identkit (not published)",
+    "Ho and Nguyen 2016, Annals of Statistics (m = 2, 3); m ≥ 4: identkit (derived here)",
 )
 TWO_INDICES = Claim(
     "two-index-system-order",
     "the two-index system of softmax-gated Gaussian linear experts has r2(m) = r(m) for every m",
-    "arXiv 2505.10860, Table 1 (m = 2, 3); all m: identkit (not published)",
+    "arXiv 2505.10860, Table 1 (m = 2, 3); all m: identkit (derived here)",
 )
 
 

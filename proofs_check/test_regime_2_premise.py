@@ -62,7 +62,7 @@ import identkit
 from identkit.claims.checks import Claim, mutations
 from identkit.experts import ACTIVATIONS, SHAPELESS, SHAPES, builtin, symbols
 
-SOURCE = "identkit, theory section 4 (not published), on arXiv 2405.13997, Regime 2"
+SOURCE = "identkit (derived here), on arXiv 2405.13997, Regime 2"
 REFITS = Claim(
     "regime-2-refits",
     "Regime 2: f_G* has exact refits with k*+1 atoms for every built-in expert but sigmoid, "

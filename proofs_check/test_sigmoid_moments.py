@@ -34,7 +34,7 @@ LEMMA = Claim(
     "sigmoid-moments",
     "Σs_i < 1 and Σs_i'β_i = 0 imply M_ββ = Σs_i''β_iβ_iᵀ ⪰ 0, with M_ββ v = 0 only if all "
     "v·β_i = 0; sharp: for two atoms M_ββ has the sign of 1 − Σs_i",
-    "identkit, theory section 4 (not published)",
+    "identkit (derived here)",
 )
 HALF = sp.Rational(1, 2)
 s, r, u = sp.symbols("s r u", real=True)

@@ -43,24 +43,24 @@ INEQUALITY = Claim(
     "voronoi-inequality",
     "inf ‖f_G − f_G*‖/L(G, G*) over small cells: away from 0 for nondegenerate (expert, gate), "
     "falling like ε² for erf",
-    "arXiv 2405.13997 and 2402.02952, proofs of the expert rates; identkit, theory section 4",
+    "arXiv 2405.13997 and 2402.02952, proofs of the expert rates",
 )
 FAMILIES = Claim(
     "voronoi-inequality-fails-on-families",
     "the ratio is exactly 0 at arbitrarily small L: relu ridge, gelu ffn, exp ridge (sigmoid "
     "Regime 1 and softmax), sin ridge (sigmoid Regime 1)",
-    "identkit, theory section 4 (not published)",
+    "identkit (derived here)",
 )
 CONSTANT = Claim(
     "voronoi-exact-constant",
     "f_G = Σ s_i exp(η_i x), X uniform on [0, 1], η* = 0: lim inf ‖f_G − f_G*‖/L = 1/√849, "
     "L = |Σs_i − s*| + Σ s_i η_i²",
-    "identkit, theory sections 4 and 6 (not published)",
+    "identkit (derived here)",
 )
 SEARCH = Claim(
     "voronoi-exact-constant-search",
     "a numerical search for the infimum of the last claim ends within 1 % of its constant",
-    "identkit (not published)",
+    "identkit (derived here)",
 )
 
 x, t = sp.symbols("x t", real=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -258,7 +259,10 @@ def test_listings(kind, capsys):
     assert json.loads(capsys.readouterr().out)[kind]
 
 
-def test_table_forms(capsys):
+def test_table_forms(capsys, monkeypatch):
+    from identkit import table
+
+    monkeypatch.setattr(table, "table", cache(table.table))  # four forms of one table
     main(["table", "--dim", "1"])
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80

@@ -35,7 +35,7 @@ ROUNDING = 1e-9
 @cache
 def minima(expert: str, gate: str):
     # an exact family needs one witness; a bound from below, a search
-    starts = 2 if (expert, gate) in EXACT else 6
+    starts = 2 if (expert, gate) in EXACT else 4
     return path(expert, gate, EPSILONS, starts=starts, evaluations=150)
 
 

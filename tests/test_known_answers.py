@@ -199,7 +199,7 @@ def test_shared_strong_sees_the_constant():
 
 @pytest.fixture(scope="module")
 def whole_table():
-    return table(2)
+    return table(1)
 
 
 def test_published_classification(whole_table):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import product
 
 import pytest
 from flint import arb
@@ -76,16 +77,20 @@ def family_gap(expert, family, points=1000):
     return worst, size
 
 
-FAMILIES = [
-    *((builtin(n, s, d), g) for n, s, *_ in NONDEGENERATE for d in (1, 2) for g in GATES),
-    *((Expert.from_expression(t), g) for t, *_ in SECOND_ORDER_UNLISTED for g in GATES),
-]
+FAMILIES = {
+    "one input": [builtin(n, s, 1) for n, s, *_ in NONDEGENERATE],
+    "two inputs": [builtin(n, s, 2) for n, s, *_ in NONDEGENERATE],
+    "unlisted": [Expert.from_expression(t) for t, *_ in SECOND_ORDER_UNLISTED],
+}
 
 
-def test_every_family_gives_the_same_f():
+@pytest.mark.parametrize(
+    "which", ["one input", pytest.param("two inputs", marks=pytest.mark.slow), "unlisted"]
+)
+def test_every_family_gives_the_same_f(which):
     """1,000 points, to 1e-12; under softmax the weights add up to the true one as well."""
     checked = 0
-    for expert, gate in FAMILIES:
+    for expert, gate in product(FAMILIES[which], GATES):
         for family in second_order(expert, gate).second_order.families:
             if family.kind == "flow":
                 continue
@@ -95,7 +100,7 @@ def test_every_family_gives_the_same_f():
             if gate == "softmax":
                 assert abs(sum(Fraction(w) for w in family.weights) - 1) < Fraction("1e-25")
             checked += 1
-    assert checked > 40
+    assert checked > 8
 
 
 def quantities(result):

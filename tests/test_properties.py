@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,9 +25,10 @@ EXPERTS = (
     "1/(1 + (a*x + b)**2)",
     "silu(a*x0 + b*x1 + c)",
 )
-slow_enough = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow_enough = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+@cache
 def verdicts(text, **options):
     expert = Expert.from_expression(text)
     found = [
@@ -73,7 +75,7 @@ def invertible(draw, size):
     return rows
 
 
-@settings(slow_enough, max_examples=12)
+@settings(slow_enough, max_examples=10)
 @given(st.data())
 def test_linear_reparametrisation(data):
     """η = A·η' for an invertible matrix A changes no verdict."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 STATUSES = {
-    "proved": "for all that the statement quantifies over",
+    "proved": "for all that the statement quantifies over: by exact computation, or by the "
+    "argument written in the file, whose formulas are computed",
     "proved almost everywhere": "for Lebesgue-almost every parameter",
     "proved on an open set": "for all parameters in some open set",
     "observed": "numbers that agree with it; no proof",

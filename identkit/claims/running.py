@@ -99,7 +99,7 @@ def rerun(
     chosen = [str(root / t) for t in tests] or [str(path.resolve())]
     options = ["-q", "-p", "no:cacheprovider", "--rootdir", str(root)]
     options += [] if compare else ["--no-record"]
-    options += _parallel()
+    options += _parallel(len(tests) or FEW)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         code = pytest.main([*options, *chosen], plugins=[gather])
     if code == pytest.ExitCode.INTERRUPTED and not gather.failed:
@@ -111,7 +111,11 @@ def rerun(
     return Run(gathered(found), tuple(gather.failed), gather.seconds)
 
 
-def _parallel() -> list[str]:
-    """Two workers where pytest-xdist is at hand: more gain little, for imports take seconds."""
+FEW = 12
+"""Fewer checks than this run in one process: another one takes seconds to start."""
+
+
+def _parallel(checks: int) -> list[str]:
+    """Two workers where pytest-xdist is at hand."""
     found = importlib.util.find_spec("xdist") is not None  # imported here it could not be rewritten
-    return ["-n", "2"] if found and (os.cpu_count() or 1) > 1 else []
+    return ["-n", "2"] if found and checks >= FEW and (os.cpu_count() or 1) > 1 else []

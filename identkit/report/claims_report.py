@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +21,14 @@ from identkit.claims.record import ClaimRecord
 from identkit.report.json_form import dumps
 
 SCHEMA = "identkit.claims/1"
+REFUTED = "contradicted, with counterexample"
 COLOURS = {
     "proved": "bold green",
     "proved almost everywhere": "green",
     "proved on an open set": "green",
     "observed": "cyan",
     "open": "yellow",
-    "contradicted, with counterexample": "bold red",
+    REFUTED: "bold red",
 }
 FAILED = "check failed"
 UNCHECKED = "published, not checked by identkit"
@@ -70,7 +72,7 @@ def terminal(entries: Sequence[Entry], rerun: bool, details: bool) -> Renderable
         )
     count = Counter(e.status for e in entries)
     parts = [f"{count[s]} {s}" for s in (*STATUSES, FAILED) if count[s]]
-    blocks.append(Text(f"\n{len(entries)} claims: {'; '.join(parts)}"))
+    blocks.append(Text(f"\n{len(entries)} claim{'s' * (len(entries) != 1)}: {'; '.join(parts)}"))
     return Group(*blocks)
 
 
@@ -84,20 +86,26 @@ def _claim(entry: Entry, details: bool) -> list[RenderableType]:
         )
     )  # fmt: skip
     lines = [entry.claim.statement, Text(entry.claim.source, style="dim")]
-    why = next((u["why"] for u in unchecked() if u["id"] == entry.claim.id), None)
+    why = _why(entry.claim)
     if why is not None:
         lines.append(Text(f"not checked: {why}"))
-    lines += [
-        Text(f"{test.partition('::')[2]}: {why}", style="red") for test, why in entry.failures
-    ]
+    lines += [Text(f"{_name(test)}: {why}", style="red") for test, why in entry.failures]
     current = entry.found or entry.claim
-    told = entry.status == "contradicted, with counterexample"
-    for check in current.checks:
-        if details:
-            lines.append(Text(f"{check.test.partition('::')[2]}: {check.status}; {check.detail}"))
-        elif told and check.status == entry.status:
-            lines.append(Text(check.detail))
+    if details:
+        lines += [Text(f"{_name(c.test)}: {c.status}; {c.detail}") for c in current.checks]
+    elif entry.status == REFUTED:
+        lines.append(Text(next(c.detail for c in current.checks if c.status == REFUTED)))
     return [head, *(Padding(line, (0, 0, 0, 4)) for line in lines)]
+
+
+def _why(claim: ClaimRecord) -> str | None:
+    """Why the claim has no check; None if it has one."""
+    return next((u["why"] for u in unchecked() if u["id"] == claim.id), None)
+
+
+def _name(test: str) -> str:
+    """A check's name within its file."""
+    return test.partition("::")[2] or test
 
 
 def markdown(entries: Sequence[Entry]) -> str:
@@ -105,9 +113,14 @@ def markdown(entries: Sequence[Entry]) -> str:
     lines = ["| claim | status | check | source |", "| --- | --- | --- | --- |"]
     for e in entries:
         link = f"[{e.claim.file.partition('/')[2]}]({e.claim.file})" if e.claim.checks else "–"
-        cells = (e.claim.statement, e.status, link, e.claim.source)
-        lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
+        cells = (_escaped(e.claim.statement), e.status, link, _escaped(e.claim.source))
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    """Mathematics as plain text in a Markdown table."""
+    return re.sub(r"([|*_<>])", r"\\\1", text)
 
 
 def document(entries: Sequence[Entry], rerun: bool) -> dict[str, Any]:
@@ -118,11 +131,11 @@ def document(entries: Sequence[Entry], rerun: bool) -> dict[str, Any]:
         "rerun": rerun,
         "claims": [
             {
-                **e.claim.canonical(),
+                **(e.found or e.claim).canonical(),
                 "file": e.claim.file or None,
                 "status": None if e.failures else e.status,
                 "recorded": e.claim.status,
-                "found": [c.status for c in e.found.checks] if e.found is not None else None,
+                "unchecked": _why(e.claim),
                 "failures": [{"test": test, "reason": why} for test, why in e.failures],
                 "seconds": None if e.seconds is None else round(e.seconds, 3),
             }
