@@ -108,8 +108,11 @@ def _chosen(words: Sequence[str], status: str | None) -> list[Entry]:
     if words:
         entries = [e for e in entries if any(_has(e.claim, w) for w in words)]
     if status is not None:
-        if status not in STATUSES:
-            raise unknown_name("status", status, STATUSES)
+        if status not in STATUSES:  # "contradicted" will do
+            begun = [name for name in STATUSES if status and name.startswith(status)]
+            if len(begun) != 1:
+                raise unknown_name("status", status, STATUSES)
+            status = begun[0]
         entries = [e for e in entries if e.status == status]
     return entries
 

@@ -133,6 +133,13 @@ def test_readme_links_every_check():
         assert f"({file})" in text, file
 
 
+def test_readme_has_the_table_of_claims(capsys):
+    """``identkit claims --markdown``, between two marks."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- claims -->\n")[2].partition("<!-- end of claims -->")[0]
+    assert table.strip() == out_of(capsys, "--markdown").strip()
+
+
 def test_weakest_status_counts_and_a_contradiction_outweighs_all():
     assert weakest(["proved", "observed", "proved almost everywhere"]) == "observed"
     assert weakest(["open", "contradicted, with counterexample"]) != "open"

@@ -9,10 +9,13 @@ from fractions import Fraction
 import pytest
 import sympy as sp
 
+from identkit import check
 from identkit.atoms import expert_function
+from identkit.certificates.verify import verify
 from identkit.deadline import Deadline
 from identkit.degeneracy.families import exact_lifts
 from identkit.degeneracy.premise import proved_zero, regime_2_premise
+from identkit.degeneracy.rate import ELSEWHERE, NOT_KNOWN_ELSEWHERE
 from identkit.degeneracy.symmetry import exceptional_sets
 from identkit.errors import OutOfTime
 from identkit.experts import Expert, builtin, symbols
@@ -336,3 +339,28 @@ def test_orbits(text, orbits):
         right = re.sub(r"\bh\b", repr(value(atom.expression, point)), right)
         names = {str(k): v for k, v in point.items()}
         assert value(moved, point) == pytest.approx(float(sp.sympify(right, locals=names)))
+
+
+def test_regime_1_rates_are_near_the_truth_only():
+    """An expert that is 0 at η = 0 can be added with any gate: an exact refit in Regime 1 too."""
+    for name, somewhere in (("gelu", True), ("tanh", True), ("sigmoid", False)):
+        (result,) = check(name, "sigmoid", regime=1, dim=1).results
+        found = [r for r in result.rate.reasons if r.startswith(ELSEWHERE)]
+        assert bool(found) is somewhere, name
+        assert result.rate.derived == "n^-1/4"
+    (softmax,) = check("gelu", "softmax", dim=1).results  # a null atom takes weight away
+    assert not any(r.startswith(ELSEWHERE) for r in softmax.rate.reasons)
+
+
+def test_a_search_for_refits_that_was_cut_short_is_said_and_verifies(monkeypatch):
+    from identkit.degeneracy import conclude
+
+    def cut(*arguments):
+        raise OutOfTime("the time limit of 1 s was reached")
+
+    monkeypatch.setattr(conclude, "regime_2_premise", cut)
+    result = check("gelu", "sigmoid", regime=1, dim=1)
+    assert result.results[0].rate.reasons[-1].startswith(NOT_KNOWN_ELSEWHERE)
+    document = result.certificate()
+    monkeypatch.undo()
+    assert verify(document).results[0].rate == result.results[0].rate

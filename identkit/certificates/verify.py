@@ -47,6 +47,7 @@ from identkit.degeneracy.analysis import blank
 from identkit.degeneracy.conclude import NOT_SEARCHED, Conclusions
 from identkit.degeneracy.document import document as as_document
 from identkit.degeneracy.moments import MomentSpace, moment_space
+from identkit.degeneracy.rate import NOT_KNOWN_ELSEWHERE
 from identkit.degeneracy.records import CUT_SHORT, Premise
 from identkit.errors import CertificateError, IdentkitError, OutOfTime
 from identkit.experts import Expert, builtin
@@ -168,9 +169,13 @@ def _keep_undecided(conclusions: Conclusions, entries: Sequence[dict[str, Any]])
             empty = blank(conclusions.gate.name, number, stored["reason"])
             if stored == as_document(empty) and _OUT_OF_TIME.fullmatch(stored["reason"]):
                 conclusions.preset(number, empty)
-        premise = entry["premise"]
-        if premise is not None and _OUT_OF_TIME.fullmatch(premise["searched"]):
-            conclusions.premise = Premise("undecided", (), premise["searched"])
+        searched = [] if entry["premise"] is None else [entry["premise"]["searched"]]
+        searched += [
+            reason.removeprefix(NOT_KNOWN_ELSEWHERE)
+            for reason in (entry["rate"] or {"reasons": ()})["reasons"]
+        ]
+        for text in filter(_OUT_OF_TIME.fullmatch, searched):
+            conclusions.premise = Premise("undecided", (), text)
         if entry["exceptional"] == as_document((NOT_SEARCHED,)):
             conclusions.exceptional = (NOT_SEARCHED,)
 

@@ -14,7 +14,7 @@ from identkit.degeneracy.analysis import Analysis, blank, exact_curves
 from identkit.degeneracy.families import Flow, Lift
 from identkit.degeneracy.moments import MomentSpace
 from identkit.degeneracy.premise import regime_2_premise
-from identkit.degeneracy.rate import derived_rate
+from identkit.degeneracy.rate import derived_rate, elsewhere
 from identkit.degeneracy.records import CUT_SHORT, Exceptional, Premise, SecondOrder
 from identkit.degeneracy.symmetry import exceptional_sets
 from identkit.errors import OutOfTime
@@ -82,6 +82,8 @@ class Conclusions:
         rate = None
         if second is not None or result.regime == 2:
             rate = derived_rate(claim, second, premise, weak)
+        if rate is not None and result.regime == 1:
+            rate = replace(rate, reasons=(*rate.reasons, *elsewhere(self.premise)))
         return replace(
             result,
             second_order=second,

@@ -8,6 +8,9 @@ from identkit.results import ConditionResult, Published
 NONE = "no consistent estimator"
 """Derived where an exact family exists: different parameters, the same f."""
 PREMISE_FAILS = "none: the premise fails"
+ELSEWHERE = "near the truth only: f_G* has exact refits elsewhere; "
+"""How a reason begins that limits a rate to a neighbourhood of the truth."""
+NOT_KNOWN_ELSEWHERE = "whether f_G* has exact refits elsewhere: "
 SLOWER = "slower than n^-1/4"
 LOGARITHMIC = "1/log n"
 """Published for "slower than any polynomial rate"."""
@@ -97,6 +100,14 @@ def _first_order(
         reasons.append(f"proved for at most {weak.atoms} atoms")
     reasons.append("provided f_G* has no exact refit with more atoms (none was found)")
     return "n^-1/2", tuple(reasons)
+
+
+def elsewhere(premise: Premise) -> tuple[str, ...]:
+    """Exact refits by an expert that is 0, under any sigmoid gate: in Regime 1 too."""
+    if premise.searched.startswith(CUT_SHORT):
+        return (f"{NOT_KNOWN_ELSEWHERE}{premise.searched}",)
+    zero = [r for r in premise.refits if r.kind in ("null expert", "dead expert")]
+    return tuple(f"{ELSEWHERE}{r.description}" for r in zero[:1])
 
 
 def agreement(published: str | None, derived: str, premise_fails: bool) -> str:

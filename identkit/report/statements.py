@@ -5,6 +5,7 @@ Every renderer prints these, so that terminal, LaTeX and HTML cannot drift apart
 
 from __future__ import annotations
 
+from identkit.degeneracy.rate import ELSEWHERE, NONE
 from identkit.degeneracy.records import Family, MomentWitness, Rate
 from identkit.gates import GATES
 from identkit.gates import resolve as resolve_gate
@@ -154,6 +155,8 @@ def consequences(result: ConditionResult) -> list[tuple[str, str]]:
         said = result.rate.published or "–"
         outcome = rate_agreement(result.rate)
         lines.append(("rate", f"derived: {result.rate.derived}; published: {said} ({outcome})"))
+        limits = [r for r in result.rate.reasons if r.startswith(ELSEWHERE)]
+        lines += [("where", sentence(r)) for r in limits if result.rate.derived != NONE]
     return lines
 
 
