@@ -240,7 +240,7 @@ class Requirement:
     met: bool | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CheckResult:
     """The answer of :func:`identkit.check`."""
 
@@ -283,6 +283,10 @@ class CheckResult:
         from identkit.certificates.store import save
 
         save(self, path)
+
+    def __repr__(self) -> str:
+        verdicts = ", ".join(f"{r.condition} {r.verdict}" for r in self.results)
+        return f"<CheckResult: {self.expert.label}, {self.gate} gate: {verdicts}>"
 
     def __str__(self) -> str:
         from identkit.report.terminal import render

@@ -55,7 +55,7 @@ def claim(proof: SetProof) -> str:
         assert proof.quantifier is not None
         count = len(proof.relations)
         plural = "a relation holds" if count == 1 else f"{count} relations hold"
-        nontrivial = "is" if count == 1 else "at least one of them is"
+        nontrivial = "it is" if count == 1 else "at least one of them is"
         return (
             f"{plural} among the functions of a single atom, with coefficients free of x; "
             f"{nontrivial} nontrivial for {QUANTIFIERS[proof.quantifier]}."

@@ -85,7 +85,13 @@ def render(result: CheckResult) -> str:
 
 def plain(renderable: RenderableType, width: int = 80) -> str:
     """Plain text of 80 columns, without trailing blanks."""
-    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False)
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        color_system=None,
+        force_terminal=False,
+        force_jupyter=False,  # in a notebook rich would display the text instead of returning it
+    )
     console.print(renderable, highlight=False)
     stream = console.file
     assert isinstance(stream, io.StringIO)
