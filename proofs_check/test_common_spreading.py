@@ -11,13 +11,17 @@ functions on R^d.
    L(G, G*) ≥ ½ min(‖t‖, δ, 1)^r, δ = min_{j≠l} ‖η_j − η_l‖, weights summing to 1 in G*.
 3. Hence the inequality ‖f_G − f_G*‖ ≥ c·L(G, G*) near G*, on which the published rate n^-1/4 for
    strongly identifiable experts rests, and which is stated for every k > k*, fails for every
-   k ≥ 2k*, for every expert: G → G* as t → 0, with L > 0 = ‖f_G − f_G*‖. And no estimator is
-   consistent in L over a class that holds G* and G, since both are the law of the same data.
+   k ≥ 2k*, for every expert with distinct η_j: G → G* as t → 0, with L > 0 = ‖f_G − f_G*‖. And no
+   estimator is consistent in L over a class that holds G* and G, the same law of the data: were
+   L(Ĝ, G*) and L(Ĝ, G) both small, then in some gauge the slopes of the atoms of Ĝ with η near η_j
+   would lie near one point with nearly all their weight, and in another near two points 2‖t‖ apart
+   with half of it each; but shifts keep differences.
 4. For k < 2k*, if no cell is empty, some cell has exactly one atom. Such a cell excludes the
    spreading: at second order, where the common polynomial of 5 has no quadratic part, and exactly.
 5. What the denominator pins: with E_j = exp(β0_j + β1_j·x), f* = ΣE_jh_j/ΣE_j and any functions
    P_j, Σ_j P_j E_j (h_j − f*) = Σ_{j<l} (P_j − P_l) E_j E_l (h_j − h_l)/Σ_j E_j. So it vanishes
-   if all P_j are equal: polynomials P_j = m0_j + m_βj·x + ½ xᵀM_j x are pinned up to a common one.
+   if all P_j are equal, and only then if the E_j E_l (h_j − h_l) allow no other relation with
+   coefficients P_j − P_l (k* = 2: always), P_j = m0_j + m_βj·x + ½ xᵀM_j x.
 
 Proved: 1, 2 and the identity of 5 for every k*, d and r, arbitrary experts; 4 for every d and any
 number of atoms. 3 follows. Not proved here: the published rate for k* < k < 2k*; and what a least
@@ -48,8 +52,9 @@ PUBLISHED = Claim(
 )
 PINS = Claim(
     "softmax-denominator-pins",
-    "The softmax denominator pins the gate's moments of all cells up to one common polynomial; a "
-    "cell with one atom, which exists if k < 2k* and none is empty, pins that",
+    "What the softmax numerator shows of the gates' moments are their differences between cells; "
+    "where these vanish, a cell with one atom, which exists if k < 2k* and none is empty, makes "
+    "M = 0 in all",
     "identkit (derived here)",
 )
 

@@ -1,11 +1,12 @@
 """Which true atoms two fitted atoms can share: the split into Regimes 1 and 2 of sigmoid gates.
 
 Statement (arXiv 2405.13997, the two regimes). In the limit the m fitted atoms of a cell have one
-expert, so their gates add up to the true one. Let σ(β1*ᵀx + β0*) = Σ_{i≤m} lim σ(β1_iᵀx + β0_i)
-on a set with interior, m ≥ 2, slopes with finite limits (not assumed to be β1*), intercepts
-bounded below (limits in R or +∞). Then β1* = 0 and all limiting slopes are 0. If an intercept may
-tend to −∞, only this is added: one atom tends to the true gate and the others vanish. Conversely,
-for β1* = 0 every split of σ(β0*) into m positive parts does it.
+expert, so their gates add up to the true one. Let σ(β1*ᵀx + β0*) = Σ_{i≤m} lim σ(β1_iᵀx + β0_i) on
+a set with interior, m ≥ 2, slopes with finite limits (not assumed to be β1*), intercepts bounded
+below (limits in R or +∞). Then β1* = 0 and all limiting slopes are 0. If an intercept may tend to
+−∞, those atoms vanish, whatever their slopes, and the statement holds for the others if they are
+two or more; a single one tends to the true gate. Conversely, for β1* = 0 every split of σ(β0*) into
+m positive parts does it.
 
 Proof. Both sides are analytic, so they agree on R^d, and on a line x = tu with u·β1* > 0 and
 u·β1_i ≠ 0 wherever β1_i ≠ 0. Each term is ≥ 0 and has limits at t → ±∞; the truth has 0 and 1. At
@@ -52,14 +53,15 @@ INDEPENDENT = Claim(
 )
 NORMALISED = Claim(
     "normalized-sigmoid-gate-sharing",
-    "if an exactly fitted true atom l has β1_l* ≠ 0, fitted atoms share the normalised sigmoid "
+    "slopes that tend to the cell's, finite limiting intercepts: if an exactly fitted true atom l "
+    "has β1_l* ≠ 0, fitted atoms share the normalised sigmoid "
     "weight of atom j only if β1_j* = 0 or (β1_l*, β0_l*) = −(β1_j*, β0_j*)",
     "identkit (derived here)",
 )
 READING = Claim(
     "normalized-sigmoid-regimes",
     "two fitted atoms share the normalised sigmoid weight of a true atom only if its β1* = 0",
-    "arXiv 2505.10860, the two regimes, as read in identkit",
+    "identkit's reading of the two regimes of arXiv 2505.10860",
 )
 
 t, z, b = sp.symbols("t z b", real=True)

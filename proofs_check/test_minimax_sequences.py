@@ -25,13 +25,14 @@ distance of η* to the other η_j*. For every mixing measure Ĝ,
 
     L_r(Ĝ, G*) + L_r(Ĝ, G_t) ≥ (w_+/2) (D/2)^r.
 
-If Ĝ puts less than w_+/2 (softmax), or no atom (sigmoid), into the cell of θ_+, then
-L_r(Ĝ, G_t) ≥ w_+/2, which is more (an empty cell costs its weight). Else each atom of that cell,
-with expert parameter η̂, has ‖η̂ − η_+‖ + ‖η̂ − η_j*‖ ≥ ‖η_+ − η_j*‖ ≥ D whatever its j in G*, so it
-pays D/2 or (D/2)^r ≤ D/2 at least in one of the losses (softmax: times its weight). The η do not
-depend on the gauge, so this holds in every gauge. As the data have one law under G* and G_t, every
-estimator has max_{G ∈ {G*, G_t}} E_G L_r(Ĝ_n, G) ≥ (w_+/4) (D/2)^r for every n. So there is no
-consistent estimator of these parameters, which is more than "slower than every polynomial rate".
+If Ĝ puts less than w_+/2 (softmax), or no atom (sigmoid), into the cell of θ_+, then L_r(Ĝ, G_t) ≥
+w_+/2, which is more (an empty cell costs its weight). Else each atom of that cell, with expert
+parameter η̂, has ‖η̂ − η_+‖ + ‖η̂ − η_j*‖ ≥ ‖η_+ − η_j*‖ ≥ D whatever its j in G*, so it pays D/2
+or (D/2)^r ≤ D/2 at least in one of the losses (softmax: times its weight). The η do not depend on
+the gauge, so this holds in every gauge (weights sum to 1: only slopes shift). As the data have one
+law under G* and G_t, every estimator has max_{G ∈ {G*, G_t}} E_G L_r(Ĝ_n, G) ≥ (w_+/4) (D/2)^r for
+every n. So there is no consistent estimator of these parameters, which is more than "slower than
+every polynomial rate".
 
 Proved: the identities, for all x, d, t, parameters of all atoms, r ≥ 1 and P ≥ 1 (symbolically; x
 enters through z = ηᵀ(x, 1) and y = vᵀ(x, 1) only, other atoms through their sums); the steps of the

@@ -43,11 +43,11 @@ r2(m) = r(m): E_{ℓ1 ℓ2} are the coefficients of Σ w_i exp(p1 X + p2 XK + p3
 
 Proved: r(m) = 2m for every m ≥ 2 by the argument above, with each identity in it checked here; the
 points of Gauss and Hermite also one m at a time, in Q[x]/He_m; the absence of solutions of order 2m
-once more, by elimination alone, for m = 2, and for m = 3 among the symmetric s = (−a, 0, a),
-v = (u, z, u), w = (p, 1 − 2p, p). r2(m) = r(m) for every m; for m ≥ 2 also if nontrivial means that
-some p1, p2, p3 or p4 is not 0. Not checked by machine: the steps of (i), (iii) and (iv) that are
-analysis. The case m = 1 is different: r(1) = 1, as E_1 = w_1 s_1.
-"""
+once more, by elimination alone, for m = 2, and for m = 3 among the symmetric s = (−a, 0, a), v =
+(u, z, u), w = (p, 1 − 2p, p). x is a number here; for x in R^d read p1·X. r2(m) = r(m) for every m;
+for m ≥ 2 also if nontrivial means that some p1, p2, p3 or p4 is not 0. Not checked by machine: the
+steps of (i), (iii) and (iv) that are analysis. The case m = 1 is different: r(1) = 1, as E_1 = w_1
+s_1."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ from identkit.claims.checks import Claim, mutations
 ORDER = Claim(
     "polynomial-system-order",
     "r(m) = 2m for every m ≥ 2: r(2) = 4, r(3) = 6, r(4) = 8, …",
-    "Ho and Nguyen 2016, Annals of Statistics (m = 2, 3); m ≥ 4: identkit (derived here)",
+    "Ho and Nguyen 2016, Annals of Statistics (m = 2, 3); m ≥ 4: identkit (derived "
+    "here; compare Kalai, Moitra and Valiant 2010)",
 )
 TWO_INDICES = Claim(
     "two-index-system-order",
