@@ -15,6 +15,8 @@ from identkit import __version__
 from identkit.cli_claims import add_claims, run_claims
 from identkit.cli_expert import add_expert_options, chosen_expert
 from identkit.cli_fit import add_fit, run_fit
+from identkit.cli_help import Help
+from identkit.cli_interactions import add_interactions, run_interactions
 from identkit.cli_progress import status_line
 from identkit.cli_rates import add_rates, run_rates, run_truth
 from identkit.cli_sweep import add_sweep, run_report, run_runs, run_sweep
@@ -66,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_rates(commands)
     add_sweep(commands)
     add_claims(commands)
+    add_interactions(commands)
     verify = commands.add_parser(
         "verify",
         help="verify a certificate file written by check --save",
@@ -92,7 +95,7 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
         description="Prove or refute the identifiability conditions of an expert under a gate, "
         "say which rate follows, and which parameters can be told apart.",
         epilog=CHECK_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     _add_question(check)
     out = check.add_argument_group("output")
@@ -189,6 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "runs": lambda options: run_runs(options, _print),
             "report": lambda options: run_report(options, _print),
             "claims": lambda options: run_claims(options, _print),
+            "interactions": lambda options: run_interactions(options, _print),
             "verify": _verify,
             "experts": _list,
             "gates": _list,
@@ -224,7 +228,7 @@ def _shielded(arguments: Sequence[str] | None) -> list[str]:
     for argument in sys.argv[1:] if arguments is None else arguments:
         before = shielded[-2:]
         bound = ("--domain" in before and argument[1:2].isdigit()) or argument[1:2] == "."
-        expression = before[-1:] == ["--expr"] and not argument.startswith("--")
+        expression = before[-1:] in (["--expr"], ["interactions"]) and not argument.startswith("--")
         shielded.append(
             f" {argument}" if argument[:1] == "-" and (bound or expression) else argument
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from identkit.cli_help import Help
 from identkit.cli_progress import require, status_line
 from identkit.errors import InputError
 
@@ -50,7 +51,7 @@ def add_claims(commands: argparse._SubParsersAction) -> None:
         description="List the lemmas and published claims behind identkit: statement, source, "
         "status and the file that checks it.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     parser.add_argument("words", nargs="*", metavar="WORD", help="parts of ids or file names (all)")
     parser.add_argument("--status", metavar="STATUS", help="only claims of this status")

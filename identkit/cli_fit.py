@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from identkit.cli_expert import add_expert_options, chosen_expert
+from identkit.cli_help import Help
 from identkit.cli_progress import check_device, interruptible, progress_bar, require
 from identkit.errors import InputError
 
@@ -58,7 +59,7 @@ def add_fit(commands: argparse._SubParsersAction) -> None:
         description="Least-squares fit of k atoms, the best of several starts, with standard "
         "errors and what is identifiable.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     fit.add_argument("data", metavar="DATA", help="a .csv, .npz or .parquet file, or -")
     what = fit.add_argument_group("model")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from identkit.cli_expert import add_expert_options, chosen_expert
+from identkit.cli_help import Help
 from identkit.cli_progress import require, status_line
 from identkit.cli_run import (
     STORE,
@@ -83,7 +84,7 @@ def add_rates(commands: argparse._SubParsersAction) -> None:
         help="fit simulated data at growing n: do the errors fall as predicted?",
         description="Observed rates beside published and derived ones, on simulated data.",
         epilog=RATES_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     what = _add_model(rates)
     what.add_argument("--truth", metavar="FILE", help="a saved truth (else one is searched)")
@@ -118,7 +119,7 @@ def add_rates(commands: argparse._SubParsersAction) -> None:
         help="search a well-conditioned truth for rate experiments",
         description="Search parameters at which rates show, with noise and box for them.",
         epilog=TRUTH_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     what = _add_model(truth)
     what.add_argument("--atoms", type=int, default=2, metavar="K", help="true atoms (2)")

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from identkit.cli_help import Help
 from identkit.cli_progress import require, status_line
 from identkit.cli_run import STORE, add_run_options, check_run, observed, perform, print_interrupted
 from identkit.errors import InputError
@@ -56,7 +57,7 @@ def add_sweep(commands: argparse._SubParsersAction) -> None:
         help="run a plan of rate experiments, resumable",
         description="Run all experiments of a TOML plan, or of a shipped one.",
         epilog=SWEEP_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     sweep.add_argument("plan", nargs="?", metavar="PLAN", help="a .toml file or a shipped plan")
     sweep.add_argument("--list", action="store_true", help="list the shipped plans")
@@ -70,7 +71,7 @@ def add_sweep(commands: argparse._SubParsersAction) -> None:
         help="list, show or export the fits of a store",
         description="What a store of fits holds.",
         epilog=RUNS_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     actions = runs.add_subparsers(dest="action", metavar="list|show|export", required=True)
     for name, text in (

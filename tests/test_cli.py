@@ -310,3 +310,16 @@ def test_help_teaches(arguments, capsys):
         main(arguments)
     assert done.value.code == 0
     assert "identkit" in capsys.readouterr().out
+
+
+COMMANDS = (
+    "check explain table fit rates truth sweep runs report claims interactions verify experts"
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS.split())
+def test_help_fits_a_terminal(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80

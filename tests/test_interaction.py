@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identkit import InputError, interactions
+from identkit.cli import main
 from identkit.expression import parse
 
 FUNCTIONS = [
@@ -137,3 +138,15 @@ def test_bad_arguments_are_one_sentence(arguments, options, words):
     with pytest.raises(InputError, match=words) as error:
         interactions(*arguments, **options)
     assert "\n" not in str(error.value)
+
+
+def test_command(capsys):
+    assert main(["interactions", "exp(b0 + b1*x)*tanh(a*x + b)", "--of", "a", "b1 b", "b"]) == 0
+    assert capsys.readouterr().out == "∂U/∂a = ∂²U/∂b1∂b\n"
+    assert main(["interactions", "-tanh(a*x + b)", "--order", "1", "--atoms", "2"]) == 0
+    assert capsys.readouterr().out.startswith("linearly independent: 2 atoms")
+    heat = ["interactions", "exp(-(y - m)**2/(2*v))/sqrt(2*pi*v)", "--inputs", "y", "--json"]
+    assert main(heat) == 0
+    assert json.loads(capsys.readouterr().out)["relations"] == ["2*∂U/∂v = ∂²U/∂m²"]
+    assert main(["interactions", "tanh(a*x)", "--of", "c"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,76 @@
+"""``identkit interactions``: the linear relations among partial derivatives of any function."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from identkit.cli_help import Help
+from identkit.cli_progress import status_line
+
+EXAMPLES = """\
+examples:
+  identkit interactions "exp(b0 + b1*x)*gelu(a*x + b)"
+  identkit interactions "exp(b0 + b1*x)*tanh(a*x + b)" --of a "b1 b"
+  identkit interactions "exp(-(y - m)**2/(2*v))/sqrt(2*pi*v)" --inputs y
+
+Papers call such partial differential equations interactions between
+parameters: a first derivative that equals a second one cannot be told from it
+in a Taylor expansion. An interaction slows estimation only where moments of
+atoms can realise it; 'identkit check' decides that for the known gates.
+
+exit codes: 0 relations found, or independence proved; 2 bad input;
+3 undecided."""
+
+
+def add_interactions(commands: argparse._SubParsersAction) -> None:
+    """The parser of ``identkit interactions``."""
+    parser = commands.add_parser(
+        "interactions",
+        help="find the PDEs that a function of your own satisfies in its parameters",
+        description="Find, and prove in exact arithmetic, the linear relations among partial "
+        "derivatives of U in its parameters, with coefficients free of the inputs.",
+        epilog=EXAMPLES,
+        formatter_class=Help,
+    )
+    parser.add_argument("expression", metavar="U", help="in the grammar of --expr")
+    parser.add_argument("--order", type=int, default=2, metavar="N", help="highest order (2)")
+    parser.add_argument(
+        "--of",
+        nargs="+",
+        metavar="NAMES",
+        help='these derivatives instead: "b1 b" is ∂²U/∂b1∂b, "" is U itself',
+    )
+    parser.add_argument("--inputs", metavar="X,Y,…", help="names of the inputs (x, or x0, x1, …)")
+    parser.add_argument(
+        "--atoms", type=int, default=1, metavar="K", help="atoms for which to try independence (1)"
+    )
+    parser.add_argument("--json", action="store_true", help="machine-readable answer")
+
+
+def run_interactions(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
+    """Find, print. Returns the exit code."""
+    from rich.text import Text
+
+    from identkit.interaction import interactions
+    from identkit.report.json_form import dumps
+
+    with status_line() as progress:
+        progress("comparing partial derivatives")
+        found = interactions(
+            options.expression,
+            None if options.of is None else [name.split() for name in options.of],
+            order=options.order,
+            inputs=None if options.inputs is None else _names(options.inputs),
+            atoms=options.atoms,
+        )
+    if options.json:
+        print(dumps({"schema": "identkit.interactions/1", **found.to_dict()}))
+    else:
+        show(Text(str(found)))
+    return 3 if found.independent == "undecided" else 0
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
