@@ -97,10 +97,11 @@ def rerun(
     root = path.resolve().parent
     gather = _Gather(progress)
     chosen = [str(root / t) for t in tests] or [str(path.resolve())]
-    options = ["-q", "-p", "no:cacheprovider", "--rootdir", str(root)]
+    # -s: what pytest captures would be the progress line as well
+    options = ["-q", "-s", "-p", "no:cacheprovider", "--rootdir", str(root)]
     options += [] if compare else ["--no-record"]
     options += _parallel(len(tests) or FEW)
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()):
         code = pytest.main([*options, *chosen], plugins=[gather])
     if code == pytest.ExitCode.INTERRUPTED and not gather.failed:
         raise KeyboardInterrupt

@@ -11,7 +11,6 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from identkit import __version__
@@ -78,14 +77,9 @@ def terminal(entries: Sequence[Entry], rerun: bool, details: bool) -> Renderable
 
 def _claim(entry: Entry, details: bool) -> list[RenderableType]:
     seconds = "" if entry.seconds is None else f"  {entry.seconds:.1f} s"
-    head = Table.grid(expand=False)
-    head.add_row(
-        Text.assemble(
-            "  ", (entry.status, COLOURS.get(entry.status, "bold red")),
-            ("  ", ""), (entry.claim.id, "dim"), (seconds, "dim"),
-        )
-    )  # fmt: skip
-    lines = [entry.claim.statement, Text(entry.claim.source, style="dim")]
+    status = (entry.status, COLOURS.get(entry.status, "bold red"))
+    head = Text.assemble("  ", status, "  ", (entry.claim.id + seconds, "dim"))
+    lines = [Text(entry.claim.statement), Text(entry.claim.source, style="dim")]
     why = _why(entry.claim)
     if why is not None:
         lines.append(Text(f"not checked: {why}"))
