@@ -7,6 +7,8 @@ import pytest
 from identkit.claims.checks import Finding
 from identkit.claims.record import disagreement, recorded
 
+collect_ignore = ["conftest.py"]  # no doctests here, and tests/ has a module of this name
+
 
 def pytest_addoption(parser):
     parser.addoption(

@@ -14,7 +14,7 @@ import pytest
 from test_rates_sweep import QUICK, swept, table, tiny
 
 from identkit.errors import InputError
-from identkit.rates import scheduler
+from identkit.rates import scheduling
 from identkit.rates.scheduling import DaskCluster
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
@@ -32,7 +32,7 @@ def quick(tmp_path_factory):
 def test_without_dask(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match=r"run pip install identkit\[dask\], or choose processes"):
-        scheduler.scheduler("local", 2)
+        scheduling.scheduler("local", 2)
 
 
 def test_dask_is_not_imported_by_others():
@@ -45,13 +45,13 @@ def test_dask_is_not_imported_by_others():
 
 @needs_dask
 def test_nobody_answers(monkeypatch):
-    monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(scheduling, "CONNECT_SECONDS", 1)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]  # bound, not listening: nobody answers
         for address in (f"tcp://127.0.0.1:{port}", "tcp://", "nonsense://host:1"):
             with pytest.raises(InputError, match=f"no Dask scheduler answers at {address} within"):
-                scheduler.scheduler(address)
+                scheduling.scheduler(address)
 
 
 @needs_dask
@@ -62,7 +62,7 @@ def test_a_cluster_gives_the_same_rows_and_stops(quick, tmp_path):
         outcome = swept(path, [tiny()], local, compute=QUICK)
         assert (outcome.performed, outcome.failed) == (96, ())
         assert table(path) == quick
-        with scheduler.scheduler(local._cluster.scheduler_address) as cluster:
+        with scheduling.scheduler(local._cluster.scheduler_address) as cluster:
             seen = []
             outcome = swept(
                 first, [tiny()], cluster, progress=lambda *p: seen.append(p), compute=QUICK,
@@ -102,9 +102,9 @@ def test_killed_workers_change_nothing(tmp_path):
 def test_a_scheduler_without_workers_is_said(monkeypatch):
     import distributed
 
-    monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(scheduling, "CONNECT_SECONDS", 2)
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty,
         pytest.raises(InputError, match="no worker has joined tcp://"),
     ):
-        scheduler.scheduler(empty.scheduler_address)
+        scheduling.scheduler(empty.scheduler_address)

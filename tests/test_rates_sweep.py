@@ -17,7 +17,7 @@ from identkit.fit.engine import Compute
 from identkit.fit.model import Model
 from identkit.fit.result import Box
 from identkit.mixing import MixingMeasure
-from identkit.rates import fits, scheduler
+from identkit.rates import fits, scheduling
 from identkit.rates.fits import Block
 from identkit.rates.scheduling import Inline, Processes, Task
 from identkit.rates.setting import Experiment, Setting
@@ -226,12 +226,12 @@ def test_a_store_that_cannot_be_written_ends_the_run(tmp_path):
 
 
 def test_schedulers_by_name():
-    assert isinstance(scheduler.scheduler("inline"), Inline)
-    with scheduler.scheduler("processes", 3) as processes:
+    assert isinstance(scheduling.scheduler("inline"), Inline)
+    with scheduling.scheduler("processes", 3) as processes:
         assert isinstance(processes, Processes)
         assert processes.workers == 3
-    with scheduler.scheduler() as processes:
-        assert processes.workers == scheduler.cpus() >= 1
+    with scheduling.scheduler() as processes:
+        assert processes.workers == scheduling.cpus() >= 1
     for name, workers, said in (
         ("threads", None, "scheduler: 'threads' is not known; use inline"),
         ("processes", 0, "workers: 0 must be from 1 to 1024"),
@@ -239,7 +239,7 @@ def test_schedulers_by_name():
         ("tcp://host:8786", 2, "has its own; leave them out"),
     ):
         with pytest.raises(InputError, match=said):
-            scheduler.scheduler(name, workers)
+            scheduling.scheduler(name, workers)
 
 
 # -- processes --------------------------------------------------------------------------------

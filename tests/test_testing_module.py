@@ -116,6 +116,7 @@ def test_public_names():
         "__version__",
         "check",
         "fit",
+        "interactions",
         "losses",
         "simulate",
     }
