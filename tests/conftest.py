@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+collect_ignore = ["conftest.py"]  # no doctests here, and proofs_check/ has a module of this name
+
 
 @pytest.fixture(scope="module")
 def one_thread():
