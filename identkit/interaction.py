@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
+from math import comb
 
 from identkit.atoms import AtomFunction
 from identkit.conditions import BasisFunction, FunctionSet
@@ -30,9 +31,9 @@ class Interactions:
     """The linear relations among some partial derivatives of U, with their proof.
 
     ``independent`` is ``yes`` (proved for ``atoms`` atoms with generic parameters), ``no`` (some
-    relation holds for a single atom) or ``undecided``. ``relations`` is a basis of all relations
-    within one atom whose coefficients are free of the inputs. ``vanishing`` lists derivatives that
-    are 0.
+    relation holds) or ``undecided``. ``relations`` are relations within one atom, with coefficients
+    free of the inputs, none of them a consequence of the others; all such relations follow from
+    them if ``complete``. ``vanishing`` lists derivatives that are 0.
     """
 
     atom: AtomFunction
@@ -53,6 +54,12 @@ class Interactions:
         return tuple(f.label for f in self.proof.dropped)
 
     @property
+    def complete(self) -> bool:
+        """Whether no other relation holds within one generic atom: proved, or not known."""
+        rest = self.atoms * (len(self.proof.kept) - len(self.relations))
+        return self.proof.verdict == "yes" or self.proof.rank == rest
+
+    @property
     def quantifier(self) -> str | None:
         """For which parameters: a key of ``identkit.results.QUANTIFIERS``."""
         return self.proof.quantifier
@@ -68,6 +75,7 @@ class Interactions:
             "independent": self.independent,
             "relations": [r.text for r in self.relations],
             "vanishing": list(self.vanishing),
+            "complete": self.complete,
             "quantifier": self.quantifier,
             "notes": list(self.proof.notes),
         }
@@ -84,6 +92,8 @@ class Interactions:
                 f"dependent: {self.proof.fixed.atoms} or more atoms lie in a space of "
                 f"dimension {self.proof.fixed.dimension} ({self.proof.fixed.space})"
             )
+        if self.relations and not self.complete:
+            lines.append("(that there are no others was not proved)")
         if self.proof.verdict == "undecided":
             lines.append(f"undecided: {'; '.join(self.proof.notes)}")
         return "\n".join(lines)
@@ -122,10 +132,7 @@ def interactions(
     for name in {n for f in names for n in f} - set(atom.parameters):
         raise InputError(f"functions: {name} is not a parameter; use {', '.join(atom.parameters)}.")
     if not 1 <= len(names) <= MAX_FUNCTIONS:
-        raise InputError(
-            f"{len(names)} partial derivatives; give between 1 and {MAX_FUNCTIONS}, as functions= "
-            "or with a lower order."
-        )
+        raise InputError(f"functions: {len(names)} are listed; give 1 to {MAX_FUNCTIONS}.")
     if len({tuple(sorted(f)) for f in names}) < len(names):
         raise InputError("functions: the same derivative is listed twice; drop one.")
     count, box = whole("atoms", atoms, least=1), Domain.of(*domain)
@@ -139,6 +146,12 @@ def interactions(
 def _up_to(parameters: tuple[str, ...], order: int) -> list[tuple[str, ...]]:
     """All partial derivatives of order 0 … ``order``."""
     highest = whole("order", order, least=0)
+    count = comb(len(parameters) + highest, highest)
+    if count > MAX_FUNCTIONS:
+        raise InputError(
+            f"order {highest}: {count} partial derivatives in {len(parameters)} parameters; at "
+            f"most {MAX_FUNCTIONS} are compared; lower it, or list functions."
+        )
     return [f for n in range(highest + 1) for f in combinations_with_replacement(parameters, n)]
 
 

@@ -144,7 +144,7 @@ class Prover:
         self, formal: Formal, expressions: list[sp.Expr]
     ) -> tuple[int | None, Witness | None, tuple[BasisFunction, ...]]:
         atoms, pivots = self.options.atoms, formal.pivots
-        if formal.movement_everywhere.all_move(pivots):
+        if not formal.set.any_number or formal.movement_everywhere.all_move(pivots):
             search = self._search([expressions[i] for i in pivots], [], atoms)
             if search.witness is not None:
                 return atoms * len(pivots), search.witness, formal.functions(pivots)
