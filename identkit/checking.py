@@ -75,6 +75,16 @@ def check(
     if require is not None and require not in REQUIREMENTS:
         raise InputError(f"--require {require}: choose one of {', '.join(REQUIREMENTS)}.")
     plan = _plan(gate, regime, condition, require)
+    if gate.own and gate.normalised and any(name == "weak" for _, name in plan):
+        raise InputError(
+            "weak: it is about F = weight·h, and a normalised gate divides by the sum of all "
+            "weights; write the gate without 'normalised', or use strong."
+        )
+    if gate.own and require == "nondegenerate":
+        raise InputError(
+            "--require nondegenerate: it is not known how to decide it for a gate of your own; use "
+            "sigmoid or softmax, or drop it."
+        )
     deadline = Deadline(options.time_limit)
     results = []
     try:

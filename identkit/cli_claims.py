@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,9 @@ def _chosen(words: Sequence[str], status: str | None) -> list[Entry]:
     entries = [*(Entry(c) for c in recorded()), *unchecked_entries()]
     for word in words:
         if not any(_has(e.claim, word) for e in entries):
-            raise unknown_name("claim", word, [e.claim.id for e in entries])
+            near = difflib.get_close_matches(word, [e.claim.id for e in entries], n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(near)}?" if near else "identkit claims lists all."
+            raise InputError(f"no claim's id or file contains '{word}'; {hint}")
     if words:
         entries = [e for e in entries if any(_has(e.claim, w) for w in words)]
     if status is not None:

@@ -17,7 +17,8 @@ examples:
 
 Papers call such partial differential equations interactions between
 parameters: a first derivative that equals a second one cannot be told from it
-in a Taylor expansion. An interaction slows estimation only where moments of
+in a Taylor expansion. Derivatives of kinks are almost-everywhere ones, without
+Dirac parts. An interaction slows estimation only where moments of
 atoms can realise it; 'identkit check' decides that for the known gates.
 
 exit codes: 0 relations found, or independence proved; 2 bad input;
@@ -44,6 +45,13 @@ def add_interactions(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--inputs", metavar="X,Y,…", help="names of the inputs (x, or x0, x1, …)")
     parser.add_argument(
+        "--domain",
+        nargs=2,
+        default=("-3", "3"),
+        metavar=("LO", "HI"),
+        help="each input's range (-3 3)",
+    )
+    parser.add_argument(
         "--atoms", type=int, default=1, metavar="K", help="atoms for which to try independence (1)"
     )
     parser.add_argument("--json", action="store_true", help="machine-readable answer")
@@ -60,10 +68,11 @@ def run_interactions(options: argparse.Namespace, show: Callable[[Any], None]) -
         progress("comparing partial derivatives")
         found = interactions(
             options.expression,
-            None if options.of is None else [name.split() for name in options.of],
+            None if options.of is None else [_names(name) for name in options.of],
             order=options.order,
             inputs=None if options.inputs is None else _names(options.inputs),
             atoms=options.atoms,
+            domain=tuple(options.domain),
         )
     if options.json:
         print(dumps({"schema": "identkit.interactions/1", **found.to_dict()}))
@@ -73,4 +82,4 @@ def run_interactions(options: argparse.Namespace, show: Callable[[Any], None]) -
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    return tuple(text.replace(",", " ").split())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
 import sympy as sp
 
-from identkit.errors import ExpressionError, unknown_name
+from identkit.errors import ExpressionError, InputError, unknown_name
 from identkit.expression import free_names, parse, symbol
 
 
@@ -40,7 +40,7 @@ class Gate:
 
     name: str
     formula: str
-    weight: Callable[[sp.Expr], sp.Expr]
+    weight: Callable[[sp.Expr], sp.Expr] = field(repr=False)
     normalised: bool
     gauge: str
     regimes: tuple[Regime, ...]
@@ -60,13 +60,35 @@ class Gate:
         Raises :class:`~identkit.errors.InputError` for an expression that cannot be read or is not
         one in s.
         """
-        return _own(text.strip(), normalised)
+        if not isinstance(text, str):
+            raise InputError(f"gate: {text!r} is no expression; write the weight as text in s.")
+        begun = _PREFIX.match(text)
+        weight = text[begun.end() if begun else 0 :].strip()
+        if weight in GATES:
+            if GATES[weight].normalised:
+                raise InputError(f"gate: {weight} is normalised already; use --gate {weight}.")
+            weight = f"{weight}(s)"
+        return _own(weight, normalised or bool(begun))
 
     @cached_property
     def shifts(self) -> bool:
         """Whether a common shift of all (β0, β1) changes nothing: the weights are like exp(c·s)."""
         weight: Any = self.weight(symbol("s"))
         return self.normalised and sp.simplify(sp.diff(weight) / weight).is_number is True
+
+    @property
+    def known_as(self) -> str:
+        """The built-in gate that this one of one's own is, up to the scale of s; empty if none."""
+        if self.shifts:
+            return "softmax"
+        s = symbol("s")
+        rate: Any = sp.diff(self.weight(s)) / self.weight(s)  # c·(1 − σ(c·s)) for the sigmoid
+        slope: Any = sp.simplify(2 * rate.subs(s, 0))
+        if self.normalised or not slope.is_number or slope in (0, sp.nan, sp.zoo):
+            return ""
+        gap: Any = self.weight(s) - GATES["sigmoid"].weight(slope * s)
+        gap = sp.simplify(gap.rewrite(sp.exp))
+        return "sigmoid" if gap == 0 else ""
 
     @property
     def own(self) -> bool:
@@ -112,11 +134,18 @@ GATES: dict[str, Gate] = {
 
 _NORMALISED = "normalised "
 """How the name of a normalised gate of one's own begins."""
+_PREFIX = re.compile(r"\s*normali[sz]ed\b\s*", re.IGNORECASE)
 
 
 @cache
 def _own(text: str, normalised: bool) -> Gate:
-    expression: Any = parse(text)
+    try:
+        expression: Any = parse(text)
+    except ExpressionError as error:
+        reason = (
+            str(error).removeprefix("expression: ").replace("c*tanh(a*x + b)", "(1 + tanh(s))/2")
+        )
+        raise ExpressionError(f"gate: {reason}") from None
     names = free_names(expression)
     if names != {"s"}:
         other = ", ".join(sorted(names - {"s"}))
@@ -146,10 +175,11 @@ def resolve(gate: Gate | str) -> Gate:
     """
     if isinstance(gate, Gate):
         return gate
+    if not isinstance(gate, str):
+        raise InputError(f"gate: {gate!r} is no gate; give a name, an expression in s, or a Gate.")
     if gate in GATES:
         return GATES[gate]
-    if re.fullmatch(r"(?!s$)[A-Za-z][A-Za-z-]*|", gate.strip()):
+    if re.fullmatch(r"[A-Za-z]{2,}[A-Za-z-]*|[A-RT-Za-rt-z]|", gate.strip()):
         error = unknown_name("gate", gate, GATES)
         raise type(error)(f"{error} Your own: an expression in s, such as (1 + tanh(s))/2.")
-    text = gate.strip()
-    return _own(text.removeprefix(_NORMALISED).strip(), text.startswith(_NORMALISED))
+    return Gate.from_expression(gate)

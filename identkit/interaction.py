@@ -7,6 +7,7 @@ function U(z; θ) in identkit's grammar.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
@@ -17,16 +18,20 @@ from identkit.conditions import BasisFunction, FunctionSet
 from identkit.deadline import Deadline
 from identkit.errors import InputError, whole
 from identkit.experts import Expert, names_in_order
-from identkit.expression import free_names, parse
+from identkit.expression import Step, free_names, parse
 from identkit.prove import Prover
 from identkit.results import QUANTIFIERS, Options, Relation, SetProof
 from identkit.sampling import Domain
 
+MAX_ATOMS = 50
 MAX_FUNCTIONS = 200
 """More partial derivatives than this are not compared."""
 
 
-@dataclass(frozen=True)
+AWAY_FROM_KINKS = "derivatives away from kinks: Dirac parts are not compared"
+
+
+@dataclass(frozen=True, repr=False)
 class Interactions:
     """The linear relations among some partial derivatives of U, with their proof.
 
@@ -54,6 +59,12 @@ class Interactions:
         return tuple(f.label for f in self.proof.dropped)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What limits the answer."""
+        kinks = self.atom.expression.has(Step)
+        return (*self.proof.notes, *((AWAY_FROM_KINKS,) if kinks else ()))
+
+    @property
     def complete(self) -> bool:
         """Whether no other relation holds within one generic atom: proved, or not known."""
         rest = self.atoms * (len(self.proof.kept) - len(self.relations))
@@ -77,8 +88,14 @@ class Interactions:
             "vanishing": list(self.vanishing),
             "complete": self.complete,
             "quantifier": self.quantifier,
-            "notes": list(self.proof.notes),
+            "notes": list(self.notes),
         }
+
+    def __repr__(self) -> str:
+        return f"<Interactions: {len(self.relations)} relations, independent {self.independent}>"
+
+    def _repr_html_(self) -> str:
+        return "<br>".join(html.escape(line) for line in str(self).splitlines())
 
     def __str__(self) -> str:
         lines = [*(f"{v} = 0" for v in self.vanishing), *(r.text for r in self.relations)]
@@ -92,15 +109,20 @@ class Interactions:
                 f"dependent: {self.proof.fixed.atoms} or more atoms lie in a space of "
                 f"dimension {self.proof.fixed.dimension} ({self.proof.fixed.space})"
             )
-        if self.relations and not self.complete:
-            lines.append("(that there are no others was not proved)")
+        if self.relations:
+            others = "all others follow, for generic parameters"
+            lines.append(
+                f"({others if self.complete else 'whether there are others is not known'})"
+            )
+        if AWAY_FROM_KINKS in self.notes:
+            lines.append(f"({AWAY_FROM_KINKS})")
         if self.proof.verdict == "undecided":
             lines.append(f"undecided: {'; '.join(self.proof.notes)}")
         return "\n".join(lines)
 
 
 def interactions(
-    expression: str,
+    expression: str | Expert,
     functions: Iterable[Sequence[str]] | None = None,
     *,
     order: int = 2,
@@ -113,11 +135,11 @@ def interactions(
 ) -> Interactions:
     """Find and prove the linear relations among partial derivatives of U(z; θ) in θ.
 
-    ``expression`` is U in the grammar of experts. ``inputs`` are the names of z (default: x, or
-    x0, x1, …), ``parameters`` those of θ (default: every other name, as written). ``functions``
-    lists the derivatives, each as the names it is taken in, ``()`` for U itself; the default is all
-    of order at most ``order``. ``atoms`` is the number of atoms, with parameters of their own, for
-    which independence is tried where one atom has no relation.
+    ``expression`` is U in the grammar of experts, or an expert. ``inputs`` are the names of z
+    (default: x, or x0, x1, …), ``parameters`` those of θ (default: every other name, as written).
+    ``functions`` lists the derivatives, each as the names it is taken in, ``()`` for U itself; the
+    default is all of order at most ``order``. ``atoms`` is the number of atoms, with parameters of
+    their own, for which independence is tried where one atom has no relation.
 
     >>> heat = interactions("exp(-(y - mu)**2/(2*nu))/sqrt(2*pi*nu)", inputs=("y",))
     >>> [relation.text for relation in heat.relations]
@@ -136,6 +158,8 @@ def interactions(
     if len({tuple(sorted(f)) for f in names}) < len(names):
         raise InputError("functions: the same derivative is listed twice; drop one.")
     count, box = whole("atoms", atoms, least=1), Domain.of(*domain)
+    if count > MAX_ATOMS:
+        raise InputError(f"atoms: {count} is above {MAX_ATOMS}; use fewer.")
     options = Options(atoms=count, domain=(box.low, box.high), seed=seed, time_limit=time_limit)
     basis = tuple(BasisFunction("U", (), (f,)) for f in names)
     wanted = FunctionSet("partial derivatives", basis, coincidence=False, any_number=False)
@@ -155,8 +179,14 @@ def _up_to(parameters: tuple[str, ...], order: int) -> list[tuple[str, ...]]:
     return [f for n in range(highest + 1) for f in combinations_with_replacement(parameters, n)]
 
 
-def _function(text: str, inputs: Sequence[str] | None, parameters: Sequence[str] | None) -> Expert:
+def _function(
+    text: str | Expert, inputs: Sequence[str] | None, parameters: Sequence[str] | None
+) -> Expert:
     """U with its names: an expert whose inputs may have any name."""
+    if isinstance(text, Expert):
+        return text
+    if not isinstance(text, str):
+        raise InputError(f"expression: {text!r} is no text; give a function of x and parameters.")
     listed = None if parameters is None else tuple(parameters)
     if inputs is None:
         return Expert.from_expression(text, parameters=listed)

@@ -482,7 +482,8 @@ def equation(
         moved = {right: -coefficients[right]}
     left = {i: c for i, c in coefficients.items() if i not in moved}
     if not left:
-        left, moved = moved, {}
+        negative = next(iter(moved.values())).could_extract_minus_sign()
+        left, moved = {i: -c if negative else c for i, c in moved.items()}, {}
     return f"{_sum(left, basis)} = {_sum(moved, basis)}"
 
 

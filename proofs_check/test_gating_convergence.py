@@ -25,8 +25,8 @@ for (β1_l*, β0_l*) = −(β1_j*, β0_j*): there the two true weights are a sof
 β0_j* − log m, β0_l* + log m. (2) If β1_l* = 0, R is a constant c, and Σσ(z + b_i) = cσ(z + b*)
 forces c = m and b_i = b*. This happens: m copies of atom j, and mσ(β0_l*) < 1 for the other gates
 if these have no slopes. (3) m copies of every true atom (R = m) do it for all slopes.
-So the split carries over if some exact true atom has a slope and is no mirror image; read without
-that (theory section 1) it is contradicted by (2), (3) and the mirror image.
+So the split carries over if some exact true atom has a slope and is no mirror image, and
+not without that: (2), (3) and the mirror image.
 
 Proved: all of this, for all m, d and parameters named. Not treated: slopes that diverge; cells of
 the normalised gate all of which have two or more atoms, beyond (3).
@@ -60,8 +60,9 @@ NORMALISED = Claim(
 )
 READING = Claim(
     "normalized-sigmoid-regimes",
-    "two fitted atoms share the normalised sigmoid weight of a true atom only if its β1* = 0",
-    "identkit's reading of the two regimes of arXiv 2505.10860",
+    "fitted atoms can share the normalised sigmoid weight of a true atom with β1* ≠ 0: three "
+    "families; so the two regimes of the sigmoid gate do not carry over as they are",
+    "identkit (derived here), on arXiv 2505.10860",
 )
 
 t, z, b = sp.symbols("t z b", real=True)
@@ -305,4 +306,4 @@ def test_normalised_weights_are_shared_with_a_slope(case, bound=1):
         "copies of all": "each true atom m times, any slopes (k ≥ 2k*)",
         "mirror image": "σ(z), σ(−z): m atoms at z − log m, one at −z + log m",
     }[case]
-    return READING.finding("contradicted, with counterexample", found)
+    return READING.finding("proved", found)

@@ -182,7 +182,10 @@ def test_no_solution_of_order_2m_for_any_m(
     bound = gain * ((m + 1) - 1)
     assert (bound <= order[0] * m + order[1]) == True  # noqa: E712
     assert (signs[0] * p + signs[1] * q).is_positive
-    return ORDER.finding("proved", "r(m) ≤ 2m for every m: m + 1 Gaussians change sign 2m times")
+    return ORDER.finding(
+        "proved",
+        "r(m) ≤ 2m for every m: m + 1 Gaussians change sign at most 2m times; the analysis by hand",
+    )
 
 
 def zeros_inside(polynomial, variable, right):

@@ -33,19 +33,19 @@ INVARIANCE = Claim(
     "softmax-translation-invariance",
     "A common shift of all (β0, β1) changes no softmax weight, for every k and d; unless it is 0 "
     "it changes every sigmoid weight",
-    "arXiv 2402.02952, 2503.03213 (identifiability of the softmax gate); theory section 1",
+    "arXiv 2402.02952, 2503.03213 (identifiability of the softmax gate)",
 )
 PINNED = Claim(
     "softmax-gate-identifiable-once-pinned",
     "Softmax weights that agree for all x come from gates (β0_i, β1_i) that differ by one common "
     "shift; with one atom pinned they are equal",
-    "arXiv 2402.02952, 2503.03213 (identifiability of the softmax gate); theory section 1",
+    "arXiv 2402.02952, 2503.03213 (identifiability of the softmax gate)",
 )
 LOSS = Claim(
     "voronoi-loss-gauge-free",
     "The softmax Voronoi loss, of any order, does not change when the gates of the fitted or of "
     "the true measure are shifted in common",
-    "theory section 6, for the loss of arXiv 2402.02952",
+    "identkit (derived here), for the loss of arXiv 2402.02952",
 )
 
 s, tau, rho, total = sp.symbols("s tau rho total", real=True)

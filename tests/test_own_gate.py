@@ -109,8 +109,10 @@ def test_fit_finds_the_truth_and_equals_the_built_in():
         ("", "unknown gate ''"),
         ("t*s", "t is not s"),
         ("1 + 2", "the score s is not in it"),
-        ("s +", "expression"),
+        ("s +", "gate: cannot read"),
         ("__import__('os')", "not allowed"),
+        ("normalised softmax", "use --gate softmax"),
+        ("s-s", "the score s is not in it"),
     ],
 )
 def test_bad_gates_are_one_sentence(gate, words, capsys):
@@ -118,6 +120,39 @@ def test_bad_gates_are_one_sentence(gate, words, capsys):
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_what_is_not_about_a_normalised_gate_is_refused(capsys):
+    """F = weight·h is not an atom of f there: with the weight s every common scale of s is free."""
+    gate = ["--expert", "tanh", "--gate", "normalised s"]
+    for option in (["--condition", "weak"], ["--require", "weak"], ["--require", "nondegenerate"]):
+        assert main(["check", *gate, *option]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("(1 + tanh(s))/2", "sigmoid"),
+        ("sigmoid(3*s)", "sigmoid"),
+        ("exp(s)", ""),
+        ("1 + s**2", ""),
+        ("normalised exp(-2*s)", "softmax"),
+        ("Normalized sigmoid", ""),
+    ],
+)
+def test_a_built_in_gate_in_disguise_is_recognised(text, known):
+    assert resolve(text).known_as == known
+
+
+def test_other_spellings_and_types():
+    assert resolve("Normalized sigmoid") is resolve("normalised sigmoid(s)")
+    assert Gate.from_expression("normalised exp(s)").normalised
+    for bad in (None, 3):
+        with pytest.raises(InputError, match="gate"):
+            Gate.from_expression(bad)
+        with pytest.raises(InputError, match="gate"):
+            check("tanh", bad, dim=1)
 
 
 def test_rates_need_a_loss(capsys):

@@ -54,6 +54,14 @@ def _no_fractions(text: str) -> Any:
     raise ValueError(f"{text} is not a whole number")
 
 
+def _is_json(path: str | os.PathLike[str]) -> bool:
+    try:
+        json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a certificate file. Raises InputError if it is not one, CertificateError if damaged."""
     try:
@@ -72,8 +80,12 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); give a certificate file."
         ) from None
+    except InputError:
+        raise
     except (ValueError, RecursionError):
-        raise InputError(f"{path}: is not JSON; give a file written by --save.") from None
+        # a certificate has no fractions, other results do
+        what = "JSON, but no certificate" if _is_json(path) else "not JSON"
+        raise InputError(f"{path}: is {what}; give a file written by check --save.") from None
     if not isinstance(document, dict) or "schema" not in document:
         raise InputError(f"{path}: is not an identkit certificate; give a file written by --save.")
     if document["schema"] != SCHEMA:

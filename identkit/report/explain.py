@@ -79,8 +79,9 @@ def explanation(result: CheckResult) -> Explanation:
     """The argument for every result, empty sections left out."""
     expert = result.expert
     label = f"`{expert.label}`" if expert.name == "custom" else expert.label
+    what = "Conditions on" if resolve_gate(result.gate).own else "Second-order nondegeneracy of"
     return Explanation(
-        f"Second-order nondegeneracy of {label} under the {result.gate} gate",
+        f"{what} {label} under the {result.gate} gate",
         tuple(_part(result, r) for r in result.results),
     )
 
@@ -165,6 +166,8 @@ def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]
                 "so for the others the expansion of `f_G − f_G*` stops at first order: only first "
                 "derivatives of `F = weight·h` in β0, β1 and η enter."
             )
+        elif gate.own:
+            yield _text(f"Second order: {statements.own_gate(check)}.")
         else:
             yield _text("The second-order question does not arise for this condition.")
         return

@@ -154,7 +154,10 @@ def consequences(result: ConditionResult) -> list[tuple[str, str]]:
     if result.rate is not None:
         said = result.rate.published or "–"
         outcome = rate_agreement(result.rate)
-        lines.append(("rate", f"derived: {result.rate.derived}; published: {said} ({outcome})"))
+        derived = result.rate.derived
+        if result.premise is not None and result.premise.verdict == "undecided":
+            derived += " if the premise holds" * derived.startswith("n^")
+        lines.append(("rate", f"derived: {derived}; published: {said} ({outcome})"))
         limits = [r for r in result.rate.reasons if r.startswith(ELSEWHERE)]
         lines += [("where", sentence(r)) for r in limits if result.rate.derived != NONE]
     return lines
@@ -209,11 +212,16 @@ def exceptional(result: CheckResult) -> list[str]:
 
 def own_gate(result: CheckResult) -> str:
     """What is not derived for a gate of one's own; empty for the built-in ones."""
-    if not resolve_gate(result.gate).own:
+    gate = resolve_gate(result.gate)
+    if not gate.own:
         return ""
+    same = gate.known_as
+    hint = (
+        f"; it is the {same} gate up to the scale of s, --gate {same} derives rates" if same else ""
+    )
     return (
         "no rate is derived: which moments of a cell can be invisible is known for the gates "
-        f"{' and '.join(GATES)} only; symmetries of the gate are not searched"
+        f"{' and '.join(GATES)} only; symmetries of the gate itself are not searched{hint}"
     )
 
 
