@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from identkit import __version__
 from identkit.cli_claims import add_claims, run_claims
-from identkit.cli_expert import add_expert_options, chosen_expert
+from identkit.cli_expert import add_domain, add_expert_options, chosen_expert
 from identkit.cli_fit import add_fit, run_fit
 from identkit.cli_help import Help
 from identkit.cli_interactions import add_interactions, run_interactions
@@ -138,13 +138,7 @@ def _add_question(check: argparse.ArgumentParser) -> None:
     which.add_argument("--level", metavar="LEVEL", help="expert or product (see conditions)")
     how = check.add_argument_group("how")
     how.add_argument("--atoms", type=int, default=3, metavar="K", help="atoms in the witness (3)")
-    how.add_argument(
-        "--domain",
-        nargs=2,
-        default=("-3", "3"),
-        metavar=("LO", "HI"),
-        help="each input's range (-3 3)",
-    )
+    add_domain(how)
     how.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every draw (0)")
     how.add_argument(
         "--max-precision",

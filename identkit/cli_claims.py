@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,7 +165,8 @@ def _with(run: Run, chosen: Sequence[Entry]) -> list[Entry]:
         failures = [(t, failed[t]) for t in tests if t in failed]
         failures += [(t, "there is no such check any more") for t in tests if t not in run.seconds]
         seconds = sum(run.seconds.get(t, 0.0) for t in tests) if tests else None
-        entries.append(Entry(e.claim, found.get(e.claim.id), tuple(failures), seconds))
+        claim = found.get(e.claim.id)
+        entries.append(replace(e, found=claim, failures=tuple(failures), seconds=seconds))
     for test, why in failed.items():
         if test not in owned:
             name = test.rpartition("::")[2]

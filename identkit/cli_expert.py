@@ -32,6 +32,17 @@ def add_expert_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def add_domain(group: argparse._ActionsContainer) -> None:
+    """--domain, as text: it is read exactly."""
+    group.add_argument(
+        "--domain",
+        nargs=2,
+        default=("-3", "3"),
+        metavar=("LO", "HI"),
+        help="each input's range (-3 3)",
+    )
+
+
 def chosen_expert(options: argparse.Namespace, dim: int | None) -> Expert:
     """The expert of these options; ``dim`` None: 2 inputs, or those of the expression."""
     from identkit.experts import Expert, builtin

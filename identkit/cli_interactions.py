@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from identkit.cli_expert import add_domain
 from identkit.cli_help import Help
 from identkit.cli_progress import status_line
 
@@ -44,13 +45,7 @@ def add_interactions(commands: argparse._SubParsersAction) -> None:
         help='these derivatives instead: "b1 b" is ∂²U/∂b1∂b, "" is U itself',
     )
     parser.add_argument("--inputs", metavar="X,Y,…", help="names of the inputs (x, or x0, x1, …)")
-    parser.add_argument(
-        "--domain",
-        nargs=2,
-        default=("-3", "3"),
-        metavar=("LO", "HI"),
-        help="each input's range (-3 3)",
-    )
+    add_domain(parser)
     parser.add_argument(
         "--atoms", type=int, default=1, metavar="K", help="atoms for which to try independence (1)"
     )

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
 
 from identkit.claims.checks import Finding, weakest
+from identkit.files import write_whole
 
 FILE = "record.json"
 REMEDY = "if the change is right, run identkit claims --run --record"
@@ -49,13 +50,7 @@ class ClaimRecord:
 
     def canonical(self) -> dict:
         """The JSON form."""
-        checks = [{"test": c.test, "status": c.status, "detail": c.detail} for c in self.checks]
-        return {
-            "id": self.id,
-            "statement": self.statement,
-            "source": self.source,
-            "checks": checks,
-        }
+        return asdict(self)
 
 
 @cache
@@ -105,4 +100,4 @@ def write(claims: Sequence[ClaimRecord], path: Path) -> None:
     note = "Written by identkit claims --run --record from the checks in proofs_check; not by hand."
     document = {"note": note, "claims": [c.canonical() for c in claims]}
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-    path.write_text(text, encoding="utf-8")
+    write_whole(path, lambda stream: stream.write(text.encode()), "--record")

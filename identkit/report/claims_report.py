@@ -35,12 +35,16 @@ UNCHECKED = "published, not checked by identkit"
 
 @dataclass(frozen=True)
 class Entry:
-    """A claim as listed: its record, what a rerun found (None: not rerun), and what went wrong."""
+    """A claim as listed: its record, what a rerun found (None: not rerun), and what went wrong.
+
+    ``unchecked`` says why it has no check; None if it has one.
+    """
 
     claim: ClaimRecord
     found: ClaimRecord | None = None
     failures: tuple[tuple[str, str], ...] = ()
     seconds: float | None = None
+    unchecked: str | None = None
 
     @property
     def status(self) -> str:
@@ -52,7 +56,10 @@ class Entry:
 
 def unchecked_entries() -> list[Entry]:
     """Published claims without a check, as open ones."""
-    return [Entry(ClaimRecord(u["id"], u["statement"], u["source"], ())) for u in unchecked()]
+    return [
+        Entry(ClaimRecord(u["id"], u["statement"], u["source"], ()), unchecked=u["why"])
+        for u in unchecked()
+    ]
 
 
 def terminal(entries: Sequence[Entry], rerun: bool, details: bool) -> RenderableType:
@@ -80,9 +87,8 @@ def _claim(entry: Entry, details: bool) -> list[RenderableType]:
     status = (entry.status, COLOURS.get(entry.status, "bold red"))
     head = Text.assemble("  ", status, "  ", (entry.claim.id + seconds, "dim"))
     lines = [Text(entry.claim.statement), Text(entry.claim.source, style="dim")]
-    why = _why(entry.claim)
-    if why is not None:
-        lines.append(Text(f"not checked: {why}"))
+    if entry.unchecked is not None:
+        lines.append(Text(f"not checked: {entry.unchecked}"))
     lines += [Text(f"{_name(test)}: {why}", style="red") for test, why in entry.failures]
     current = entry.found or entry.claim
     if details:
@@ -90,11 +96,6 @@ def _claim(entry: Entry, details: bool) -> list[RenderableType]:
     elif entry.status == REFUTED:
         lines.append(Text(next(c.detail for c in current.checks if c.status == REFUTED)))
     return [head, *(Padding(line, (0, 0, 0, 4)) for line in lines)]
-
-
-def _why(claim: ClaimRecord) -> str | None:
-    """Why the claim has no check; None if it has one."""
-    return next((u["why"] for u in unchecked() if u["id"] == claim.id), None)
 
 
 def _name(test: str) -> str:
@@ -129,7 +130,7 @@ def document(entries: Sequence[Entry], rerun: bool) -> dict[str, Any]:
                 "file": e.claim.file or None,
                 "status": None if e.failures else e.status,
                 "recorded": e.claim.status,
-                "unchecked": _why(e.claim),
+                "unchecked": e.unchecked,
                 "failures": [{"test": test, "reason": why} for test, why in e.failures],
                 "seconds": None if e.seconds is None else round(e.seconds, 3),
             }
