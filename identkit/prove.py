@@ -25,7 +25,7 @@ from identkit.certificates.independence import (
     evaluate,
     find_witness,
 )
-from identkit.coincidence import Coincidences, apply_rule
+from identkit.coincidence import Coincidences, apply_rule, coincide_somewhere
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.deadline import Deadline
 from identkit.derivatives import Derivatives
@@ -131,7 +131,9 @@ class Prover:
         """A relation is a failure only among functions that the coincidence rule cannot merge."""
         if any(all(t.function.first for t in r.terms) for r in relations):
             return
-        chosen = [f for f in formal.basis if f in functions]
+        if formal.coincide_somewhere(functions):
+            raise OutOfTime("under some signs of the parameters two of the functions coincide")
+        chosen = [f for f in formal.set.functions if f in functions]
         tape = Tape(
             self.derivatives.expressions(chosen), (*self.sampler.inputs, *self.sampler.parameters)
         )
@@ -307,7 +309,7 @@ class Formal:
         """None if the kept (or given) functions are proved independent for every k near these.
 
         Every atom may lie near any of the given ones, so the argument has to hold at each, with
-        the sign patterns of the kinks that are seen there.
+        the sign patterns of the kinks that are seen and meet there.
         """
         for movement in self._movements(sampler, atoms):
             if not movement.all_move(self.rule.kept if functions is None else functions):
@@ -322,12 +324,17 @@ class Formal:
         if not field.sign_polys:
             return [self.movement_everywhere]
         arguments = {k: field.to_sympy(_element(field, p)) for k, p in field.sign_polys.items()}
-        seen: list[list[dict[str, int]]] = []
+        seen: list[list[list[dict[str, int]]]] = []
         for theta in atoms:
-            patterns = sampler.patterns(arguments, theta)
-            if patterns not in seen:
-                seen.append(patterns)
-        return [Movement(self.family, patterns) for patterns in seen]
+            meetings = sampler.meetings(arguments, theta)
+            if meetings not in seen:
+                seen.append(meetings)
+        return [Movement(self.family, meetings) for meetings in seen]
+
+    def coincide_somewhere(self, functions: set[BasisFunction]) -> bool:
+        """Whether the rule may merge or drop some of these under some signs of the parameters."""
+        indices = [i for i, f in enumerate(self.set.functions) if f in functions]
+        return coincide_somewhere(self.family, self.columns, indices)
 
     def polynomial_rank(self, sampler: Sampler, indices: Sequence[int], atoms: int) -> int | None:
         """Exact generic rank of functions polynomial in x; None if it was not pinned down.

@@ -28,6 +28,11 @@ DISTINCT_PRECISION = 256
 """Points and bits at which functions are shown to be pairwise non-proportional."""
 SELECTION_LIMIT = 90
 """Largest matrix for which points are selected out of a larger pool."""
+POOL = 4
+"""Points in the pool per point selected; doubled at each draw, since kinks of several atoms leave
+narrow gaps in which points must lie."""
+POOL_WORK = 200_000
+"""Arithmetic operations of one elimination beyond which the pool is not enlarged."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,9 @@ def find_witness(
         thetas = sampler.atoms(atoms)
         points = sampler.points(size)
         if draw or sampler.kinks:
-            points = select_points(tape, shared_tape, thetas, sampler, size, deadline)
+            pool = size * POOL << draw
+            pool = max(POOL * size, min(pool, POOL_WORK // size**2))
+            points = select_points(tape, shared_tape, thetas, sampler, (size, pool), deadline)
         bits = min(FIRST_PRECISION if size < 100 else 2 * FIRST_PRECISION, max_precision)
         last = draw == DRAWS_TRIED - 1
         limit = max_precision if last else min(RETRY_PRECISION, max_precision)
@@ -155,16 +162,17 @@ def select_points(
     shared: Tape | None,
     atoms: Sequence[Sequence[Fraction]],
     sampler: Sampler,
-    size: int,
+    count: tuple[int, int],
     deadline: Deadline,
 ) -> list[tuple[Fraction, ...]]:
-    """``size`` points out of a pool four times larger, by Gaussian elimination with row pivoting.
+    """Points out of a pool, ``count`` = (points, pool), by Gaussian elimination with row pivoting.
 
     Only midpoints are used: this chooses where to look and proves nothing.
     """
+    size, of = count
     if size > SELECTION_LIMIT:
         return sampler.points(size)
-    pool = sampler.points(4 * size)
+    pool = sampler.points(of)
     with precision(4 * FIRST_PRECISION):
         rows = [[v.mid() for v in row] for row in evaluate(tape, atoms, pool, shared, deadline)]
         if any(not v.is_finite() for row in rows for v in row):

@@ -449,7 +449,9 @@ class _Part:
         proof = self.proof
         if any(all(t.function.first for t in r.terms) for r in proof.relations):
             return
-        chosen = [f for f in self.basis if f in functions]
+        if self.formal.coincide_somewhere(functions):
+            raise self.fail("relations", "may be between functions that coincide for some signs")
+        chosen = [f for f in self.functions.functions if f in functions]
         order = max((len(factor) for f in chosen for factor in f.factors), default=1)
         differentiator = Differentiator(self.atom, order)
         if not are_distinct(
