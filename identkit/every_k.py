@@ -20,9 +20,9 @@ atan of a polynomial.
 Kinks. Where a kink of atom i moves with θ_i, the kinks of all other atoms, and those that do not
 move, meet it in a null set only (Fubini), so Σ_i f_i = 0 makes f_i analytic across it: f_i is the
 same function on both sides. Which sides meet at a kink that moves is not read off the signs but
-shown by balls at the given θ (:meth:`identkit.sampling.Sampler.meetings`). A ``no`` for every θ may not
-rely on what meets what: there the combination must be one function under each set of signs of the
-kinks that do not move.
+shown by balls at the given θ (:meth:`identkit.sampling.Sampler.meetings`). A ``no`` for every θ
+may not rely on what meets what: there the combination must be one function under each set of
+signs of the kinks that do not move.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -26,6 +26,8 @@ from identkit.experts import symbols
 
 DRAWS = 400
 """Parameter draws before the expert is said to be singular on the domain."""
+UNWANTED = 20
+"""Draws passed over per atom before one that is not wanted is taken."""
 BOXES = 128
 """Sub-boxes examined to prove that one draw is regular on the whole domain."""
 KINK_POINTS = 200
@@ -130,25 +132,39 @@ class Sampler:
 
     # -- parameters -------------------------------------------------------------------------
 
-    def atoms(self, count: int) -> list[tuple[Fraction, ...]]:
+    def atoms(
+        self, count: int, wanted: Callable[[Sequence[Fraction]], bool] | None = None
+    ) -> list[tuple[Fraction, ...]]:
         """Parameters of ``count`` distinct atoms, regular on the domain, kinks crossing it.
 
         Each atom bends in a slab of the domain of its own, so that no two kinks nearly coincide.
+        Draws that are not ``wanted`` are passed over while there is hope for others.
         """
         found: list[tuple[Fraction, ...]] = []
+        passed_over = 0
         for _ in range(200 * count):
             if len(found) == count:
                 return found
-            draw = self.parameter_draw((len(found), count))
-            if draw not in found:
-                found.append(draw)
+            # the crossing of kinks may be what makes a draw unwanted: every other one does without
+            draw = self.parameter_draw((len(found), count), crossing=passed_over % 2 == 0)
+            if draw in found:
+                continue
+            if wanted is not None and passed_over < UNWANTED * count and not wanted(draw):
+                passed_over += 1
+                continue
+            found.append(draw)
         raise DomainError(
             f"expert: after {200 * count} draws only {len(found)} distinct atoms were found; "
             "lower --atoms."
         )
 
-    def parameter_draw(self, slab: tuple[int, int] = (0, 1)) -> tuple[Fraction, ...]:
-        """One regular draw, bending in slab ``i`` of ``n`` along the first input."""
+    def parameter_draw(
+        self, slab: tuple[int, int] = (0, 1), crossing: bool = True
+    ) -> tuple[Fraction, ...]:
+        """One regular draw, bending in slab ``i`` of ``n`` along the first input.
+
+        ``crossing``: one whose kinks cross the domain is preferred.
+        """
         culprit: Hazard | None = None
         crossing_failed = 0
         for attempt in range(DRAWS):
@@ -160,7 +176,7 @@ class Sampler:
                 # bends placed inside the domain are where log, 1/z and sqrt are singular
                 self._centring = self._centring and attempt < DRAWS // 40
                 continue
-            if self._uncrossed(values) and crossing_failed < DRAWS // 8:
+            if crossing and self._uncrossed(values) and crossing_failed < DRAWS // 8:
                 crossing_failed += 1
                 continue
             self.uncrossed = [str(h.expression) for h in self._uncrossed(values)]

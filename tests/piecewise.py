@@ -2,8 +2,8 @@
 
 Nothing of the prover is used: expressions are evaluated by second-order forward differentiation
 over the rationals, the kinks decided by the sign of their argument at the point, and ranks are
-those of rational matrices. Full rank at some parameters and points is a proof; a smaller rank at
-many points is overwhelming evidence (``POINTS_PER_FUNCTION``, doubled before it is believed).
+those of rational matrices modulo a prime. Full rank at some parameters and points is a proof; a
+smaller rank at many points, some on both sides of every kink met, is overwhelming evidence.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
-from flint import fmpq, fmpq_mat
+from flint import fmpq, nmod_mat
 
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.results import SetProof
 
-POINTS_PER_FUNCTION = 6
+PRIME = 2**61 - 1
+"""Ranks are taken modulo it: full rank there is full rank over Q."""
+POINTS_PER_FUNCTION = 4
 REFINEMENTS = 3
-"""How often the points are quadrupled before a rank below full is believed."""
+"""Sets of points before a rank below full is believed: the later ones surround the kinks."""
 
 
 class OnKink(Exception):
@@ -32,9 +35,9 @@ class OnKink(Exception):
 class Jet:
     """Value, gradient and Hessian in the parameters, all rational."""
 
-    value: Fraction
-    first: tuple[Fraction, ...]
-    second: tuple[tuple[Fraction, ...], ...]
+    value: fmpq
+    first: tuple[fmpq, ...]
+    second: tuple[tuple[fmpq, ...], ...]
 
     def __add__(self, other: Jet) -> Jet:
         return Jet(
@@ -46,7 +49,7 @@ class Jet:
             ),
         )
 
-    def scaled(self, factor: Fraction) -> Jet:
+    def scaled(self, factor: fmpq) -> Jet:
         return Jet(
             factor * self.value,
             tuple(factor * a for a in self.first),
@@ -93,18 +96,29 @@ class Expert:
         self.tree = ast.parse(text, mode="eval").body
         self.inputs, self.parameters = tuple(inputs), tuple(parameters)
         q = len(self.parameters)
-        self.flat = tuple((Fraction(0),) * q for _ in range(q))
+        self.zeros = (fmpq(0),) * q
+        self.decisions: list[int] = []
+        self.flat = (self.zeros,) * q
 
-    def _constant(self, value: Fraction) -> Jet:
-        return Jet(value, (Fraction(0),) * len(self.parameters), self.flat)
+    def _constant(self, value: Fraction | int) -> Jet:
+        return Jet(_exact(value), self.zeros, self.flat)
 
     def at(self, x: Sequence[Fraction], theta: Sequence[Fraction]) -> Jet:
         """h with its derivatives. Raises OnKink where there are none."""
         known = {n: self._constant(v) for n, v in zip(self.inputs, x, strict=True)}
         for i, (name, v) in enumerate(zip(self.parameters, theta, strict=True)):
-            unit = tuple(Fraction(i == j) for j in range(len(theta)))
-            known[name] = Jet(v, unit, self.flat)
+            unit = tuple(fmpq(int(i == j)) for j in range(len(theta)))
+            known[name] = Jet(_exact(v), unit, self.flat)
+        self.decisions = []
         return self._value(self.tree, known)
+
+    def branch(self, x: Sequence[Fraction], theta: Sequence[Fraction]) -> tuple[int, ...]:
+        """Which argument each Min, Max, abs and relu takes at a point; () on a kink."""
+        try:
+            self.at(x, theta)
+        except OnKink:
+            return ()
+        return tuple(self.decisions)
 
     def _value(self, node: ast.expr, known: dict[str, Jet]) -> Jet:
         match node:
@@ -113,10 +127,10 @@ class Expert:
             case ast.Name():
                 return known[node.id]
             case ast.UnaryOp():
-                return self._value(node.operand, known).scaled(Fraction(-1))
+                return self._value(node.operand, known).scaled(fmpq(-1))
             case ast.BinOp(op=ast.Pow()):
                 assert isinstance(node.right, ast.Constant)
-                base, power = self._value(node.left, known), self._constant(Fraction(1))
+                base, power = self._value(node.left, known), self._constant(1)
                 for _ in range(int(str(node.right.value))):
                     power = power * base
                 return power
@@ -125,34 +139,34 @@ class Expert:
                 if isinstance(node.op, ast.Add):
                     return left + right
                 if isinstance(node.op, ast.Sub):
-                    return left + right.scaled(Fraction(-1))
+                    return left + right.scaled(fmpq(-1))
                 return left * (right if isinstance(node.op, ast.Mult) else right.inverse())
             case ast.Call(func=ast.Name(id=name)):
                 values = [self._value(a, known) for a in node.args]
                 if name in ("relu", "abs"):
                     values.append(
-                        self._constant(Fraction(0))
-                        if name == "relu"
-                        else values[0].scaled(Fraction(-1))
+                        self._constant(0) if name == "relu" else values[0].scaled(fmpq(-1))
                     )
-                chosen = values[0]
-                for other in values[1:]:
-                    if other.value == chosen.value and other != chosen:
+                chosen = 0
+                for n in range(1, len(values)):
+                    old, new = values[chosen], values[n]
+                    if new.value == old.value and new != old:
                         raise OnKink
-                    if (other.value < chosen.value) == (name == "Min"):
-                        chosen = other
-                return chosen
+                    if new.value != old.value and (new.value < old.value) == (name == "Min"):
+                        chosen = n
+                self.decisions.append(chosen)
+                return values[chosen]
         raise AssertionError(ast.dump(node))
 
     def functions(
         self, basis: Sequence[BasisFunction], x: Sequence[Fraction], theta: Sequence[Fraction]
-    ) -> list[Fraction]:
+    ) -> list[fmpq]:
         """The values of a condition's functions."""
         jet, values = self.at(x, theta), []
         places = {name: i for i, name in enumerate(self.parameters)}
-        at_x = dict(zip(self.inputs, x, strict=True))
+        at_x = dict(zip(self.inputs, map(_exact, x), strict=True))
         for function in basis:
-            value = Fraction(1)
+            value = fmpq(1)
             for name in function.inputs:
                 value *= at_x[name]
             for factor in function.factors:
@@ -162,6 +176,10 @@ class Expert:
                 value *= derivative  # type: ignore[operator]
             values.append(value)
         return values
+
+
+def _exact(value: Fraction | int) -> fmpq:
+    return fmpq(Fraction(value).numerator, Fraction(value).denominator)
 
 
 # -- the rank after the coincidence rule --------------------------------------------------------
@@ -175,23 +193,59 @@ def points(count: int, dim: int, rng: random.Random, width: int = 3) -> list[tup
     ]
 
 
-def rank(columns: Sequence[Sequence[Fraction]]) -> int:
-    """The rank over Q."""
+def around_kinks(
+    expert: Expert, atoms: Sequence[Sequence[Fraction]], found: Sequence[tuple[Fraction, ...]]
+) -> list[tuple[Fraction, ...]]:
+    """Points on both sides of each kink met between neighbours, and between those kinks."""
+
+    def branches(x: tuple[Fraction, ...]) -> list[tuple[int, ...]]:
+        return [expert.branch(x, theta) for theta in atoms]
+
+    line = sorted(found)[:: 1 if len(expert.inputs) == 1 else 8]
+    result = list(line)
+    for x, y in pairwise(line):
+        waiting, stops = [(x, branches(x), y, branches(y), 12)], []
+        while waiting:
+            low, at_low, high, at_high, depth = waiting.pop()
+            if at_low == at_high or not depth:
+                stops += [low, high]
+                continue
+            middle = tuple(a + (b - a) * Fraction(31, 64) for a, b in zip(low, high, strict=True))
+            at = branches(middle)
+            waiting += [
+                (low, at_low, middle, at, depth - 1),
+                (middle, at, high, at_high, depth - 1),
+            ]
+        stops = sorted(set(stops))
+        for a, b in pairwise(stops):
+            result += [a, tuple(u + (v - u) * Fraction(2, 5) for u, v in zip(a, b, strict=True))]
+    return result
+
+
+def rank(columns: Sequence[Sequence[fmpq]]) -> int:
+    """The rank modulo a prime, never above that over Q."""
     if not columns:
         return 0
-    flat = [fmpq(v.numerator, v.denominator) for column in columns for v in column]
-    return int(fmpq_mat(len(columns), len(columns[0]), flat).rank())
+    entries = [int(v.p) * pow(int(v.q), -1, PRIME) % PRIME for column in columns for v in column]
+    return int(nmod_mat(len(columns), len(columns[0]), entries, PRIME).rank())
 
 
-def _reduced(columns: list[list[Fraction]], first: list[bool]) -> list[list[Fraction]] | None:
+def _proportional(left: Sequence[fmpq], right: Sequence[fmpq]) -> bool:
+    """Whether right = c·left, for left ≠ 0."""
+    at = next(i for i, v in enumerate(left) if v != 0)
+    factor = right[at] / left[at]
+    return all(r == factor * v for v, r in zip(left, right, strict=True))
+
+
+def _reduced(columns: list[list[fmpq]], first: list[bool]) -> list[list[fmpq]] | None:
     """One atom's columns after the coincidence rule; None where it finds a failure."""
-    kept: list[tuple[list[Fraction], bool]] = []
+    kept: list[tuple[list[fmpq], bool]] = []
     for column, is_first in sorted(zip(columns, first, strict=True), key=lambda c: not c[1]):
         if not any(column):
             if is_first:
                 return None
             continue
-        twin = next((f for other, f in kept if rank([other, column]) == 1), None)
+        twin = next((f for other, f in kept if _proportional(other, column)), None)
         if twin is None:
             kept.append((column, is_first))
         elif twin and is_first:
@@ -209,14 +263,15 @@ def is_independent(
     """Whether the set is independent at these atoms (True is a proof, see the module)."""
     basis = (*functions.functions, *functions.shared)
     count = POINTS_PER_FUNCTION * (len(atoms) * len(functions.functions) + len(functions.shared))
-    for _ in range(refinements):
+    for attempt in range(refinements):
         rows = []
-        for x in points(count, len(expert.inputs), rng):
+        places = points(count, len(expert.inputs), rng)
+        for x in around_kinks(expert, atoms, places) if attempt else places:
             try:
                 rows.append([expert.functions(basis, x, theta) for theta in atoms])
             except OnKink:
                 continue
-        columns: list[list[Fraction]] = []
+        columns: list[list[fmpq]] = []
         failed = False
         for atom in range(len(atoms)):
             own = [list(c) for c in zip(*(row[atom] for row in rows), strict=True)]
@@ -226,13 +281,17 @@ def is_independent(
                 failed = failed or reduced is None
                 own = reduced or []
             else:
-                own = [c for c, f in zip(own, functions.functions, strict=True) if f.first or any(c)]
+                own = [
+                    c for c, f in zip(own, functions.functions, strict=True) if f.first or any(c)
+                ]
             columns += own
-        shared = [[row[0][len(functions.functions) + i] for row in rows]
-                  for i in range(len(functions.shared))]
+        shared = [
+            [row[0][len(functions.functions) + i] for row in rows]
+            for i in range(len(functions.shared))
+        ]
         if not failed and rank([*columns, *shared]) == len(columns) + len(shared):
             return True
-        count *= 4
+        count *= 2
     return False
 
 
@@ -244,8 +303,10 @@ def contradiction(
         for _ in range(draws):
             scale = rng.choice((1, 2, 4))
             atoms = [
-                tuple(Fraction(rng.randrange(-255, 256) * scale, 256) or Fraction(1, 3)
-                      for _ in expert.parameters)
+                tuple(
+                    Fraction(rng.randrange(-255, 256) * scale, 256) or Fraction(1, 3)
+                    for _ in expert.parameters
+                )
                 for _ in range(proof.atoms)
             ]
             if is_independent(expert, functions, atoms, rng, refinements=1):
@@ -274,7 +335,7 @@ def contradiction(
 
 
 def experts(count: int, seed: int) -> Iterator[tuple[str, int]]:
-    """Expressions and their number of inputs: Min, Max, abs, relu and signs, nested up to thrice."""
+    """Expressions and their number of inputs: Min, Max, abs, relu and signs, nested to depth 3."""
     rng = random.Random(seed)
     for _ in range(count):
         dim = 1 if rng.random() < 0.7 else 2

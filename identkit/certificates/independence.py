@@ -26,6 +26,8 @@ DRAWS_TRIED = 4
 DISTINCT_POINTS = 12
 DISTINCT_PRECISION = 256
 """Points and bits at which functions are shown to be pairwise non-proportional."""
+LIFE_POINTS = 60
+"""Points at which each function of an atom should be nonzero somewhere."""
 SELECTION_LIMIT = 90
 """Largest matrix for which points are selected out of a larger pool."""
 POOL = 4
@@ -129,9 +131,17 @@ def find_witness(
     shared_tape = Tape(shared, variables) if shared else None
     size = atoms * len(functions) + len(shared)
     tried, limit = 0, max_precision
+    # points of their own: the stream of the search stays what it is without kinks
+    seen = Sampler(sampler.atom, sampler.domain, sampler.seed, (), deadline).points(LIFE_POINTS)
+
+    def alive(theta: Sequence[Fraction]) -> bool:
+        """No function vanishes at all points seen, as behind a kink that is never crossed."""
+        rows = evaluate(tape, [theta], seen, None, deadline)
+        return not any(all(v == 0 for v in column) for column in zip(*rows, strict=True))
+
     for draw in range(DRAWS_TRIED):
         tried = draw + 1
-        thetas = sampler.atoms(atoms)
+        thetas = sampler.atoms(atoms, alive if sampler.kinks else None)
         points = sampler.points(size)
         if draw or sampler.kinks:
             pool = size * POOL << draw
