@@ -194,14 +194,17 @@ def points(count: int, dim: int, rng: random.Random, width: int = 3) -> list[tup
 
 
 def around_kinks(
-    expert: Expert, atoms: Sequence[Sequence[Fraction]], found: Sequence[tuple[Fraction, ...]]
+    expert: Expert,
+    atoms: Sequence[Sequence[Fraction]],
+    found: Sequence[tuple[Fraction, ...]],
+    stride: int,
 ) -> list[tuple[Fraction, ...]]:
     """Points on both sides of each kink met between neighbours, and between those kinks."""
 
     def branches(x: tuple[Fraction, ...]) -> list[tuple[int, ...]]:
         return [expert.branch(x, theta) for theta in atoms]
 
-    line = sorted(found)[:: 1 if len(expert.inputs) == 1 else 8]
+    line = sorted(found)[::stride]
     result = list(line)
     for x, y in pairwise(line):
         waiting, stops = [(x, branches(x), y, branches(y), 12)], []
@@ -266,7 +269,10 @@ def is_independent(
     for attempt in range(refinements):
         rows = []
         places = points(count, len(expert.inputs), rng)
-        for x in around_kinks(expert, atoms, places) if attempt else places:
+        if attempt:
+            stride = 1 if len(expert.inputs) == 1 else 12 // attempt**2
+            places = around_kinks(expert, atoms, places, stride)
+        for x in places:
             try:
                 rows.append([expert.functions(basis, x, theta) for theta in atoms])
             except OnKink:
