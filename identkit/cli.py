@@ -333,6 +333,7 @@ def _verify(options: argparse.Namespace) -> int:
                 "quantifier": r.quantifier,
                 "atoms": r.atoms,
                 "atoms_scope": r.atoms_scope,
+                "coordinates": list(r.coordinates),
                 "nondegenerate": r.nondegenerate,
                 "rate": None if r.rate is None else r.rate.derived,
                 "rate_cause": None if r.rate is None else r.rate.cause,
@@ -341,7 +342,18 @@ def _verify(options: argparse.Namespace) -> int:
             }
             for r in verified.results
         ]
-        print(dumps({"schema": "identkit.verify/1", "verified": True, "results": results}))
+        print(
+            dumps(
+                {
+                    "schema": "identkit.verify/1",
+                    "verified": True,
+                    "expert": verified.expert.canonical(),
+                    "gate": verified.gate,
+                    "domain": [str(bound) for bound in verified.options.domain],
+                    "results": results,
+                }
+            )
+        )
         return 0
     e, (low, high) = verified.expert, verified.options.domain
     box = f"[{low}, {high}]" + (f"^{e.dim}" if e.dim > 1 else "")
