@@ -202,13 +202,13 @@ def _decide(
 ) -> ConditionResult:
     condition = find_condition(name, level)
     atom = condition.atom(expert, gate)
-    proofs = _proofs(condition, atom, options, deadline)
+    proofs = prove_sets(condition, atom, options, deadline)
     equations: tuple[str, ...] = ()
     if any(p.depends_on_coordinates for p in proofs):
         coordinates = structural(atom)
         if coordinates is not None:
             moved = coordinates.apply(atom)
-            others = _proofs(condition, moved, options, deadline)
+            others = prove_sets(condition, moved, options, deadline)
             proofs, equations = others, coordinates.equations(atom.parameters)
     return ConditionResult(
         regime=regime,
@@ -221,9 +221,10 @@ def _decide(
     )
 
 
-def _proofs(
+def prove_sets(
     condition: Condition, atom: AtomFunction, options: Options, deadline: Deadline
 ) -> tuple[SetProof, ...]:
+    """A proof for each set of the condition's functions, an open question where none is found."""
     sets = condition.build(atom)
     try:
         prover = Prover(atom, options, deadline)

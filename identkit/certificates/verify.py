@@ -12,8 +12,9 @@
 - Second order: the null space is solved for again on functions derived by the chain rule, the
   determinant of the functions left is evaluated as above, and families, refits, exceptional sets
   and rates are proved and concluded anew; what is stored must be what comes out.
-- A question left open is a code (``cause``) that claims nothing; it is taken as it stands, and what
-  would depend on the answer is concluded without it.
+- A question left open is a code (``cause``) that claims nothing. Want of time is taken as it
+  stands, and what would depend on the answer is concluded without it; another cause must be what
+  the prover comes to again.
 
 The coincidence rule, the fixed spaces and the theorem behind "every k" are recomputed with the
 prover's own code, but on the functions re-derived here. A checksum covers what follows from
@@ -35,6 +36,7 @@ from identkit.algebra import Element
 from identkit.atoms import AtomFunction
 from identkit.balls import precision
 from identkit.causes import LIMITS, NOT_FOUND, SIZE_LIMIT, UNPROVED
+from identkit.causes import TIME_LIMIT as TIME_UP
 from identkit.certificates.document import REMARKS, read_part
 from identkit.certificates.independence import (
     FIRST_PRECISION,
@@ -44,7 +46,7 @@ from identkit.certificates.independence import (
 )
 from identkit.certificates.jets import Differentiator
 from identkit.certificates.store import digest
-from identkit.checking import check_time_limit, conclude, options_of, plans
+from identkit.checking import check_time_limit, conclude, options_of, plans, prove_sets
 from identkit.claims import published_claim
 from identkit.conditions import LEVELS, BasisFunction, FunctionSet
 from identkit.conditions import condition as find_condition
@@ -179,20 +181,24 @@ def derived_by_chain_rule(
 
 
 def _keep_open(conclusions: Conclusions, entries: Sequence[dict[str, Any]]) -> None:
-    """What a limit left open is not asked again: an open question claims nothing.
+    """What was left open for want of time is not asked again: an open question claims nothing.
 
     Everything else in the entries is then concluded from it, and compared.
     """
+    c = conclusions
     for entry in entries:
         second, number = entry["certificate"]["second_order"], entry["regime"]
-        if second is not None and second["cause"] is not None:
-            conclusions.preset(number, cut_short(conclusions.gate.name, number, second["cause"]))
+        if second is not None and second["cause"] == TIME_UP:
+            c.preset(number, cut_short(c.gate.name, number, TIME_UP))
+        elif second is not None and second["cause"] == SIZE_LIMIT:
+            # the normal form may outgrow its limits on the prover's route to it only
+            again = Conclusions(c.expert, c.gate, c.options, c.deadline)
+            c.preset(number, again.second_order(number))
         premise, rate = entry["premise"] or {}, entry["rate"] or {}
-        for cause in (premise.get("cause"), rate.get("elsewhere")):
-            if cause in LIMITS:
-                conclusions.premise = Premise.cut_short(cause)
+        if TIME_UP in (premise.get("cause"), rate.get("elsewhere")):
+            c.premise = Premise.cut_short(TIME_UP)
         if any(e["kind"] == NOT_SEARCHED.kind for e in entry["exceptional"]):
-            conclusions.exceptional = (NOT_SEARCHED,)
+            c.exceptional = (NOT_SEARCHED,)
 
 
 def _check_asked(gate: Gate, entries: Sequence[dict[str, Any]]) -> None:
@@ -346,6 +352,7 @@ class _Result:
             where = f"{self.where}.certificate.parts[{i}]"
             part = _Part(self.atom, functions, data, self.options, where, self.deadline)
             proofs.append(part.verify())
+        self._left_open(proofs)
         failed_by_choice = any(p.depends_on_coordinates for p in proofs)
         if failed_by_choice and not self.entry["coordinates"] and self.structural is not None:
             raise CertificateError(f"{self.where}.coordinates: others may succeed.")
@@ -358,6 +365,18 @@ class _Result:
             coordinates=tuple(self.entry["coordinates"]),
             published=self.published,
         )
+
+    def _left_open(self, proofs: Sequence[SetProof]) -> None:
+        """What is left open for another reason than time, the prover leaves open for it again."""
+        if all(p.cause in (None, TIME_UP) for p in proofs):
+            return
+        again = prove_sets(self.condition, self.atom, self.options, self.deadline)
+        for i, (stored, found) in enumerate(zip(proofs, again, strict=True)):
+            same = (stored.kind, stored.cause) == (found.kind, found.cause)
+            if stored.cause not in (None, TIME_UP) and not same:
+                self.deadline.check()
+                where = f"{self.where}.certificate.parts[{i}]"
+                raise CertificateError(f"{where}.cause: the question is not open for that reason.")
 
 
 class _Part:
