@@ -94,6 +94,8 @@ MAX_DEPTH = 24
 """Objects and lists inside each other."""
 MAX_PARTS = 4
 """Results of a file, and sets of functions of a condition; checks and conditions have fewer."""
+BLANKS = str.maketrans("\n\t", "  ")
+"""Control characters that an expression may contain."""
 READ_BITS = 45
 """Relative accuracy at which a stored determinant, of 12 digits, is compared."""
 
@@ -273,6 +275,8 @@ def _check_size(document: dict[str, Any]) -> None:
             inner = value if isinstance(value, list) else []
         if isinstance(value, str) and len(value) > MAX_TEXT:
             raise CertificateError(f"a text of {len(value)} characters is too long.")
+        if isinstance(value, str) and not value.translate(BLANKS).isprintable():
+            raise CertificateError("a text holds control characters.")
         if values + len(inner) > MAX_VALUES or depth > MAX_DEPTH:
             raise CertificateError(f"more than {MAX_VALUES} values, or nested too deeply.")
         waiting += [(v, depth + 1) for v in inner]
@@ -324,7 +328,8 @@ class _Result:
         self.entry, self.options, self.where = entry, options, where
         self.deadline = deadline
         self.condition = find_condition(entry["condition"], entry["level"])
-        self.atom = self._in_coordinates(self.condition.atom(expert, resolve_gate(gate)))
+        self.given = self.condition.atom(expert, resolve_gate(gate))
+        self.atom = self._in_coordinates(self.given)
         self.sets = self.condition.build(self.atom)
         self.published = published_claim(
             expert, gate, entry["regime"], entry["condition"], entry["level"]
@@ -353,8 +358,12 @@ class _Result:
             part = _Part(self.atom, functions, data, self.options, where, self.deadline)
             proofs.append(part.verify())
         self._left_open(proofs)
-        failed_by_choice = any(p.depends_on_coordinates for p in proofs)
-        if failed_by_choice and not self.entry["coordinates"] and self.structural is not None:
+        if self.entry["coordinates"]:
+            given = prove_sets(self.condition, self.given, self.options, self.deadline)
+            if not any(p.depends_on_coordinates for p in given):
+                self.deadline.check()
+                raise CertificateError(f"{self.where}.coordinates: the given ones do not fail.")
+        elif self.structural is not None and any(p.depends_on_coordinates for p in proofs):
             raise CertificateError(f"{self.where}.coordinates: others may succeed.")
         return ConditionResult(
             regime=self.entry["regime"],
