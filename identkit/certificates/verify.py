@@ -32,7 +32,7 @@ from typing import Any
 
 from flint import arb, arb_mat
 
-from identkit.algebra import Element
+from identkit.algebra import Element, TooLarge
 from identkit.atoms import AtomFunction
 from identkit.balls import precision
 from identkit.causes import LIMITS, NOT_FOUND, SIZE_LIMIT, UNPROVED
@@ -142,6 +142,8 @@ def verify(document: dict[str, Any], time_limit: float = TIME_LIMIT) -> Verified
             _compare(entry, result, conclusions.atom, f"results[{i}]", deadline)
     except CertificateError:
         raise
+    except TooLarge as error:
+        raise CertificateError(f"the certificate cannot be re-derived: {error}") from None
     except OutOfTime as limit:
         raise OutOfTime(f"the certificate is not verified: {limit}; raise --time-limit.") from None
     except (IdentkitError, NeedSign, Rebase) as error:
@@ -190,12 +192,14 @@ def _keep_open(conclusions: Conclusions, entries: Sequence[dict[str, Any]]) -> N
     c = conclusions
     for entry in entries:
         second, number = entry["certificate"]["second_order"], entry["regime"]
-        if second is not None and second["cause"] == TIME_UP:
-            c.preset(number, cut_short(c.gate.name, number, TIME_UP))
-        elif second is not None and second["cause"] == SIZE_LIMIT:
-            # the normal form may outgrow its limits on the prover's route to it only
-            again = Conclusions(c.expert, c.gate, c.options, c.deadline)
-            c.preset(number, again.second_order(number))
+        regime = c.gate.regime(number)
+        if second is not None and regime is not None and regime.moments is not None:
+            if second["cause"] == TIME_UP:
+                c.preset(number, cut_short(c.gate.name, number, TIME_UP))
+            elif second["cause"] == SIZE_LIMIT:
+                # the normal form may outgrow its limits on the prover's route to it only
+                again = Conclusions(c.expert, c.gate, c.options, c.deadline)
+                c.preset(number, again.second_order(number))
         premise, rate = entry["premise"] or {}, entry["rate"] or {}
         if TIME_UP in (premise.get("cause"), rate.get("elsewhere")):
             c.premise = Premise.cut_short(TIME_UP)

@@ -122,7 +122,7 @@ class Conclusions:
         """The curves along which h stays in a plane, which all that follows starts from."""
         return exact_curves(self.atom, self.deadline)
 
-    def preset(self, number: int | None, analysis: SecondOrder) -> None:
+    def preset(self, number: int | None, analysis: SecondOrder | None) -> None:
         """Take this analysis for the regime instead of making one."""
         self._second[number] = analysis
 
