@@ -358,6 +358,8 @@ HONEST = [
         "tanh(a*x) + abs(x) + abs(x - 1) + abs(x - 2) + abs(x + 1) + abs(x + 2) + b*x",
         {"condition": "weak"},
     ),
+    # and with kinks that no derivative has
+    ("tanh(a*x) + abs(x) + abs(x - 1) + abs(x - 2) + abs(x + 1) + abs(x + 2) + b*x", {"regime": 1}),
     ("relu(x0 + a*x1)", {}),
     ("sqrt(a*x + b)*sqrt(c*x + e)", {}),
 ]

@@ -57,7 +57,7 @@ from identkit.degeneracy.conclude import NOT_SEARCHED, Conclusions
 from identkit.degeneracy.moments import MomentSpace, moment_space
 from identkit.degeneracy.records import Premise
 from identkit.errors import CertificateError, IdentkitError, InputError, OutOfTime
-from identkit.experts import Expert, builtin
+from identkit.experts import Expert, builtin, symbols
 from identkit.expression import Step, free_names, parse
 from identkit.forms import affine_forms
 from identkit.gates import Gate
@@ -158,7 +158,12 @@ def by_chain_rule(
     field: Field, atom: AtomFunction, basis: Sequence[BasisFunction]
 ) -> list[Element]:
     """The functions, derived inside the differential field."""
-    known: dict[tuple[str, ...], Element] = {(): field.convert(atom.expression)}
+    # kinks of what is free of the parameters need no branches for its derivatives, which are 0
+    _, moving = atom.expression.as_independent(*symbols(atom.parameters), as_Add=True)
+    whole = any(not factor for f in basis for factor in f.factors)
+    known: dict[tuple[str, ...], Element] = {
+        (): field.convert(atom.expression if whole else moving)
+    }
 
     def partial(names: tuple[str, ...]) -> Element:
         if names not in known:
