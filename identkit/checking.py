@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from fractions import Fraction
+from itertools import product
 
 from identkit import __version__
 from identkit.atoms import AtomFunction
 from identkit.claims import published_claim
-from identkit.conditions import Condition
+from identkit.conditions import CONDITIONS, Condition
 from identkit.conditions import condition as find_condition
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
@@ -71,15 +73,10 @@ def check(
     """
     started = time.monotonic()
     expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate)
-    options = _options(atoms, domain, seed, max_precision, time_limit)
+    options = options_of(atoms, domain, seed, max_precision, time_limit)
     if require is not None and require not in REQUIREMENTS:
         raise InputError(f"--require {require}: choose one of {', '.join(REQUIREMENTS)}.")
     plan = _plan(gate, regime, condition, require)
-    if gate.own and gate.normalised and any(name == "weak" for _, name in plan):
-        raise InputError(
-            "weak: it is about F = weight·h, and a normalised gate divides by the sum of all "
-            "weights; write the gate without 'normalised', or use strong."
-        )
     if gate.own and require == "nondegenerate":
         raise InputError(
             "--require nondegenerate: it is not known how to decide it for a gate of your own; use "
@@ -126,17 +123,27 @@ def conclude(
     return completed
 
 
-def _options(
-    atoms: int, domain: tuple[object, object], seed: int, max_precision: int, time_limit: float
+def check_time_limit(seconds: float) -> None:
+    """Raise InputError unless this is more than 0 seconds and at most a day."""
+    if not 0 < seconds <= 86_400:
+        raise InputError(f"--time-limit {seconds:g}: give between 0 and 86400 seconds.")
+
+
+def options_of(
+    atoms: int,
+    domain: Sequence[object],
+    seed: int,
+    max_precision: int,
+    time_limit: float = Options.time_limit,
 ) -> Options:
+    """The options, each within its range. Raises InputError."""
     if not 1 <= atoms <= MAX_ATOMS:
         raise InputError(f"--atoms {atoms}: the number of atoms must be between 1 and {MAX_ATOMS}.")
     if not 64 <= max_precision <= MAX_PRECISION:
         raise InputError(
             f"--max-precision {max_precision}: give between 64 and {MAX_PRECISION} bits."
         )
-    if not 0 < time_limit <= 86_400:
-        raise InputError(f"--time-limit {time_limit:g}: give between 0 and 86400 seconds.")
+    check_time_limit(time_limit)
     if not 0 <= seed < 2**63:
         raise InputError(f"--seed {seed}: give a whole number from 0 to 2**63 - 1.")
     box = Domain.of(*domain)
@@ -165,7 +172,23 @@ def _plan(
                 f"--require {require}: --condition {condition} leaves it unchecked; drop one."
             )
         plan.append((regime, require))
+    if gate.own and gate.normalised and any(name == "weak" for _, name in plan):
+        raise InputError(
+            "weak: it is about F = weight·h, and a normalised gate divides by the sum of all "
+            "weights; write the gate without 'normalised', or use strong."
+        )
     return plan
+
+
+def plans(gate: Gate) -> set[tuple[tuple[int | None, str], ...]]:
+    """Every list of (regime, condition) that some check of this gate decides."""
+    found = set()
+    regimes = (None, *(r.number for r in gate.regimes))
+    names = (None, *(c.name for c in CONDITIONS))
+    for regime, name, require in product(regimes, names, (None, *REQUIREMENTS)):
+        with suppress(InputError):
+            found.add(tuple(_plan(gate, regime, name, require)))
+    return found
 
 
 def _decide(
@@ -179,13 +202,13 @@ def _decide(
 ) -> ConditionResult:
     condition = find_condition(name, level)
     atom = condition.atom(expert, gate)
-    proofs = _proofs(condition, atom, options, deadline)
+    proofs = prove_sets(condition, atom, options, deadline)
     equations: tuple[str, ...] = ()
     if any(p.depends_on_coordinates for p in proofs):
         coordinates = structural(atom)
         if coordinates is not None:
             moved = coordinates.apply(atom)
-            others = _proofs(condition, moved, options, deadline)
+            others = prove_sets(condition, moved, options, deadline)
             proofs, equations = others, coordinates.equations(atom.parameters)
     return ConditionResult(
         regime=regime,
@@ -198,14 +221,15 @@ def _decide(
     )
 
 
-def _proofs(
+def prove_sets(
     condition: Condition, atom: AtomFunction, options: Options, deadline: Deadline
 ) -> tuple[SetProof, ...]:
+    """A proof for each set of the condition's functions, an open question where none is found."""
     sets = condition.build(atom)
     try:
         prover = Prover(atom, options, deadline)
     except OutOfTime as limit:
-        return tuple(undecided(s, options.atoms, (str(limit),)) for s in sets)
+        return tuple(undecided(s, options.atoms, (str(limit),), limit.cause) for s in sets)
     return tuple(prover.prove(s) for s in sets)
 
 

@@ -78,6 +78,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("file", metavar="CERT.json")
     verify.add_argument("--json", action="store_true", help="machine-readable answer")
+    verify.add_argument(
+        "--time-limit", type=float, default=120.0, metavar="S", help="seconds, then an error (120)"
+    )
     for name, text in (
         ("experts", "list the built-in experts with formulas"),
         ("gates", "list the gates with formulas and sources"),
@@ -319,7 +322,7 @@ def _verify(options: argparse.Namespace) -> int:
     document = load(options.file)
     with status_line() as progress:
         progress(f"verifying {options.file}")
-        verified = verify(document)
+        verified = verify(document, options.time_limit)
     if options.json:
         results = [
             {
@@ -327,13 +330,30 @@ def _verify(options: argparse.Namespace) -> int:
                 "level": r.level,
                 "regime": r.regime,
                 "verdict": r.verdict,
+                "quantifier": r.quantifier,
+                "atoms": r.atoms,
+                "atoms_scope": r.atoms_scope,
+                "coordinates": list(r.coordinates),
                 "nondegenerate": r.nondegenerate,
                 "rate": None if r.rate is None else r.rate.derived,
+                "rate_cause": None if r.rate is None else r.rate.cause,
+                "rate_elsewhere": None if r.rate is None else r.rate.elsewhere,
                 "premise": None if r.premise is None else r.premise.verdict,
             }
             for r in verified.results
         ]
-        print(dumps({"schema": "identkit.verify/1", "verified": True, "results": results}))
+        print(
+            dumps(
+                {
+                    "schema": "identkit.verify/1",
+                    "verified": True,
+                    "expert": verified.expert.canonical(),
+                    "gate": verified.gate,
+                    "domain": [str(bound) for bound in verified.options.domain],
+                    "results": results,
+                }
+            )
+        )
         return 0
     e, (low, high) = verified.expert, verified.options.domain
     box = f"[{low}, {high}]" + (f"^{e.dim}" if e.dim > 1 else "")
@@ -346,7 +366,10 @@ def _verify(options: argparse.Namespace) -> int:
             print(f"    in the coordinates {', '.join(r.coordinates)}")
         if r.rate is not None:
             premise = "" if r.premise is None else f", premise {r.premise.verdict}"
-            print(f"    nondegenerate: {r.nondegenerate}, derived rate: {r.rate.derived}{premise}")
+            derived = statements.derived_rate(r.rate)
+            print(f"    nondegenerate: {r.nondegenerate}, derived rate: {derived}{premise}")
+            for limit in statements.limits(r.rate):
+                print(f"    {limit}")
     return 0
 
 

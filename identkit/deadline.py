@@ -16,5 +16,9 @@ class Deadline:
 
     def check(self) -> None:
         """Raise if the time is up."""
-        if time.monotonic() > self._end:
+        self.leave(0)
+
+    def leave(self, seconds: float) -> None:
+        """Raise unless this much time is left: for a step that cannot be interrupted."""
+        if time.monotonic() + seconds > self._end:
             raise OutOfTime(f"the time limit of {self.seconds:g} s was reached")

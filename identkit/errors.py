@@ -7,6 +7,8 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
+from identkit.causes import TIME_LIMIT, UNPROVED
+
 
 class IdentkitError(Exception):
     """Base of every error identkit raises on purpose. The text names the culprit and the remedy."""
@@ -29,7 +31,15 @@ class CertificateError(IdentkitError):
 
 
 class OutOfTime(IdentkitError):
-    """The time limit was reached; the check turns this into the verdict ``undecided``."""
+    """A limit was reached; the check turns this into ``undecided``, with the code ``cause``."""
+
+    cause = TIME_LIMIT
+
+
+class Unproved(OutOfTime):
+    """Something was seen that is not proved, and that would decide the question."""
+
+    cause = UNPROVED
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:

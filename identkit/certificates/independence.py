@@ -153,8 +153,9 @@ def find_witness(
         while True:
             with precision(bits):
                 value = determinant(evaluate(tape, thetas, points, shared_tape, deadline))
-                if excludes_zero(value):
-                    witness = Witness(tuple(thetas), tuple(points), bits, value.str(12))
+                text = value.str(12)
+                if excludes_zero(arb(text)):  # as printed: a ball of no digit is no witness
+                    witness = Witness(tuple(thetas), tuple(points), bits, text)
                     return Search(witness, f"{tried} draw(s), up to {bits} bits")
             deadline.check()
             if bits >= limit:

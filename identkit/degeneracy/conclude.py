@@ -9,13 +9,14 @@ from functools import cached_property
 import sympy as sp
 
 from identkit.atoms import AtomFunction, expert_function, gate_parameters
+from identkit.causes import cause_of
 from identkit.deadline import Deadline
-from identkit.degeneracy.analysis import Analysis, blank, exact_curves
+from identkit.degeneracy.analysis import Analysis, cut_short, exact_curves
 from identkit.degeneracy.families import Flow, Lift
 from identkit.degeneracy.moments import MomentSpace
 from identkit.degeneracy.premise import regime_2_premise
-from identkit.degeneracy.rate import derived_rate, elsewhere
-from identkit.degeneracy.records import CUT_SHORT, Exceptional, Premise, SecondOrder
+from identkit.degeneracy.rate import derived_rate, near_the_truth
+from identkit.degeneracy.records import Exceptional, Premise, SecondOrder
 from identkit.degeneracy.symmetry import exceptional_sets
 from identkit.errors import OutOfTime
 from identkit.experts import Expert, symbols
@@ -25,7 +26,7 @@ from identkit.normal_form import NeedSign, Rebase
 from identkit.relations import FormalFamily
 from identkit.results import ConditionResult, Options, Published
 
-NOT_SEARCHED = Exceptional("not searched within the time limit", "", "not searched")
+NOT_SEARCHED = Exceptional("not searched within the limits", "", "not-searched")
 
 
 def gate_exchange(expert: Expert, gate: Gate) -> Exceptional | None:
@@ -83,7 +84,7 @@ class Conclusions:
         if second is not None or result.regime == 2:
             rate = derived_rate(claim, second, premise, weak)
         if rate is not None and result.regime == 1:
-            rate = replace(rate, reasons=(*rate.reasons, *elsewhere(self.premise)))
+            rate = near_the_truth(rate, self.premise)
         return replace(
             result,
             second_order=second,
@@ -114,14 +115,14 @@ class Conclusions:
                 None if build is None else lambda space: build(self.atom, space, self.deadline),
             ).run()
         except (OutOfTime, Rebase, NeedSign) as error:
-            return blank(name, number, f"not decided within the limits: {error}")
+            return cut_short(name, number, cause_of(error))
 
     @cached_property
     def curves(self) -> tuple[list[Lift], list[Flow]]:
         """The curves along which h stays in a plane, which all that follows starts from."""
         return exact_curves(self.atom, self.deadline)
 
-    def preset(self, number: int | None, analysis: SecondOrder) -> None:
+    def preset(self, number: int | None, analysis: SecondOrder | None) -> None:
         """Take this analysis for the regime instead of making one."""
         self._second[number] = analysis
 
@@ -132,7 +133,7 @@ class Conclusions:
             lifts, domain = self.curves[0], self.options.domain
             return regime_2_premise(self.atom, lifts, domain, self.deadline)
         except OutOfTime as limit:
-            return Premise("undecided", (), f"{CUT_SHORT}: {limit}")
+            return Premise.cut_short(limit.cause)
 
     @cached_property
     def exceptional(self) -> tuple[Exceptional, ...]:

@@ -267,7 +267,7 @@ def identifiability_lines(report: FitReport) -> list[tuple[str, str]]:
     if r.rate is not None:
         none = not report.shared and report.result.status.finished
         seen = " (none seen here)" if none else ""
-        text = f"in over-specified cells{seen} derived: {r.rate.derived}"
+        text = f"in over-specified cells{seen} derived: {statements.derived_rate(r.rate)}"
         if r.rate.published:
             text += f"; published: {r.rate.published} ({statements.rate_agreement(r.rate)})"
         text += "."

@@ -52,7 +52,7 @@ def rates(result: RateResult) -> str:
     """What is published, certified and derived, in a line."""
     c = result.condition
     said = "–" if c.rate is None or c.rate.published is None else c.rate.published
-    derived = "–" if c.rate is None else c.rate.derived
+    derived = "–" if c.rate is None else statements.derived_rate(c.rate)
     # in Regime 2 it would repeat the verdict
     second = "" if c.second_order is None else f", nondegenerate: {c.nondegenerate}"
     return f"published {said}; certified {c.condition}: {c.verdict}{second}; derived {derived}"

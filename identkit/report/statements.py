@@ -5,7 +5,8 @@ Every renderer prints these, so that terminal, LaTeX and HTML cannot drift apart
 
 from __future__ import annotations
 
-from identkit.degeneracy.rate import ELSEWHERE, NONE
+from identkit.causes import CAUSES
+from identkit.degeneracy.rate import NONE, OPEN, UNDECIDED
 from identkit.degeneracy.records import Family, MomentWitness, Rate
 from identkit.gates import GATES
 from identkit.gates import resolve as resolve_gate
@@ -70,7 +71,8 @@ def claim(proof: SetProof) -> str:
             f"parameters, of dimension {proof.fixed.dimension} ({proof.fixed.space}); so "
             f"{proof.fixed.atoms} or more atoms are dependent, for {QUANTIFIERS[proof.quantifier]}."
         )
-    return f"{'; '.join(proof.notes) or 'no proof found'}; raise --max-precision or --time-limit."
+    said = "; ".join(proof.notes) or CAUSES.get(proof.cause or "", "no proof found")
+    return f"{said}; raise --max-precision or --time-limit."
 
 
 def method(proof: SetProof) -> str:
@@ -154,13 +156,23 @@ def consequences(result: ConditionResult) -> list[tuple[str, str]]:
     if result.rate is not None:
         said = result.rate.published or "–"
         outcome = rate_agreement(result.rate)
-        derived = result.rate.derived
-        if result.premise is not None and result.premise.verdict == "undecided":
-            derived += " if the premise holds" * derived.startswith("n^")
-        lines.append(("rate", f"derived: {derived}; published: {said} ({outcome})"))
-        limits = [r for r in result.rate.reasons if r.startswith(ELSEWHERE)]
-        lines += [("where", sentence(r)) for r in limits if result.rate.derived != NONE]
+        lines.append(
+            ("rate", f"derived: {derived_rate(result.rate)}; published: {said} ({outcome})")
+        )
+        lines += [("where", limit) for limit in limits(result.rate)]
     return lines
+
+
+def derived_rate(rate: Rate) -> str:
+    """The derived rate, or why there is none."""
+    return rate.derived if rate.cause is None else f"{rate.derived} ({OPEN[rate.cause]})"
+
+
+def limits(rate: Rate) -> list[str]:
+    """That the rate holds near the truth only, where it does and there is a rate."""
+    if rate.elsewhere is None or rate.derived in (NONE, UNDECIDED):
+        return []
+    return [sentence(rate.reasons[-1])]
 
 
 def sentence(text: str) -> str:
