@@ -32,6 +32,9 @@ MAX_EXPONENT = 100
 MAX_NUMBER_BITS = 512
 """Largest numerator or denominator of any constant."""
 
+MAX_MAGNITUDE_BITS = 16_384
+"""Constants such as exp(40) lie between 2 to the power of plus and minus this."""
+
 INPUT = re.compile(r"x(0|[1-9][0-9]*|)\Z")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _CHARACTERS = re.compile(r"[A-Za-z0-9_.,+\-*/^%()\[\]{} \t]")
@@ -203,6 +206,11 @@ class _Reader:
             limit = f"depth {MAX_DEPTH}" if depth > MAX_DEPTH else f"{self.max_nodes} operations"
             raise ExpressionError(f"expression: larger than {limit}; simplify it.")
         value = self._convert(node, depth + 1)
+        if value.is_number and not value.is_Rational and not _in_range(value):
+            raise ExpressionError(
+                f"expression: the constant '{self._source(node)}' is out of range or undefined; "
+                "rescale the expert or remove that part."
+            )
         undefined = value.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I)
         if undefined or (value.is_number and value.is_real is False):
             raise ExpressionError(
@@ -338,6 +346,21 @@ def _bits(value: Any) -> int:
     if not value.is_Rational:
         return 0
     return max(int(value.p).bit_length(), int(value.q).bit_length())
+
+
+def _in_range(value: Any) -> bool:
+    """Whether a ball says how large a number is: SymPy would write all its digits."""
+    from identkit.balls import Tape, precision
+
+    if value.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
+        return True  # refused for what it is
+    tape = Tape([value], ())
+    for bits in (64, 256, 2048):
+        with precision(bits):
+            (ball,) = tape.evaluate([])
+            if ball.is_finite() and (not ball.contains(0) or bits == 2048):
+                return abs(ball.mid().man_exp()[1]) < MAX_MAGNITUDE_BITS
+    return False
 
 
 def _real_forms(value: Any) -> Any:
