@@ -29,7 +29,7 @@ from identkit.rates.slopes import (
 from identkit.results import ConditionResult
 
 if TYPE_CHECKING:
-from identkit.rates.fits import Row
+    from identkit.rates.fits import Row
 
 SCHEMA = "identkit.rates/1"
 FINISHED = tuple(status.value for status in Status if status.finished)
