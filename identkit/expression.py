@@ -11,7 +11,7 @@ import ast
 import difflib
 import keyword
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -317,7 +317,7 @@ class _Reader:
             raise ExpressionError(
                 f"expression: '{self._source(node)}' has a power above {MAX_EXPONENT}; lower it."
             )
-        return _real_forms(value)
+        return _checked(value)
 
     def _call(self, node: ast.Call, depth: int) -> sp.Expr:
         if not isinstance(node.func, ast.Name):
@@ -338,7 +338,7 @@ class _Reader:
             )
         if any(isinstance(a, ast.Starred) for a in node.args):
             raise ExpressionError(f"expression: '*' has no place in '{self._source(node)}'.")
-        return _real_forms(FUNCTIONS[name][0](*(self.read(a, depth) for a in node.args)))
+        return _checked(FUNCTIONS[name][0](*(self.read(a, depth) for a in node.args)))
 
 
 def _bits(value: Any) -> int:
@@ -363,13 +363,28 @@ def _in_range(value: Any) -> bool:
     return False
 
 
-def _real_forms(value: Any) -> Any:
+def real_forms(value: Any) -> Any:
     """Rewrite what SymPy introduces by itself (sqrt(a**2) -> Abs(a), tan(z + pi/2) -> -cot(z))."""
     if value.has(sp.Abs, sp.sign):
         value = value.replace(sp.Abs, lambda z: z * (2 * step(z) - 1))
         value = value.replace(sp.sign, lambda z: 2 * step(z) - 1)
     if value.has(sp.cot):
         value = value.replace(sp.cot, lambda z: sp.cos(z) / sp.sin(z))
+    return value
+
+
+def put(expression: Any, images: Mapping[Any, Any]) -> Any:
+    """``expression`` with some symbols or parts replaced; NaN where SymPy finds it undefined."""
+    try:
+        value = real_forms(expression.xreplace(dict(images)))
+    except (TypeError, ValueError, ZeroDivisionError):
+        return sp.nan
+    return sp.nan if value.has(sp.zoo, sp.nan, sp.oo, -sp.oo) else value
+
+
+def _checked(value: Any) -> Any:
+    """Its real form. Raises ExpressionError for functions outside the grammar."""
+    value = real_forms(value)
     for head in value.atoms(sp.Function):
         if type(head) not in _HEADS:
             raise ExpressionError(

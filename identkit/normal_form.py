@@ -146,6 +146,8 @@ class Field(Algebra):
             return product
         if node.is_Pow:
             return self._convert_power(*node.args)
+        if node.is_number and not node.args:
+            raise TooLarge("an undefined value")
         if not node.args:
             raise TypeError(f"'{node}' is neither an input nor a parameter here")
         return self._convert_function(type(node), node.args[0])

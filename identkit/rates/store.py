@@ -531,6 +531,8 @@ def _reported(name: str) -> Iterator[None]:
     """SQLite's errors as one sentence."""
     try:
         yield
+    except UnicodeDecodeError:  # SQLite quotes the file in its message
+        raise _damaged(name, "a text in it is not UTF-8") from None
     except sqlite3.DatabaseError as error:
         text = str(error)
         if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
