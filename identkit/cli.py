@@ -131,7 +131,7 @@ def _add_question(check: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--condition",
         metavar="NAME",
-        help="strong, weak or shared-strong (the regime's own)",
+        help="strong, weak, shared-strong or nondegenerate (the regime's own)",
     )
     which.add_argument("--level", metavar="LEVEL", help="expert or product (see conditions)")
     how = check.add_argument_group("how")
