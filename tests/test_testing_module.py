@@ -41,7 +41,7 @@ def test_guard_fails_where_strong_holds_and_the_expert_is_degenerate(expert):
     assert [(r.condition, r.verdict, r.nondegenerate) for r in result.results] == [
         ("strong", "yes", "no")
     ]
-    with pytest.raises(AssertionError, match="^nondegeneracy is not proved"):
+    with pytest.raises(AssertionError, match=r"^nondegeneracy is not proved"):
         assert_identifiable(expert, "softmax")
     with pytest.raises(AssertionError, match="degenerate: its parameters have no consistent est"):
         assert_identifiable(expert, "softmax", condition="strong")
@@ -52,7 +52,7 @@ def test_guard_asks_for_nondegeneracy_unless_told_otherwise():
         result = assert_identifiable("tanh", "sigmoid", dim=1, **options)
         assert [r.nondegenerate for r in result.results] == ["yes", "yes"]
     own = "(1 + tanh(s))/2"
-    with pytest.raises(InputError, match="nondegenerate: it is not known.*ask for weak"):
+    with pytest.raises(InputError, match=r"nondegenerate: it is not known.*ask for weak"):
         assert_identifiable("tanh", own)
     assert assert_identifiable("tanh", own, dim=1, condition="weak").results[0].verdict == "yes"
 

@@ -427,7 +427,7 @@ def check_place(name: str, create: bool) -> None:
             head = file.read(100)
     except InputError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{name}: cannot be opened ({reason}); choose another path.") from None
     if head and not head.startswith(b"SQLite format 3\x00"[: len(head)]):
