@@ -31,18 +31,17 @@ def real_array(name: str, value: Any, what: str = "an array of real numbers") ->
             f"{name}: the value at {place} is masked; leave out such rows, or fill them in."
         )
     try:
-        with warnings.catch_warnings(), np.errstate(over="ignore"):
-            warnings.simplefilter("error")  # an imaginary part inside an array of objects
-            array = np.asarray(value)
-            if array.dtype.kind in "biuf" or (array.dtype.kind == "O" and _numbers(array)):
-                return np.asarray(array, dtype=np.float64)
+        array = np.asarray(value)
+        if array.dtype.kind in "biuf":
+            with np.errstate(over="ignore"):  # long doubles beyond float64 become infinite
+                return array.astype(np.float64, copy=False)
+        if array.dtype.kind == "O" and not any(isinstance(v, str | bytes) for v in array.flat):
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # of imaginary parts that are dropped
+                return array.astype(np.float64)
     except (TypeError, ValueError, OverflowError, Warning):
         raise InputError(f"{name}: must be {what}.") from None
     raise InputError(f"{name}: must be {what}, not {array.dtype.name}.")
-
-
-def _numbers(array: NDArray[Any]) -> bool:
-    return not any(isinstance(v, str | bytes | complex) for v in array.flat)
 
 
 @dataclass(frozen=True, eq=False)

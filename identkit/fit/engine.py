@@ -202,7 +202,7 @@ class _Data:
             good &= ok
         if not values.size:
             raise InputError(
-                f"data: y has shape {values.shape}, so there is no sample; give data to fit."
+                f"data: there is no sample (y has shape {values.shape}); give data to fit."
             )
         constant = (values == values[:, :1]).all(axis=1)
         if constant[good].any():

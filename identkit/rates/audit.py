@@ -1,6 +1,6 @@
 """What the cells of a store must hold: a file that SQLite finds sound may still be damaged.
 
-Everything is asked of SQLite, so that a store of a hundred thousand fits takes about a second.
+Everything is asked of SQLite, so that a store of a hundred thousand fits takes two seconds.
 """
 
 from __future__ import annotations
@@ -150,18 +150,20 @@ def _setting(sql: sqlite3.Connection, key: str, document: str) -> Iterator[str]:
         yield f"setting '{key[:12]}': its document does not match its key"
         return
     try:
-        expert = setting["expert"]
-        width = setting["k"] * (1 + len(expert["inputs"]) + len(expert["parameters"]))
-        seed = setting["seed"]
-        wanted = [key, width, int(seed)]
+        expert, k, seed = setting["expert"], setting["k"], setting["seed"]
+        per_atom = 1 + len(expert["inputs"]) + len(expert["parameters"])
+        sound = type(k) is type(seed) is int and 0 < k < _LARGEST and 0 <= seed < 2**63
     except MALFORMED:
+        sound = False
+    if not sound:
         yield f"setting '{key[:12]}': it is none"
         return
+    width = k * per_atom
     query = (
         "SELECT rowid, json_array_length(estimates) FROM fits WHERE setting = ? AND "
         "(json_array_length(estimates) <> ? OR seed <> ?) LIMIT 1"
     )
-    for row, length in sql.execute(query, wanted):
+    for row, length in sql.execute(query, (key, width, seed)):
         what = f"{length} estimates" if length != width else "its seed"
         yield f"table fits, row {row}: {what} is not what setting '{key[:12]}' gives"
 

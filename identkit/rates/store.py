@@ -30,7 +30,7 @@ APPLICATION = 0x69646B74
 FORMAT = 1
 """user_version of the file."""
 CHECKED_BYTES = 2**28
-"""Smaller files are checked for damage when opened: half a second at most."""
+"""Smaller files are checked for damage when opened: some ten seconds at most."""
 PATIENCE = 60.0
 """Seconds to wait for another process that writes."""
 
