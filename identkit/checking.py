@@ -34,7 +34,9 @@ from identkit.sampling import Domain
 
 MAX_ATOMS = 50
 MAX_PRECISION = 65_536
-REQUIREMENTS = ("strong", "weak", "nondegenerate")
+NONDEGENERATE = "nondegenerate"
+"""Not a condition of its own: what follows from those of each regime, at second order."""
+REQUIREMENTS = ("strong", "weak", NONDEGENERATE)
 
 
 def check(
@@ -57,7 +59,8 @@ def check(
     """Decide identifiability conditions for an expert under a gate, by proof.
 
     By default both regimes of the sigmoid gate (``strong`` for 1, ``weak`` for 2) and ``strong``
-    for softmax; ``regime``, ``condition`` and ``level`` narrow that down. ``expert`` is an
+    for softmax; ``regime``, ``condition`` and ``level`` narrow that down. ``nondegenerate`` follows
+    from these, and may be named in place of a condition or required. ``expert`` is an
     :class:`~identkit.experts.Expert` or a built-in's name, then ``shape`` and ``dim`` apply.
     ``atoms`` is k in the witness, ``domain`` the interval of each input, ``require`` a condition
     that must hold for exit code 0. ``progress`` is called with a line before each step.
@@ -77,10 +80,11 @@ def check(
     if require is not None and require not in REQUIREMENTS:
         raise InputError(f"--require {require}: choose one of {', '.join(REQUIREMENTS)}.")
     plan = _plan(gate, regime, condition, require)
-    if gate.own and require == "nondegenerate":
+    if gate.own and NONDEGENERATE in (require, condition):
         raise InputError(
-            "--require nondegenerate: it is not known how to decide it for a gate of your own; use "
-            "sigmoid or softmax, or drop it."
+            f"{NONDEGENERATE}: it is not known how to decide it for a gate of your own; use "
+            "sigmoid or softmax, or ask for "
+            f"{'strong' if gate.normalised else 'weak'}."
         )
     deadline = Deadline(options.time_limit)
     results = []
@@ -159,6 +163,8 @@ def _plan(
         numbers = [str(r.number) for r in gate.regimes if r.number is not None]
         remedy = f"choose {' or '.join(numbers)}" if numbers else "drop --regime"
         raise InputError(f"--regime {regime}: the {gate.name} gate has no such regime; {remedy}.")
+    if condition == NONDEGENERATE:
+        condition = None
     if condition is not None:
         find_condition(condition)
     chosen = [r for r in gate.regimes if regime is None or r.number == regime]
@@ -166,7 +172,7 @@ def _plan(
     if condition is not None:
         matching = [pair for pair in plan if pair[1] == condition]
         plan = matching or [(regime, condition)]
-    if require not in (None, "nondegenerate") and all(name != require for _, name in plan):
+    if require not in (None, NONDEGENERATE) and all(name != require for _, name in plan):
         if condition is not None:
             raise InputError(
                 f"--require {require}: --condition {condition} leaves it unchecked; drop one."
@@ -236,7 +242,7 @@ def prove_sets(
 def _requirement(name: str | None, results: list[ConditionResult]) -> Requirement | None:
     if name is None:
         return None
-    if name == "nondegenerate":
+    if name == NONDEGENERATE:
         verdicts = [r.nondegenerate for r in results if r.nondegenerate is not None]
     else:
         verdicts = [r.verdict for r in results if r.condition == name]

@@ -1,17 +1,15 @@
 """The command line: parse, call, print. Exit codes 0 done, 1 not met, rejected or not at a minimum,
-2 bad input, 3 undecided, 130 interrupted."""
+2 bad input, 3 undecided, 74 output that cannot be written, 130 interrupted."""
 
 from __future__ import annotations
 
 import argparse
 import gc
-import io
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from identkit import __version__
+from identkit import __version__, streams
 from identkit.cli_claims import add_claims, run_claims
 from identkit.cli_expert import add_domain, add_expert_options, chosen_expert
 from identkit.cli_fit import add_fit, run_fit
@@ -20,7 +18,7 @@ from identkit.cli_interactions import add_interactions, run_interactions
 from identkit.cli_progress import status_line
 from identkit.cli_rates import add_rates, run_rates, run_truth
 from identkit.cli_sweep import add_sweep, run_report, run_runs, run_sweep
-from identkit.errors import CertificateError, IdentkitError, InputError
+from identkit.errors import CertificateError, IdentkitError, InputError, OutputError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -136,7 +134,7 @@ def _add_question(check: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--condition",
         metavar="NAME",
-        help="strong, weak or shared-strong (the regime's own)",
+        help="strong, weak, shared-strong or nondegenerate (the regime's own)",
     )
     which.add_argument("--level", metavar="LEVEL", help="expert or product (see conditions)")
     how = check.add_argument_group("how")
@@ -173,9 +171,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     # a short-lived process: collecting while SymPy is imported costs a tenth of its time
     gc.set_threshold(100_000, 50, 50)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="replace")  # ∂ in any locale
+    return streams.run(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         options = build_parser().parse_args(_shielded(arguments))
         command: dict[str | None, Callable[[argparse.Namespace], int]] = {
@@ -198,9 +197,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command is None:
             build_parser().print_help()
             return 0
-        code = command[options.command](options)
-        sys.stdout.flush()
-        return code
+        return command[options.command](options)
+    except OutputError:
+        raise
     except CertificateError as error:
         print(f"identkit: rejected: {error}", file=sys.stderr)
         return EXIT_NOT_MET
@@ -210,10 +209,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("identkit: interrupted; nothing was written.", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # the reader closed the pipe (| head): not an error, but stdout must not be flushed again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _shielded(arguments: Sequence[str] | None) -> list[str]:
@@ -389,9 +384,7 @@ def _print(renderable: RenderableType) -> None:
 
         sys.stdout.write(plain(renderable))
         return
-    from rich.console import Console
-
-    Console(highlight=False, soft_wrap=False).print(renderable)
+    streams.console().print(renderable)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import ast
 import difflib
 import keyword
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -31,6 +31,9 @@ MAX_EXPONENT = 100
 """Largest absolute constant exponent: (a*x+b)**100 already has 101 terms in x."""
 MAX_NUMBER_BITS = 512
 """Largest numerator or denominator of any constant."""
+
+MAX_MAGNITUDE_BITS = 16_384
+"""Constants such as exp(40) lie between 2 to the power of plus and minus this."""
 
 INPUT = re.compile(r"x(0|[1-9][0-9]*|)\Z")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
@@ -203,6 +206,11 @@ class _Reader:
             limit = f"depth {MAX_DEPTH}" if depth > MAX_DEPTH else f"{self.max_nodes} operations"
             raise ExpressionError(f"expression: larger than {limit}; simplify it.")
         value = self._convert(node, depth + 1)
+        if value.is_number and not value.is_Rational and not _in_range(value):
+            raise ExpressionError(
+                f"expression: the constant '{self._source(node)}' is out of range or undefined; "
+                "rescale the expert or remove that part."
+            )
         undefined = value.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I)
         if undefined or (value.is_number and value.is_real is False):
             raise ExpressionError(
@@ -309,7 +317,7 @@ class _Reader:
             raise ExpressionError(
                 f"expression: '{self._source(node)}' has a power above {MAX_EXPONENT}; lower it."
             )
-        return _real_forms(value)
+        return _checked(value)
 
     def _call(self, node: ast.Call, depth: int) -> sp.Expr:
         if not isinstance(node.func, ast.Name):
@@ -330,7 +338,7 @@ class _Reader:
             )
         if any(isinstance(a, ast.Starred) for a in node.args):
             raise ExpressionError(f"expression: '*' has no place in '{self._source(node)}'.")
-        return _real_forms(FUNCTIONS[name][0](*(self.read(a, depth) for a in node.args)))
+        return _checked(FUNCTIONS[name][0](*(self.read(a, depth) for a in node.args)))
 
 
 def _bits(value: Any) -> int:
@@ -340,13 +348,43 @@ def _bits(value: Any) -> int:
     return max(int(value.p).bit_length(), int(value.q).bit_length())
 
 
-def _real_forms(value: Any) -> Any:
+def _in_range(value: Any) -> bool:
+    """Whether a ball says how large a number is: SymPy would write all its digits."""
+    from identkit.balls import Tape, precision
+
+    if value.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
+        return True  # refused for what it is
+    tape = Tape([value], ())
+    for bits in (64, 256, 2048):
+        with precision(bits):
+            (ball,) = tape.evaluate([])
+            if ball.is_finite() and (not ball.contains(0) or bits == 2048):
+                return abs(ball.mid().man_exp()[1]) < MAX_MAGNITUDE_BITS
+    return False
+
+
+def real_forms(value: Any) -> Any:
     """Rewrite what SymPy introduces by itself (sqrt(a**2) -> Abs(a), tan(z + pi/2) -> -cot(z))."""
     if value.has(sp.Abs, sp.sign):
         value = value.replace(sp.Abs, lambda z: z * (2 * step(z) - 1))
         value = value.replace(sp.sign, lambda z: 2 * step(z) - 1)
     if value.has(sp.cot):
         value = value.replace(sp.cot, lambda z: sp.cos(z) / sp.sin(z))
+    return value
+
+
+def put(expression: Any, images: Mapping[Any, Any]) -> Any:
+    """``expression`` with some symbols or parts replaced; NaN where SymPy finds it undefined."""
+    try:
+        value = real_forms(expression.xreplace(dict(images)))
+    except (TypeError, ValueError, ZeroDivisionError):
+        return sp.nan
+    return sp.nan if value.has(sp.zoo, sp.nan, sp.oo, -sp.oo) else value
+
+
+def _checked(value: Any) -> Any:
+    """Its real form. Raises ExpressionError for functions outside the grammar."""
+    value = real_forms(value)
     for head in value.atoms(sp.Function):
         if type(head) not in _HEADS:
             raise ExpressionError(

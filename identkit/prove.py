@@ -133,7 +133,7 @@ class Prover:
         if any(all(t.function.first for t in r.terms) for r in relations):
             return
         if formal.coincide_somewhere(functions):
-            raise OutOfTime("under some signs of the parameters two of the functions coincide")
+            raise Unproved("under some signs of the parameters two of the functions coincide")
         chosen = [f for f in formal.set.functions if f in functions]
         tape = Tape(
             self.derivatives.expressions(chosen), (*self.sampler.inputs, *self.sampler.parameters)

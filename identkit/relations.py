@@ -22,6 +22,7 @@ from identkit.atoms import AtomFunction
 from identkit.balls import Node, Tape, ball, precision
 from identkit.deadline import Deadline
 from identkit.experts import symbols
+from identkit.expression import Step
 from identkit.forms import affine_forms
 from identkit.normal_form import Field, NeedSign, Rebase
 
@@ -62,7 +63,8 @@ class FormalFamily:
     ) -> None:
         self.atom = atom
         self.deadline = deadline
-        forms = affine_forms(atom)
+        # coordinates are one choice for all branches: a slope |a| has a form on each only
+        forms = [f for f in affine_forms(atom) if not f.has(Step)]
         units: dict = {}
         for _ in range(MAX_REBASES):
             try:

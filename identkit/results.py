@@ -262,6 +262,11 @@ class CheckResult:
         raise KeyError(condition)
 
     @property
+    def degenerate(self) -> tuple[ConditionResult, ...]:
+        """The results whose condition is proved to hold while nondegeneracy is proved to fail."""
+        return tuple(r for r in self.results if r.verdict == "yes" and r.nondegenerate == "no")
+
+    @property
     def exit_code(self) -> int:
         """0 done (and any requirement met), 1 requirement not met, 3 undecided."""
         if self.requirement is not None:

@@ -124,6 +124,8 @@ class Sampler:
             while len(found) < count:
                 found[self.point()] = None
             return list(found)
+        if not count:
+            return []
         width = (self.domain.high - self.domain.low) / count
         return [
             (self.domain.low + width * (i + Fraction(self.rng.randrange(8, 56), 64)),)

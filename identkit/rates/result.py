@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from identkit import __version__
+from identkit.errors import InputError
 from identkit.fit.result import Status
 from identkit.rates import predictions, slopes
 from identkit.rates.conditioned import Conditioning, conditioning
@@ -185,6 +186,7 @@ def observe(
             groups.setdefault((row.start, row.n, row.budget), []).append(row)
     for group in groups.values():
         group.sort(key=lambda row: row.replicate)
+        _check_errors(group)
     lines = _lines(experiment, groups)
     condition = certified(setting)
     attained = predictions.attained(setting, condition)
@@ -223,6 +225,18 @@ def observe(
         environments=tuple(environments),
         fits=count,
     )
+
+
+def _check_errors(rows: Sequence[Row]) -> None:
+    """Raise InputError for rows that no fit wrote: without deviance, or at negative distances."""
+    for r in rows:
+        wrong = [name for name, value in r.errors.items() if name != DEVIANCE and value < 0]
+        if wrong or DEVIANCE not in r.errors:
+            what = f"a negative {wrong[0]}" if wrong else f"no {DEVIANCE}"
+            raise InputError(
+                f"fits: {r.start}, n = {r.n}, replicate {r.replicate} has {what}, which no fit "
+                "gives; the store was changed by hand, restore a copy."
+            )
 
 
 def _lines(

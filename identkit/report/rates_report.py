@@ -329,7 +329,12 @@ def legend(result: RateResult) -> str:
     """What the words mean, and the settings of the analysis."""
     a = analysis()
     names = sorted(
-        {f"{e['identkit']} on {e['device']}, torch {e['torch']}" for e in result.environments}
+        {
+            "{} on {}, torch {}".format(
+                *(e.get(name, "unknown") for name in ("identkit", "device", "torch"))
+            )
+            for e in result.environments
+        }
     )
     ran = f" Fits: identkit {'; '.join(names)}." if names else ""
     return (

@@ -123,8 +123,24 @@ def requirement(result: CheckResult) -> str:
         for r in result.results
         if r.condition == result.requirement.name and r.atoms_scope == "up-to"
     ]
+    if not result.requirement.met:
+        return f"{result.requirement.name}: {met}"
     limit = f" for k ≤ {partial[0].atoms} atoms; larger k is not proved" if partial else ""
-    return f"{result.requirement.name}: {met}{limit if result.requirement.met else ''}"
+    return f"{result.requirement.name}: {met}{limit}{nevertheless(result)}"
+
+
+def nevertheless(result: CheckResult) -> str:
+    """What a condition that holds does not say: the expert is degenerate all the same."""
+    if not result.degenerate:
+        return ""
+    first = result.degenerate[0]
+    where = "" if first.regime is None else f" in Regime {first.regime}"
+    none = first.rate is not None and first.rate.derived == NONE
+    what = "have no consistent estimator" if none else "are learned more slowly than n^-1/4"
+    return (
+        f"; nevertheless the expert is degenerate{where}: its parameters {what} (see 'second'); "
+        "require nondegenerate"
+    )
 
 
 SHOWN_EXCEPTIONS = 4
