@@ -15,6 +15,7 @@ from identkit.errors import InputError
 from identkit.fit.result import Status
 from identkit.rates import predictions, slopes
 from identkit.rates.conditioned import Conditioning, conditioning
+from identkit.rates.missing import Missing
 from identkit.rates.quantities import DEVIANCE, Quantity, certified, quantity
 from identkit.rates.setting import CONTROL, Experiment
 from identkit.rates.slopes import (
@@ -47,8 +48,8 @@ ALIKE = 2.0
 """Difference of deviances below which the data hardly tell two minima apart (AIC's unit)."""
 
 
-@dataclass(frozen=True)
-class Line:
+@dataclass(frozen=True, eq=False)
+class Line(Missing):
     """One quantity over n, from one kind of start, at one budget.
 
     ``counts`` are the finite values; ``lower`` and ``upper`` the quartiles; all have a number for
