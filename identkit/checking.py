@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 from identkit import __version__
 from identkit.atoms import AtomFunction
+from identkit.bounded import bounded
 from identkit.claims import published_claim
 from identkit.conditions import Condition
 from identkit.conditions import condition as find_condition
@@ -85,20 +88,8 @@ def check(
             "--require nondegenerate: it is not known how to decide it for a gate of your own; use "
             "sigmoid or softmax, or drop it."
         )
-    deadline = Deadline(options.time_limit)
-    results = []
-    try:
-        for regime_number, name in plan:
-            if progress is not None:
-                progress(f"{expert.label}, {gate.name} gate: {name}")
-            results.append(_decide(expert, gate, regime_number, name, level, options, deadline))
-        if progress is not None:
-            progress(f"{expert.label}, {gate.name} gate: second order, rate, exact refits")
-        results = conclude(expert, gate, results, Conclusions(expert, gate, options, deadline))
-    except (OverflowError, RecursionError):
-        raise InputError(
-            f"expert: '{expert.text[:60]}' has constants too large to compute with; rescale it."
-        ) from None
+    questions = [(number, find_condition(name, level)) for number, name in plan]
+    results = _Check(expert, gate, questions, options, progress).results()
     return CheckResult(
         version=__version__,
         expert=expert,
@@ -108,6 +99,104 @@ def check(
         requirement=_requirement(require, results),
         seconds=time.monotonic() - started,
     )
+
+
+class _Check:
+    """One check in a child process: what it reaches comes back piece by piece.
+
+    Where it is ended, the pieces that are missing are the records of what was cut short.
+    """
+
+    def __init__(
+        self,
+        expert: Expert,
+        gate: Gate,
+        questions: list[tuple[int | None, Condition]],
+        options: Options,
+        progress: Callable[[str], None] | None,
+    ) -> None:
+        self.expert, self.gate, self.questions = expert, gate, questions
+        self.options, self.progress = options, progress
+        self.deadline = Deadline(options.time_limit)
+        self.decided: list[ConditionResult] = []
+        self.conclusions = Conclusions(expert, gate, options, self.deadline)
+
+    def results(self) -> list[ConditionResult]:
+        """All results, complete as far as the limits allow."""
+        try:
+            return bounded(self._work, self.deadline, self._receive)
+        except OutOfTime as limit:
+            for regime, condition in self.questions[len(self.decided) :]:
+                sets = condition.build(condition.atom(self.expert, self.gate))
+                proofs = tuple(undecided(s, self.options.atoms, (str(limit),)) for s in sets)
+                self.decided.append(self._result(regime, condition, proofs, ()))
+            self.conclusions.cut_short(limit)
+            return conclude(self.expert, self.gate, self.decided, self.conclusions)
+
+    def _work(self, send: Callable[[Any], None]) -> list[ConditionResult]:
+        label = f"{self.expert.label}, {self.gate.name} gate"
+        conclusions = replace(self.conclusions, found=lambda *piece: send(piece))
+        decided = []
+        try:
+            for regime, condition in self.questions:
+                send(("step", f"{label}: {condition.name}"))
+                decided.append(self._decide(regime, condition))
+                send(("decided", decided[-1]))
+            send(("step", f"{label}: second order, rate, exact refits"))
+            return conclude(self.expert, self.gate, decided, conclusions)
+        except (OverflowError, RecursionError):
+            raise InputError(
+                f"expert: '{self.expert.text[:60]}' has constants too large to compute with; "
+                "rescale it."
+            ) from None
+
+    def _receive(self, message: tuple[Any, ...]) -> None:
+        kind, *values = message
+        if kind == "decided":
+            self.decided += values
+        elif kind != "step":
+            self.conclusions.take(kind, *values)
+        elif self.progress is not None:
+            self.progress(*values)
+
+    def _decide(self, regime: int | None, condition: Condition) -> ConditionResult:
+        atom = condition.atom(self.expert, self.gate)
+        proofs = self._proofs(condition, atom)
+        equations: tuple[str, ...] = ()
+        if any(p.depends_on_coordinates for p in proofs):
+            coordinates = structural(atom)
+            if coordinates is not None:
+                proofs = self._proofs(condition, coordinates.apply(atom))
+                equations = coordinates.equations(atom.parameters)
+        return self._result(regime, condition, proofs, equations)
+
+    def _proofs(self, condition: Condition, atom: AtomFunction) -> tuple[SetProof, ...]:
+        sets = condition.build(atom)
+        try:
+            prover = Prover(atom, self.options, self.deadline)
+        except OutOfTime as limit:
+            return tuple(undecided(s, self.options.atoms, (str(limit),)) for s in sets)
+        return tuple(prover.prove(s) for s in sets)
+
+    def _result(
+        self,
+        regime: int | None,
+        condition: Condition,
+        proofs: tuple[SetProof, ...],
+        equations: tuple[str, ...],
+    ) -> ConditionResult:
+        claim = published_claim(
+            self.expert, self.gate.name, regime, condition.name, condition.level
+        )
+        return ConditionResult(
+            regime=regime,
+            condition=condition.name,
+            level=condition.level,
+            verdict=combined_verdict(proofs),
+            proofs=proofs,
+            coordinates=equations,
+            published=claim,
+        )
 
 
 def conclude(
@@ -166,47 +255,6 @@ def _plan(
             )
         plan.append((regime, require))
     return plan
-
-
-def _decide(
-    expert: Expert,
-    gate: Gate,
-    regime: int | None,
-    name: str,
-    level: str | None,
-    options: Options,
-    deadline: Deadline,
-) -> ConditionResult:
-    condition = find_condition(name, level)
-    atom = condition.atom(expert, gate)
-    proofs = _proofs(condition, atom, options, deadline)
-    equations: tuple[str, ...] = ()
-    if any(p.depends_on_coordinates for p in proofs):
-        coordinates = structural(atom)
-        if coordinates is not None:
-            moved = coordinates.apply(atom)
-            others = _proofs(condition, moved, options, deadline)
-            proofs, equations = others, coordinates.equations(atom.parameters)
-    return ConditionResult(
-        regime=regime,
-        condition=name,
-        level=condition.level,
-        verdict=combined_verdict(proofs),
-        proofs=proofs,
-        coordinates=equations,
-        published=published_claim(expert, gate.name, regime, name, condition.level),
-    )
-
-
-def _proofs(
-    condition: Condition, atom: AtomFunction, options: Options, deadline: Deadline
-) -> tuple[SetProof, ...]:
-    sets = condition.build(atom)
-    try:
-        prover = Prover(atom, options, deadline)
-    except OutOfTime as limit:
-        return tuple(undecided(s, options.atoms, (str(limit),)) for s in sets)
-    return tuple(prover.prove(s) for s in sets)
 
 
 def _requirement(name: str | None, results: list[ConditionResult]) -> Requirement | None:

@@ -14,7 +14,15 @@ class Deadline:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
+    def left(self) -> float:
+        """Seconds until the time is up, negative once it is."""
+        return self._end - time.monotonic()
+
+    def reached(self) -> OutOfTime:
+        """What to raise when it is."""
+        return OutOfTime(f"the time limit of {self.seconds:g} s was reached")
+
     def check(self) -> None:
         """Raise if the time is up."""
-        if time.monotonic() > self._end:
-            raise OutOfTime(f"the time limit of {self.seconds:g} s was reached")
+        if self.left() < 0:
+            raise self.reached()

@@ -29,6 +29,7 @@ from flint import arb, arb_mat
 from identkit.algebra import Element
 from identkit.atoms import AtomFunction
 from identkit.balls import precision
+from identkit.bounded import BROKE_OFF, OUT_OF_MEMORY, bounded
 from identkit.certificates.document import read_part
 from identkit.certificates.independence import (
     are_distinct,
@@ -99,11 +100,18 @@ def verify(document: dict[str, Any]) -> Verified:
     _check_form(document)
     if digest(document) != document["digest"]:
         raise CertificateError("digest: the file was changed after it was written.")
+    deadline = Deadline(TIME_LIMIT)
+    try:
+        return bounded(lambda _: _verified(document, deadline), deadline)
+    except OutOfTime as limit:
+        raise CertificateError(f"the certificate is not verified: {limit}.") from None
+
+
+def _verified(document: dict[str, Any], deadline: Deadline) -> Verified:
     try:
         expert = _expert(document["expert"])
         gate = resolve_gate(document["gate"])
         options = _options(document)
-        deadline = Deadline(TIME_LIMIT)
         entries = document["results"]
         bare = [
             _Result(expert, gate.name, entry, options, f"results[{i}]", deadline).verify()
@@ -156,7 +164,7 @@ def derived_by_chain_rule(
 
 _OUT_OF_TIME = re.compile(
     rf"(not decided within the limits|{CUT_SHORT}): "
-    r"the time limit of [0-9.e+-]+ s was reached"
+    rf"(the time limit of [0-9.e+-]+ s was reached|{BROKE_OFF}|{OUT_OF_MEMORY})"
 )
 
 
