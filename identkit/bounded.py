@@ -39,7 +39,7 @@ Send = Callable[[Any], None]
 T = TypeVar("T")
 
 _in_child = False
-_wanted: list[str] = []  # imported by an earlier child: imported before the next is forked
+_wanted: list[str] = []  # modules that a child had to import: not again by the next one
 
 
 def bounded(work: Callable[[Send], T], deadline: Deadline, receive: Send | None = None) -> T:
@@ -54,9 +54,9 @@ def bounded(work: Callable[[Send], T], deadline: Deadline, receive: Send | None 
     receive = receive or (lambda message: None)
     if _in_child or not FORKS:
         return work(receive)
-    for name in _wanted:
-        import_module(name)
-    _wanted.clear()
+    while _wanted:
+        with contextlib.suppress(ImportError):
+            import_module(_wanted.pop(0))
     inlet, outlet = os.pipe()
     parent, held = os.getpid(), _private_bytes("self")
     # an interrupt in the child would unwind the frames of the parent
@@ -108,9 +108,7 @@ def _work_in_child(
 
         try:
             value = work(lambda message: send("message", message))
-            # a second import of NumPy would cost every later child a tenth of a second
-            heavy = [n for n in ("numpy", "scipy.sparse", "clarabel") if n in sys.modules]
-            send("imported", [n for n in heavy if n not in before])
+            send("imported", [name for name in sys.modules if name not in before])
             send("returned", value)
         except MemoryError:
             send("memory", None)
