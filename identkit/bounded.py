@@ -24,7 +24,7 @@ from typing import Any, NoReturn, TypeVar
 from identkit.deadline import Deadline
 from identkit.errors import IdentkitError, OutOfTime
 
-GRACE = 0.5
+GRACE = 0.25
 """Seconds past the limit until the child is killed: time to end by itself, with better notes."""
 MEMORY = 3 * 2**29
 """Bytes that the work may take beyond what this process held when it began (1.5 GiB)."""

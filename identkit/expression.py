@@ -11,11 +11,12 @@ import ast
 import difflib
 import keyword
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import sympy as sp
+from flint import arb
 
 from identkit.errors import ExpressionError
 
@@ -30,7 +31,11 @@ MAX_NODES = 600
 MAX_EXPONENT = 100
 """Largest absolute constant exponent: (a*x+b)**100 already has 101 terms in x."""
 MAX_NUMBER_BITS = 512
-"""Largest numerator or denominator of any constant."""
+"""Largest numerator or denominator of any rational; others lie between 2**-512 and 2**512."""
+MAX_RADICAL_BITS = 2_048
+"""Largest n**p in n**(p/q): SymPy factors it."""
+MAX_EXPANDED = 10_000
+"""Nodes of the tree that is left once relu, Max, … are written out: relu(z) holds z twice."""
 
 INPUT = re.compile(r"x(0|[1-9][0-9]*|)\Z")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
@@ -45,12 +50,9 @@ class Step(sp.Function):
 
     @classmethod
     def eval(cls, arg: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if arg.is_number and arg.is_extended_real:
-            if arg.is_positive:
-                return sp.Integer(1)
-            if arg.is_nonpositive:
-                return sp.Integer(0)
-        return None
+        # by balls: SymPy's is_positive seeks minimal polynomials where digits do not tell
+        sign = _sign(arg) if arg.is_number else None
+        return None if sign is None else sp.Integer(int(sign > 0))
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         return sp.Integer(0)
@@ -66,10 +68,12 @@ def _gelu(z: sp.Expr) -> sp.Expr:
 
 
 def _maximum(*args: Any) -> Any:
-    first, *rest = args
-    for other in rest:
-        first = other + (first - other) * step(first - other)
-    return first
+    if len(args) == 1:
+        return args[0]
+    # in halves: written out one by one the first argument would double with each further one
+    middle = (len(args) + 1) // 2
+    first, other = _maximum(*args[:middle]), _maximum(*args[middle:])
+    return other + (first - other) * step(first - other)
 
 
 def _minimum(*args: Any) -> Any:
@@ -98,6 +102,9 @@ FUNCTIONS: dict[str, tuple[Callable[..., sp.Expr], str]] = {
     "Min": (_minimum, "smallest of its arguments"),
 }
 """Name -> (constructor, meaning). Everything a user expression may call."""
+
+_COPIES = {"abs": 2, "relu": 2, "gelu": 2, "silu": 2}
+"""How often a function's argument occurs once it is written out, where that is not once."""
 
 CONSTANTS = {"pi": sp.pi}
 
@@ -151,7 +158,7 @@ def parse(text: str, extra: frozenset[str] = frozenset(), generous: bool = False
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise ExpressionError(_syntax_message(text, error)) from None
-    return _Reader(text, extra, MAX_NODES * scale).read(tree)
+    return _Reader(text.strip(), extra, scale).read(tree)
 
 
 def _check_characters(text: str, extra: frozenset[str]) -> None:
@@ -193,9 +200,13 @@ def _short(text: str, width: int = 60) -> str:
 class _Reader:
     """Walks Python's syntax tree and rebuilds the allowed part of it in SymPy."""
 
-    def __init__(self, text: str, extra: frozenset[str], max_nodes: int) -> None:
-        self.text, self.extra, self.max_nodes = text, extra, max_nodes
+    def __init__(self, text: str, extra: frozenset[str], scale: int) -> None:
+        self.text, self.extra = text, extra
+        self.max_nodes, self.max_expanded = MAX_NODES * scale, MAX_EXPANDED * scale
         self.nodes = 0
+        self._bytes = text.encode()
+        # admitted nodes and the sizes of their trees: shared parts are looked at once
+        self._sizes: dict[Any, int] = {}
 
     def read(self, node: ast.expr, depth: int = 0) -> Any:
         self.nodes += 1
@@ -203,21 +214,90 @@ class _Reader:
             limit = f"depth {MAX_DEPTH}" if depth > MAX_DEPTH else f"{self.max_nodes} operations"
             raise ExpressionError(f"expression: larger than {limit}; simplify it.")
         value = self._convert(node, depth + 1)
-        undefined = value.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I)
-        if undefined or (value.is_number and value.is_real is False):
-            raise ExpressionError(
-                f"expression: '{self._source(node)}' is infinite, undefined or not real; "
-                "remove that part."
-            )
-        if any(_bits(number) > MAX_NUMBER_BITS for number in (value, *value.args)):
-            raise ExpressionError(
-                f"expression: the constant '{self._source(node)}' has more than "
-                f"{MAX_NUMBER_BITS} bits; rescale the expert."
-            )
+        if self._is_foreign(value):
+            value = _real_forms(value)
+        self._admit(value, node)
         return value
 
+    def _is_foreign(self, value: Any) -> bool:
+        """Whether SymPy has brought in a function to rewrite."""
+        if value in self._sizes:
+            return False
+        return isinstance(value, sp.Abs | sp.sign | sp.cot) or any(
+            map(self._is_foreign, value.args)
+        )
+
+    def _admit(self, value: Any, source: ast.expr) -> None:
+        """Refuse what is undefined or outgrows the limits, before SymPy works on it."""
+        if value in self._sizes:
+            return
+        for part in value.args:
+            self._admit(part, source)
+        if value in (sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
+            raise self._undefined(source)
+        if _bits(value) > MAX_NUMBER_BITS:
+            raise ExpressionError(
+                f"expression: the constant '{self._source(source)}' has more than "
+                f"{MAX_NUMBER_BITS} bits; rescale the expert."
+            )
+        if value.is_Pow:
+            self._check_radicals(value, sp.Integer(1), source)
+        if isinstance(value, sp.Function) and type(value) not in _HEADS:
+            raise ExpressionError(
+                f"expression: it simplifies to {type(value).__name__}(...), which is not "
+                "supported; rewrite that part."
+            )
+        self._sizes[value] = 1 + sum(self._sizes[part] for part in value.args)
+        self._check_size(self._sizes[value])
+        if value.args and value.is_number:
+            self._check_constant(value, source)
+
+    def _check_size(self, size: int) -> None:
+        if size > self.max_expanded:
+            raise ExpressionError(
+                f"expression: written out it has more than {self.max_expanded} operations (relu, "
+                "abs, gelu, silu, Max and Min repeat their arguments, and the ones inside these "
+                "again); nest fewer of them."
+            )
+
+    def _check_radicals(self, base: Any, exponent: Any, source: ast.expr) -> None:
+        """Refuse fractional powers of long rationals in base**exponent."""
+        for factor in sp.Mul.make_args(base):
+            number, power = factor.as_base_exp()
+            power *= exponent
+            if (
+                power.is_Rational
+                and power.q > 1
+                and _bits(number) * abs(power.p) > (MAX_RADICAL_BITS)
+            ):
+                raise ExpressionError(
+                    f"expression: '{self._source(source)}' has a fractional power of a constant "
+                    "with too many digits; round that constant."
+                )
+
+    def _check_constant(self, value: Any, source: ast.expr) -> None:
+        """Constants whose digits SymPy could not find in any time never reach it."""
+        size = _enclosure(value)
+        if size is None:
+            raise self._undefined(source)
+        smallest, largest = arb(2) ** -MAX_NUMBER_BITS, arb(2) ** MAX_NUMBER_BITS
+        if not abs(size) < largest or (size != 0 and abs(size) < smallest):
+            raise ExpressionError(
+                f"expression: the constant '{self._source(source)}' is out of range; rescale."
+            )
+
+    def _undefined(self, node: ast.expr) -> ExpressionError:
+        return ExpressionError(
+            f"expression: '{self._source(node)}' is infinite, undefined or not real; "
+            "remove that part."
+        )
+
+    def _written(self, node: ast.expr) -> str:
+        """The text of a node; ast.get_source_segment splits the whole text each time."""
+        return self._bytes[node.col_offset : node.end_col_offset].decode()
+
     def _source(self, node: ast.expr) -> str:
-        return _short(ast.get_source_segment(self.text.strip(), node) or self.text)
+        return _short(self._written(node))
 
     def _convert(self, node: ast.expr, depth: int) -> sp.Expr:
         if isinstance(node, ast.Constant):
@@ -237,8 +317,7 @@ class _Reader:
         )
 
     def _number(self, node: ast.Constant) -> sp.Expr:
-        full = ast.get_source_segment(self.text.strip(), node) or ""
-        source = full.replace("_", "")
+        source = self._written(node).replace("_", "")
         if isinstance(node.value, bool) or not isinstance(node.value, int | float):
             raise ExpressionError(
                 f"expression: {_short(source)} is not a real number; write a number."
@@ -286,7 +365,12 @@ class _Reader:
         if isinstance(node.op, ast.Mult):
             return left * right
         if isinstance(node.op, ast.Div):
-            if right.is_zero:
+            if right.is_number and _sign(right) is None:
+                raise ExpressionError(
+                    f"expression: '{self._source(node)}' divides by zero, or by what cannot be "
+                    "told from it; remove that part."
+                )
+            if right == 0:
                 raise ExpressionError(
                     f"expression: '{self._source(node)}' divides by zero; remove that part."
                 )
@@ -298,18 +382,19 @@ class _Reader:
                 f"expression: the exponent in '{self._source(node)}' must be a fraction of "
                 f"absolute value at most {MAX_EXPONENT}."
             )
-        if left.is_number and left.is_negative and not right.is_Integer:
+        if left.is_number and not right.is_Integer and _sign(left) == -1:
             raise ExpressionError(
                 f"expression: '{self._source(node)}' is a fractional power of a negative number; "
                 "it is not real."
             )
+        self._check_radicals(left, right, node)
         value = left**right
         if value.is_Pow and value.exp.is_number and abs(value.exp) > MAX_EXPONENT:
             # SymPy merges nested powers, so the limit is checked on the result as well
             raise ExpressionError(
                 f"expression: '{self._source(node)}' has a power above {MAX_EXPONENT}; lower it."
             )
-        return _real_forms(value)
+        return value
 
     def _call(self, node: ast.Call, depth: int) -> sp.Expr:
         if not isinstance(node.func, ast.Name):
@@ -330,7 +415,51 @@ class _Reader:
             )
         if any(isinstance(a, ast.Starred) for a in node.args):
             raise ExpressionError(f"expression: '*' has no place in '{self._source(node)}'.")
-        return _real_forms(FUNCTIONS[name][0](*(self.read(a, depth) for a in node.args)))
+        arguments = [self.read(a, depth) for a in node.args]
+        sizes = [self._sizes[a] for a in arguments]
+        self._check_size(_largest(sizes) if several else _COPIES.get(name, 1) * sizes[0])
+        if name == "exp":  # SymPy makes n**(p/q) of exp(p*log(n)/q)
+            for term in sp.Add.make_args(arguments[0]):
+                coefficient, rest = term.as_coeff_Mul()
+                if isinstance(rest, sp.log):
+                    self._check_radicals(rest.args[0], coefficient, node)
+        return FUNCTIONS[name][0](*arguments)
+
+
+def _sign(number: Any) -> int | None:
+    """-1, 0 or 1; None where 1,024 bits do not tell."""
+    if number.is_Rational or number.is_Float:
+        return 1 if number > 0 else -1 if number < 0 else 0
+    ball = _enclosure(number)
+    return None if ball is None else 1 if ball > 0 else -1 if ball < 0 else None
+
+
+def _largest(sizes: Sequence[int]) -> int:
+    """Nodes of Max written out, from those of its arguments (about)."""
+    if len(sizes) == 1:
+        return sizes[0]
+    middle = (len(sizes) + 1) // 2
+    return 2 * _largest(sizes[:middle]) + 3 * _largest(sizes[middle:])
+
+
+def _enclosure(value: Any) -> arb | None:
+    """A ball around a constant, tight enough to tell its sign if 1,024 bits are; None if no such.
+
+    Unlike SymPy's digits it costs the same however large the constant is.
+    """
+    from identkit.balls import Tape, precision
+
+    try:
+        tape = Tape([value], ())
+    except TypeError:
+        return None
+    ball = None
+    for bits in (128, 1024):
+        with precision(bits):
+            ball = tape.evaluate([])[0]
+        if ball.is_finite() and (ball > 0 or ball < 0):
+            return ball
+    return ball if ball is not None and ball.is_finite() else None
 
 
 def _bits(value: Any) -> int:
@@ -342,15 +471,6 @@ def _bits(value: Any) -> int:
 
 def _real_forms(value: Any) -> Any:
     """Rewrite what SymPy introduces by itself (sqrt(a**2) -> Abs(a), tan(z + pi/2) -> -cot(z))."""
-    if value.has(sp.Abs, sp.sign):
-        value = value.replace(sp.Abs, lambda z: z * (2 * step(z) - 1))
-        value = value.replace(sp.sign, lambda z: 2 * step(z) - 1)
-    if value.has(sp.cot):
-        value = value.replace(sp.cot, lambda z: sp.cos(z) / sp.sin(z))
-    for head in value.atoms(sp.Function):
-        if type(head) not in _HEADS:
-            raise ExpressionError(
-                f"expression: it simplifies to {type(head).__name__}(...), which is not supported; "
-                "rewrite that part."
-            )
-    return value
+    value = value.replace(sp.Abs, lambda z: z * (2 * step(z) - 1))
+    value = value.replace(sp.sign, lambda z: 2 * step(z) - 1)
+    return value.replace(sp.cot, lambda z: sp.cos(z) / sp.sin(z))
