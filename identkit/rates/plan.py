@@ -38,6 +38,7 @@ An experiment is named "expert[, label] / gate[ regime r]".
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -52,6 +53,7 @@ from typing import Any, NamedTuple
 from identkit.degeneracy.rate import NONE
 from identkit.errors import InputError, unknown_name
 from identkit.experts import MAX_DIM, Expert, builtin
+from identkit.files import read_whole
 from identkit.fit.model import Model
 from identkit.fit.result import Box
 from identkit.gates import GATES, Gate
@@ -175,9 +177,10 @@ def _source(source: str | Path) -> tuple[str, Path, str]:
         path = Path(str(preset))
         name = path.name
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{name}: has more than {MOST_BYTES:,} bytes; is it a sweep file?")
-        return name, path.resolve().parent, path.read_text(encoding="utf-8")
+        text = io.StringIO(read_whole(path, MOST_BYTES).decode(), newline=None).getvalue()
+        return name, path.resolve().parent, text
+    except InputError:
+        raise
     except UnicodeDecodeError:
         raise InputError(f"{name}: is not text in UTF-8; save it as that.") from None
     except (OSError, ValueError) as error:
