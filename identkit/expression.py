@@ -13,12 +13,15 @@ import keyword
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
 from flint import arb
 
-from identkit.errors import ExpressionError
+from identkit.bounded import bounded
+from identkit.deadline import Deadline
+from identkit.errors import ExpressionError, OutOfTime
 
 MAX_LENGTH = 2_000
 """Characters; far above any expert in print, small enough that parsing is instant."""
@@ -32,6 +35,10 @@ MAX_EXPONENT = 100
 """Largest absolute constant exponent: (a*x+b)**100 already has 101 terms in x."""
 MAX_NUMBER_BITS = 512
 """Largest numerator or denominator of any rational; others lie between 2**-512 and 2**512."""
+MAX_PLAIN_CALLS = 5
+"""Deeper nested functions are first read in a child process: whether a part is real, SymPy finds
+out in a time that may double with each level."""
+READING_SECONDS = 1.0
 MAX_RADICAL_BITS = 2_048
 """Largest n**p in n**(p/q): SymPy factors it."""
 MAX_EXPANDED = 10_000
@@ -148,7 +155,18 @@ def parse(text: str, extra: frozenset[str] = frozenset(), generous: bool = False
     """
     if not isinstance(text, str) or not text.strip():
         raise ExpressionError("expression: it is empty; write one such as 'c*tanh(a*x + b)'.")
-    scale = 100 if generous else 1
+    if generous:
+        return _read(text, extra, 100)
+    return _read_once(text, extra)
+
+
+@lru_cache(maxsize=256)
+def _read_once(text: str, extra: frozenset[str]) -> sp.Expr:
+    return _read(text, extra, 1)
+
+
+def _read(text: str, extra: frozenset[str], scale: int) -> sp.Expr:
+    """The expression, of ``scale`` times the limits on length and operations."""
     if len(text) > MAX_LENGTH * scale:
         raise ExpressionError(
             f"expression: {len(text)} characters, at most {MAX_LENGTH} are read; shorten it."
@@ -158,7 +176,30 @@ def parse(text: str, extra: frozenset[str] = frozenset(), generous: bool = False
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise ExpressionError(_syntax_message(text, error)) from None
-    return _Reader(text.strip(), extra, scale).read(tree)
+
+    def read() -> sp.Expr:
+        return _Reader(text.strip(), extra, scale).read(tree)
+
+    if _calls_deep(tree) > MAX_PLAIN_CALLS:
+        try:
+            bounded(lambda _: read() and None, Deadline(READING_SECONDS))
+        except OutOfTime:
+            raise ExpressionError(
+                f"expression: it is not read within {READING_SECONDS:g} s; nest fewer functions."
+            ) from None
+    return read()
+
+
+def _calls_deep(tree: ast.expr) -> int:
+    """How deep calls, powers and quotients are nested."""
+    deepest, stack = 0, [(tree, 0)]
+    while stack:
+        node, depth = stack.pop()
+        quotient = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div | ast.Pow)
+        depth += quotient or isinstance(node, ast.Call)
+        deepest = max(deepest, depth)
+        stack += [(child, depth) for child in ast.iter_child_nodes(node)]
+    return deepest
 
 
 def _check_characters(text: str, extra: frozenset[str]) -> None:
