@@ -145,7 +145,10 @@ class _Check:
                 decided.append(self._decide(regime, condition))
                 send(("decided", decided[-1]))
             send(("step", f"{label}: second order, rate, exact refits"))
-            return conclude(self.expert, self.gate, decided, conclusions)
+            results = conclude(self.expert, self.gate, decided, conclusions)
+            if self.gate.own:
+                send(("known_as", self.gate.known_as))  # for the report, while there is time
+            return results
         except (OverflowError, RecursionError):
             raise InputError(
                 f"expert: '{self.expert.text[:60]}' has constants too large to compute with; "
@@ -156,6 +159,8 @@ class _Check:
         kind, *values = message
         if kind == "decided":
             self.decided += values
+        elif kind == "known_as":
+            vars(self.gate)[kind] = values[0]
         elif kind != "step":
             self.conclusions.take(kind, *values)
         elif self.progress is not None:

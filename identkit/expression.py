@@ -19,7 +19,7 @@ from typing import Any
 import sympy as sp
 from flint import arb
 
-from identkit.bounded import bounded
+from identkit.bounded import GRACE, bounded
 from identkit.deadline import Deadline
 from identkit.errors import ExpressionError, OutOfTime
 
@@ -38,7 +38,7 @@ MAX_NUMBER_BITS = 512
 MAX_PLAIN_CALLS = 5
 """Deeper nested functions are first read in a child process: whether a part is real, SymPy finds
 out in a time that may double with each level."""
-READING_SECONDS = 1.0
+READING_SECONDS = 0.5
 MAX_RADICAL_BITS = 2_048
 """Largest n**p in n**(p/q): SymPy factors it."""
 MAX_EXPANDED = 10_000
@@ -182,7 +182,7 @@ def _read(text: str, extra: frozenset[str], scale: int) -> sp.Expr:
 
     if _calls_deep(tree) > MAX_PLAIN_CALLS:
         try:
-            bounded(lambda _: read() and None, Deadline(READING_SECONDS))
+            bounded(lambda _: read() and None, Deadline(READING_SECONDS - GRACE))
         except OutOfTime:
             raise ExpressionError(
                 f"expression: it is not read within {READING_SECONDS:g} s; nest fewer functions."
