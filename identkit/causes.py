@@ -7,18 +7,24 @@ is then open as well.
 from __future__ import annotations
 
 TIME_LIMIT = "time-limit"
+MEMORY_LIMIT = "memory-limit"
+BROKE_OFF = "broke-off"
 SIZE_LIMIT = "size-limit"
 UNPROVED = "unproved"
 NOT_FOUND = "not-found"
 
 CAUSES = {
     TIME_LIMIT: "the time limit was reached",
+    MEMORY_LIMIT: "the memory limit was reached",
+    BROKE_OFF: "the computation broke off",
     SIZE_LIMIT: "the expressions outgrow the limits of the normal form",
     UNPROVED: "a dependence was seen but not proved",
     NOT_FOUND: "no proof was found within the draws and the precision",
 }
 
-LIMITS = (TIME_LIMIT, SIZE_LIMIT)
+MACHINE = (TIME_LIMIT, MEMORY_LIMIT, BROKE_OFF)
+"""Those that another machine, or another day, may not meet."""
+LIMITS = (*MACHINE, SIZE_LIMIT)
 """Those that cut an analysis short."""
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
+from typing import Any
 
 from identkit import __version__
 from identkit.atoms import AtomFunction
+from identkit.bounded import bounded
 from identkit.claims import published_claim
 from identkit.conditions import CONDITIONS, Condition
 from identkit.conditions import condition as find_condition
@@ -86,20 +89,8 @@ def check(
             "sigmoid or softmax, or ask for "
             f"{'strong' if gate.normalised else 'weak'}."
         )
-    deadline = Deadline(options.time_limit)
-    results = []
-    try:
-        for regime_number, name in plan:
-            if progress is not None:
-                progress(f"{expert.label}, {gate.name} gate: {name}")
-            results.append(_decide(expert, gate, regime_number, name, level, options, deadline))
-        if progress is not None:
-            progress(f"{expert.label}, {gate.name} gate: second order, rate, exact refits")
-        results = conclude(expert, gate, results, Conclusions(expert, gate, options, deadline))
-    except (OverflowError, RecursionError):
-        raise InputError(
-            f"expert: '{expert.text[:60]}' has constants too large to compute with; rescale it."
-        ) from None
+    questions = [(number, find_condition(name, level)) for number, name in plan]
+    results = _Check(expert, gate, questions, options, progress).results()
     return CheckResult(
         version=__version__,
         expert=expert,
@@ -109,6 +100,106 @@ def check(
         requirement=_requirement(require, results),
         seconds=time.monotonic() - started,
     )
+
+
+class _Check:
+    """One check in a child process: what it reaches comes back piece by piece.
+
+    Where it is ended, the pieces that are missing are the records of what was cut short.
+    """
+
+    def __init__(
+        self,
+        expert: Expert,
+        gate: Gate,
+        questions: list[tuple[int | None, Condition]],
+        options: Options,
+        progress: Callable[[str], None] | None,
+    ) -> None:
+        self.expert, self.gate, self.questions = expert, gate, questions
+        self.options, self.progress = options, progress
+        self.deadline = Deadline(options.time_limit)
+        self.decided: list[ConditionResult] = []
+        self.conclusions = Conclusions(expert, gate, options, self.deadline)
+
+    def results(self) -> list[ConditionResult]:
+        """All results, complete as far as the limits allow."""
+        try:
+            return bounded(self._work, self.deadline, self._receive)
+        except OutOfTime as limit:
+            # to name the functions takes no weight, and a large one takes time
+            bare = replace(self.gate, weight=lambda score: score)
+            for regime, condition in self.questions[len(self.decided) :]:
+                sets = condition.build(condition.atom(self.expert, bare))
+                proofs = tuple(
+                    undecided(s, self.options.atoms, (str(limit),), limit.cause) for s in sets
+                )
+                self.decided.append(self._result(regime, condition, proofs, ()))
+            self.conclusions.cut_short(limit)
+            return conclude(self.expert, self.gate, self.decided, self.conclusions)
+
+    def _work(self, send: Callable[[Any], None]) -> list[ConditionResult]:
+        label = f"{self.expert.label}, {self.gate.name} gate"
+        conclusions = replace(self.conclusions, found=lambda *piece: send(piece))
+        decided = []
+        try:
+            for regime, condition in self.questions:
+                send(("step", f"{label}: {condition.name}"))
+                decided.append(self._decide(regime, condition))
+                send(("decided", decided[-1]))
+            send(("step", f"{label}: second order, rate, exact refits"))
+            results = conclude(self.expert, self.gate, decided, conclusions)
+            if self.gate.own:
+                send(("known_as", self.gate.known_as))  # for the report, while there is time
+            return results
+        except (OverflowError, RecursionError):
+            raise InputError(
+                f"expert: '{self.expert.text[:60]}' has constants too large to compute with; "
+                "rescale it."
+            ) from None
+
+    def _receive(self, message: tuple[Any, ...]) -> None:
+        kind, *values = message
+        if kind == "decided":
+            self.decided += values
+        elif kind == "known_as":
+            vars(self.gate)[kind] = values[0]
+        elif kind != "step":
+            self.conclusions.take(kind, *values)
+        elif self.progress is not None:
+            self.progress(*values)
+
+    def _decide(self, regime: int | None, condition: Condition) -> ConditionResult:
+        atom = condition.atom(self.expert, self.gate)
+        proofs = prove_sets(condition, atom, self.options, self.deadline)
+        equations: tuple[str, ...] = ()
+        if any(p.depends_on_coordinates for p in proofs):
+            coordinates = structural(atom)
+            if coordinates is not None:
+                moved = coordinates.apply(atom)
+                proofs = prove_sets(condition, moved, self.options, self.deadline)
+                equations = coordinates.equations(atom.parameters)
+        return self._result(regime, condition, proofs, equations)
+
+    def _result(
+        self,
+        regime: int | None,
+        condition: Condition,
+        proofs: tuple[SetProof, ...],
+        equations: tuple[str, ...],
+    ) -> ConditionResult:
+        claim = published_claim(
+            self.expert, self.gate.name, regime, condition.name, condition.level
+        )
+        return ConditionResult(
+            regime=regime,
+            condition=condition.name,
+            level=condition.level,
+            verdict=combined_verdict(proofs),
+            proofs=proofs,
+            coordinates=equations,
+            published=claim,
+        )
 
 
 def conclude(
@@ -195,36 +286,6 @@ def plans(gate: Gate) -> set[tuple[tuple[int | None, str], ...]]:
         with suppress(InputError):
             found.add(tuple(_plan(gate, regime, name, require)))
     return found
-
-
-def _decide(
-    expert: Expert,
-    gate: Gate,
-    regime: int | None,
-    name: str,
-    level: str | None,
-    options: Options,
-    deadline: Deadline,
-) -> ConditionResult:
-    condition = find_condition(name, level)
-    atom = condition.atom(expert, gate)
-    proofs = prove_sets(condition, atom, options, deadline)
-    equations: tuple[str, ...] = ()
-    if any(p.depends_on_coordinates for p in proofs):
-        coordinates = structural(atom)
-        if coordinates is not None:
-            moved = coordinates.apply(atom)
-            others = prove_sets(condition, moved, options, deadline)
-            proofs, equations = others, coordinates.equations(atom.parameters)
-    return ConditionResult(
-        regime=regime,
-        condition=name,
-        level=condition.level,
-        verdict=combined_verdict(proofs),
-        proofs=proofs,
-        coordinates=equations,
-        published=published_claim(expert, gate.name, regime, name, condition.level),
-    )
 
 
 def prove_sets(

@@ -7,6 +7,7 @@ import argparse
 import gc
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 from identkit import __version__, streams
@@ -227,12 +228,20 @@ def _shielded(arguments: Sequence[str] | None) -> list[str]:
     return shielded
 
 
-def _checked(options: argparse.Namespace, require: str | None = None) -> CheckResult:
-    """The check that the arguments shared by check and explain ask for."""
+def _checked(options: argparse.Namespace, printer: str, require: str | None = None) -> CheckResult:
+    """The check that the arguments shared by check and explain ask for.
+
+    ``printer`` is the module that will print it: imported while a child process is at work.
+    """
     from identkit.checking import check
 
     expert = chosen_expert(options, options.dim)
-    with status_line() as progress:
+    with status_line() as show:
+
+        def progress(text: str) -> None:
+            show(text)
+            import_module(f"identkit.report.{printer}")
+
         result = check(
             expert,
             options.gate,
@@ -254,7 +263,7 @@ def _explain(options: argparse.Namespace) -> int:
     from identkit.report import explain
     from identkit.report.json_form import dumps
 
-    result = _checked(options)
+    result = _checked(options, "json_form" if options.json else "explain")
     if options.json:
         print(dumps(result.to_dict()))
     elif options.markdown:
@@ -269,7 +278,8 @@ def _explain(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from identkit.report.json_form import dumps
 
-    result = _checked(options, options.require)
+    printer = "json_form" if options.json else "markup" if options.latex else "terminal"
+    result = _checked(options, printer, options.require)
     if options.save is not None:
         result.save(options.save)
     if options.json:

@@ -11,13 +11,17 @@ import ast
 import difflib
 import keyword
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
+from flint import arb
 
-from identkit.errors import ExpressionError
+from identkit.bounded import GRACE, bounded
+from identkit.deadline import Deadline
+from identkit.errors import ExpressionError, OutOfTime
 
 MAX_LENGTH = 2_000
 """Characters; far above any expert in print, small enough that parsing is instant."""
@@ -30,10 +34,15 @@ MAX_NODES = 600
 MAX_EXPONENT = 100
 """Largest absolute constant exponent: (a*x+b)**100 already has 101 terms in x."""
 MAX_NUMBER_BITS = 512
-"""Largest numerator or denominator of any constant."""
-
-MAX_MAGNITUDE_BITS = 16_384
-"""Constants such as exp(40) lie between 2 to the power of plus and minus this."""
+"""Largest numerator or denominator of any rational; others lie between 2**-512 and 2**512."""
+MAX_PLAIN_CALLS = 5
+"""Deeper nested functions are first read in a child process: whether a part is real, SymPy finds
+out in a time that may double with each level."""
+READING_SECONDS = 0.5
+MAX_RADICAL_BITS = 2_048
+"""Largest n**p in n**(p/q): SymPy factors it."""
+MAX_EXPANDED = 10_000
+"""Nodes of the tree that is left once relu, Max, … are written out: relu(z) holds z twice."""
 
 INPUT = re.compile(r"x(0|[1-9][0-9]*|)\Z")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
@@ -48,12 +57,9 @@ class Step(sp.Function):
 
     @classmethod
     def eval(cls, arg: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if arg.is_number and arg.is_extended_real:
-            if arg.is_positive:
-                return sp.Integer(1)
-            if arg.is_nonpositive:
-                return sp.Integer(0)
-        return None
+        # by balls: SymPy's is_positive seeks minimal polynomials where digits do not tell
+        sign = _sign(arg) if arg.is_number else None
+        return None if sign is None else sp.Integer(int(sign > 0))
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         return sp.Integer(0)
@@ -69,10 +75,12 @@ def _gelu(z: sp.Expr) -> sp.Expr:
 
 
 def _maximum(*args: Any) -> Any:
-    first, *rest = args
-    for other in rest:
-        first = other + (first - other) * step(first - other)
-    return first
+    if len(args) == 1:
+        return args[0]
+    # in halves: written out one by one the first argument would double with each further one
+    middle = (len(args) + 1) // 2
+    first, other = _maximum(*args[:middle]), _maximum(*args[middle:])
+    return other + (first - other) * step(first - other)
 
 
 def _minimum(*args: Any) -> Any:
@@ -101,6 +109,9 @@ FUNCTIONS: dict[str, tuple[Callable[..., sp.Expr], str]] = {
     "Min": (_minimum, "smallest of its arguments"),
 }
 """Name -> (constructor, meaning). Everything a user expression may call."""
+
+_COPIES = {"abs": 2, "relu": 2, "gelu": 2, "silu": 2}
+"""How often a function's argument occurs once it is written out, where that is not once."""
 
 CONSTANTS = {"pi": sp.pi}
 
@@ -144,7 +155,18 @@ def parse(text: str, extra: frozenset[str] = frozenset(), generous: bool = False
     """
     if not isinstance(text, str) or not text.strip():
         raise ExpressionError("expression: it is empty; write one such as 'c*tanh(a*x + b)'.")
-    scale = 100 if generous else 1
+    if generous:
+        return _read(text, extra, 100)
+    return _read_once(text, extra)
+
+
+@lru_cache(maxsize=256)
+def _read_once(text: str, extra: frozenset[str]) -> sp.Expr:
+    return _read(text, extra, 1)
+
+
+def _read(text: str, extra: frozenset[str], scale: int) -> sp.Expr:
+    """The expression, of ``scale`` times the limits on length and operations."""
     if len(text) > MAX_LENGTH * scale:
         raise ExpressionError(
             f"expression: {len(text)} characters, at most {MAX_LENGTH} are read; shorten it."
@@ -154,7 +176,30 @@ def parse(text: str, extra: frozenset[str] = frozenset(), generous: bool = False
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise ExpressionError(_syntax_message(text, error)) from None
-    return _Reader(text, extra, MAX_NODES * scale).read(tree)
+
+    def read() -> sp.Expr:
+        return _Reader(text.strip(), extra, scale).read(tree)
+
+    if _calls_deep(tree) > MAX_PLAIN_CALLS:
+        try:
+            bounded(lambda _: read() and None, Deadline(READING_SECONDS - GRACE))
+        except OutOfTime:
+            raise ExpressionError(
+                f"expression: it is not read within {READING_SECONDS:g} s; nest fewer functions."
+            ) from None
+    return read()
+
+
+def _calls_deep(tree: ast.expr) -> int:
+    """How deep calls, powers and quotients are nested."""
+    deepest, stack = 0, [(tree, 0)]
+    while stack:
+        node, depth = stack.pop()
+        quotient = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div | ast.Pow)
+        depth += quotient or isinstance(node, ast.Call)
+        deepest = max(deepest, depth)
+        stack += [(child, depth) for child in ast.iter_child_nodes(node)]
+    return deepest
 
 
 def _check_characters(text: str, extra: frozenset[str]) -> None:
@@ -196,9 +241,13 @@ def _short(text: str, width: int = 60) -> str:
 class _Reader:
     """Walks Python's syntax tree and rebuilds the allowed part of it in SymPy."""
 
-    def __init__(self, text: str, extra: frozenset[str], max_nodes: int) -> None:
-        self.text, self.extra, self.max_nodes = text, extra, max_nodes
+    def __init__(self, text: str, extra: frozenset[str], scale: int) -> None:
+        self.text, self.extra = text, extra
+        self.max_nodes, self.max_expanded = MAX_NODES * scale, MAX_EXPANDED * scale
         self.nodes = 0
+        self._bytes = text.encode()
+        # admitted nodes and the sizes of their trees: shared parts are looked at once
+        self._sizes: dict[Any, int] = {}
 
     def read(self, node: ast.expr, depth: int = 0) -> Any:
         self.nodes += 1
@@ -206,26 +255,90 @@ class _Reader:
             limit = f"depth {MAX_DEPTH}" if depth > MAX_DEPTH else f"{self.max_nodes} operations"
             raise ExpressionError(f"expression: larger than {limit}; simplify it.")
         value = self._convert(node, depth + 1)
-        if value.is_number and not value.is_Rational and not _in_range(value):
-            raise ExpressionError(
-                f"expression: the constant '{self._source(node)}' is out of range or undefined; "
-                "rescale the expert or remove that part."
-            )
-        undefined = value.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I)
-        if undefined or (value.is_number and value.is_real is False):
-            raise ExpressionError(
-                f"expression: '{self._source(node)}' is infinite, undefined or not real; "
-                "remove that part."
-            )
-        if any(_bits(number) > MAX_NUMBER_BITS for number in (value, *value.args)):
-            raise ExpressionError(
-                f"expression: the constant '{self._source(node)}' has more than "
-                f"{MAX_NUMBER_BITS} bits; rescale the expert."
-            )
+        if self._is_foreign(value):
+            value = real_forms(value)
+        self._admit(value, node)
         return value
 
+    def _is_foreign(self, value: Any) -> bool:
+        """Whether SymPy has brought in a function to rewrite."""
+        if value in self._sizes:
+            return False
+        return isinstance(value, sp.Abs | sp.sign | sp.cot) or any(
+            map(self._is_foreign, value.args)
+        )
+
+    def _admit(self, value: Any, source: ast.expr) -> None:
+        """Refuse what is undefined or outgrows the limits, before SymPy works on it."""
+        if value in self._sizes:
+            return
+        for part in value.args:
+            self._admit(part, source)
+        if value in (sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
+            raise self._undefined(source)
+        if _bits(value) > MAX_NUMBER_BITS:
+            raise ExpressionError(
+                f"expression: the constant '{self._source(source)}' has more than "
+                f"{MAX_NUMBER_BITS} bits; rescale the expert."
+            )
+        if value.is_Pow:
+            self._check_radicals(value, sp.Integer(1), source)
+        if isinstance(value, sp.Function) and type(value) not in _HEADS:
+            raise ExpressionError(
+                f"expression: it simplifies to {type(value).__name__}(...), which is not "
+                "supported; rewrite that part."
+            )
+        self._sizes[value] = 1 + sum(self._sizes[part] for part in value.args)
+        self._check_size(self._sizes[value])
+        if value.args and value.is_number:
+            self._check_constant(value, source)
+
+    def _check_size(self, size: int) -> None:
+        if size > self.max_expanded:
+            raise ExpressionError(
+                f"expression: written out it has more than {self.max_expanded} operations (relu, "
+                "abs, gelu, silu, Max and Min repeat their arguments, and the ones inside these "
+                "again); nest fewer of them."
+            )
+
+    def _check_radicals(self, base: Any, exponent: Any, source: ast.expr) -> None:
+        """Refuse fractional powers of long rationals in base**exponent."""
+        for factor in sp.Mul.make_args(base):
+            number, power = factor.as_base_exp()
+            power *= exponent
+            if (
+                power.is_Rational
+                and power.q > 1
+                and _bits(number) * abs(power.p) > (MAX_RADICAL_BITS)
+            ):
+                raise ExpressionError(
+                    f"expression: '{self._source(source)}' has a fractional power of a constant "
+                    "with too many digits; round that constant."
+                )
+
+    def _check_constant(self, value: Any, source: ast.expr) -> None:
+        """Constants whose digits SymPy could not find in any time never reach it."""
+        size = _enclosure(value)
+        if size is None:
+            raise self._undefined(source)
+        smallest, largest = arb(2) ** -MAX_NUMBER_BITS, arb(2) ** MAX_NUMBER_BITS
+        if not abs(size) < largest or (size != 0 and abs(size) < smallest):
+            raise ExpressionError(
+                f"expression: the constant '{self._source(source)}' is out of range; rescale."
+            )
+
+    def _undefined(self, node: ast.expr) -> ExpressionError:
+        return ExpressionError(
+            f"expression: '{self._source(node)}' is infinite, undefined or not real; "
+            "remove that part."
+        )
+
+    def _written(self, node: ast.expr) -> str:
+        """The text of a node; ast.get_source_segment splits the whole text each time."""
+        return self._bytes[node.col_offset : node.end_col_offset].decode()
+
     def _source(self, node: ast.expr) -> str:
-        return _short(ast.get_source_segment(self.text.strip(), node) or self.text)
+        return _short(self._written(node))
 
     def _convert(self, node: ast.expr, depth: int) -> sp.Expr:
         if isinstance(node, ast.Constant):
@@ -245,8 +358,7 @@ class _Reader:
         )
 
     def _number(self, node: ast.Constant) -> sp.Expr:
-        full = ast.get_source_segment(self.text.strip(), node) or ""
-        source = full.replace("_", "")
+        source = self._written(node).replace("_", "")
         if isinstance(node.value, bool) or not isinstance(node.value, int | float):
             raise ExpressionError(
                 f"expression: {_short(source)} is not a real number; write a number."
@@ -294,7 +406,12 @@ class _Reader:
         if isinstance(node.op, ast.Mult):
             return left * right
         if isinstance(node.op, ast.Div):
-            if right.is_zero:
+            if right.is_number and _sign(right) is None:
+                raise ExpressionError(
+                    f"expression: '{self._source(node)}' divides by zero, or by what cannot be "
+                    "told from it; remove that part."
+                )
+            if right == 0:
                 raise ExpressionError(
                     f"expression: '{self._source(node)}' divides by zero; remove that part."
                 )
@@ -306,18 +423,19 @@ class _Reader:
                 f"expression: the exponent in '{self._source(node)}' must be a fraction of "
                 f"absolute value at most {MAX_EXPONENT}."
             )
-        if left.is_number and left.is_negative and not right.is_Integer:
+        if left.is_number and not right.is_Integer and _sign(left) == -1:
             raise ExpressionError(
                 f"expression: '{self._source(node)}' is a fractional power of a negative number; "
                 "it is not real."
             )
+        self._check_radicals(left, right, node)
         value = left**right
         if value.is_Pow and value.exp.is_number and abs(value.exp) > MAX_EXPONENT:
             # SymPy merges nested powers, so the limit is checked on the result as well
             raise ExpressionError(
                 f"expression: '{self._source(node)}' has a power above {MAX_EXPONENT}; lower it."
             )
-        return _checked(value)
+        return value
 
     def _call(self, node: ast.Call, depth: int) -> sp.Expr:
         if not isinstance(node.func, ast.Name):
@@ -338,7 +456,51 @@ class _Reader:
             )
         if any(isinstance(a, ast.Starred) for a in node.args):
             raise ExpressionError(f"expression: '*' has no place in '{self._source(node)}'.")
-        return _checked(FUNCTIONS[name][0](*(self.read(a, depth) for a in node.args)))
+        arguments = [self.read(a, depth) for a in node.args]
+        sizes = [self._sizes[a] for a in arguments]
+        self._check_size(_largest(sizes) if several else _COPIES.get(name, 1) * sizes[0])
+        if name == "exp":  # SymPy makes n**(p/q) of exp(p*log(n)/q)
+            for term in sp.Add.make_args(arguments[0]):
+                coefficient, rest = term.as_coeff_Mul()
+                if isinstance(rest, sp.log):
+                    self._check_radicals(rest.args[0], coefficient, node)
+        return FUNCTIONS[name][0](*arguments)
+
+
+def _sign(number: Any) -> int | None:
+    """-1, 0 or 1; None where 1,024 bits do not tell."""
+    if number.is_Rational or number.is_Float:
+        return 1 if number > 0 else -1 if number < 0 else 0
+    ball = _enclosure(number)
+    return None if ball is None else 1 if ball > 0 else -1 if ball < 0 else None
+
+
+def _largest(sizes: Sequence[int]) -> int:
+    """Nodes of Max written out, from those of its arguments (about)."""
+    if len(sizes) == 1:
+        return sizes[0]
+    middle = (len(sizes) + 1) // 2
+    return 2 * _largest(sizes[:middle]) + 3 * _largest(sizes[middle:])
+
+
+def _enclosure(value: Any) -> arb | None:
+    """A ball around a constant, tight enough to tell its sign if 1,024 bits are; None if no such.
+
+    Unlike SymPy's digits it costs the same however large the constant is.
+    """
+    from identkit.balls import Tape, precision
+
+    try:
+        tape = Tape([value], ())
+    except TypeError:
+        return None
+    ball = None
+    for bits in (128, 1024):
+        with precision(bits):
+            ball = tape.evaluate([])[0]
+        if ball.is_finite() and (ball > 0 or ball < 0):
+            return ball
+    return ball if ball is not None and ball.is_finite() else None
 
 
 def _bits(value: Any) -> int:
@@ -348,29 +510,11 @@ def _bits(value: Any) -> int:
     return max(int(value.p).bit_length(), int(value.q).bit_length())
 
 
-def _in_range(value: Any) -> bool:
-    """Whether a ball says how large a number is: SymPy would write all its digits."""
-    from identkit.balls import Tape, precision
-
-    if value.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
-        return True  # refused for what it is
-    tape = Tape([value], ())
-    for bits in (64, 256, 2048):
-        with precision(bits):
-            (ball,) = tape.evaluate([])
-            if ball.is_finite() and (not ball.contains(0) or bits == 2048):
-                return abs(ball.mid().man_exp()[1]) < MAX_MAGNITUDE_BITS
-    return False
-
-
 def real_forms(value: Any) -> Any:
     """Rewrite what SymPy introduces by itself (sqrt(a**2) -> Abs(a), tan(z + pi/2) -> -cot(z))."""
-    if value.has(sp.Abs, sp.sign):
-        value = value.replace(sp.Abs, lambda z: z * (2 * step(z) - 1))
-        value = value.replace(sp.sign, lambda z: 2 * step(z) - 1)
-    if value.has(sp.cot):
-        value = value.replace(sp.cot, lambda z: sp.cos(z) / sp.sin(z))
-    return value
+    value = value.replace(sp.Abs, lambda z: z * (2 * step(z) - 1))
+    value = value.replace(sp.sign, lambda z: 2 * step(z) - 1)
+    return value.replace(sp.cot, lambda z: sp.cos(z) / sp.sin(z))
 
 
 def put(expression: Any, images: Mapping[Any, Any]) -> Any:
@@ -380,15 +524,3 @@ def put(expression: Any, images: Mapping[Any, Any]) -> Any:
     except (TypeError, ValueError, ZeroDivisionError):
         return sp.nan
     return sp.nan if value.has(sp.zoo, sp.nan, sp.oo, -sp.oo) else value
-
-
-def _checked(value: Any) -> Any:
-    """Its real form. Raises ExpressionError for functions outside the grammar."""
-    value = real_forms(value)
-    for head in value.atoms(sp.Function):
-        if type(head) not in _HEADS:
-            raise ExpressionError(
-                f"expression: it simplifies to {type(head).__name__}(...), which is not supported; "
-                "rewrite that part."
-            )
-    return value

@@ -1,10 +1,11 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and reading no more than was asked for."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -49,3 +50,35 @@ def write_whole(
         raise InputError(
             f"{label}: cannot be written ({error.strerror}); choose another path."
         ) from None
+
+
+def read_whole(path: str | os.PathLike[str], most: int) -> bytes:
+    """The content of a file of at most ``most`` bytes.
+
+    Raises InputError for a longer one and for what is no regular file (a pipe or a device may never
+    end), OSError as the system does.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{path}: is not a regular file; give the path of one.")
+    with open(path, "rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise InputError(f"{path}: has more than {most:,} bytes, the most that are read.")
+    return content
+
+
+def check_unpacked(
+    path: str | os.PathLike[str], most: int, only: Collection[str] | None = None
+) -> None:
+    """Raise InputError where the arrays of an NPZ file (``only`` these) exceed ``most`` bytes.
+
+    The sizes are those that its directory declares, beyond which zipfile does not read. Raises what
+    zipfile raises for a file that is not an archive.
+    """
+    names = None if only is None else {f"{name}.npy" for name in only}
+    with zipfile.ZipFile(path) as archive:
+        size = sum(i.file_size for i in archive.infolist() if names is None or i.filename in names)
+    if size > most:
+        raise InputError(
+            f"{path}: unpacks to {size:,} bytes, at most {most:,} are read; save fewer rows."
+        )

@@ -6,12 +6,20 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import sympy as sp
 
-from identkit.errors import ExpressionError, InputError, unknown_name
+from identkit.bounded import bounded
+from identkit.deadline import Deadline
+from identkit.errors import ExpressionError, InputError, OutOfTime, unknown_name
 from identkit.expression import free_names, parse, symbol
+
+SHIFT_SECONDS = 5.0
+"""For whether a gate of one's own has a common shift, which a fit must know."""
+NAME_SECONDS = 0.5
+"""For whether it is a built-in one, a remark in a report."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -73,19 +81,25 @@ class Gate:
     @cached_property
     def shifts(self) -> bool:
         """Whether a common shift of all (β0, β1) changes nothing: the weights are like exp(c·s)."""
-        s = symbol("s")
-        rate: Any = sp.diff(self.weight(s), s) / self.weight(s)
-        return self.normalised and _vanishes(sp.diff(rate, s))
+        return self.normalised and _in_time(self._shifts, SHIFT_SECONDS, False)
 
-    @property
+    @cached_property
     def known_as(self) -> str:
         """The built-in gate that this one of one's own is, up to the scale of s; empty if none."""
-        if self.shifts:
-            return "softmax"
+        return _in_time(self._known_as, NAME_SECONDS, "")
+
+    def _shifts(self) -> bool:
+        s = symbol("s")
+        rate: Any = sp.diff(self.weight(s), s) / self.weight(s)
+        return _vanishes(sp.diff(rate, s))
+
+    def _known_as(self) -> str:
+        if self.normalised:
+            return "softmax" if self._shifts() else ""
         s = symbol("s")
         rate: Any = sp.diff(self.weight(s)) / self.weight(s)  # c·(1 − σ(c·s)) for the sigmoid
         slope: Any = sp.simplify(2 * rate.subs(s, 0))
-        if self.normalised or not slope.is_number or slope in (0, sp.nan, sp.zoo):
+        if not slope.is_number or slope in (0, sp.nan, sp.zoo):
             return ""
         gap: Any = self.weight(s) - GATES["sigmoid"].weight(slope * s)
         return "sigmoid" if _vanishes(gap.rewrite(sp.exp)) else ""
@@ -130,6 +144,14 @@ GATES: dict[str, Gate] = {
         ),
     )
 }
+
+
+def _in_time(find: Callable[[], T], seconds: float, otherwise: T) -> T:
+    """What is found in time: SymPy's simplify has no limit of its own."""
+    try:
+        return bounded(lambda _: find(), Deadline(seconds))
+    except (OutOfTime, ArithmeticError, RecursionError):
+        return otherwise
 
 
 def _vanishes(expression: Any) -> bool:

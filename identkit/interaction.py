@@ -14,12 +14,13 @@ from itertools import combinations_with_replacement
 from math import comb
 
 from identkit.atoms import AtomFunction
+from identkit.bounded import bounded
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.deadline import Deadline
-from identkit.errors import InputError, whole
+from identkit.errors import InputError, OutOfTime, whole
 from identkit.experts import Expert, names_in_order
 from identkit.expression import Step, free_names, parse
-from identkit.prove import Prover
+from identkit.prove import Prover, undecided
 from identkit.results import QUANTIFIERS, Options, Relation, SetProof
 from identkit.sampling import Domain
 
@@ -163,7 +164,11 @@ def interactions(
     options = Options(atoms=count, domain=(box.low, box.high), seed=seed, time_limit=time_limit)
     basis = tuple(BasisFunction("U", (), (f,)) for f in names)
     wanted = FunctionSet("partial derivatives", basis, coincidence=False, any_number=False)
-    proof = Prover(atom, options, Deadline(time_limit)).prove(wanted)
+    deadline = Deadline(time_limit)
+    try:
+        proof = bounded(lambda _: Prover(atom, options, deadline).prove(wanted), deadline)
+    except OutOfTime as limit:
+        proof = undecided(wanted, count, (str(limit),), limit.cause)
     return Interactions(atom, count, proof)
 
 

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError
-from identkit.files import write_whole
+from identkit.files import check_unpacked, read_whole, write_whole
 
 Array = NDArray[np.float64]
 SCHEMA = "identkit.mixing/1"
+MOST_BYTES = 2**27
+"""Largest file of measures, unpacked."""
 
 
 def real_array(name: str, value: Any, what: str = "an array of real numbers") -> Array:
@@ -237,14 +239,17 @@ class MixingMeasure:
         suffix = _suffix(path)
         try:
             if suffix == ".json":
-                document = json.loads(Path(path).read_text(encoding="utf-8"))
+                document = json.loads(read_whole(path, MOST_BYTES).decode())
             else:
+                check_unpacked(path, MOST_BYTES)
                 with np.load(path, allow_pickle=False) as archive:
                     document = {key: archive[key] for key in archive.files}
                 document["schema"] = str(document.get("schema"))
         except OSError as error:
             reason = error.strerror or "it is damaged"
             raise InputError(f"{path}: cannot be read ({reason}); give a saved measure.") from None
+        except InputError:
+            raise
         except Exception:  # zipfile, zlib and NumPy raise many kinds for a damaged archive
             raise InputError(
                 f"{path}: is not a {suffix} file; give one written by save()."

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identkit.errors import InputError
+from identkit.files import check_unpacked
 
 Array = NDArray[np.float64]
 Column = str | int
@@ -39,6 +40,12 @@ _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _MISSING = {"", "na", "n/a", "nan", "+nan", "-nan", "null", "none", "?"}
 _INDEX = re.compile(r"__index_level_\d+__")  # the name pandas gives an index in Parquet
 _CHUNK = 8192  # CSV rows converted at a time
+
+MOST_BYTES = 2**30
+"""Largest table, in bytes of memory or of text."""
+MOST_COLUMNS = 100_000
+MOST_LINE = 2**24
+"""Longest line of a CSV file, in bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +118,8 @@ def read_table(
         if suffix not in SUFFIXES:
             found = f"the suffix '{suffix}' is not known" if suffix else "the name has no suffix"
             raise InputError(f"{label}: {found}; use one of {', '.join(SUFFIXES)}.")
+        if not path.is_file():
+            raise InputError(f"{label}: is not a regular file; give - to read standard input.")
         if path.stat().st_size == 0:
             raise InputError(f"{label}: the file is empty; write at least one row of numbers.")
         if suffix == ".npz":
@@ -134,6 +143,10 @@ def _choose(
 ) -> _Choice:
     """Positions of the inputs and the target among columns; None is a column without a name."""
     count = len(names)
+    if count > MOST_COLUMNS:
+        raise InputError(
+            f"{label}: has {count:,} columns, at most {MOST_COLUMNS:,} are read; save fewer."
+        )
     known: dict[str, int] = {}
     for i, name in enumerate(names):
         if name is None:
@@ -170,8 +183,8 @@ def _choose(
                 "writes unless index=False; name it, or choose the inputs and the target."
             )
         chosen.append(name)
-    repeated = next((i for i in x if x.count(i) > 1), None)
-    if repeated is not None:
+    if len(set(x)) < len(x):
+        repeated = next(i for n, i in enumerate(x) if i in x[:n])
         raise InputError(f"inputs: column '{names[repeated]}' is chosen twice; drop one.")
     if y in x:
         remedy = "name another --target" if target is None else "drop it from one"
@@ -239,7 +252,8 @@ def _standard_input() -> Callable[[], io.BufferedIOBase | io.BytesIO]:
     if sys.stdin is None:
         raise InputError("standard input: is closed; give the path of a file.")
     raw = getattr(sys.stdin, "buffer", None)
-    content = raw.read() if raw is not None else sys.stdin.read().encode()
+    most = MOST_BYTES + 1
+    content = raw.read(most) if raw is not None else sys.stdin.read(most).encode()
     return lambda: io.BytesIO(content)
 
 
@@ -261,6 +275,7 @@ def _read_csv(
     def open_text() -> TextIO:
         return io.TextIOWrapper(open_binary(), encoding="utf-8-sig")
 
+    _check_lengths(label, open_binary)
     try:
         with open_text() as file:
             layout = _layout(label, file)
@@ -278,6 +293,28 @@ def _read_csv(
     except csv.Error as error:
         raise InputError(f"{label}: is not CSV ({error}); save it as CSV again.") from None
     return Table(*xy, choice.names[:-1], choice.names[-1])
+
+
+def _check_lengths(label: str, open_binary: Callable[[], Any]) -> None:
+    """Refuse a file, or a line in it, of a length that reading would choke on."""
+    with open_binary() as file:
+        size = file.seek(0, io.SEEK_END)
+        if size > MOST_BYTES:
+            raise InputError(
+                f"{label}: has more than {MOST_BYTES:,} bytes, the most that are read; save fewer "
+                "rows or columns, or give an NPZ file."
+            )
+        if size <= MOST_LINE:
+            return
+        file.seek(0)
+        line = 1
+        while piece := file.readline(MOST_LINE):
+            if len(piece) == MOST_LINE and not piece.endswith(b"\n"):
+                raise InputError(
+                    f"{label}: line {line} has more than {MOST_LINE:,} bytes, the most that are "
+                    "read; write one row per line."
+                )
+            line += 1
 
 
 def _layout(label: str, file: TextIO) -> _Layout:
@@ -463,6 +500,11 @@ def _read_npz(
             columns.append(array)
             names.append(name)
         elif array.ndim == 2:
+            if array.shape[1] > MOST_COLUMNS - len(columns):
+                raise InputError(
+                    f"{label}: has more than {MOST_COLUMNS:,} columns, the most that are read; "
+                    "save x with one row per sample."
+                )
             columns += list(array.T)
             if len(arrays) == 1:
                 names += [str(i) for i in range(array.shape[1])]
@@ -500,6 +542,7 @@ def _npz_arrays(label: str, path: Path, *, only_xy: bool) -> dict[str, NDArray[A
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             # x and y are the table; other arrays beside them (a seed, the truth) are not columns
             wanted = ["x", "y"] if only_xy and {"x", "y"} <= set(archive.files) else archive.files
+            check_unpacked(path, MOST_BYTES, wanted)
             for name in wanted:
                 array = archive[name]
                 if isinstance(array, np.ndarray):
@@ -508,6 +551,8 @@ def _npz_arrays(label: str, path: Path, *, only_xy: bool) -> dict[str, NDArray[A
         raise InputError(
             f"{label}: array '{name}' does not fit in memory; save fewer rows."
         ) from None
+    except InputError:
+        raise
     except (ValueError, OSError, EOFError, KeyError, RuntimeError) as error:
         if "allow_pickle" in str(error):
             raise InputError(
@@ -548,6 +593,13 @@ def _read_parquet(
                         f"{label}: column '{name}' holds {kind}, not real numbers; convert it, or "
                         "leave it out of the inputs."
                     )
+            # what rows of one value take on disk says nothing of what they take in memory
+            size = 8 * file.metadata.num_rows * len(choice.names)
+            if size > MOST_BYTES:
+                raise InputError(
+                    f"{label}: the columns take {size:,} bytes, at most {MOST_BYTES:,} are read; "
+                    "save fewer rows."
+                )
             table = file.read(columns=list(choice.names))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, PermissionError):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
 import pytest
 import sympy as sp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identkit import Expert, ExpressionError, InputError
-from identkit.expression import MAX_BRACKETS, Step, parse, symbol
+from identkit.expression import FUNCTIONS, MAX_BRACKETS, Step, parse, symbol
 
 
 @pytest.mark.parametrize(
@@ -141,6 +144,70 @@ def test_any_text_is_read_or_refused(text):
     except ExpressionError as refusal:
         message = str(refusal)
     assert "\n" not in message
+
+
+def nested(name, depth, inner="a*x + b"):
+    """name(…name(inner)…)."""
+    return f"{name}(" * depth + inner + ")" * depth
+
+
+GROWING = [
+    *(nested(name, depth) for name in FUNCTIONS for depth in (20, 39)),
+    *(nested(name, 20, "1/x") for name in FUNCTIONS),
+    *(f"{name}(b, " * 20 + "a*x" + ")" * 20 for name in ("Max", "Min")),
+    *(f"{name}({', '.join(f'a{i}*x + {i}' for i in range(n))})" for name in ("Max", "Min")
+      for n in (20, 60)),
+    "sqrt(1 + (" * 15 + "a*x" + ")**2)" * 15,
+    "abs(abs(x - 1) - " * 15 + "a" + ")" * 15,
+    "a*x/silu(" * 20 + "x" + ")" * 20,
+    "*".join(f"(a*x + {i})" for i in range(140)),
+    "sqrt(2)*a*x + " + " + ".join(f"sqrt({p})" for p in (3, 5, 7, 11, 13, 17, 19, 23, 29, 31)),
+    "a*x*abs(sqrt(2) + sqrt(3) - sqrt(5 + 2*sqrt(6)))",
+    f"a*x*{'9' * 120}**(99/100)",
+    f"a*x*exp(99*log({'9' * 120})/100)",
+    f"a*x*(({'9' * 120})**(1/100))**99",
+    "a*x*" + "*".join([f"{'9' * 120}**(1/100)"] * 12),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", GROWING, ids=lambda text: text[:24])
+def test_read_or_refused_in_no_time(text):
+    """Whatever doubles with each level, in the tree or in SymPy's own search."""
+    began = time.monotonic()
+    with contextlib.suppress(ExpressionError):
+        parse(text)
+    assert time.monotonic() - began < 3  # a tenth of that on an idle machine
+
+
+@pytest.mark.parametrize(
+    "text", [nested("relu", 20), "Max(b, " * 20 + "a*x" + ")" * 20, nested("silu", 20)]
+)
+def test_what_would_grow_is_refused(text):
+    with pytest.raises(ExpressionError, match="written out it has more than"):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [nested("exp", 4, "1"), "exp(exp(10))", "sinh(1e38)", "cosh(400)", "exp(-1000)"],
+)
+def test_constants_out_of_range(text):
+    with pytest.raises(ExpressionError, match=r"is out of range; rescale"):
+        parse(f"a*x*({text})")
+
+
+@settings(max_examples=25)
+@given(st.lists(st.fractions(-5, 5), min_size=1, max_size=6))
+def test_max_and_min_of_several(numbers):
+    """The values at ties too, where an argument that is not chosen must not count twice."""
+    names = [f"a{i}" for i in range(len(numbers))]
+    at = {
+        symbol(n): sp.Rational(v.numerator, v.denominator)
+        for n, v in zip(names, numbers, strict=True)
+    }
+    for name, of in (("Max", max), ("Min", min)):
+        value = parse(f"{name}({', '.join(names)})").subs(at, simultaneous=True)
+        assert value == sp.Rational(of(numbers).numerator, of(numbers).denominator)
 
 
 def test_unknown_function_suggests_the_nearest():

@@ -8,11 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 
 import pytest
 from test_rates_sweep import QUICK, swept, table, tiny
 
+from identkit.cli import main
 from identkit.errors import InputError
 from identkit.rates import scheduling
 from identkit.rates.scheduling import DaskCluster
@@ -52,6 +54,46 @@ def test_nobody_answers(monkeypatch):
         for address in (f"tcp://127.0.0.1:{port}", "tcp://", "nonsense://host:1"):
             with pytest.raises(InputError, match=f"no Dask scheduler answers at {address} within"):
                 scheduling.scheduler(address)
+
+
+@needs_dask
+def test_a_scheduler_that_stays_silent(monkeypatch):
+    """It accepts the connection, then says nothing: Dask itself would wait for ever."""
+    monkeypatch.setattr(scheduling, "CONNECT_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        with pytest.raises(InputError, match="no Dask scheduler answers at tcp://127"):
+            scheduling.scheduler(f"tcp://127.0.0.1:{silent.getsockname()[1]}")
+    assert time.monotonic() - began < 5
+
+
+SECRET = "p4ss-w0rd"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"tls://me:{SECRET}@127.0.0.1:1",
+        f"tcp://127.0.0.1:1?password={SECRET}",
+        f"tcp://127.0.0.1:1/{SECRET}",
+        f"tcp://127.0.0.1:1#{SECRET}",
+        f"tls://me:a?{SECRET}@127.0.0.1:1",
+        f"tls://me:a/{SECRET}@127.0.0.1:1",
+        f"tls://me:a@{SECRET}@127.0.0.1:1",
+        f"tls://127.0.0.1:1?password=a@{SECRET}",
+        f"me:{SECRET}@127.0.0.1:1",
+        f"nonsense://{SECRET}@127.0.0.1:1",
+    ],
+)
+def test_a_password_is_never_printed(address, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(scheduling, "CONNECT_SECONDS", 0.2)
+    assert SECRET not in scheduling.shown(address)
+    for workers in ([], ["--workers", "2"]):
+        assert main(["sweep", "quick", "--scheduler", address, *workers]) == 2
+        out = capsys.readouterr()
+        assert SECRET not in out.out + out.err
+        assert out.err.startswith("identkit: ")
 
 
 @needs_dask

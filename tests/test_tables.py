@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+import time
 import zipfile
 
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from identkit import tables
 from identkit.errors import InputError
+from identkit.mixing import MixingMeasure
 from identkit.tables import read_table
 
 X = np.array([[1.0, 2.5], [3.0, -4.0], [5e-3, 6e20]])
@@ -516,3 +519,96 @@ def test_parquet_without_pyarrow(write, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"pip install identkit\[parquet\]"):
         read_table(write("PAR1", "data.parquet"))
+
+
+# -- sizes ------------------------------------------------------------------------------------
+
+
+def bomb(path, members):
+    """An NPZ file of zeros: members are name -> float64 values, compressed a thousandfold."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, count in members.items():
+            header = io.BytesIO()
+            np.lib.format.write_array_header_1_0(
+                header, {"descr": "<f8", "fortran_order": False, "shape": (count,)}
+            )
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                file.write(header.getvalue())
+                for _ in range(8 * count // 2**20):
+                    file.write(bytes(2**20))
+
+
+def test_an_npz_that_unpacks_to_more_than_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("identkit.tables.MOST_BYTES", 2**24)
+    path = tmp_path / "bomb.npz"
+    bomb(path, {"x": 2**21, "y": 2**21})
+    assert path.stat().st_size < 2**17
+    with pytest.raises(InputError, match=r"bomb\.npz: unpacks to 33,\d*,\d* bytes, at most 16,777"):
+        read_table(path)
+    bomb(path, {"x": 2**19, "y": 2**19, "other": 2**22})
+    assert len(read_table(path)) == 2**19  # other arrays are not unpacked
+
+
+def test_an_npz_bomb_is_no_measure(tmp_path, monkeypatch):
+    monkeypatch.setattr("identkit.mixing.MOST_BYTES", 2**20)
+    for name in ("beta0.npz", "measure.npz"):
+        bomb(tmp_path / name, {"beta0": 2**18})
+        with pytest.raises(InputError, match="unpacks to"):
+            MixingMeasure.load(tmp_path / name)
+    (tmp_path / "measure.json").write_text(" " * 2**20 + "{}")
+    with pytest.raises(InputError, match=r"has more than 1,048,576 bytes"):
+        MixingMeasure.load(tmp_path / "measure.json")
+
+
+def test_a_parquet_file_of_one_value(tmp_path, parquet, monkeypatch):
+    monkeypatch.setattr("identkit.tables.MOST_BYTES", 2**20)
+    path = parquet({"x": np.zeros(2**20), "y": np.zeros(2**20)})
+    with pytest.raises(InputError, match=r"the columns take 16,777,216 bytes, at most 1,048,576"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("cell", ["1.5", ""])
+def test_many_columns_take_no_longer_each(write, cell):
+    """Linear in their number: 32,000 once took 26 s."""
+    names = ",".join(f"c{i}" for i in range(32_000))
+    path = write(f"{names}\n{','.join(['1.5'] * 31_999)},{cell}\n")
+    began = time.monotonic()
+    if cell:
+        assert read_table(path).dim == 31_999
+    else:
+        with pytest.raises(InputError, match="column 'c31999': the cell is empty"):
+            read_table(path)
+    assert time.monotonic() - began < 3
+
+
+def test_too_many_columns(tmp_path, write, monkeypatch):
+    monkeypatch.setattr("identkit.tables.MOST_COLUMNS", 50)
+    np.savez(tmp_path / "wide.npz", np.ones((2, 51)))
+    for path in (tmp_path / "wide.npz", write(",".join(["1.5"] * 51) + "\n")):
+        with pytest.raises(InputError, match="columns, "):
+            read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("x,y\n1,2\n" + "1" * 3000 + ",2\n", "line 3 has more than 1,024 bytes"),
+        ("x" * 2000, "line 1 has more than 1,024 bytes"),
+        ("x,y\n" + "1,2\n" * 2000, "has more than 4,096 bytes"),
+    ],
+)
+def test_long_lines_and_long_files(write, monkeypatch, content, message):
+    monkeypatch.setattr("identkit.tables.MOST_LINE", 1024)
+    monkeypatch.setattr("identkit.tables.MOST_BYTES", 4096)
+    with pytest.raises(InputError, match=message):
+        read_table(write(content))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+    with pytest.raises(InputError, match=message):
+        read_table("-")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="without named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "data.csv")
+    with pytest.raises(InputError, match="is not a regular file"):
+        read_table(tmp_path / "data.csv")

@@ -35,8 +35,8 @@ from flint import arb, arb_mat
 from identkit.algebra import Element, TooLarge
 from identkit.atoms import AtomFunction
 from identkit.balls import precision
-from identkit.causes import LIMITS, NOT_FOUND, SIZE_LIMIT, UNPROVED
-from identkit.causes import TIME_LIMIT as TIME_UP
+from identkit.bounded import bounded
+from identkit.causes import LIMITS, MACHINE, NOT_FOUND, SIZE_LIMIT, UNPROVED
 from identkit.certificates.document import REMARKS, read_part
 from identkit.certificates.independence import (
     FIRST_PRECISION,
@@ -121,13 +121,20 @@ def verify(document: dict[str, Any], time_limit: float = TIME_LIMIT) -> Verified
     _check_form(document)
     if digest(document) != document["digest"]:
         raise CertificateError("digest: the file was changed after it was written.")
+    deadline = Deadline(time_limit)
+    try:
+        return bounded(lambda _: _verified(document, deadline), deadline)
+    except OutOfTime as limit:
+        raise OutOfTime(f"the certificate is not verified: {limit}; raise --time-limit.") from None
+
+
+def _verified(document: dict[str, Any], deadline: Deadline) -> Verified:
     try:
         expert = _expert(document["expert"])
         gate = resolve_gate(document["gate"])
         if gate.name != document["gate"]:
             raise CertificateError(f"gate: its name is '{gate.name}'.")
         options = _options(document)
-        deadline = Deadline(time_limit)
         entries = document["results"]
         _check_asked(gate, entries)
         bare = [
@@ -144,8 +151,8 @@ def verify(document: dict[str, Any], time_limit: float = TIME_LIMIT) -> Verified
         raise
     except TooLarge as error:
         raise CertificateError(f"the certificate cannot be re-derived: {error}") from None
-    except OutOfTime as limit:
-        raise OutOfTime(f"the certificate is not verified: {limit}; raise --time-limit.") from None
+    except OutOfTime:
+        raise
     except (IdentkitError, NeedSign, Rebase) as error:
         raise CertificateError(f"the certificate cannot be re-derived: {error}") from None
     except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
@@ -199,15 +206,16 @@ def _keep_open(conclusions: Conclusions, entries: Sequence[dict[str, Any]]) -> N
         second, number = entry["certificate"]["second_order"], entry["regime"]
         regime = c.gate.regime(number)
         if second is not None and regime is not None and regime.moments is not None:
-            if second["cause"] == TIME_UP:
-                c.preset(number, cut_short(c.gate.name, number, TIME_UP))
+            if second["cause"] in MACHINE:
+                c.preset(number, cut_short(c.gate.name, number, second["cause"]))
             elif second["cause"] == SIZE_LIMIT:
                 # the normal form may outgrow its limits on the prover's route to it only
                 again = Conclusions(c.expert, c.gate, c.options, c.deadline)
                 c.preset(number, again.second_order(number))
         premise, rate = entry["premise"] or {}, entry["rate"] or {}
-        if TIME_UP in (premise.get("cause"), rate.get("elsewhere")):
-            c.premise = Premise.cut_short(TIME_UP)
+        for cause in (premise.get("cause"), rate.get("elsewhere")):
+            if cause in MACHINE:
+                c.premise = Premise.cut_short(cause)
         if any(e["kind"] == NOT_SEARCHED.kind for e in entry["exceptional"]):
             c.exceptional = (NOT_SEARCHED,)
 
@@ -386,12 +394,12 @@ class _Result:
 
     def _left_open(self, proofs: Sequence[SetProof]) -> None:
         """What is left open for another reason than time, the prover leaves open for it again."""
-        if all(p.cause in (None, TIME_UP) for p in proofs):
+        if all(p.cause in (None, *MACHINE) for p in proofs):
             return
         again = prove_sets(self.condition, self.atom, self.options, self.deadline)
         for i, (stored, found) in enumerate(zip(proofs, again, strict=True)):
             same = (stored.kind, stored.cause) == (found.kind, found.cause)
-            if stored.cause not in (None, TIME_UP) and not same:
+            if stored.cause not in (None, *MACHINE) and not same:
                 self.deadline.check()
                 where = f"{self.where}.certificate.parts[{i}]"
                 raise CertificateError(f"{where}.cause: the question is not open for that reason.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import sympy as sp
 
@@ -57,6 +58,7 @@ class Conclusions:
     """What holds for an expert under a gate, whatever condition is asked for; each found once.
 
     ``build`` is the route to the derivatives (see :class:`~identkit.degeneracy.analysis.Analysis`).
+    ``found`` is told of each piece once it is there, as :meth:`take` takes it.
     """
 
     expert: Expert
@@ -64,6 +66,7 @@ class Conclusions:
     options: Options
     deadline: Deadline
     build: Callable[[AtomFunction, MomentSpace, Deadline], FormalFamily] | None = None
+    found: Callable[[str, Any], None] = lambda name, piece: None
 
     def __post_init__(self) -> None:
         self.atom = expert_function(self.expert)
@@ -99,6 +102,7 @@ class Conclusions:
             regime = self.gate.regime(number)
             moments = None if regime is None else regime.moments
             self._second[number] = None if moments is None else self._analyse(number, moments)
+            self.found("second_order", (number, self._second[number]))
         return self._second[number]
 
     def _analyse(self, number: int | None, moments: str) -> SecondOrder:
@@ -115,7 +119,10 @@ class Conclusions:
                 None if build is None else lambda space: build(self.atom, space, self.deadline),
             ).run()
         except (OutOfTime, Rebase, NeedSign) as error:
-            return cut_short(name, number, cause_of(error))
+            return self._open(number, error)
+
+    def _open(self, number: int | None, limit: Exception) -> SecondOrder:
+        return cut_short(self.gate.name, number, cause_of(limit))
 
     @cached_property
     def curves(self) -> tuple[list[Lift], list[Flow]]:
@@ -126,21 +133,40 @@ class Conclusions:
         """Take this analysis for the regime instead of making one."""
         self._second[number] = analysis
 
+    def take(self, name: str, piece: Any) -> None:
+        """Take a piece that was found elsewhere instead of looking for it."""
+        if name == "second_order":
+            self.preset(*piece)
+        else:
+            setattr(self, name, piece)
+
+    def cut_short(self, limit: OutOfTime) -> None:
+        """Leave open what has not been found."""
+        for regime in self.gate.regimes:
+            if regime.moments is not None and regime.number not in self._second:
+                self.preset(regime.number, self._open(regime.number, limit))
+        self.__dict__.setdefault("premise", Premise.cut_short(limit.cause))
+        self.__dict__.setdefault("exceptional", (NOT_SEARCHED,))
+
     @cached_property
     def premise(self) -> Premise:
         """The premise of the Regime 2 theorem."""
         try:
             lifts, domain = self.curves[0], self.options.domain
-            return regime_2_premise(self.atom, lifts, domain, self.deadline)
+            premise = regime_2_premise(self.atom, lifts, domain, self.deadline)
         except OutOfTime as limit:
-            return Premise.cut_short(limit.cause)
+            premise = Premise.cut_short(limit.cause)
+        self.found("premise", premise)
+        return premise
 
     @cached_property
     def exceptional(self) -> tuple[Exceptional, ...]:
         """Measure-zero sets where atoms lose independence."""
         try:
-            found = exceptional_sets(self.atom, self.curves[0], self.deadline)
+            sets = exceptional_sets(self.atom, self.curves[0], self.deadline)
+            exchange = gate_exchange(self.expert, self.gate)
+            sets = sets if exchange is None else (*sets, exchange)
         except OutOfTime:
-            return (NOT_SEARCHED,)
-        exchange = gate_exchange(self.expert, self.gate)
-        return found if exchange is None else (*found, exchange)
+            sets = (NOT_SEARCHED,)
+        self.found("exceptional", sets)
+        return sets

@@ -38,6 +38,7 @@ An experiment is named "expert[, label] / gate[ regime r]".
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -53,7 +54,7 @@ from typing import Any, NamedTuple
 from identkit.degeneracy.rate import NONE
 from identkit.errors import InputError, shown, unknown_name
 from identkit.experts import MAX_DIM, Expert, builtin
-from identkit.files import regular
+from identkit.files import read_whole, regular
 from identkit.fit.model import Model
 from identkit.fit.result import Box
 from identkit.gates import GATES, Gate
@@ -181,9 +182,8 @@ def _source(source: str | Path) -> tuple[str, Path, str]:
     try:
         if os.path.exists(path) and not os.path.isdir(path):
             regular(path, name)  # a pipe or a device may never end
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{name}: has more than {MOST_BYTES:,} bytes; is it a sweep file?")
-        return name, path.resolve().parent, path.read_text(encoding="utf-8")
+        text = io.StringIO(read_whole(path, MOST_BYTES).decode(), newline=None).getvalue()
+        return name, path.resolve().parent, text
     except InputError:
         raise
     except UnicodeDecodeError:

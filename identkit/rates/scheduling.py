@@ -11,6 +11,7 @@ import logging
 import multiprocessing
 import os
 import queue
+import re
 import signal
 import threading
 import time
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 """A block whose worker dies that often has failed."""
 CONNECT_SECONDS = 10
+ANSWER_SECONDS = 60
+"""A worker imports torch before it answers."""
 MOST_WORKERS = 1024
 _POLL = 0.1  # seconds between looks at `stop`
 _PATIENCE = 5.0  # seconds for workers to end their step when stopped
@@ -103,15 +106,27 @@ def check_scheduler(name: str, workers: int | None) -> None:
         raise InputError(f"workers: {workers} must be from 1 to {MOST_WORKERS}.")
     if "://" in name:
         if workers is not None:
-            raise InputError(f"workers: the cluster at {name} has its own; leave them out.")
+            raise InputError(f"workers: the cluster at {shown(name)} has its own; leave them out.")
     elif name == "inline":
         if workers not in (None, 1):
             raise InputError(f"workers: {workers} need processes; choose that scheduler.")
     elif name not in ("processes", "local"):
         raise InputError(
-            f"scheduler: '{name}' is not known; use inline, processes, local or an address such "
-            "as tcp://host:8786."
+            f"scheduler: '{shown(name)}' is not known; use inline, processes, local or an address "
+            "such as tcp://host:8786."
         )
+
+
+def shown(address: str) -> str:
+    """An address as it may be printed: scheme, host and port, never a user, password or query.
+
+    >>> shown("tls://me:secret@host:8786"), shown("tcp://host:8786?password=secret")
+    ('tls://host:8786', 'tcp://host:8786')
+    """
+    scheme, separator, rest = address.rpartition("://")
+    if "@" in rest and re.search("[/?#]", rest):
+        return f"{scheme}{separator}…"  # a password may hold any of these: no telling where it ends
+    return scheme + separator + re.split("[/?#]", rest.rpartition("@")[2])[0]
 
 
 def cpus() -> int:
@@ -347,33 +362,38 @@ class DaskCluster(_Closing):
                 "scheduler: Dask is not installed; run pip install identkit[dask], or choose "
                 "processes."
             ) from None
-        self.address, self._cluster, self._client = address, None, None
+        self.address, self._cluster, self._client = shown(address), None, None
         try:
-            with _no_interrupt(), _quiet():
+            with _quiet():
                 target: Any = address
                 if address == "local":
                     options: Any = {"dashboard_address": None, "memory_limit": None}
-                    self._cluster = target = distributed.LocalCluster(
-                        n_workers=workers or cpus(), threads_per_worker=1, processes=True,
-                        silence_logs=logging.CRITICAL, **options,
-                    )  # fmt: skip
-                self._client = distributed.Client(
-                    target, timeout=CONNECT_SECONDS, set_as_default=False
+                    with _no_interrupt():
+                        self._cluster = target = distributed.LocalCluster(
+                            n_workers=workers or cpus(), threads_per_worker=1, processes=True,
+                            silence_logs=logging.CRITICAL, **options,
+                        )  # fmt: skip
+                self._client = _within(
+                    CONNECT_SECONDS,
+                    lambda: distributed.Client(
+                        target, timeout=CONNECT_SECONDS, set_as_default=False
+                    ),
                 )
-            self._check_workers()
-        except (OSError, ValueError) as error:  # InputError is a ValueError
+            self._check_workers(address)
+        except InputError:
             self.close()
-            if isinstance(error, InputError):
-                raise
+            raise
+        except Exception:  # of many kinds: no such scheme, no certificate, nobody there
+            self.close()
             raise InputError(
-                f"scheduler: no Dask scheduler answers at {address} within {CONNECT_SECONDS} s; "
-                "check the address, or start one with 'dask scheduler'."
+                f"scheduler: no Dask scheduler answers at {self.address} within "
+                f"{CONNECT_SECONDS} s; check the address, or start one with 'dask scheduler'."
             ) from None
         except BaseException:
             self.close()
             raise
 
-    def _check_workers(self) -> None:
+    def _check_workers(self, address: str) -> None:
         from identkit import __version__
 
         client: Any = self._client
@@ -385,10 +405,16 @@ class DaskCluster(_Closing):
                 f"start some, as in 'dask worker {self.address}'."
             ) from None
         try:
-            versions = set(client.run(_version).values())
-        except Exception as error:
+            versions = set(_within(ANSWER_SECONDS, lambda: client.run(_version)).values())
+        except TimeoutError:
             raise InputError(
-                f"scheduler: a worker of {self.address} cannot run identkit ({error}); install "
+                f"scheduler: a worker of {self.address} does not answer within {ANSWER_SECONDS} s; "
+                "restart it."
+            ) from None
+        except Exception as error:
+            reason = str(error).replace(address, self.address)
+            raise InputError(
+                f"scheduler: a worker of {self.address} cannot run identkit ({reason}); install "
                 "identkit[fit] there."
             ) from None
         if versions != {__version__}:
@@ -439,6 +465,26 @@ class DaskCluster(_Closing):
             if self._cluster is not None:
                 self._cluster.close()
         self._client = self._cluster = None
+
+
+def _within(seconds: float, call: Callable[[], Any]) -> Any:
+    """What the call returns or raises; TimeoutError where it takes longer, as Dask's own may.
+
+    Then the call is left to a thread that does not keep this process.
+    """
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            value = call()
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(value)
+
+    with _no_interrupt():
+        threading.Thread(target=run, daemon=True).start()
+    return future.result(seconds)
 
 
 def _version() -> str:

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 
 from identkit.errors import InputError, whole
 from identkit.expression import parse
-from identkit.files import write_whole
+from identkit.files import read_whole, write_whole
 from identkit.fit.model import Model
 from identkit.fit.result import Box
 from identkit.gates import GATES, resolve
 from identkit.losses.norms import Rule
+from identkit.mixing import MOST_BYTES, MixingMeasure
 from identkit.mixing import SCHEMA as MIXING_SCHEMA
-from identkit.mixing import MixingMeasure
 from identkit.rates.conditioned import (
     NOTHING,
     Cell,
@@ -552,8 +552,7 @@ def load_truth(path: str | os.PathLike[str]) -> TruthFile:
         raise InputError(f"the number {name} is not finite; write a number or null.")
 
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        document = json.loads(text, parse_constant=reject)
+        document = json.loads(read_whole(path, MOST_BYTES).decode(), parse_constant=reject)
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror or 'it is damaged'}); give a saved truth."
