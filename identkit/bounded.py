@@ -21,6 +21,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NoReturn, TypeVar
 
+from identkit.causes import BROKE_OFF, CAUSES
 from identkit.deadline import Deadline
 from identkit.errors import BrokeOff, IdentkitError, OutOfMemory
 
@@ -164,7 +165,7 @@ class _Child:
                 piece = os.read(self.inlet, 2**20)
                 self.buffer += piece
                 if not piece:
-                    raise BrokeOff("the computation broke off")
+                    raise BrokeOff(CAUSES[BROKE_OFF])
             elif self.deadline.left() < -GRACE:
                 raise self.deadline.reached()
             elif _private_bytes(self.pid) - self.held > MEMORY:

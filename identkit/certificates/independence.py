@@ -145,7 +145,7 @@ def find_witness(
         points = sampler.points(size)
         if draw or sampler.kinks:
             pool = size * POOL << draw
-            pool = max(POOL * size, min(pool, POOL_WORK // size**2))
+            pool = max(POOL * size, min(pool, POOL_WORK // max(1, size) ** 2))
             points = select_points(tape, shared_tape, thetas, sampler, (size, pool), deadline)
         bits = min(FIRST_PRECISION if size < 100 else 2 * FIRST_PRECISION, max_precision)
         last = draw == DRAWS_TRIED - 1
