@@ -46,8 +46,9 @@ def bounded(work: Callable[[Send], T], deadline: Deadline, receive: Send | None 
     """``work(send)``, ended soon after the deadline or where it takes more than :data:`MEMORY`.
 
     What ``work`` sends is given to ``receive`` here, in this order and as it comes; what it returns
-    and raises passes through. All of it must pickle. Within such work, and where
-    the platform cannot fork, it is called directly and nothing but the deadline limits it.
+    and raises passes through. All of it must pickle. Within such work, and where the platform does
+    not fork, it is called directly and nothing but the deadline limits it; where the system does
+    not tell of memory (no /proc), time alone is limited.
 
     Raises :class:`~identkit.errors.OutOfTime` if the work was ended, or broke off by itself.
     """
@@ -67,11 +68,14 @@ def bounded(work: Callable[[Send], T], deadline: Deadline, receive: Send | None 
             # with threads about (a notebook, torch) a child may inherit their locks; this one
             # runs SymPy and FLINT only, which take none
             warnings.filterwarnings("ignore", r".*multi-threaded.*fork", DeprecationWarning)
-            child = os.fork()
+            with contextlib.suppress(OSError):  # as many processes as the system allows
+                child = os.fork()
         if child == 0:
             _work_in_child(work, outlet, parent, mask)
         os.close(outlet)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if child is None:
+            return work(receive)
         return _Child(child, inlet, held, deadline).outcome(receive)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

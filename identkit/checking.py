@@ -75,7 +75,8 @@ def check(
     Raises :class:`~identkit.errors.InputError` for arguments that cannot be used, and
     :class:`~identkit.errors.DomainError` for an expert that is singular on the domain.
     Verdicts are never guessed: what cannot be proved within ``max_precision`` bits and
-    ``time_limit`` seconds is ``undecided``.
+    ``time_limit`` seconds is ``undecided``. The work is done in a child process, which is ended
+    soon after that, and at 1.5 GiB, whatever it is doing (:mod:`identkit.bounded`).
     """
     started = time.monotonic()
     expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate)

@@ -35,6 +35,8 @@ MAX_EXPONENT = 100
 """Largest absolute constant exponent: (a*x+b)**100 already has 101 terms in x."""
 MAX_NUMBER_BITS = 512
 """Largest numerator or denominator of any rational; others lie between 2**-512 and 2**512."""
+MAX_CONSTANT = 60
+"""Nodes of a constant that is no single number: SymPy works out its digits again and again."""
 MAX_PLAIN_CALLS = 5
 """Deeper nested functions are first read in a child process: whether a part is real, SymPy finds
 out in a time that may double with each level."""
@@ -244,6 +246,7 @@ class _Reader:
     def __init__(self, text: str, extra: frozenset[str], scale: int) -> None:
         self.text, self.extra = text, extra
         self.max_nodes, self.max_expanded = MAX_NODES * scale, MAX_EXPANDED * scale
+        self.max_constant = MAX_CONSTANT * scale
         self.nodes = 0
         self._bytes = text.encode()
         # admitted nodes and the sizes of their trees: shared parts are looked at once
@@ -291,6 +294,11 @@ class _Reader:
         self._sizes[value] = 1 + sum(self._sizes[part] for part in value.args)
         self._check_size(self._sizes[value])
         if value.args and value.is_number:
+            if self._sizes[value] > self.max_constant:
+                raise ExpressionError(
+                    f"expression: the constant '{self._source(source)}' has more than "
+                    f"{self.max_constant} operations; write its value."
+                )
             self._check_constant(value, source)
 
     def _check_size(self, size: int) -> None:

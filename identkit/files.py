@@ -58,7 +58,7 @@ def read_whole(path: str | os.PathLike[str], most: int) -> bytes:
     Raises InputError for a longer one and for what is no regular file (a pipe or a device may never
     end), OSError as the system does.
     """
-    if os.path.exists(path) and not os.path.isfile(path):
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         raise InputError(f"{path}: is not a regular file; give the path of one.")
     with open(path, "rb") as file:
         content = file.read(most + 1)

@@ -101,6 +101,14 @@ def test_no_child_is_left():
         os.waitpid(-1, os.WNOHANG)
 
 
+def test_where_no_process_can_be_started(monkeypatch):
+    def full():
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "fork", full)
+    assert run(lambda _: os.getpid(), Deadline(20)) == os.getpid()
+
+
 def test_from_threads():
     """Forks from several threads at once, warnings about that being errors here."""
     results: list[str] = []
