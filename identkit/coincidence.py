@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.relations import Column, Combination, FormalFamily, ModularPoint
+
+MAX_SUSPECTS = 6
+"""Branches whose subsets are gone through."""
 
 
 @dataclass(frozen=True)
@@ -55,21 +59,36 @@ def apply_rule(family: FormalFamily, columns: list[Column], functions: FunctionS
     return Coincidences(tuple(sorted(kept)), tuple(zero), tuple(merges), None)
 
 
-def coincide_somewhere(
-    family: FormalFamily, columns: list[Column], functions: Sequence[int]
+def distinct_on_every_branch(
+    family: FormalFamily, columns: list[Column], functions: FunctionSet, related: Sequence[int]
 ) -> bool:
-    """Whether two of them may be proportional, or one 0, under some signs of the parameters.
+    """Whether the ``related`` functions stay distinct whatever branches occur at a parameter.
 
-    :func:`apply_rule` looks at all parameters at once. Where kinks of parameters alone tell cells
-    apart, it may leave functions that coincide in one cell; a relation among them is no failure
-    there. False is a proof, up to what balls have to show (see ``are_distinct``).
+    :func:`apply_rule` looks at all branches of the kinks at once. For an open set of parameters
+    only some of them may be met, and functions may coincide on those: a relation among them is no
+    failure there. Where a first derivative vanishes on them there is a failure all the same.
+    True is a proof, up to what balls have to show (see ``are_distinct``); False says nothing.
     """
-    for _, inside in family.cells(family.restricts_parameters):
-        own = [{row: terms for row, terms in c.items() if row[0] in inside} for c in columns]
-        groups = _candidates(family, own, functions)
-        if len(groups) < len(functions) or any(g[0] == "zero" for g in groups):
-            return True
-    return False
+    basis = functions.functions
+    first = [i for i, f in enumerate(basis) if f.first]
+
+    def distinct(occurring: tuple[int, ...]) -> bool:
+        own = [{row: terms for row, terms in c.items() if row[0] in occurring} for c in columns]
+        groups = _candidates(family, own, related)
+        return len(groups) == len(related) and not any(key[0] == "zero" for key in groups)
+
+    def fails(occurring: tuple[int, ...]) -> bool:
+        return any(all(family.branches[n].elements[i].is_zero for n in occurring) for i in first)
+
+    # on more branches functions are distinct if they are on one of them
+    suspects = [n for n in range(len(family.branches)) if not distinct((n,))]
+    if len(suspects) > MAX_SUSPECTS:
+        return False
+    return all(
+        fails(occurring) or distinct(occurring)
+        for size in range(1, len(suspects) + 1)
+        for occurring in combinations(suspects, size)
+    )
 
 
 def _candidates(

@@ -26,7 +26,7 @@ from identkit.certificates.independence import (
     evaluate,
     find_witness,
 )
-from identkit.coincidence import Coincidences, apply_rule, coincide_somewhere
+from identkit.coincidence import Coincidences, apply_rule, distinct_on_every_branch
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.deadline import Deadline
 from identkit.derivatives import Derivatives
@@ -122,7 +122,7 @@ class Prover:
             rank=rank,
             witness=witness,
             witnessed=witnessed,
-            quantifier=strongest_quantifier(proved),
+            quantifier=formal.quantifier_of(proved),
             notes=tuple(notes),
         )
 
@@ -132,8 +132,6 @@ class Prover:
         """A relation is a failure only among functions that the coincidence rule cannot merge."""
         if any(all(t.function.first for t in r.terms) for r in relations):
             return
-        if formal.coincide_somewhere(functions):
-            raise Unproved("under some signs of the parameters two of the functions coincide")
         chosen = [f for f in formal.set.functions if f in functions]
         tape = Tape(
             self.derivatives.expressions(chosen), (*self.sampler.inputs, *self.sampler.parameters)
@@ -220,7 +218,7 @@ class Prover:
             atoms=fixed.atoms,
             fixed=proof,
             rank=rank,
-            quantifier="every" if independent_everywhere(proof) else "almost-every",
+            quantifier=formal.quantifier_of_fixed(proof),
         )
 
     def _without_normal_form(
@@ -333,10 +331,26 @@ class Formal:
                 seen.append(meetings)
         return [Movement(self.family, meetings) for meetings in seen]
 
-    def coincide_somewhere(self, functions: set[BasisFunction]) -> bool:
-        """Whether the rule may merge or drop some of these under some signs of the parameters."""
-        indices = [i for i, f in enumerate(self.set.functions) if f in functions]
-        return coincide_somewhere(self.family, self.columns, indices)
+    def quantifier_of(self, relations: Sequence[Relation]) -> str:
+        """For which parameters there is a failure: one relation is enough."""
+        reached = {
+            self._reach({t.function for t in r.terms}, relation_quantifier(r)) for r in relations
+        }
+        return next(q for q in ("every", "almost-every", "open-set") if q in reached)
+
+    def quantifier_of_fixed(self, fixed: FixedProof) -> str:
+        """The same for a dimension count."""
+        quantifier = "every" if independent_everywhere(fixed) else "almost-every"
+        return self._reach({t.function for c in fixed.combinations for t in c}, quantifier)
+
+    def _reach(self, related: set[BasisFunction], quantifier: str) -> str:
+        """Near some parameters only if elsewhere functions may coincide that are distinct there."""
+        indices = [i for i, f in enumerate(self.set.functions) if f in related]
+        if all(self.basis[i].first for i in indices) or distinct_on_every_branch(
+            self.family, self.columns, self.set, indices
+        ):
+            return quantifier
+        return "open-set"
 
     def polynomial_rank(self, sampler: Sampler, indices: Sequence[int], atoms: int) -> int | None:
         """Exact generic rank of functions polynomial in x; None if it was not pinned down.
@@ -449,11 +463,6 @@ def is_number(text: str) -> bool:
 def relation_quantifier(relation: Relation) -> str:
     """A numeric coefficient never vanishes, so the relation is nontrivial at every parameter."""
     return "every" if any(is_number(t.coefficient) for t in relation.terms) else "almost-every"
-
-
-def strongest_quantifier(relations: Sequence[Relation]) -> str:
-    """One relation that is nontrivial at every parameter is enough."""
-    return "every" if any(relation_quantifier(r) == "every" for r in relations) else "almost-every"
 
 
 def independent_everywhere(proof: FixedProof) -> bool:

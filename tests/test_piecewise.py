@@ -97,11 +97,25 @@ def test_learnable_clips_are_independent(text):
     verify(certificate_document(result))
 
 
-def test_a_case_may_not_rest_on_functions_that_vanish_in_another():
-    """∂h/∂c·∂h/∂c is constant for |c| < 1 and 0, hence dropped by the rule, for |c| > 1."""
-    *_, (_, functions, proof) = verdicts("Min(1, c**2) + relu(x-a)", 1)
-    assert functions.title.startswith("products")
-    assert proof.verdict == "undecided"
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        # ∂h/∂c·∂h/∂c is constant for |c| < 1, and 0, hence dropped by the rule, for |c| > 1
+        ("Min(1, c**2) + relu(x-a)", "products"),
+        # 2c ∂h/∂c − c² ∂²h/∂c² = 2h says nothing where (c + a)x + c is nowhere the largest:
+        # there ∂²h/∂c² is dropped and h merged with ∂h/∂c
+        ("c*Max(x**2-b, 1, c*x+a*x+c, a*x+a+b)", "Taylor"),
+    ],
+)
+def test_a_relation_of_functions_that_coincide_elsewhere_is_no_failure_there(text, title):
+    found = [p for _, functions, p in verdicts(text, 1) if functions.title.startswith(title)]
+    assert [(p.verdict, p.quantifier) for p in found] == [("no", "open-set")]
+
+
+def test_relations_that_hold_wherever_a_kink_lies_are_failures_everywhere():
+    """Behind its kink ReLU is 0, and so are its first derivatives: a failure as well."""
+    found = [p for _, functions, p in verdicts("relu(a*x+b)", 1) if "Taylor" in functions.title]
+    assert [(p.verdict, p.quantifier) for p in found] == [("no", "every")]
 
 
 def test_a_clip_whose_bounds_move_together():

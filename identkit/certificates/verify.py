@@ -66,10 +66,8 @@ from identkit.normal_form import Field, NeedSign, Rebase
 from identkit.prove import (
     Formal,
     equation,
-    independent_everywhere,
     relation_quantifier,
     space_text,
-    strongest_quantifier,
     witness_quantifier,
 )
 from identkit.relations import Combination, FormalFamily
@@ -548,7 +546,7 @@ class _Part:
             verdict="no",
             quantifier=relation_quantifier(proof.relations[0])
             if failure
-            else strongest_quantifier(proof.relations),
+            else self.formal.quantifier_of(proof.relations),
             rank=None if failure else self._rank(),
             every_k=False,
             atoms=self.options.atoms,
@@ -567,8 +565,6 @@ class _Part:
         proof = self.proof
         if any(all(t.function.first for t in r.terms) for r in proof.relations):
             return
-        if self.formal.coincide_somewhere(functions):
-            raise self.fail("relations", "may be between functions that coincide for some signs")
         chosen = [f for f in self.functions.functions if f in functions]
         order = max((len(factor) for f in chosen for factor in f.factors), default=1)
         differentiator = Differentiator(self.atom, order)
@@ -636,7 +632,7 @@ class _Part:
         return replace(
             proof,
             verdict="no",
-            quantifier="every" if independent_everywhere(fixed) else "almost-every",
+            quantifier=self.formal.quantifier_of_fixed(fixed),
             rank=rank,
             every_k=False,
             atoms=fixed.atoms,
