@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# Hypothesis fails an example that takes 200 ms: on a busy machine any may
+settings.register_profile("identkit", deadline=None)
+settings.load_profile("identkit")
 
 collect_ignore = ["conftest.py"]  # no doctests here, and proofs_check/ has a module of this name
 

@@ -251,6 +251,8 @@ def numpy_functions() -> dict[str, Any]:
 
     return {
         **{name: getattr(np, name) for name in SHARED_FUNCTIONS},
+        "atan": np.arctan,
+        "acos": np.arccos,
         "erf": special.erf,
         "Logistic": special.expit,
         "Softplus": lambda z: np.logaddexp(0.0, z),

@@ -20,19 +20,7 @@ import sympy as sp
 from identkit.experts import Expert
 from identkit.expression import symbol
 
-SHARED_FUNCTIONS = (
-    "exp",
-    "log",
-    "sin",
-    "cos",
-    "tan",
-    "tanh",
-    "sinh",
-    "cosh",
-    "atan",
-    "acos",
-    "sqrt",
-)
+SHARED_FUNCTIONS = ("exp", "log", "sin", "cos", "tan", "tanh", "sinh", "cosh", "sqrt")
 """Functions of the grammar that NumPy and torch call by the same name."""
 
 

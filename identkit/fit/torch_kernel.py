@@ -39,6 +39,8 @@ def torch_functions() -> dict[str, Any]:
     """The grammar's functions for torch tensors."""
     return {
         **{name: getattr(torch, name) for name in SHARED_FUNCTIONS},
+        "atan": torch.atan,
+        "acos": torch.acos,
         "erf": torch.erf,
         "Logistic": torch.sigmoid,
         "Softplus": _softplus,

@@ -1,6 +1,6 @@
 """The fits of a block of replicates: the unit of work of a sweep, on whatever machine.
 
-A block is a function of the setting and of (start, n, replicates) alone. With the CPU kernel each
+A block is a function of the setting and of (start, n, replicates) alone. On one kind of CPU each
 fit is bitwise the same in any block, so that interrupted, repeated and distributed runs agree.
 """
 
