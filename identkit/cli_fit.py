@@ -105,9 +105,9 @@ def run_fit(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
 
     gate = resolve(options.gate)
     if options.save is not None:
-        from identkit.report.fit_report import check_target
+        from identkit.files import check_json_target
 
-        check_target(options.save)
+        check_json_target(options.save)
     table = read_table(options.data, options.target, options.inputs)
     expert = _expert(options, table)
     _check_table(table)

@@ -197,6 +197,10 @@ def run_truth(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
     from identkit.report.json_form import dumps
     from identkit.report.rates_report import truth_report
 
+    if options.save is not None:
+        from identkit.files import check_json_target
+
+        check_json_target(options.save)
     model, regime = _model(options)
     found = _searched(model, regime, options.atoms, options.seed, options.candidates)
     if options.save is not None:

@@ -126,6 +126,8 @@ class MoERegressor(RegressorMixin, BaseEstimator):
             if (weight < 0).any():
                 raise InputError("sample_weight: it holds a negative value; remove it.")
             kept = weight > 0
+            if not kept.any():  # only newer scikit-learn says so itself
+                raise InputError("sample_weight: all are 0, so nothing is left to fit; raise some.")
             x, target, weight = x[kept], target[kept], weight[kept]
         samples, k = len(target), int(self.n_atoms)
         free = model.free(k)

@@ -24,6 +24,18 @@ def regular(path: str | os.PathLike[str], label: str) -> Path:
     raise InputError(f"{label}: {reason}; choose another path.")
 
 
+def check_json_target(path: str, option: str = "--save") -> None:
+    """Raise InputError, before any work, if a JSON file cannot be written there."""
+    label = f"{option} '{path}'"
+    target = regular(path, label)
+    if target.suffix.lower() != ".json":
+        raise InputError(f"{label}: the name must end in .json.")
+    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
+        raise InputError(
+            f"{label}: its directory does not exist or cannot be written to; choose another path."
+        )
+
+
 def write_whole(
     path: str | os.PathLike[str], write: Callable[[BinaryIO], object], option: str = ""
 ) -> None:

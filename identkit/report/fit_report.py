@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from identkit.degeneracy.document import document as plain_records
-from identkit.errors import InputError
-from identkit.files import regular, write_whole
+from identkit.files import check_json_target, write_whole
 from identkit.fit.inference import Covariance, Direction, Identifiability, SharedGate
 from identkit.fit.result import FitResult, Status, number
 from identkit.report import statements
@@ -538,20 +536,8 @@ def _identifiability_document(report: FitReport) -> dict[str, Any] | None:
     }
 
 
-def check_target(path: str) -> None:
-    """Raise InputError, before any work, if a report cannot be saved there."""
-    target = regular(path, f"--save '{path}'")
-    if target.suffix.lower() != ".json":
-        raise InputError(f"--save '{path}': the name must end in .json.")
-    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
-        raise InputError(
-            f"--save '{path}': its directory does not exist or cannot be written to; choose "
-            "another path."
-        )
-
-
 def save(report: FitReport, path: str) -> None:
     """Write the document; the file appears whole or not at all. Raises InputError."""
-    check_target(path)
+    check_json_target(path)
     text = dumps(document(report)) + "\n"
     write_whole(path, lambda stream: stream.write(text.encode()), "--save")
