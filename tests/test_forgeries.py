@@ -9,15 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from identkit import check
-from identkit.certificates.store import certificate_document, digest, load
-from identkit.certificates.verify import verify
-from identkit.cli import main
-from identkit.deadline import Deadline
-from identkit.errors import CertificateError, InputError, OutOfTime
-from identkit.experts import Expert
-from tests.hostile.certificates import (
+from hostile.certificates import (
     BALLS,
     BASES,
     LIGHT,
@@ -28,6 +20,14 @@ from tests.hostile.certificates import (
     cases,
     doubt,
 )
+
+from identkit import check
+from identkit.certificates.store import certificate_document, digest, load
+from identkit.certificates.verify import verify
+from identkit.cli import main
+from identkit.deadline import Deadline
+from identkit.errors import CertificateError, InputError, OutOfTime
+from identkit.experts import Expert
 
 GOLDEN = Path(__file__).parent / "golden"
 
