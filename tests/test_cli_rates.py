@@ -202,6 +202,7 @@ def test_a_searched_truth_is_used_by_rates(capsys, tmp_path):
         (["rates", *TANH, "--k", "1"], "at least"),
         (["rates", *TANH, "--figure", "f.jpg"], ".svg"),
         (["truth", *TANH, "--save", "t.txt"], ".json"),
+        (["truth", *TANH, "--save", "nowhere/t.json"], "directory"),
         (["truth", *TANH, "--candidates", "0"], "candidates"),
         (["sweep"], "name a plan"),
         (["sweep", "nope"], "nope"),
