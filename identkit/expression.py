@@ -11,6 +11,7 @@ import ast
 import difflib
 import keyword
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -175,7 +176,9 @@ def _read(text: str, extra: frozenset[str], scale: int) -> sp.Expr:
         )
     _check_characters(text, extra)
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # 1in: whatever it may mean one day, it is refused
+            tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise ExpressionError(_syntax_message(text, error)) from None
 
