@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: check test test-all style lint bench clean
+.PHONY: check test test-all test-cpus test-pythons style lint bench clean
 
 # One line of README: a proved verdict for GELU experts under sigmoid gating.
 check: .venv/core
@@ -16,6 +16,19 @@ test: .venv/test
 test-all: .venv/test
 	$(BIN)/python -m pytest -n 2
 
+# The fitter on the other instruction sets of this processor; `make test` takes the widest.
+FITTER := tests/test_kernels.py tests/test_fit_faults.py tests/test_fit_agreement.py
+
+test-cpus: .venv/test
+	@set -e; for settings in $$($(BIN)/python .ci/cpus.py); do \
+		settings=$$(echo $$settings | tr , " "); echo "$$settings:"; \
+		env $$settings $(BIN)/python -m pytest -n 2 -m "not slow" $(FITTER); \
+	done
+
+# Where other Pythons are installed: what needs no torch, in environments .venv-3.x.
+test-pythons: .venv/test
+	.ci/pythons
+
 style: .venv/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -27,7 +40,7 @@ bench: .venv/core
 	$(BIN)/python benchmarks/run.py
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-3.*
 
 # A stamp file per set of extras; remade when the project's requirements change.
 .venv/bin/python:

@@ -16,6 +16,7 @@ from typing import Any
 import sympy as sp
 from flint import Ordering, fmpq, fmpq_mpoly, fmpq_mpoly_ctx, fmpz
 
+from identkit.causes import SIZE_LIMIT
 from identkit.deadline import Deadline
 from identkit.errors import OutOfTime
 from identkit.expression import symbol
@@ -28,6 +29,8 @@ SPARE_KERNELS = 96
 
 class TooLarge(OutOfTime):
     """The normal form would outgrow its limits; independence can still be proved by balls."""
+
+    cause = SIZE_LIMIT
 
 
 @dataclass(frozen=True)

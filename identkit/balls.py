@@ -128,6 +128,8 @@ class Tape:
             return self._emit(arb.pi)
         if node is sp.E:
             return self._emit(arb.const_e)
+        if node.is_number and not node.args:
+            return self._emit(lambda: NOT_A_NUMBER)
         if node.is_Add:
             return self._fold(arb.__add__, node.args)
         if node.is_Mul:

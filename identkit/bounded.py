@@ -20,15 +20,15 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NoReturn, TypeVar
 
+from identkit.causes import BROKE_OFF, CAUSES
 from identkit.deadline import Deadline
-from identkit.errors import IdentkitError, OutOfTime
+from identkit.errors import BrokeOff, IdentkitError, OutOfMemory
 
 GRACE = 0.25
 """Seconds past the limit until the child is killed: time to end by itself, with better notes."""
 MEMORY = 3 * 2**29
 """Bytes that the work may take beyond what this process held when it began (1.5 GiB)."""
 OUT_OF_MEMORY = f"the memory limit of {MEMORY // 2**20} MiB was reached"
-BROKE_OFF = "the computation broke off"
 FORKS = hasattr(os, "fork") and sys.platform != "darwin"
 """macOS can fork too, but its frameworks may crash in a child that was."""
 _LOOK = 0.05  # seconds between looks at the child's memory
@@ -163,18 +163,18 @@ class _Child:
                 elif kind == "raised":
                     raise value
                 elif kind == "memory":
-                    raise OutOfTime(OUT_OF_MEMORY)
+                    raise OutOfMemory(OUT_OF_MEMORY)
                 else:
                     return value
             if self._ready():
                 piece = os.read(self.inlet, 2**20)
                 self.buffer += piece
                 if not piece:
-                    raise OutOfTime(BROKE_OFF)
+                    raise BrokeOff(CAUSES[BROKE_OFF])
             elif self.deadline.left() < -GRACE:
                 raise self.deadline.reached()
             elif _private_bytes(self.pid) - self.held > MEMORY:
-                raise OutOfTime(OUT_OF_MEMORY)
+                raise OutOfMemory(OUT_OF_MEMORY)
 
     def _ready(self) -> bool:
         """Whether there is something to read, waiting a little for it."""

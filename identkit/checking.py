@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 from identkit import __version__
 from identkit.atoms import AtomFunction
 from identkit.bounded import bounded
 from identkit.claims import published_claim
-from identkit.conditions import Condition
+from identkit.conditions import CONDITIONS, Condition
 from identkit.conditions import condition as find_condition
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
@@ -35,7 +37,9 @@ from identkit.sampling import Domain
 
 MAX_ATOMS = 50
 MAX_PRECISION = 65_536
-REQUIREMENTS = ("strong", "weak", "nondegenerate")
+NONDEGENERATE = "nondegenerate"
+"""Not a condition of its own: what follows from those of each regime, at second order."""
+REQUIREMENTS = ("strong", "weak", NONDEGENERATE)
 
 
 def check(
@@ -58,7 +62,8 @@ def check(
     """Decide identifiability conditions for an expert under a gate, by proof.
 
     By default both regimes of the sigmoid gate (``strong`` for 1, ``weak`` for 2) and ``strong``
-    for softmax; ``regime``, ``condition`` and ``level`` narrow that down. ``expert`` is an
+    for softmax; ``regime``, ``condition`` and ``level`` narrow that down. ``nondegenerate`` follows
+    from these, and may be named in place of a condition or required. ``expert`` is an
     :class:`~identkit.experts.Expert` or a built-in's name, then ``shape`` and ``dim`` apply.
     ``atoms`` is k in the witness, ``domain`` the interval of each input, ``require`` a condition
     that must hold for exit code 0. ``progress`` is called with a line before each step.
@@ -75,19 +80,15 @@ def check(
     """
     started = time.monotonic()
     expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate)
-    options = _options(atoms, domain, seed, max_precision, time_limit)
+    options = options_of(atoms, domain, seed, max_precision, time_limit)
     if require is not None and require not in REQUIREMENTS:
         raise InputError(f"--require {require}: choose one of {', '.join(REQUIREMENTS)}.")
     plan = _plan(gate, regime, condition, require)
-    if gate.own and gate.normalised and any(name == "weak" for _, name in plan):
+    if gate.own and NONDEGENERATE in (require, condition):
         raise InputError(
-            "weak: it is about F = weight·h, and a normalised gate divides by the sum of all "
-            "weights; write the gate without 'normalised', or use strong."
-        )
-    if gate.own and require == "nondegenerate":
-        raise InputError(
-            "--require nondegenerate: it is not known how to decide it for a gate of your own; use "
-            "sigmoid or softmax, or drop it."
+            f"{NONDEGENERATE}: it is not known how to decide it for a gate of your own; use "
+            "sigmoid or softmax, or ask for "
+            f"{'strong' if gate.normalised else 'weak'}."
         )
     questions = [(number, find_condition(name, level)) for number, name in plan]
     results = _Check(expert, gate, questions, options, progress).results()
@@ -131,7 +132,9 @@ class _Check:
             bare = replace(self.gate, weight=lambda score: score)
             for regime, condition in self.questions[len(self.decided) :]:
                 sets = condition.build(condition.atom(self.expert, bare))
-                proofs = tuple(undecided(s, self.options.atoms, (str(limit),)) for s in sets)
+                proofs = tuple(
+                    undecided(s, self.options.atoms, (str(limit),), limit.cause) for s in sets
+                )
                 self.decided.append(self._result(regime, condition, proofs, ()))
             self.conclusions.cut_short(limit)
             return conclude(self.expert, self.gate, self.decided, self.conclusions)
@@ -169,22 +172,15 @@ class _Check:
 
     def _decide(self, regime: int | None, condition: Condition) -> ConditionResult:
         atom = condition.atom(self.expert, self.gate)
-        proofs = self._proofs(condition, atom)
+        proofs = prove_sets(condition, atom, self.options, self.deadline)
         equations: tuple[str, ...] = ()
         if any(p.depends_on_coordinates for p in proofs):
             coordinates = structural(atom)
             if coordinates is not None:
-                proofs = self._proofs(condition, coordinates.apply(atom))
+                moved = coordinates.apply(atom)
+                proofs = prove_sets(condition, moved, self.options, self.deadline)
                 equations = coordinates.equations(atom.parameters)
         return self._result(regime, condition, proofs, equations)
-
-    def _proofs(self, condition: Condition, atom: AtomFunction) -> tuple[SetProof, ...]:
-        sets = condition.build(atom)
-        try:
-            prover = Prover(atom, self.options, self.deadline)
-        except OutOfTime as limit:
-            return tuple(undecided(s, self.options.atoms, (str(limit),)) for s in sets)
-        return tuple(prover.prove(s) for s in sets)
 
     def _result(
         self,
@@ -223,17 +219,27 @@ def conclude(
     return completed
 
 
-def _options(
-    atoms: int, domain: tuple[object, object], seed: int, max_precision: int, time_limit: float
+def check_time_limit(seconds: float) -> None:
+    """Raise InputError unless this is more than 0 seconds and at most a day."""
+    if not 0 < seconds <= 86_400:
+        raise InputError(f"--time-limit {seconds:g}: give between 0 and 86400 seconds.")
+
+
+def options_of(
+    atoms: int,
+    domain: Sequence[object],
+    seed: int,
+    max_precision: int,
+    time_limit: float = Options.time_limit,
 ) -> Options:
+    """The options, each within its range. Raises InputError."""
     if not 1 <= atoms <= MAX_ATOMS:
         raise InputError(f"--atoms {atoms}: the number of atoms must be between 1 and {MAX_ATOMS}.")
     if not 64 <= max_precision <= MAX_PRECISION:
         raise InputError(
             f"--max-precision {max_precision}: give between 64 and {MAX_PRECISION} bits."
         )
-    if not 0 < time_limit <= 86_400:
-        raise InputError(f"--time-limit {time_limit:g}: give between 0 and 86400 seconds.")
+    check_time_limit(time_limit)
     if not 0 <= seed < 2**63:
         raise InputError(f"--seed {seed}: give a whole number from 0 to 2**63 - 1.")
     box = Domain.of(*domain)
@@ -249,6 +255,8 @@ def _plan(
         numbers = [str(r.number) for r in gate.regimes if r.number is not None]
         remedy = f"choose {' or '.join(numbers)}" if numbers else "drop --regime"
         raise InputError(f"--regime {regime}: the {gate.name} gate has no such regime; {remedy}.")
+    if condition == NONDEGENERATE:
+        condition = None
     if condition is not None:
         find_condition(condition)
     chosen = [r for r in gate.regimes if regime is None or r.number == regime]
@@ -256,19 +264,47 @@ def _plan(
     if condition is not None:
         matching = [pair for pair in plan if pair[1] == condition]
         plan = matching or [(regime, condition)]
-    if require not in (None, "nondegenerate") and all(name != require for _, name in plan):
+    if require not in (None, NONDEGENERATE) and all(name != require for _, name in plan):
         if condition is not None:
             raise InputError(
                 f"--require {require}: --condition {condition} leaves it unchecked; drop one."
             )
         plan.append((regime, require))
+    if gate.own and gate.normalised and any(name == "weak" for _, name in plan):
+        raise InputError(
+            "weak: it is about F = weight·h, and a normalised gate divides by the sum of all "
+            "weights; write the gate without 'normalised', or use strong."
+        )
     return plan
+
+
+def plans(gate: Gate) -> set[tuple[tuple[int | None, str], ...]]:
+    """Every list of (regime, condition) that some check of this gate decides."""
+    found = set()
+    regimes = (None, *(r.number for r in gate.regimes))
+    names = (None, *(c.name for c in CONDITIONS))
+    for regime, name, require in product(regimes, names, (None, *REQUIREMENTS)):
+        with suppress(InputError):
+            found.add(tuple(_plan(gate, regime, name, require)))
+    return found
+
+
+def prove_sets(
+    condition: Condition, atom: AtomFunction, options: Options, deadline: Deadline
+) -> tuple[SetProof, ...]:
+    """A proof for each set of the condition's functions, an open question where none is found."""
+    sets = condition.build(atom)
+    try:
+        prover = Prover(atom, options, deadline)
+    except OutOfTime as limit:
+        return tuple(undecided(s, options.atoms, (str(limit),), limit.cause) for s in sets)
+    return tuple(prover.prove(s) for s in sets)
 
 
 def _requirement(name: str | None, results: list[ConditionResult]) -> Requirement | None:
     if name is None:
         return None
-    if name == "nondegenerate":
+    if name == NONDEGENERATE:
         verdicts = [r.nondegenerate for r in results if r.nondegenerate is not None]
     else:
         verdicts = [r.verdict for r in results if r.condition == name]

@@ -1,18 +1,16 @@
 """The command line: parse, call, print. Exit codes 0 done, 1 not met, rejected or not at a minimum,
-2 bad input, 3 undecided, 130 interrupted."""
+2 bad input, 3 undecided, 74 output that cannot be written, 130 interrupted."""
 
 from __future__ import annotations
 
 import argparse
 import gc
-import io
-import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
-from identkit import __version__
+from identkit import __version__, streams
 from identkit.cli_claims import add_claims, run_claims
 from identkit.cli_expert import add_domain, add_expert_options, chosen_expert
 from identkit.cli_fit import add_fit, run_fit
@@ -21,7 +19,7 @@ from identkit.cli_interactions import add_interactions, run_interactions
 from identkit.cli_progress import status_line
 from identkit.cli_rates import add_rates, run_rates, run_truth
 from identkit.cli_sweep import add_sweep, run_report, run_runs, run_sweep
-from identkit.errors import CertificateError, IdentkitError, InputError
+from identkit.errors import CertificateError, IdentkitError, InputError, OutputError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -79,6 +77,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("file", metavar="CERT.json")
     verify.add_argument("--json", action="store_true", help="machine-readable answer")
+    verify.add_argument(
+        "--time-limit", type=float, default=120.0, metavar="S", help="seconds, then an error (120)"
+    )
     for name, text in (
         ("experts", "list the built-in experts with formulas"),
         ("gates", "list the gates with formulas and sources"),
@@ -134,7 +135,7 @@ def _add_question(check: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--condition",
         metavar="NAME",
-        help="strong, weak or shared-strong (the regime's own)",
+        help="strong, weak, shared-strong or nondegenerate (the regime's own)",
     )
     which.add_argument("--level", metavar="LEVEL", help="expert or product (see conditions)")
     how = check.add_argument_group("how")
@@ -171,9 +172,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     # a short-lived process: collecting while SymPy is imported costs a tenth of its time
     gc.set_threshold(100_000, 50, 50)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="replace")  # ∂ in any locale
+    return streams.run(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         options = build_parser().parse_args(_shielded(arguments))
         command: dict[str | None, Callable[[argparse.Namespace], int]] = {
@@ -196,9 +198,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command is None:
             build_parser().print_help()
             return 0
-        code = command[options.command](options)
-        sys.stdout.flush()
-        return code
+        return command[options.command](options)
+    except OutputError:
+        raise
     except CertificateError as error:
         print(f"identkit: rejected: {error}", file=sys.stderr)
         return EXIT_NOT_MET
@@ -208,10 +210,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("identkit: interrupted; nothing was written.", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # the reader closed the pipe (| head): not an error, but stdout must not be flushed again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _shielded(arguments: Sequence[str] | None) -> list[str]:
@@ -334,7 +332,7 @@ def _verify(options: argparse.Namespace) -> int:
     document = load(options.file)
     with status_line() as progress:
         progress(f"verifying {options.file}")
-        verified = verify(document)
+        verified = verify(document, options.time_limit)
     if options.json:
         results = [
             {
@@ -342,13 +340,30 @@ def _verify(options: argparse.Namespace) -> int:
                 "level": r.level,
                 "regime": r.regime,
                 "verdict": r.verdict,
+                "quantifier": r.quantifier,
+                "atoms": r.atoms,
+                "atoms_scope": r.atoms_scope,
+                "coordinates": list(r.coordinates),
                 "nondegenerate": r.nondegenerate,
                 "rate": None if r.rate is None else r.rate.derived,
+                "rate_cause": None if r.rate is None else r.rate.cause,
+                "rate_elsewhere": None if r.rate is None else r.rate.elsewhere,
                 "premise": None if r.premise is None else r.premise.verdict,
             }
             for r in verified.results
         ]
-        print(dumps({"schema": "identkit.verify/1", "verified": True, "results": results}))
+        print(
+            dumps(
+                {
+                    "schema": "identkit.verify/1",
+                    "verified": True,
+                    "expert": verified.expert.canonical(),
+                    "gate": verified.gate,
+                    "domain": [str(bound) for bound in verified.options.domain],
+                    "results": results,
+                }
+            )
+        )
         return 0
     e, (low, high) = verified.expert, verified.options.domain
     box = f"[{low}, {high}]" + (f"^{e.dim}" if e.dim > 1 else "")
@@ -361,7 +376,10 @@ def _verify(options: argparse.Namespace) -> int:
             print(f"    in the coordinates {', '.join(r.coordinates)}")
         if r.rate is not None:
             premise = "" if r.premise is None else f", premise {r.premise.verdict}"
-            print(f"    nondegenerate: {r.nondegenerate}, derived rate: {r.rate.derived}{premise}")
+            derived = statements.derived_rate(r.rate)
+            print(f"    nondegenerate: {r.nondegenerate}, derived rate: {derived}{premise}")
+            for limit in statements.limits(r.rate):
+                print(f"    {limit}")
     return 0
 
 
@@ -381,9 +399,7 @@ def _print(renderable: RenderableType) -> None:
 
         sys.stdout.write(plain(renderable))
         return
-    from rich.console import Console
-
-    Console(highlight=False, soft_wrap=False).print(renderable)
+    streams.console().print(renderable)
 
 
 if __name__ == "__main__":

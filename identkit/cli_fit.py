@@ -165,7 +165,7 @@ def _expert(options: argparse.Namespace, table: Table) -> Expert:
 
 
 def _check_table(table: Table) -> None:
-    from identkit.fit.engine import LARGEST
+    from identkit.fit.engine import LARGEST, SMALLEST
 
     columns = [*zip(table.input_names, table.x.T, strict=True), (table.target_name, table.y)]
     for name, column in columns:
@@ -174,6 +174,12 @@ def _check_table(table: Table) -> None:
                 f"column '{name}': it holds {column[abs(column).argmax()]:g}; rescale it, "
                 f"magnitudes up to {LARGEST:g} are fitted."
             )
+    largest = abs(table.y).max()
+    if 0 < largest < SMALLEST:
+        raise InputError(
+            f"column '{table.target_name}': its largest magnitude is {largest:g}; rescale it to "
+            f"{SMALLEST:g} or more."
+        )
     for s, name in enumerate(table.input_names):
         column = table.x[:, s]
         if len(column) > 1 and (column == column[0]).all():

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from identkit.errors import InputError
+from identkit.streams import console
 
 QUIET_SECONDS = 2.0
 """Nothing is shown before: most runs are done by then."""
@@ -90,7 +91,6 @@ def progress_bar() -> Iterator[Bar]:
     if not sys.stderr.isatty():
         yield Bar(None)
         return
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         Progress,
@@ -106,7 +106,7 @@ def progress_bar() -> Iterator[Bar]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[runs]}"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console(error=True),
         transient=True,
     )
     try:
@@ -121,7 +121,7 @@ def status_line() -> Iterator[Callable[[str], None]]:
     if not sys.stderr.isatty():
         yield lambda text: None
         return
-    from rich.console import Console
+    from rich.text import Text
 
-    with Console(stderr=True).status("starting") as status:
-        yield status.update
+    with console(error=True).status("starting") as status:
+        yield lambda text: status.update(Text(text))  # a name may look like rich's markup

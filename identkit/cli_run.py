@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from identkit.cli_progress import check_device, interruptible
+from identkit.streams import console
 
 if TYPE_CHECKING:
     from identkit.rates.result import RateResult
@@ -83,15 +84,14 @@ def work_bar() -> Iterator[Callable[[int, int, float, float, str], None]]:
     if not sys.stderr.isatty():
         yield _Lines()
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
     screen = Progress(
         TextColumn("{task.percentage:>3.0f}%"),
         BarColumn(bar_width=20),
         TextColumn("{task.fields[left]}"),
-        TextColumn("{task.description}"),
-        console=Console(stderr=True),
+        TextColumn("{task.description}", markup=False),
+        console=console(error=True),
         transient=True,
     )
     task = screen.add_task("starting", total=None, left="")

@@ -45,7 +45,8 @@ def apply_rule(family: FormalFamily, columns: list[Column], functions: FunctionS
         return Coincidences(live, tuple(zero), (), None)
     kept: list[int] = []
     merges: list[Merge] = []
-    for group in _candidates(family, columns, [i for i in range(len(basis)) if i not in zero]):
+    live = [i for i in range(len(basis)) if i not in zero]
+    for group in _candidates(family, columns, live).values():
         outcome = _merge_group(family, columns, basis, group)
         if isinstance(outcome, Combination):
             return Coincidences((), (), (), outcome)
@@ -54,22 +55,42 @@ def apply_rule(family: FormalFamily, columns: list[Column], functions: FunctionS
     return Coincidences(tuple(sorted(kept)), tuple(zero), tuple(merges), None)
 
 
+def coincide_somewhere(
+    family: FormalFamily, columns: list[Column], functions: Sequence[int]
+) -> bool:
+    """Whether two of them may be proportional, or one 0, under some signs of the parameters.
+
+    :func:`apply_rule` looks at all parameters at once. Where kinks of parameters alone tell cells
+    apart, it may leave functions that coincide in one cell; a relation among them is no failure
+    there. False is a proof, up to what balls have to show (see ``are_distinct``).
+    """
+    for _, inside in family.cells(family.restricts_parameters):
+        own = [{row: terms for row, terms in c.items() if row[0] in inside} for c in columns]
+        groups = _candidates(family, own, functions)
+        if len(groups) < len(functions) or any(g[0] == "zero" for g in groups):
+            return True
+    return False
+
+
 def _candidates(
     family: FormalFamily, columns: list[Column], live: Sequence[int]
-) -> list[list[int]]:
-    """Groups of functions proportional at a random point modulo a prime: only these can be."""
+) -> dict[tuple, list[int]]:
+    """Groups of functions proportional at a random point modulo a prime: only these can be.
+
+    A function that is 0 there is a group of its own, with the key ("zero", its index).
+    """
     point = ModularPoint(family.field)
     groups: dict[tuple, list[int]] = {}
     for i in live:
         values = {row: point.value(terms) for row, terms in columns[i].items()}
         nonzero = sorted((row, v) for row, v in values.items() if v)
         if not nonzero:
-            groups[(i,)] = [i]
+            groups["zero", i] = [i]
             continue
         scale = pow(nonzero[0][1], -1, point.prime)
         key = tuple((row, v * scale % point.prime) for row, v in nonzero)
         groups.setdefault(key, []).append(i)
-    return list(groups.values())
+    return groups
 
 
 def _merge_group(

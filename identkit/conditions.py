@@ -187,6 +187,9 @@ CONDITIONS: tuple[Condition, ...] = (
 """Every condition, the default level of each name first."""
 
 
+LEVELS = tuple(dict.fromkeys(c.level for c in CONDITIONS))
+
+
 def condition(name: str, level: str | None = None) -> Condition:
     """The condition with this name, at ``level`` (default: its first). Raises InputError."""
     named = [c for c in CONDITIONS if c.name == name]

@@ -24,5 +24,9 @@ class Deadline:
 
     def check(self) -> None:
         """Raise if the time is up."""
-        if self.left() < 0:
+        self.leave(0)
+
+    def leave(self, seconds: float) -> None:
+        """Raise unless this much time is left: for a step that cannot be interrupted."""
+        if self.left() < seconds:
             raise self.reached()

@@ -10,7 +10,7 @@ import sympy as sp
 from identkit.atoms import AtomFunction
 from identkit.conditions import BasisFunction
 from identkit.deadline import Deadline
-from identkit.expression import symbol
+from identkit.expression import put, symbol
 from identkit.forms import affine_forms
 
 
@@ -27,7 +27,7 @@ class Derivatives:
         self._deadline = deadline
         self._forms = {f: sp.Dummy(real=True) for f in affine_forms(atom)}
         self._back = {z: f for f, z in self._forms.items()}
-        self._known: dict[tuple[str, ...], Any] = {(): atom.expression.xreplace(self._forms)}
+        self._known: dict[tuple[str, ...], Any] = {(): put(atom.expression, self._forms)}
 
     def partial(self, names: tuple[str, ...]) -> sp.Expr:
         """∂^n U / ∂names; the order of ``names`` does not matter."""

@@ -4,12 +4,33 @@ from __future__ import annotations
 
 import difflib
 import operator
+import re
 from collections.abc import Iterable
 from typing import Any
 
+from identkit.causes import BROKE_OFF, MEMORY_LIMIT, TIME_LIMIT, UNPROVED
+
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+"""Characters that a terminal acts on instead of showing them: controls, marks of direction."""
+
+
+def shown(text: str, keep: str = "") -> str:
+    r"""``text`` with control characters written out, except those to ``keep``.
+
+    >>> shown("price\x1b[2J")
+    'price\\x1b[2J'
+    """
+    return _UNSEEN.sub(lambda m: m[0] if m[0] in keep else ascii(m[0])[1:-1], text)
+
 
 class IdentkitError(Exception):
-    """Base of every error identkit raises on purpose. The text names the culprit and the remedy."""
+    """Base of every error identkit raises on purpose. The text names the culprit and the remedy.
+
+    It is one line: names in it come from files.
+    """
+
+    def __str__(self) -> str:
+        return shown(super().__str__())
 
 
 class InputError(IdentkitError, ValueError):
@@ -28,8 +49,32 @@ class CertificateError(IdentkitError):
     """A certificate that is not what it claims to be (exit code 1 of ``identkit verify``)."""
 
 
+class OutputError(IdentkitError):
+    """Standard output that cannot be written (exit code 74, EX_IOERR)."""
+
+
 class OutOfTime(IdentkitError):
-    """The time limit was reached; the check turns this into the verdict ``undecided``."""
+    """A limit was reached; the check turns this into ``undecided``, with the code ``cause``."""
+
+    cause = TIME_LIMIT
+
+
+class OutOfMemory(OutOfTime):
+    """The work took more memory than it may."""
+
+    cause = MEMORY_LIMIT
+
+
+class BrokeOff(OutOfTime):
+    """The process that did the work ended by itself."""
+
+    cause = BROKE_OFF
+
+
+class Unproved(OutOfTime):
+    """Something was seen that is not proved, and that would decide the question."""
+
+    cause = UNPROVED
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:

@@ -97,7 +97,11 @@ class MoERegressor(RegressorMixin, BaseEstimator):
         """
         from identkit.fit import Compute, Model, least_squares
         from identkit.fit.starts import random_starts
+        from identkit.mixing import real_array
 
+        for name, given in (("X", X), ("y", y), ("sample_weight", sample_weight)):
+            if np.ma.isMaskedArray(given):
+                real_array(name, given)  # scikit-learn drops the mask
         checked: Any = validate_data(
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )

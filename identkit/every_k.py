@@ -15,8 +15,14 @@ varies (polynomials of bounded degree, say). This module looks for such *fixed* 
 Kernels accepted as independent for almost every θ (Ax–Kolchin–Ostrowski): exp and tan of
 polynomials in x that are Q-linearly independent modulo constants, and the moving ones also modulo
 functions of x alone; erf of a polynomial; log of an irreducible polynomial in x and those exps;
-atan of a polynomial. Kinks are moving hypersurfaces:
-across one of them all other atoms are analytic, so a combination without jump is analytic.
+atan of a polynomial.
+
+Kinks. Where a kink of atom i moves with θ_i, the kinks of all other atoms, and those that do not
+move, meet it in a null set only (Fubini), so Σ_i f_i = 0 makes f_i analytic across it: f_i is the
+same function on both sides. Which sides meet at a kink that moves is not read off the signs but
+shown by balls at the given θ (:meth:`identkit.sampling.Sampler.meetings`). A ``no`` for every θ
+may not rely on what meets what: there the combination must be one function under each set of
+signs of the kinks that do not move.
 """
 
 from __future__ import annotations
@@ -58,41 +64,44 @@ class FixedSpace:
 class Movement:
     """The moving part of each function of one atom: a combination is fixed iff its part is 0.
 
-    ``observed`` are the sign patterns of the kinks seen at points of the domain for *one* value of
-    θ: they occur together for all θ near it, and no other pattern is assumed to occur. With None
-    all patterns are taken, as an identity for every θ needs.
+    ``meetings`` are the sign patterns of the kinks seen in the domain at *one* value of θ, grouped
+    by what meets at moving kinks: they occur for all θ near it, and nothing else is assumed to
+    occur. With None every pattern is taken, as a statement for every θ needs: a combination must
+    then be one function wherever the kinks that do not move (those of parameters alone among
+    them) have the same signs.
     """
 
     def __init__(
-        self, family: FormalFamily, observed: Sequence[dict[str, int]] | None = None
+        self, family: FormalFamily, meetings: Sequence[Sequence[dict[str, int]]] | None = None
     ) -> None:
         self.family, self.field = family, family.field
-        seen = [
-            b
-            for b in family.branches
-            if observed is None
-            or not b.signs
-            or any(all(o[key] == sign for key, sign in b.signs.items()) for o in observed)
-        ]
-        self.moving_kinks = {k for k in _sign_keys(family) if self._kink_moves(k)}
         # polynomials whose irreducibility and movement the argument relies on
-        self.structural: list[fmpq_mpoly] = [
-            self.field.sign_polys[key] for key in _sign_keys(family)
-        ]
-        self.groups: dict[tuple, list[Branch]] = {}
-        for branch in seen:
-            still = tuple(
-                sorted((k, s) for k, s in branch.signs.items() if k not in self.moving_kinks)
-            )
-            self.groups.setdefault(still, []).append(branch)
+        self.structural: list[fmpq_mpoly] = []
+        self.cells: list[_Cell] = (
+            self._every_cell()
+            if meetings is None
+            else [_Cell({}, self._branches_of(patterns)) for patterns in meetings]
+        )
         self.columns = self._columns()
+
+    def _branches_of(self, patterns: Sequence[dict[str, int]]) -> list[Branch]:
+        """The branches with these signs; the signs of a branch are those it depends on."""
+        return [
+            b
+            for b in self.family.branches
+            if any(all(p[key] == sign for key, sign in b.signs.items()) for p in patterns)
+        ]
+
+    def _every_cell(self) -> list[_Cell]:
+        found = self.family.cells(lambda key: not self._kink_moves(key))
+        return [_Cell(signs, [self.family.branches[n] for n in inside]) for signs, inside in found]
 
     # -- rows -------------------------------------------------------------------------------
 
     def _columns(self) -> list[Column]:
         columns: list[Column] = [{} for _ in range(self.family.size)]
-        for number, branches in enumerate(self.groups.values()):
-            first, *others = branches
+        for number, cell in enumerate(self.cells):
+            first, *others = cell.branches
             for j, other in enumerate(others):
                 differences = [o - f for o, f in zip(other.elements, first.elements, strict=True)]
                 numerators, _ = self.family.over_common(differences)
@@ -161,9 +170,9 @@ class Movement:
         return self._space(list(combinations))
 
     def _is_fixed(self, combination: Combination) -> bool:
-        """Exact: one value per group of branches, without moving kernels or poles."""
-        for branches in self.groups.values():
-            values = [self.family.apply(combination, b) for b in branches]
+        """Exact: one value per cell, without moving kernels or poles."""
+        for cell in self.cells:
+            values = [self.family.apply(combination, b) for b in cell.branches]
             first = values[0]
             if any(not (v - first).is_zero for v in values[1:]):
                 return False
@@ -177,13 +186,13 @@ class Movement:
 
     def _space(self, combinations: list[Combination]) -> FixedSpace | None:
         pieces = []
-        for still, branches in self.groups.items():
-            values = [self.family.apply(c, branches[0]) for c in combinations]
+        for cell in self.cells:
+            values = [self.family.apply(c, cell.branches[0]) for c in combinations]
             numerators, common = self.family.over_common(values)
             below = self._fixed_part(common)
             if not below.is_constant() and moves(self.field, below):
                 return None
-            pieces.append(_Piece(*self._split(still), tuple(numerators), below))
+            pieces.append(_Piece(*self._split(cell.signs), tuple(numerators), below))
         degree = self._degree(pieces)
         by_degree = None
         if degree is not None:
@@ -259,14 +268,22 @@ class Movement:
                 result = result * factor**power
         return result
 
-    def _split(self, still: tuple) -> tuple[tuple, tuple]:
+    def _split(self, signs: dict[str, int]) -> tuple[tuple, tuple]:
         """Signs of parameters alone, and the signs that restrict x."""
-        polys = self.field.sign_polys
-        in_x = {key for key, _ in still if self.field.depends(self.field.occurring(polys[key]))[0]}
+        polys, still = self.field.sign_polys, sorted(signs.items())
+        in_x = {key for key in signs if self.field.depends(self.field.occurring(polys[key]))[0]}
         return (
             tuple(pair for pair in still if pair[0] not in in_x),
             tuple(pair for pair in still if pair[0] in in_x),
         )
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """Branches on which a fixed combination must be one function, and the signs they share."""
+
+    signs: dict[str, int]
+    branches: list[Branch]
 
 
 @dataclass(frozen=True)
@@ -280,10 +297,6 @@ class _Piece:
     region: tuple
     numerators: tuple[fmpq_mpoly, ...]
     below: fmpq_mpoly
-
-
-def _sign_keys(family: FormalFamily) -> set[str]:
-    return {key for branch in family.branches for key in branch.signs}
 
 
 def _degree_in_x(field: Field, poly: fmpq_mpoly) -> int:
@@ -351,23 +364,9 @@ def dependence_risk(movement: Movement) -> str | None:
     """None if the kernels of distinct generic atoms are proved independent, else why not."""
     field = movement.field
     try:
-        return (
-            _kink_risk(movement)
-            or _kernel_risk(field)
-            or _structural_risk(field, movement.structural)
-        )
+        return _kernel_risk(field) or _structural_risk(field, movement.structural)
     except (TooLarge, Rebase):
         return "the kernels are too large to compare"
-
-
-def _kink_risk(movement: Movement) -> str | None:
-    for key in _sign_keys(movement.family):
-        factor = movement.field.sign_polys[key]
-        if key not in movement.moving_kinks:
-            return f"the kink {key} = 0 does not move with the parameters"
-        if any(movement.field.kernel_at(i) is not None for i in movement.field.occurring(factor)):
-            return f"the kink {key} = 0 is not algebraic"
-    return None
 
 
 def _structural_risk(field: Field, polys: Sequence[fmpq_mpoly]) -> str | None:
@@ -377,7 +376,7 @@ def _structural_risk(field: Field, polys: Sequence[fmpq_mpoly]) -> str | None:
     for poly in [*polys, *(p for e in logs for p in (e.num, e.den))]:
         for kernel in filter(None, (field.kernel_at(i) for i in field.occurring(poly))):
             if not (kernel.kind == "pi" or (kernel.kind in ("exp", "tan") and kernel.in_x)):
-                return f"{kernel.expression} occurs in a pole, a kink or a logarithm"
+                return f"{kernel.expression} occurs in a pole or a logarithm"
     return None
 
 

@@ -12,7 +12,7 @@ import difflib
 import keyword
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
@@ -262,7 +262,7 @@ class _Reader:
             raise ExpressionError(f"expression: larger than {limit}; simplify it.")
         value = self._convert(node, depth + 1)
         if self._is_foreign(value):
-            value = _real_forms(value)
+            value = real_forms(value)
         self._admit(value, node)
         return value
 
@@ -521,8 +521,17 @@ def _bits(value: Any) -> int:
     return max(int(value.p).bit_length(), int(value.q).bit_length())
 
 
-def _real_forms(value: Any) -> Any:
+def real_forms(value: Any) -> Any:
     """Rewrite what SymPy introduces by itself (sqrt(a**2) -> Abs(a), tan(z + pi/2) -> -cot(z))."""
     value = value.replace(sp.Abs, lambda z: z * (2 * step(z) - 1))
     value = value.replace(sp.sign, lambda z: 2 * step(z) - 1)
     return value.replace(sp.cot, lambda z: sp.cos(z) / sp.sin(z))
+
+
+def put(expression: Any, images: Mapping[Any, Any]) -> Any:
+    """``expression`` with some symbols or parts replaced; NaN where SymPy finds it undefined."""
+    try:
+        value = real_forms(expression.xreplace(dict(images)))
+    except (TypeError, ValueError, ZeroDivisionError):
+        return sp.nan
+    return sp.nan if value.has(sp.zoo, sp.nan, sp.oo, -sp.oo) else value

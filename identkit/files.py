@@ -14,10 +14,14 @@ from identkit.errors import InputError
 
 def regular(path: str | os.PathLike[str], label: str) -> Path:
     """The file that ``path`` names. Raises InputError, with ``label``, if it is something else."""
-    target = Path(path).resolve()
-    if not str(path) or (target.exists() and not target.is_file()):
-        raise InputError(f"{label}: is not a regular file; choose another path.")
-    return target
+    try:
+        target = Path(path).resolve()
+        if str(path) and (target.is_file() or not target.exists()):
+            return target
+        reason = "is not a regular file"
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long
+        reason = f"cannot be used ({getattr(error, 'strerror', None) or error})"
+    raise InputError(f"{label}: {reason}; choose another path.")
 
 
 def write_whole(

@@ -168,7 +168,7 @@ def interactions(
     try:
         proof = bounded(lambda _: Prover(atom, options, deadline).prove(wanted), deadline)
     except OutOfTime as limit:
-        proof = undecided(wanted, count, (str(limit),))
+        proof = undecided(wanted, count, (str(limit),), limit.cause)
     return Interactions(atom, count, proof)
 
 

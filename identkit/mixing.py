@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,30 @@ Array = NDArray[np.float64]
 SCHEMA = "identkit.mixing/1"
 MOST_BYTES = 2**27
 """Largest file of measures, unpacked."""
+
+
+def real_array(name: str, value: Any, what: str = "an array of real numbers") -> Array:
+    """An array-like as float64. Raises InputError for anything but real numbers.
+
+    Masked values are refused: an array without its mask would count them.
+    """
+    if np.ma.isMaskedArray(value) and np.ma.is_masked(value):
+        place = np.argwhere(np.ma.getmaskarray(value))[0].tolist()
+        raise InputError(
+            f"{name}: the value at {place} is masked; leave out such rows, or fill them in."
+        )
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "biuf":
+            with np.errstate(over="ignore"):  # long doubles beyond float64 become infinite
+                return array.astype(np.float64, copy=False)
+        if array.dtype.kind == "O" and not any(isinstance(v, str | bytes) for v in array.flat):
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # of imaginary parts that are dropped
+                return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError, Warning):
+        raise InputError(f"{name}: must be {what}.") from None
+    raise InputError(f"{name}: must be {what}, not {array.dtype.name}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +69,7 @@ class MixingMeasure:
 
     def __init__(self, beta0: ArrayLike, beta1: ArrayLike, eta: ArrayLike) -> None:
         for name, value, rank in (("beta0", beta0, 1), ("beta1", beta1, 2), ("eta", eta, 2)):
-            try:
-                array = np.array(value, dtype=np.float64)
-            except (TypeError, ValueError):
-                raise InputError(f"{name}: must be numbers of shape {_SHAPES[name]}.") from None
+            array = real_array(name, value, f"numbers of shape {_SHAPES[name]}").copy()
             if array.ndim not in (rank, rank + 1) or array.size == 0:
                 raise InputError(f"{name}: has shape {array.shape}, must be {_SHAPES[name]}.")
             if not np.isfinite(array).all():
@@ -124,7 +146,7 @@ class MixingMeasure:
 
         ``beta0`` is a number or (R,), ``beta1`` has shape (d,) or (R, d).
         """
-        weight, slope = (np.asarray(v, dtype=np.float64) for v in (beta0, beta1))
+        weight, slope = real_array("beta0", beta0), real_array("beta1", beta1)
         if weight.shape not in {(), self.batch} or slope.shape not in {
             (self.dim,),
             (*self.batch, self.dim),
@@ -155,7 +177,7 @@ class MixingMeasure:
         >>> MixingMeasure.from_vector([1.0, 0.0, 0.5, 0.1], 1, 2).eta
         array([[0.5, 0.1]])
         """
-        array = np.asarray(vector, dtype=np.float64)
+        array = real_array("vector", vector)
         width = dim + 1 + parameters
         if array.ndim not in (1, 2) or array.shape[-1] % width or array.size == 0:
             raise InputError(

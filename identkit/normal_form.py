@@ -146,6 +146,8 @@ class Field(Algebra):
             return product
         if node.is_Pow:
             return self._convert_power(*node.args)
+        if node.is_number and not node.args:
+            raise TooLarge("an undefined value")
         if not node.args:
             raise TypeError(f"'{node}' is neither an input nor a parameter here")
         return self._convert_function(type(node), node.args[0])
@@ -169,14 +171,15 @@ class Field(Algebra):
         if head is sp.log:
             return self.log(u)
         if head is sp.erf:
-            return self._odd("erf", u, argument)
+            return self._odd("erf", u)
         if head is sp.atan:
-            return self._odd("atan", u, argument)
-        if head in (sp.sin, sp.cos, sp.tan):
+            return self._odd("atan", u)
+        if head is sp.tan:
+            s, c = self.half_angle(u + u)
+            return s / c
+        if head in (sp.sin, sp.cos):
             s, c = self.half_angle(u)
             sine, cosine = (s * c) * self.constant(2), c * c - s * s
-            if head is sp.tan:
-                return sine / cosine
             return (sine if head is sp.sin else cosine) / (c * c + s * s)
         if head is sp.tanh:
             e = self.exp(u + u)
@@ -255,13 +258,14 @@ class Field(Algebra):
             return self.convert(tangent), self.one  # tan(π/3) is √3: no kernel of its own
         return self.kernel("tan", key, argument, 1, tangent), self.one
 
-    def _odd(self, kind: str, u: Element, argument: sp.Expr) -> Element:
+    def _odd(self, kind: str, u: Element) -> Element:
         if u.is_zero:
             return self.zero
         if u.num.leading_coefficient() < 0:
-            return -self._odd(kind, -u, -argument)
+            return -self._odd(kind, -u)
         head = sp.erf if kind == "erf" else sp.atan
-        return self.kernel(kind, _text(u), u, 1, head(argument))
+        # written as it is on this branch: atan(relu(a)*x + b) is atan(b) on one
+        return self.kernel(kind, _text(u), u, 1, head(self.to_sympy(u)))
 
     def log(self, u: Element) -> Element:
         """log u = Σ e·log|f| over the irreducible factors f of u > 0."""

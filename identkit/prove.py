@@ -18,6 +18,7 @@ from flint import fmpq, fmpq_mat
 from identkit.algebra import Element
 from identkit.atoms import AtomFunction
 from identkit.balls import Tape
+from identkit.causes import NOT_FOUND, SIZE_LIMIT, cause_of
 from identkit.certificates.independence import (
     Search,
     Witness,
@@ -25,11 +26,11 @@ from identkit.certificates.independence import (
     evaluate,
     find_witness,
 )
-from identkit.coincidence import Coincidences, apply_rule
+from identkit.coincidence import Coincidences, apply_rule, coincide_somewhere
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.deadline import Deadline
 from identkit.derivatives import Derivatives
-from identkit.errors import DomainError, OutOfTime
+from identkit.errors import DomainError, OutOfTime, Unproved
 from identkit.every_k import FixedSpace, Movement, dependence_risk
 from identkit.forms import affine_forms
 from identkit.normal_form import Field, Rebase
@@ -65,7 +66,7 @@ class Prover:
         try:
             return self._prove(functions, notes)
         except OutOfTime as limit:
-            return undecided(functions, self.options.atoms, (*notes, str(limit)))
+            return undecided(functions, self.options.atoms, (*notes, str(limit)), limit.cause)
 
     def _prove(self, functions: FunctionSet, notes: list[str]) -> SetProof:
         basis = functions.functions
@@ -103,7 +104,7 @@ class Prover:
         relations = [formal.exact(index, support) for index, support in formal.dependent]
         proved = tuple(formal.relation(r) for r in relations if r is not None)
         if not proved:
-            raise OutOfTime("a dependence was seen modulo a prime but no exact relation was found")
+            raise Unproved("a dependence was seen modulo a prime but no exact relation was found")
         if formal.set.coincidence:
             self._assert_distinct(formal, {t.function for r in proved for t in r.terms}, proved)
         complete = len(proved) == len(relations)
@@ -131,14 +132,16 @@ class Prover:
         """A relation is a failure only among functions that the coincidence rule cannot merge."""
         if any(all(t.function.first for t in r.terms) for r in relations):
             return
-        chosen = [f for f in formal.basis if f in functions]
+        if formal.coincide_somewhere(functions):
+            raise Unproved("under some signs of the parameters two of the functions coincide")
+        chosen = [f for f in formal.set.functions if f in functions]
         tape = Tape(
             self.derivatives.expressions(chosen), (*self.sampler.inputs, *self.sampler.parameters)
         )
         if not are_distinct(
             self.sampler, lambda theta, xs: evaluate(tape, [theta], xs, None, self.deadline)
         ):
-            raise OutOfTime("two of the functions related may coincide unnoticed")
+            raise Unproved("two of the functions related may coincide unnoticed")
 
     def _rank(
         self, formal: Formal, expressions: list[sp.Expr]
@@ -169,20 +172,21 @@ class Prover:
         if fixed is not None and (formal.set.any_number or fixed.atoms <= self.options.atoms):
             return self._fixed(formal, blank, fixed)
         search = self._search([expressions[i] for i in kept], shared, self.options.atoms)
-        obstacle = None
+        obstacle, cause = None, None
         if search.witness is not None:
             try:
                 obstacle = formal.every_k_obstacle(self.sampler, search.witness.atoms)
             except (OutOfTime, Rebase) as error:
                 self.deadline.check()
-                obstacle = str(error)
+                obstacle, cause = str(error), cause_of(error)
         proof = replace(blank, notes=(*notes, *self._kink_notes()))
-        return self._by_witness(proof, search, obstacle)
+        return self._by_witness(replace(proof, cause=cause), search, obstacle)
 
     def _by_witness(self, blank: SetProof, search: Search, obstacle: str | None) -> SetProof:
         """``yes`` if a witness was found, else ``undecided`` with what was tried."""
         if search.witness is None:
-            return replace(blank, notes=(*blank.notes, search.tried))
+            notes = (*blank.notes, search.tried)
+            return replace(blank, notes=notes, cause=blank.cause or NOT_FOUND)
         return replace(
             blank,
             kind="ball-determinant",
@@ -228,7 +232,7 @@ class Prover:
     ) -> SetProof:
         """No merging is possible, but a nonzero determinant still proves independence."""
         search = self._search(expressions, shared, self.options.atoms)
-        blank = undecided(functions, self.options.atoms, tuple(notes))
+        blank = undecided(functions, self.options.atoms, tuple(notes), SIZE_LIMIT)
         return self._by_witness(blank, search, "the normal form is too large")
 
     def _search(self, functions: list[sp.Expr], shared: list[sp.Expr], atoms: int) -> Search:
@@ -307,7 +311,7 @@ class Formal:
         """None if the kept (or given) functions are proved independent for every k near these.
 
         Every atom may lie near any of the given ones, so the argument has to hold at each, with
-        the sign patterns of the kinks that are seen there.
+        the sign patterns of the kinks that are seen and meet there.
         """
         for movement in self._movements(sampler, atoms):
             if not movement.all_move(self.rule.kept if functions is None else functions):
@@ -322,12 +326,17 @@ class Formal:
         if not field.sign_polys:
             return [self.movement_everywhere]
         arguments = {k: field.to_sympy(_element(field, p)) for k, p in field.sign_polys.items()}
-        seen: list[list[dict[str, int]]] = []
+        seen: list[list[list[dict[str, int]]]] = []
         for theta in atoms:
-            patterns = sampler.patterns(arguments, theta)
-            if patterns not in seen:
-                seen.append(patterns)
-        return [Movement(self.family, patterns) for patterns in seen]
+            meetings = sampler.meetings(arguments, theta)
+            if meetings not in seen:
+                seen.append(meetings)
+        return [Movement(self.family, meetings) for meetings in seen]
+
+    def coincide_somewhere(self, functions: set[BasisFunction]) -> bool:
+        """Whether the rule may merge or drop some of these under some signs of the parameters."""
+        indices = [i for i, f in enumerate(self.set.functions) if f in functions]
+        return coincide_somewhere(self.family, self.columns, indices)
 
     def polynomial_rank(self, sampler: Sampler, indices: Sequence[int], atoms: int) -> int | None:
         """Exact generic rank of functions polynomial in x; None if it was not pinned down.
@@ -404,7 +413,9 @@ def _element(field: Field, poly: object) -> Element:
     return Element(field, poly, field.unit_poly)  # type: ignore[arg-type]
 
 
-def undecided(functions: FunctionSet, atoms: int, notes: tuple[str, ...]) -> SetProof:
+def undecided(
+    functions: FunctionSet, atoms: int, notes: tuple[str, ...], cause: str | None = None
+) -> SetProof:
     return SetProof(
         title=functions.title,
         kind="none",
@@ -423,6 +434,7 @@ def undecided(functions: FunctionSet, atoms: int, notes: tuple[str, ...]) -> Set
         every_k=False,
         every_k_obstacle=None,
         notes=notes,
+        cause=cause,
     )
 
 

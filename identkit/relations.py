@@ -22,11 +22,14 @@ from identkit.atoms import AtomFunction
 from identkit.balls import Node, Tape, ball, precision
 from identkit.deadline import Deadline
 from identkit.experts import symbols
+from identkit.expression import Step
 from identkit.forms import affine_forms
 from identkit.normal_form import Field, NeedSign, Rebase
 
 MAX_BRANCHES = 16
 """Sign patterns of the kinks; more than four kinks per atom are given up on."""
+MAX_CELLS = 64
+"""Sets of signs of some of the kinks that a statement about all of them goes through."""
 MAX_SUPPORT = 24
 """Longest relation whose coefficients are solved for exactly."""
 
@@ -60,7 +63,8 @@ class FormalFamily:
     ) -> None:
         self.atom = atom
         self.deadline = deadline
-        forms = affine_forms(atom)
+        # coordinates are one choice for all branches: a slope |a| has a form on each only
+        forms = [f for f in affine_forms(atom) if not f.has(Step)]
         units: dict = {}
         for _ in range(MAX_REBASES):
             try:
@@ -94,6 +98,33 @@ class FormalFamily:
             except NeedSign as needed:
                 waiting += [{**signs, needed.key: 1}, {**signs, needed.key: -1}]
         return done
+
+    def cells(self, of_interest: Callable[[str], bool]) -> list[tuple[dict[str, int], list[int]]]:
+        """The branches under each set of signs of *all* the kinks of interest.
+
+        A branch does not know the signs that play no part in it: x + b < 0 alone decides the value
+        0 of min(max(x + b, 0), c), and for a statement about every c that branch belongs to c > 0
+        and to c < 0. Cells that no parameter realises are not left out. Raises TooLarge.
+        """
+        done: list[tuple[dict[str, int], list[int]]] = []
+        waiting: list[tuple[dict[str, int], list[int]]] = [({}, list(range(len(self.branches))))]
+        while waiting:
+            if len(done) + len(waiting) > MAX_CELLS:
+                raise TooLarge(f"the kinks make more than {MAX_CELLS} cases")
+            signs, inside = waiting.pop()
+            keys = (key for n in inside for key in self.branches[n].signs if key not in signs)
+            key = next(filter(of_interest, keys), None)
+            if key is None:
+                done.append((signs, inside))
+                continue
+            for sign in (1, -1):
+                there = [n for n in inside if self.branches[n].signs.get(key, sign) == sign]
+                waiting.append(({**signs, key: sign}, there))
+        return done
+
+    def restricts_parameters(self, key: str) -> bool:
+        """Whether the argument of a kink depends on parameters alone."""
+        return not self.field.depends(self.field.occurring(self.field.sign_polys[key]))[0]
 
     def is_zero(self, index: int) -> bool:
         """Proved identically zero in x and θ."""

@@ -69,6 +69,7 @@ class SetProof:
     ``finite-dimension`` or ``none``. A ``witness`` proves independence of ``witnessed`` over its
     atoms (all kept functions for ``yes``, a maximal subset for an exact rank). ``every_k`` is True
     where independence is proved for every number of atoms; ``every_k_obstacle`` says why not.
+    ``cause`` is the code (:mod:`identkit.causes`) for why the verdict, or every k, was left open.
     """
 
     title: str
@@ -88,6 +89,7 @@ class SetProof:
     every_k: bool
     every_k_obstacle: str | None
     notes: tuple[str, ...]
+    cause: str | None = None
 
     @property
     def depends_on_coordinates(self) -> bool:
@@ -260,6 +262,11 @@ class CheckResult:
         raise KeyError(condition)
 
     @property
+    def degenerate(self) -> tuple[ConditionResult, ...]:
+        """The results whose condition is proved to hold while nondegeneracy is proved to fail."""
+        return tuple(r for r in self.results if r.verdict == "yes" and r.nondegenerate == "no")
+
+    @property
     def exit_code(self) -> int:
         """0 done (and any requirement met), 1 requirement not met, 3 undecided."""
         if self.requirement is not None:
@@ -273,7 +280,7 @@ class CheckResult:
         return check_document(self)
 
     def certificate(self) -> dict:
-        """The certificate document, schema ``identkit.certificate/1``."""
+        """The certificate document, schema ``identkit.certificate/2``."""
         from identkit.certificates.store import certificate_document
 
         return certificate_document(self)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import sympy as sp
@@ -25,10 +26,14 @@ from identkit.experts import symbols
 
 DRAWS = 400
 """Parameter draws before the expert is said to be singular on the domain."""
+UNWANTED = 20
+"""Draws passed over per atom before one that is not wanted is taken."""
 BOXES = 128
 """Sub-boxes examined to prove that one draw is regular on the whole domain."""
 KINK_POINTS = 200
 """Points at which a kink's argument must take both signs."""
+WALK_DEPTH = 14
+"""Bisections between two points in search of what meets at a kink."""
 INTERVAL_BITS = 64
 """Precision of regularity checks; a failure only rejects a draw."""
 
@@ -119,6 +124,8 @@ class Sampler:
             while len(found) < count:
                 found[self.point()] = None
             return list(found)
+        if not count:
+            return []
         width = (self.domain.high - self.domain.low) / count
         return [
             (self.domain.low + width * (i + Fraction(self.rng.randrange(8, 56), 64)),)
@@ -127,25 +134,39 @@ class Sampler:
 
     # -- parameters -------------------------------------------------------------------------
 
-    def atoms(self, count: int) -> list[tuple[Fraction, ...]]:
+    def atoms(
+        self, count: int, wanted: Callable[[Sequence[Fraction]], bool] | None = None
+    ) -> list[tuple[Fraction, ...]]:
         """Parameters of ``count`` distinct atoms, regular on the domain, kinks crossing it.
 
         Each atom bends in a slab of the domain of its own, so that no two kinks nearly coincide.
+        Draws that are not ``wanted`` are passed over while there is hope for others.
         """
         found: list[tuple[Fraction, ...]] = []
+        passed_over = 0
         for _ in range(200 * count):
             if len(found) == count:
                 return found
-            draw = self.parameter_draw((len(found), count))
-            if draw not in found:
-                found.append(draw)
+            # the crossing of kinks may be what makes a draw unwanted: every other one does without
+            draw = self.parameter_draw((len(found), count), crossing=passed_over % 2 == 0)
+            if draw in found:
+                continue
+            if wanted is not None and passed_over < UNWANTED * count and not wanted(draw):
+                passed_over += 1
+                continue
+            found.append(draw)
         raise DomainError(
             f"expert: after {200 * count} draws only {len(found)} distinct atoms were found; "
             "lower --atoms."
         )
 
-    def parameter_draw(self, slab: tuple[int, int] = (0, 1)) -> tuple[Fraction, ...]:
-        """One regular draw, bending in slab ``i`` of ``n`` along the first input."""
+    def parameter_draw(
+        self, slab: tuple[int, int] = (0, 1), crossing: bool = True
+    ) -> tuple[Fraction, ...]:
+        """One regular draw, bending in slab ``i`` of ``n`` along the first input.
+
+        ``crossing``: one whose kinks cross the domain is preferred.
+        """
         culprit: Hazard | None = None
         crossing_failed = 0
         for attempt in range(DRAWS):
@@ -157,7 +178,7 @@ class Sampler:
                 # bends placed inside the domain are where log, 1/z and sqrt are singular
                 self._centring = self._centring and attempt < DRAWS // 40
                 continue
-            if self._uncrossed(values) and crossing_failed < DRAWS // 8:
+            if crossing and self._uncrossed(values) and crossing_failed < DRAWS // 8:
                 crossing_failed += 1
                 continue
             self.uncrossed = [str(h.expression) for h in self._uncrossed(values)]
@@ -258,22 +279,94 @@ class Sampler:
                     return []
         return [h for h in kinks if len(signs[h.slot]) < 2]
 
-    def patterns(
+    def meetings(
         self, arguments: dict[str, sp.Expr], values: Sequence[Fraction], count: int = 300
-    ) -> list[dict[str, int]]:
-        """Sign patterns of some expressions at points of the domain for one θ, proved by balls."""
-        tape = Tape(arguments.values(), (*self.inputs, *self.parameters))
-        found: dict[tuple[int, ...], None] = {}
+    ) -> list[list[dict[str, int]]]:
+        """The sign patterns of the kinks' arguments seen in the domain at one θ, by what meets.
+
+        Patterns are in one list where a chain of kinks that move with θ joins them. Each is proved
+        by balls at a point, each kink of the chain on a segment: one argument changes its sign
+        there, no other one vanishes, and some ∂/∂θ_j of it does not vanish either. All of it stays
+        true for θ nearby.
+        """
         # a stream of its own: prover and verifier see the same points
         looking = Sampler(self.atom, self.domain, self.seed, (), self.deadline)
         with precision(INTERVAL_BITS):
-            for x in looking.points(count):
-                results = tape.evaluate(self._balls([ball(v) for v in x], values))
-                if all(r > 0 or r < 0 for r in results):
-                    found[tuple(1 if r > 0 else -1 for r in results)] = None
-                if len(found) == 2 ** len(arguments):
-                    break
-        return [dict(zip(arguments, signs, strict=True)) for signs in sorted(found)]
+            return _Walk(looking, arguments, values).meetings(looking.points(count))
+
+
+class _Walk:
+    """Walks between points of the domain at one θ and notes which sign patterns meet."""
+
+    def __init__(
+        self, sampler: Sampler, arguments: dict[str, sp.Expr], values: Sequence[Fraction]
+    ) -> None:
+        self.keys, self.deadline = list(arguments), sampler.deadline
+        variables = (*sampler.inputs, *sampler.parameters)
+        speeds = [[sp.diff(a, u) for u in sampler.parameters] for a in arguments.values()]
+        self.signs_tape = Tape(arguments.values(), variables)
+        self.speed_tapes = [Tape(row, variables) for row in speeds]
+        self.still = {n for n, row in enumerate(speeds) if not any(row)}
+        self.theta = [ball(v) for v in values]
+        self.parent: dict[tuple[int, ...], tuple[int, ...]] = {}
+
+    def meetings(self, points: Sequence[tuple[Fraction, ...]]) -> list[list[dict[str, int]]]:
+        """One list of patterns per chain of moving kinks (see :meth:`Sampler.meetings`)."""
+        seen = [(x, signs) for x in points if (signs := self._signs(x)) is not None]
+        for (x, at_x), (y, at_y) in pairwise(seen):
+            self._step(x, at_x, y, at_y, WALK_DEPTH)
+        chains: dict[tuple[int, ...], list[dict[str, int]]] = {}
+        for signs in sorted(self.parent):
+            pattern = dict(zip(self.keys, signs, strict=True))
+            chains.setdefault(self._root(signs), []).append(pattern)
+        return list(chains.values())
+
+    def _signs(self, x: Sequence[Fraction]) -> tuple[int, ...] | None:
+        """The pattern at a point, None where a ball does not tell."""
+        values = self.signs_tape.evaluate([*(ball(v) for v in x), *self.theta])
+        if not all(v > 0 or v < 0 for v in values):
+            return None
+        signs = tuple(1 if v > 0 else -1 for v in values)
+        self.parent.setdefault(signs, signs)
+        return signs
+
+    def _root(self, signs: tuple[int, ...]) -> tuple[int, ...]:
+        while self.parent[signs] != signs:
+            signs = self.parent[signs]
+        return signs
+
+    def _step(
+        self,
+        x: tuple[Fraction, ...],
+        at_x: tuple[int, ...],
+        y: tuple[Fraction, ...],
+        at_y: tuple[int, ...],
+        depth: int,
+    ) -> None:
+        """Join the patterns met between x and y across kinks that move."""
+        if self._root(at_x) == self._root(at_y):
+            return
+        changed = [n for n, (s, t) in enumerate(zip(at_x, at_y, strict=True)) if s != t]
+        if len(changed) == 1 and self._moves_between(changed[0], x, y):
+            self.parent[self._root(at_x)] = self._root(at_y)
+            return
+        if self.still.issuperset(changed):
+            return
+        self.deadline.check()
+        # an odd share: the middle of a symmetric domain is where kinks like to meet
+        middle = tuple(s + (t - s) * Fraction(61, 128) for s, t in zip(x, y, strict=True))
+        at_middle = self._signs(middle) if depth else None
+        if at_middle is not None:
+            self._step(x, at_x, middle, at_middle, depth - 1)
+            self._step(middle, at_middle, y, at_y, depth - 1)
+
+    def _moves_between(self, n: int, x: Sequence[Fraction], y: Sequence[Fraction]) -> bool:
+        box = [interval(min(s, t), max(s, t)) for s, t in zip(x, y, strict=True)]
+        values = self.signs_tape.evaluate([*box, *self.theta])
+        if not all(i == n or v > 0 or v < 0 for i, v in enumerate(values)):
+            return False
+        speeds = self.speed_tapes[n].evaluate([*box, *self.theta])
+        return any(v > 0 or v < 0 for v in speeds)
 
 
 class _Form:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from identkit.checking import check
+from identkit.checking import NONDEGENERATE, check
 from identkit.experts import ACTIVATIONS, SHAPES, Expert, builtin
 from identkit.gates import GATES, Gate
+from identkit.report.statements import nevertheless
 from identkit.results import CheckResult
 
 if TYPE_CHECKING:
@@ -23,22 +24,34 @@ SMOOTH_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name != "relu")
 
 
 def assert_identifiable(
-    expert: Expert | str, gate: Gate | str, *, condition: str = "strong", **options: Any
+    expert: Expert | str, gate: Gate | str, *, condition: str = NONDEGENERATE, **options: Any
 ) -> CheckResult:
-    """Fail unless the condition is *proved* for this expert and gate.
+    """Fail unless the condition is *proved* for this expert and gate, and the expert is of use.
 
+    ``nondegenerate``, the default, is what a user of the parameters needs: no moment of an
+    over-specified cell is invisible. ``strong``, ``weak`` and ``shared-strong`` are the conditions
+    of papers; an expert that meets one and is proved degenerate all the same fails too.
     ``options`` are those of :func:`identkit.check` (shape, dim, level, …). An ``undecided``
-    verdict fails too: a guard must not pass on what nobody proved. Returns the result.
+    verdict fails: a guard must not pass on what nobody proved. Returns the result.
 
-    >>> assert_identifiable("gelu", "sigmoid", condition="weak").results[0].verdict
+    >>> assert_identifiable("gelu", "sigmoid").results[0].nondegenerate
     'yes'
 
-    Raises AssertionError with the report when the verdict is not ``yes``.
+    Raises AssertionError with the report when it is not ``yes``, and
+    :class:`~identkit.errors.InputError` where the question cannot be asked (``nondegenerate`` of a
+    gate of one's own).
     """
     result = check(expert, gate, condition=condition, **options)
-    verdicts = {r.verdict for r in result.results}
-    if verdicts != {"yes"}:
-        raise AssertionError(f"{condition} identifiability is not proved:\n\n{result}")
+    if condition == NONDEGENERATE:
+        proved = {r.nondegenerate for r in result.results} == {"yes"}
+        failure = "nondegeneracy is not proved"
+    else:
+        proved = {r.verdict for r in result.results} == {"yes"}
+        failure = f"{condition} identifiability is not proved"
+    if proved and result.degenerate:
+        proved, failure = False, f"{condition} identifiability is proved{nevertheless(result)}"
+    if not proved:
+        raise AssertionError(f"{failure}:\n\n{result}")
     return result
 
 

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -70,7 +71,8 @@ def test_the_same_command_finds_its_fits(folder, capsys):
 
 
 def fits(path):
-    with sqlite3.connect(path) as connection:
+    # a connection's own context manager ends a transaction, and leaves it open
+    with closing(sqlite3.connect(path)) as connection:
         return connection.execute("SELECT * FROM fits ORDER BY 1, 2, 3, 4, 5").fetchall()
 
 

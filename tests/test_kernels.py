@@ -23,7 +23,7 @@ from identkit.mixing import MixingMeasure
 torch = pytest.importorskip("torch")
 numba = pytest.importorskip("numba")
 
-from identkit.fit import vector_math  # noqa: E402  (needs numba)
+from identkit.fit import torch_kernel, vector_math  # noqa: E402  (needs numba)
 from identkit.fit.cpu_kernel import BLOCK, CpuSums  # noqa: E402
 from identkit.fit.torch_kernel import TorchSums  # noqa: E402
 
@@ -263,6 +263,42 @@ def test_native_sums_do_not_depend_on_batch_or_threads(kind):
         case.theta, case.velocity, case.which = theta[order], velocity[order], which[order]
         for name, value in case.native().items():
             assert np.array_equal(value, together[name][order]), (name, order)
+
+
+WIDE = [
+    *NATIVE,
+    ("silu", "ffn", "softmax", 8),
+    ("sin", "ridge", "sigmoid", 1),
+    ("exp", "nobias", "softmax", 2),
+]
+
+
+@pytest.mark.parametrize("size", [2**12, 2**20], ids=["parts", "whole"])
+@pytest.mark.parametrize("kind", WIDE, ids=lambda k: f"{k[0]}-{k[2]}-{k[3]}")
+def test_torch_sums_do_not_depend_on_the_batch(kind, size, monkeypatch):
+    """Bitwise, on every instruction set: remainders of vectors round as full vectors do.
+
+    Five atoms, since ATen sums four or more otherwise in a remainder; numbers of samples below,
+    at and above a multiple of what a loop takes; several groups of problems, or one.
+    """
+    monkeypatch.setitem(torch_kernel.CHUNK_BYTES, "cpu", size)
+    model = native_model(*kind)
+    for n, weighted, shared in ((5, False, False), (64, True, False), (203, False, True)):
+        case = Case(model, atoms=5, n=n, weighted=weighted, shared=shared)
+        together = case.torch()
+        theta, velocity, which = case.theta, case.velocity, case.which
+        for order in ([2], [3, 1], [1, 0, 3]):
+            case.theta, case.velocity, case.which = theta[order], velocity[order], which[order]
+            for name, value in case.torch().items():
+                assert np.array_equal(value, together[name][order]), (name, order, n)
+        # the data of one problem only, with x of its own
+        r = which[2]
+        x, y = case.x[0 if shared else r][None], case.y[r : r + 1]
+        case.x, case.y = np.ascontiguousarray(x), y.copy()
+        case.weight = case.weight[r : r + 1].copy() if weighted else None
+        case.theta, case.velocity, case.which = theta[2:3], velocity[2:3], np.array([0])
+        for name, value in case.torch().items():
+            assert np.array_equal(value, together[name][2:3]), (name, "alone", n)
 
 
 @pytest.mark.parametrize("kind", NATIVE, ids=lambda k: f"{k[0]}-{k[2]}-{k[3]}")

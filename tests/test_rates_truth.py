@@ -326,6 +326,18 @@ def test_no_second_order():
     assert exact.first == pytest.approx(np.linalg.svd(by.tangent(), compute_uv=False)[-1], rel=1e-4)
 
 
+@pytest.mark.parametrize("second", [math.nan, 0.5])
+def test_equal_numbers_are_equal(second):
+    """Also where there is none: NaN, which differs from itself on Python 3.13."""
+    one, other = (Conditioning(0.1, float(f"{second}"), (), "", 0.2) for _ in range(2))
+    assert one == other
+    assert hash(one) == hash(other)
+    assert len({one, other}) == 1
+    assert one != replace(one, second=0.25)
+    assert one != replace(one, first=math.nan)
+    assert one != one.to_dict()
+
+
 def test_one_atom():
     alone = MixingMeasure([0.3], [[0.0]], [[2.0, 0.5]])
     assert conditioning(SIGMOID, alone).second > 1e-3
@@ -586,6 +598,7 @@ def test_file_with_nothing_known(tmp_path):
     got = load_truth(target)
     assert got.conditioning is not None
     assert math.isnan(got.conditioning.second)
+    assert got.conditioning == nothing
     assert (got.noise, got.seed) == (None, None)
     assert got.box is not None
     assert got.box.bounds(SIGMOID, 1)[0].tolist() == [-math.inf, -math.inf, -math.inf, -math.inf]

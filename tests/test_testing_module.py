@@ -32,7 +32,29 @@ def test_guard_passes_on_a_proof_and_returns_it():
 )
 def test_guard_fails_with_the_report(expert, options):
     with pytest.raises(AssertionError, match="strong identifiability is not proved"):
-        assert_identifiable(expert, "sigmoid", **options)
+        assert_identifiable(expert, "sigmoid", condition="strong", **options)
+
+
+@pytest.mark.parametrize("expert", [Expert.from_expression("c*silu(a*x0 + b*x1)"), "relu", "exp"])
+def test_guard_fails_where_strong_holds_and_the_expert_is_degenerate(expert):
+    result = identkit.check(expert, "softmax")
+    assert [(r.condition, r.verdict, r.nondegenerate) for r in result.results] == [
+        ("strong", "yes", "no")
+    ]
+    with pytest.raises(AssertionError, match=r"^nondegeneracy is not proved"):
+        assert_identifiable(expert, "softmax")
+    with pytest.raises(AssertionError, match="degenerate: its parameters have no consistent est"):
+        assert_identifiable(expert, "softmax", condition="strong")
+
+
+def test_guard_asks_for_nondegeneracy_unless_told_otherwise():
+    for options in ({}, {"condition": "nondegenerate"}):
+        result = assert_identifiable("tanh", "sigmoid", dim=1, **options)
+        assert [r.nondegenerate for r in result.results] == ["yes", "yes"]
+    own = "(1 + tanh(s))/2"
+    with pytest.raises(InputError, match=r"nondegenerate: it is not known.*ask for weak"):
+        assert_identifiable("tanh", own)
+    assert assert_identifiable("tanh", own, dim=1, condition="weak").results[0].verdict == "yes"
 
 
 @given(experts(max_dim=3), gates())
@@ -57,7 +79,7 @@ def test_experts_with_kinks(expert):
 @given(experts(max_dim=1, polynomials=False, shapes=("ridge",)))
 def test_every_ridge_expert_passes_strong_at_expert_level(expert):
     assert expert.name in ACTIVATIONS
-    assert_identifiable(expert, "softmax")
+    assert identkit.check(expert, "softmax", condition="strong").results[0].verdict == "yes"
 
 
 @given(mixing_measures(parameters=2, dim=2, min_atoms=2))

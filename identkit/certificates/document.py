@@ -17,6 +17,10 @@ from identkit.results import (
     Term,
 )
 
+REMARKS = ("every_k_obstacle", "notes")
+"""Of a part, what explains a search to its reader: nothing follows from it, and no certificate
+holds it."""
+
 
 def evidence(result: ConditionResult) -> dict[str, Any]:
     """The certificate of one result: the kind of its deciding proof, and every part."""
@@ -45,6 +49,7 @@ def part(proof: SetProof) -> dict[str, Any]:
         "every_k": proof.every_k,
         "every_k_obstacle": proof.every_k_obstacle,
         "notes": list(proof.notes),
+        "cause": proof.cause,
     }
 
 
@@ -89,9 +94,10 @@ def _fixed(fixed: FixedProof | None) -> dict[str, Any] | None:
 
 
 def read_part(data: dict[str, Any], functions: Mapping[str, BasisFunction]) -> SetProof:
-    """The record described by ``part``'s output; labels are looked up in ``functions``.
+    """The record described by ``part``'s output without its remarks.
 
-    Raises KeyError for a label that the condition does not contain.
+    Labels are looked up in ``functions``.
+    Raises KeyError for one that the condition does not contain.
     """
     witness = data["witness"]
     fixed = data["fixed"]
@@ -133,8 +139,9 @@ def read_part(data: dict[str, Any], functions: Mapping[str, BasisFunction]) -> S
         rank=data["rank"],
         quantifier=data["quantifier"],
         every_k=data["every_k"],
-        every_k_obstacle=data["every_k_obstacle"],
-        notes=tuple(data["notes"]),
+        every_k_obstacle=None,
+        notes=(),
+        cause=data["cause"],
     )
 
 

@@ -26,8 +26,15 @@ DRAWS_TRIED = 4
 DISTINCT_POINTS = 12
 DISTINCT_PRECISION = 256
 """Points and bits at which functions are shown to be pairwise non-proportional."""
+LIFE_POINTS = 60
+"""Points at which each function of an atom should be nonzero somewhere."""
 SELECTION_LIMIT = 90
 """Largest matrix for which points are selected out of a larger pool."""
+POOL = 4
+"""Points in the pool per point selected; doubled at each draw, since kinks of several atoms leave
+narrow gaps in which points must lie."""
+POOL_WORK = 200_000
+"""Arithmetic operations of one elimination beyond which the pool is not enlarged."""
 
 
 @dataclass(frozen=True)
@@ -124,20 +131,31 @@ def find_witness(
     shared_tape = Tape(shared, variables) if shared else None
     size = atoms * len(functions) + len(shared)
     tried, limit = 0, max_precision
+    # points of their own: the stream of the search stays what it is without kinks
+    seen = Sampler(sampler.atom, sampler.domain, sampler.seed, (), deadline).points(LIFE_POINTS)
+
+    def alive(theta: Sequence[Fraction]) -> bool:
+        """No function vanishes at all points seen, as behind a kink that is never crossed."""
+        rows = evaluate(tape, [theta], seen, None, deadline)
+        return not any(all(v == 0 for v in column) for column in zip(*rows, strict=True))
+
     for draw in range(DRAWS_TRIED):
         tried = draw + 1
-        thetas = sampler.atoms(atoms)
+        thetas = sampler.atoms(atoms, alive if sampler.kinks else None)
         points = sampler.points(size)
         if draw or sampler.kinks:
-            points = select_points(tape, shared_tape, thetas, sampler, size, deadline)
+            pool = size * POOL << draw
+            pool = max(POOL * size, min(pool, POOL_WORK // max(1, size) ** 2))
+            points = select_points(tape, shared_tape, thetas, sampler, (size, pool), deadline)
         bits = min(FIRST_PRECISION if size < 100 else 2 * FIRST_PRECISION, max_precision)
         last = draw == DRAWS_TRIED - 1
         limit = max_precision if last else min(RETRY_PRECISION, max_precision)
         while True:
             with precision(bits):
                 value = determinant(evaluate(tape, thetas, points, shared_tape, deadline))
-                if excludes_zero(value):
-                    witness = Witness(tuple(thetas), tuple(points), bits, value.str(12))
+                text = value.str(12)
+                if excludes_zero(arb(text)):  # as printed: a ball of no digit is no witness
+                    witness = Witness(tuple(thetas), tuple(points), bits, text)
                     return Search(witness, f"{tried} draw(s), up to {bits} bits")
             deadline.check()
             if bits >= limit:
@@ -155,16 +173,17 @@ def select_points(
     shared: Tape | None,
     atoms: Sequence[Sequence[Fraction]],
     sampler: Sampler,
-    size: int,
+    count: tuple[int, int],
     deadline: Deadline,
 ) -> list[tuple[Fraction, ...]]:
-    """``size`` points out of a pool four times larger, by Gaussian elimination with row pivoting.
+    """Points out of a pool, ``count`` = (points, pool), by Gaussian elimination with row pivoting.
 
     Only midpoints are used: this chooses where to look and proves nothing.
     """
+    size, of = count
     if size > SELECTION_LIMIT:
         return sampler.points(size)
-    pool = sampler.points(4 * size)
+    pool = sampler.points(of)
     with precision(4 * FIRST_PRECISION):
         rows = [[v.mid() for v in row] for row in evaluate(tape, atoms, pool, shared, deadline)]
         if any(not v.is_finite() for row in rows for v in row):

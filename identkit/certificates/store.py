@@ -8,13 +8,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from identkit.errors import CertificateError, InputError
+from identkit.certificates.document import REMARKS
+from identkit.errors import InputError
 from identkit.files import write_whole
 from identkit.report.json_form import check_document, dumps
 from identkit.results import CheckResult
 
-SCHEMA = "identkit.certificate/1"
-MAX_BYTES = 64 * 2**20
+SCHEMA = "identkit.certificate/2"
+MAX_BYTES = 8 * 2**20
 """A d = 8 certificate has about 200 kB; larger files are refused before they are parsed."""
 
 
@@ -29,10 +30,14 @@ def digest(document: dict[str, Any]) -> str:
 
 
 def certificate_document(result: CheckResult) -> dict[str, Any]:
-    """The certificate: everything the check found, and a digest of it."""
+    """The certificate: everything the check proved, and a digest of it."""
     document = {**check_document(result), "schema": SCHEMA}
     del document["requirement"]
     del document["options"]["time_limit"]  # a budget of the search, not part of the proof
+    for entry in document["results"]:
+        for part in entry["certificate"]["parts"]:
+            for remark in REMARKS:
+                del part[remark]
     return {**document, "digest": digest(document)}
 
 
@@ -63,7 +68,7 @@ def _is_json(path: str | os.PathLike[str]) -> bool:
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a certificate file. Raises InputError if it is not one, CertificateError if damaged."""
+    """Read a certificate file. Raises InputError if it is not one of this version."""
     try:
         if Path(path).exists() and not Path(path).is_file():
             raise InputError(f"{path}: is not a regular file; give a file written by --save.")
@@ -89,7 +94,9 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(document, dict) or "schema" not in document:
         raise InputError(f"{path}: is not an identkit certificate; give a file written by --save.")
     if document["schema"] != SCHEMA:
-        raise CertificateError(
-            f"{path}: schema is '{document['schema']}', this version verifies '{SCHEMA}'."
+        found = f"{document['schema']!r}"[:60]
+        raise InputError(
+            f"{path}: is of format {found}, this version verifies '{SCHEMA}'; run the check again "
+            "with --save."
         )
     return document

@@ -7,53 +7,60 @@
 - Relations, merged and dropped functions: the functions are re-derived by the chain rule of the
   differential field (:meth:`identkit.normal_form.Field.derivative`), and the stored combination
   must be the zero element.
-- Everything counted or quantified is recomputed from the condition's definition and compared.
+- Everything counted, quantified or worded is recomputed from the condition's definition and
+  compared; which results a file has must be what some check asks for.
 - Second order: the null space is solved for again on functions derived by the chain rule, the
   determinant of the functions left is evaluated as above, and families, refits, exceptional sets
   and rates are proved and concluded anew; what is stored must be what comes out.
-  The coincidence rule, the fixed spaces and the theorem behind "every k" are recomputed with the
-  prover's own code, but on the functions re-derived here. A checksum covers what follows from
-  nothing else (seed, version, notes).
+- A question left open is a code (``cause``) that claims nothing. Want of time is taken as it
+  stands, and what would depend on the answer is concluded without it; another cause must be what
+  the prover comes to again.
+
+The coincidence rule, the fixed spaces and the theorem behind "every k" are recomputed with the
+prover's own code, but on the functions re-derived here. A checksum covers what follows from
+nothing else (seed, version, precision).
 """
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 from flint import arb, arb_mat
 
-from identkit.algebra import Element
+from identkit.algebra import Element, TooLarge
 from identkit.atoms import AtomFunction
 from identkit.balls import precision
-from identkit.bounded import BROKE_OFF, OUT_OF_MEMORY, bounded
-from identkit.certificates.document import read_part
+from identkit.bounded import bounded
+from identkit.causes import LIMITS, MACHINE, NOT_FOUND, SIZE_LIMIT, UNPROVED
+from identkit.certificates.document import REMARKS, read_part
 from identkit.certificates.independence import (
+    FIRST_PRECISION,
     are_distinct,
     determinant,
     excludes_zero,
 )
 from identkit.certificates.jets import Differentiator
 from identkit.certificates.store import digest
-from identkit.checking import conclude
+from identkit.checking import check_time_limit, conclude, options_of, plans, prove_sets
 from identkit.claims import published_claim
-from identkit.conditions import BasisFunction, FunctionSet
+from identkit.conditions import LEVELS, BasisFunction, FunctionSet
 from identkit.conditions import condition as find_condition
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
-from identkit.degeneracy.analysis import blank
+from identkit.degeneracy.analysis import cut_short
 from identkit.degeneracy.conclude import NOT_SEARCHED, Conclusions
-from identkit.degeneracy.document import document as as_document
 from identkit.degeneracy.moments import MomentSpace, moment_space
-from identkit.degeneracy.rate import NOT_KNOWN_ELSEWHERE
-from identkit.degeneracy.records import CUT_SHORT, Premise
-from identkit.errors import CertificateError, IdentkitError, OutOfTime
-from identkit.experts import Expert, builtin
+from identkit.degeneracy.records import Premise
+from identkit.errors import CertificateError, IdentkitError, InputError, OutOfTime
+from identkit.experts import Expert, builtin, symbols
 from identkit.expression import Step, free_names, parse
 from identkit.forms import affine_forms
+from identkit.gates import Gate
 from identkit.gates import resolve as resolve_gate
 from identkit.normal_form import Field, NeedSign, Rebase
 from identkit.prove import (
@@ -77,8 +84,20 @@ from identkit.results import (
 )
 from identkit.sampling import Domain, Sampler
 
-TIME_LIMIT = 600.0
+TIME_LIMIT = 120.0
 """Seconds for one file; a certificate that takes longer is not verified."""
+MAX_VALUES = 150_000
+"""Values in a file, about twenty times those of a d = 8 certificate."""
+MAX_TEXT = 20_000
+"""Characters of one text."""
+MAX_DEPTH = 24
+"""Objects and lists inside each other."""
+MAX_PARTS = 4
+"""Results of a file, and sets of functions of a condition; checks and conditions have fewer."""
+BLANKS = str.maketrans("\n\t", "  ")
+"""Control characters that an expression may contain."""
+READ_BITS = 45
+"""Relative accuracy at which a stored determinant, of 12 digits, is compared."""
 
 
 @dataclass(frozen=True)
@@ -91,38 +110,48 @@ class Verified:
     results: tuple[ConditionResult, ...]
 
 
-def verify(document: dict[str, Any]) -> Verified:
-    """Verify a certificate document.
+def verify(document: dict[str, Any], time_limit: float = TIME_LIMIT) -> Verified:
+    """Verify a certificate document within ``time_limit`` seconds.
 
     Raises :class:`~identkit.errors.CertificateError`, naming the first field or proof that does
-    not hold. Returns what was proved.
+    not hold, and :class:`~identkit.errors.OutOfTime`. Returns what was proved.
     """
+    check_time_limit(time_limit)
+    _check_size(document)
     _check_form(document)
     if digest(document) != document["digest"]:
         raise CertificateError("digest: the file was changed after it was written.")
-    deadline = Deadline(TIME_LIMIT)
+    deadline = Deadline(time_limit)
     try:
         return bounded(lambda _: _verified(document, deadline), deadline)
     except OutOfTime as limit:
-        raise CertificateError(f"the certificate is not verified: {limit}.") from None
+        raise OutOfTime(f"the certificate is not verified: {limit}; raise --time-limit.") from None
 
 
 def _verified(document: dict[str, Any], deadline: Deadline) -> Verified:
     try:
         expert = _expert(document["expert"])
         gate = resolve_gate(document["gate"])
+        if gate.name != document["gate"]:
+            raise CertificateError(f"gate: its name is '{gate.name}'.")
         options = _options(document)
         entries = document["results"]
+        _check_asked(gate, entries)
         bare = [
             _Result(expert, gate.name, entry, options, f"results[{i}]", deadline).verify()
             for i, entry in enumerate(entries)
         ]
         conclusions = Conclusions(expert, gate, options, deadline, derived_by_chain_rule)
-        _keep_undecided(conclusions, entries)
+        _keep_open(conclusions, entries)
         results = tuple(conclude(expert, gate, bare, conclusions))
+        deadline.check()  # what was concluded without the time for it is nobody's statement
         for i, (entry, result) in enumerate(zip(entries, results, strict=True)):
-            _compare(entry, result, options, conclusions.atom, f"results[{i}]")
+            _compare(entry, result, conclusions.atom, f"results[{i}]", deadline)
     except CertificateError:
+        raise
+    except TooLarge as error:
+        raise CertificateError(f"the certificate cannot be re-derived: {error}") from None
+    except OutOfTime:
         raise
     except (IdentkitError, NeedSign, Rebase) as error:
         raise CertificateError(f"the certificate cannot be re-derived: {error}") from None
@@ -136,7 +165,12 @@ def by_chain_rule(
     field: Field, atom: AtomFunction, basis: Sequence[BasisFunction]
 ) -> list[Element]:
     """The functions, derived inside the differential field."""
-    known: dict[tuple[str, ...], Element] = {(): field.convert(atom.expression)}
+    # kinks of what is free of the parameters need no branches for its derivatives, which are 0
+    _, moving = atom.expression.as_independent(*symbols(atom.parameters), as_Add=True)
+    whole = any(not factor for f in basis for factor in f.factors)
+    known: dict[tuple[str, ...], Element] = {
+        (): field.convert(atom.expression if whole else moving)
+    }
 
     def partial(names: tuple[str, ...]) -> Element:
         if names not in known:
@@ -162,41 +196,66 @@ def derived_by_chain_rule(
     return FormalFamily(atom, lambda field: by_chain_rule(field, atom, basis), deadline)
 
 
-_OUT_OF_TIME = re.compile(
-    rf"(not decided within the limits|{CUT_SHORT}): "
-    rf"(the time limit of [0-9.e+-]+ s was reached|{BROKE_OFF}|{OUT_OF_MEMORY})"
-)
+def _keep_open(conclusions: Conclusions, entries: Sequence[dict[str, Any]]) -> None:
+    """What was left open for want of time is not asked again: an open question claims nothing.
 
-
-def _keep_undecided(conclusions: Conclusions, entries: Sequence[dict[str, Any]]) -> None:
-    """A second-order question left open for want of time is not asked again: it claims nothing."""
+    Everything else in the entries is then concluded from it, and compared.
+    """
+    c = conclusions
     for entry in entries:
-        stored, number = entry["certificate"]["second_order"], entry["regime"]
-        regime = conclusions.gate.regime(number)
-        if stored is not None and regime is not None and regime.moments is not None:
-            empty = blank(conclusions.gate.name, number, stored["reason"])
-            if stored == as_document(empty) and _OUT_OF_TIME.fullmatch(stored["reason"]):
-                conclusions.preset(number, empty)
-        searched = [] if entry["premise"] is None else [entry["premise"]["searched"]]
-        searched += [
-            reason.removeprefix(NOT_KNOWN_ELSEWHERE)
-            for reason in (entry["rate"] or {"reasons": ()})["reasons"]
-        ]
-        for text in filter(_OUT_OF_TIME.fullmatch, searched):
-            conclusions.premise = Premise("undecided", (), text)
-        if entry["exceptional"] == as_document((NOT_SEARCHED,)):
-            conclusions.exceptional = (NOT_SEARCHED,)
+        second, number = entry["certificate"]["second_order"], entry["regime"]
+        regime = c.gate.regime(number)
+        if second is not None and regime is not None and regime.moments is not None:
+            if second["cause"] in MACHINE:
+                c.preset(number, cut_short(c.gate.name, number, second["cause"]))
+            elif second["cause"] == SIZE_LIMIT:
+                # the normal form may outgrow its limits on the prover's route to it only
+                again = Conclusions(c.expert, c.gate, c.options, c.deadline)
+                c.preset(number, again.second_order(number))
+        premise, rate = entry["premise"] or {}, entry["rate"] or {}
+        for cause in (premise.get("cause"), rate.get("elsewhere")):
+            if cause in MACHINE:
+                c.premise = Premise.cut_short(cause)
+        if any(e["kind"] == NOT_SEARCHED.kind for e in entry["exceptional"]):
+            c.exceptional = (NOT_SEARCHED,)
+
+
+def _check_asked(gate: Gate, entries: Sequence[dict[str, Any]]) -> None:
+    """The results are those of one check: a result cannot be moved where nothing contradicts it."""
+    asked = tuple((entry["regime"], entry["condition"]) for entry in entries)
+    for number, name in asked:
+        if gate.regime(number) is None and number is not None:
+            raise CertificateError(f"results: the {gate.name} gate has no regime {number}.")
+        find_condition(name)
+    if asked not in plans(gate):
+        said = ", ".join(f"{name} in regime {number or 'null'}" for number, name in asked)
+        raise CertificateError(f"results: no check of the {gate.name} gate gives {said}.")
+    stored = [entry["level"] for entry in entries]
+    if not any(_levels(asked, level) == stored for level in (None, *LEVELS)):
+        raise CertificateError("results.level: no check asks for these levels together.")
+
+
+def _levels(asked: Sequence[tuple[int | None, str]], level: str | None) -> list[str]:
+    """The levels of these conditions where ``level`` is asked for; none where one lacks it."""
+    try:
+        return [find_condition(name, level).level for _, name in asked]
+    except InputError:
+        return []
 
 
 def _compare(
     entry: dict[str, Any],
     result: ConditionResult,
-    options: Options,
     atom: AtomFunction,
     where: str,
+    deadline: Deadline,
 ) -> None:
     """Everything stored is what was derived, and the second-order determinant is nonzero."""
-    for key, value in result_document(result).items():
+    expected = result_document(result)
+    for part in expected["certificate"]["parts"]:
+        for remark in REMARKS:
+            del part[remark]
+    for key, value in expected.items():
         if entry[key] != value:
             raise CertificateError(f"{where}.{key}: does not follow from the proof.")
     second = result.second_order
@@ -210,17 +269,41 @@ def _compare(
     doubt = singularity_doubt(
         lambda: [differentiator.values(functions, x, witness.atoms[0]) for x in witness.points],
         witness.precision,
-        arb(witness.determinant),
+        witness.determinant,
+        deadline,
     )
     if doubt is not None:
         raise CertificateError(f"{where}.certificate.second_order.determinant: {doubt}.")
+
+
+def _check_size(document: dict[str, Any]) -> None:
+    """Nothing is looked at closely before it is known to be small."""
+    waiting: list[tuple[Any, int]] = [(document, 0)]
+    values = 0
+    while waiting:
+        value, depth = waiting.pop()
+        values += 1
+        if isinstance(value, dict):
+            for name in ("results", "parts"):
+                if isinstance(value.get(name), list) and len(value[name]) > MAX_PARTS:
+                    raise CertificateError(f"{name}: {len(value[name])} are more than {MAX_PARTS}.")
+            inner = [*value.keys(), *value.values()]
+        else:
+            inner = value if isinstance(value, list) else []
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            raise CertificateError(f"a text of {len(value)} characters is too long.")
+        if isinstance(value, str) and not value.translate(BLANKS).isprintable():
+            raise CertificateError("a text holds control characters.")
+        if values + len(inner) > MAX_VALUES or depth > MAX_DEPTH:
+            raise CertificateError(f"more than {MAX_VALUES} values, or nested too deeply.")
+        waiting += [(v, depth + 1) for v in inner]
 
 
 def _check_form(document: dict[str, Any]) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
-    error = best_match(Draft202012Validator(schema("certificate-1")).iter_errors(document))
+    error = best_match(Draft202012Validator(schema("certificate-2")).iter_errors(document))
     if error is not None:
         where = ".".join(str(p) for p in error.absolute_path) or "document"
         raise CertificateError(f"{where}: {error.message[:200]}")
@@ -241,13 +324,10 @@ def _expert(data: dict[str, Any]) -> Expert:
 
 def _options(document: dict[str, Any]) -> Options:
     data = document["options"]
-    domain = Domain.of(*data["domain"])
-    return Options(
-        data["atoms"],
-        (domain.low, domain.high),
-        document["seed"],
-        data["max_precision"],
-    )
+    options = options_of(data["atoms"], data["domain"], document["seed"], data["max_precision"])
+    if [str(bound) for bound in options.domain] != data["domain"]:
+        raise CertificateError("options.domain: is not written in lowest terms.")
+    return options
 
 
 class _Result:
@@ -265,14 +345,12 @@ class _Result:
         self.entry, self.options, self.where = entry, options, where
         self.deadline = deadline
         self.condition = find_condition(entry["condition"], entry["level"])
-        self.atom = self._in_coordinates(self.condition.atom(expert, resolve_gate(gate)))
+        self.given = self.condition.atom(expert, resolve_gate(gate))
+        self.atom = self._in_coordinates(self.given)
         self.sets = self.condition.build(self.atom)
         self.published = published_claim(
             expert, gate, entry["regime"], entry["condition"], entry["level"]
         )
-        regime = resolve_gate(gate).regime(entry["regime"])
-        if regime is None and entry["regime"] is not None:
-            raise CertificateError(f"{where}.regime: the {gate} gate has no such regime.")
 
     def _in_coordinates(self, atom: AtomFunction) -> AtomFunction:
         """The atom function in the stored coordinates: the given or the structural ones, no others.
@@ -296,8 +374,13 @@ class _Result:
             where = f"{self.where}.certificate.parts[{i}]"
             part = _Part(self.atom, functions, data, self.options, where, self.deadline)
             proofs.append(part.verify())
-        failed_by_choice = any(p.depends_on_coordinates for p in proofs)
-        if failed_by_choice and not self.entry["coordinates"] and self.structural is not None:
+        self._left_open(proofs)
+        if self.entry["coordinates"]:
+            given = prove_sets(self.condition, self.given, self.options, self.deadline)
+            if not any(p.depends_on_coordinates for p in given):
+                self.deadline.check()
+                raise CertificateError(f"{self.where}.coordinates: the given ones do not fail.")
+        elif self.structural is not None and any(p.depends_on_coordinates for p in proofs):
             raise CertificateError(f"{self.where}.coordinates: others may succeed.")
         return ConditionResult(
             regime=self.entry["regime"],
@@ -308,6 +391,18 @@ class _Result:
             coordinates=tuple(self.entry["coordinates"]),
             published=self.published,
         )
+
+    def _left_open(self, proofs: Sequence[SetProof]) -> None:
+        """What is left open for another reason than time, the prover leaves open for it again."""
+        if all(p.cause in (None, *MACHINE) for p in proofs):
+            return
+        again = prove_sets(self.condition, self.atom, self.options, self.deadline)
+        for i, (stored, found) in enumerate(zip(proofs, again, strict=True)):
+            same = (stored.kind, stored.cause) == (found.kind, found.cause)
+            if stored.cause not in (None, *MACHINE) and not same:
+                self.deadline.check()
+                where = f"{self.where}.certificate.parts[{i}]"
+                raise CertificateError(f"{where}.cause: the question is not open for that reason.")
 
 
 class _Part:
@@ -365,14 +460,20 @@ class _Part:
         for field in ("relations", "witness", "fixed"):
             if getattr(proof, field) and field not in used:
                 raise self.fail(field, f"has no place in a proof of kind {proof.kind}")
-        if proof.every_k_obstacle and (proof.kind != "ball-determinant" or proof.every_k):
-            raise self.fail("every_k_obstacle", "has no place here")
+        causes = {
+            "ball-determinant": (None, SIZE_LIMIT),
+            "none": (*LIMITS, UNPROVED, NOT_FOUND),
+        }.get(proof.kind, (None,))
+        if proof.cause not in causes:
+            raise self.fail("cause", f"has no place in a proof of kind {proof.kind}")
 
     # -- kinds ------------------------------------------------------------------------------
 
     def _nothing(self) -> SetProof:
-        if not self._untouched():
+        if self.proof.cause == NOT_FOUND:
             self._partition()
+        elif not self._untouched():
+            raise self.fail("kept", "must be the condition's set: nothing was merged")
         return replace(
             self.proof,
             verdict="undecided",
@@ -393,15 +494,24 @@ class _Part:
         assert proof.witness is not None
         if self._refuted_by_dimension():
             raise self.fail("verdict", "holds for few atoms only: a dimension count refutes it")
-        if proof.every_k and self.formal.every_k_obstacle(self.sampler, proof.witness.atoms):
-            raise self.fail("every_k", "is not proved")
         return replace(
             proof,
             verdict="yes",
             quantifier=witness_quantifier(self.sampler),
             rank=proof.functions,
+            every_k=self._every_k(proof.witness.atoms),
             atoms=self.options.atoms,
         )
+
+    def _every_k(self, atoms: Sequence[Sequence[Fraction]]) -> bool:
+        """Whether independence holds for every number of atoms; False where that is left open."""
+        if self.proof.cause is not None:
+            return False
+        try:
+            return self.formal.every_k_obstacle(self.sampler, atoms) is None
+        except (OutOfTime, Rebase):
+            self.deadline.check()
+            return False
 
     def _untouched(self) -> bool:
         """Whether every function of the condition is kept: nothing merged, nothing dropped."""
@@ -457,7 +567,9 @@ class _Part:
         proof = self.proof
         if any(all(t.function.first for t in r.terms) for r in proof.relations):
             return
-        chosen = [f for f in self.basis if f in functions]
+        if self.formal.coincide_somewhere(functions):
+            raise self.fail("relations", "may be between functions that coincide for some signs")
+        chosen = [f for f in self.functions.functions if f in functions]
         order = max((len(factor) for f in chosen for factor in f.factors), default=1)
         differentiator = Differentiator(self.atom, order)
         if not are_distinct(
@@ -631,9 +743,11 @@ class _Part:
             raise self.fail("witness.points", "leave the domain")
         order = max((len(factor) for f in functions for factor in f.factors), default=1)
         differentiator = Differentiator(self.atom, order)
-        stored = self._stored_determinant(witness.determinant)
         doubt = singularity_doubt(
-            lambda: self._rows(functions, shared, differentiator), witness.precision, stored
+            lambda: self._rows(functions, shared, differentiator),
+            witness.precision,
+            witness.determinant,
+            self.deadline,
         )
         if doubt is not None:
             raise self.fail("witness", doubt)
@@ -654,30 +768,41 @@ class _Part:
             rows.append(row + differentiator.values(shared, x, atoms[0]))
         return rows
 
-    def _stored_determinant(self, text: str) -> arb:
-        try:
-            return arb(text)
-        except ValueError:
-            raise self.fail("witness.determinant", "is not a ball") from None
 
+def singularity_doubt(
+    rows_at: Callable[[], list[list[arb]]], bits: int, text: str, deadline: Deadline
+) -> str | None:
+    """None if the matrix is proved nonsingular and ``text`` is its determinant, else the doubt.
 
-def singularity_doubt(rows_at: Callable[[], list[list[arb]]], bits: int, stored: arb) -> str | None:
-    """None if the matrix is proved nonsingular and ``stored`` is its determinant, else the doubt.
-
-    ``rows_at`` evaluates it at the precision in force.
+    ``rows_at`` evaluates it at the precision in force, a low one first, whatever the file claims to
+    have needed. Time for a higher one must be left, since the linear algebra cannot be interrupted.
     """
-    value = arb("nan")
+    stored = _ball(text)
+    if stored is None or not excludes_zero(stored):
+        return "stores a determinant that is no finite ball without 0"
+    value, attempt = arb("nan"), min(bits, 2 * FIRST_PRECISION)
     # the inverse can need more precision than the determinant the prover was content with
-    for attempt in (bits, 2 * bits, 4 * bits):
+    while attempt <= 4 * bits:
+        began = time.monotonic()
         with precision(attempt):
             rows = rows_at()
             value = determinant(rows)
             if not value.overlaps(stored):
                 return "does not have the determinant stored"
-            if is_nonsingular(rows):
+            known = value.rel_accuracy_bits() >= READ_BITS or attempt >= bits
+            if known and is_nonsingular(rows):
                 return None
+        deadline.leave(4 * (time.monotonic() - began))
+        attempt *= 2
     # a matrix whose entries differ by many orders of magnitude: its inverse is out of reach
     return None if excludes_zero(value) else "proves nothing: the matrix may be singular"
+
+
+def _ball(text: str) -> arb | None:
+    try:
+        return arb(text)
+    except ValueError:
+        return None
 
 
 def _scaled(line: Sequence[arb]) -> list[arb]:

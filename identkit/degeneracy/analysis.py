@@ -18,6 +18,7 @@ import sympy as sp
 from identkit.algebra import Element, TooLarge
 from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, precision
+from identkit.causes import CAUSES
 from identkit.certificates.independence import Search, find_witness
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.coordinates import structural
@@ -59,6 +60,12 @@ def blank(gate: str, regime: int | None, reason: str) -> SecondOrder:
         gate, regime, "undecided", None, reason, (), (), None, "open", (), (), (), None, None, (),
         (), (),
     )  # fmt: skip
+
+
+def cut_short(gate: str, regime: int | None, cause: str) -> SecondOrder:
+    """Nothing decided, because a limit was reached."""
+    reason = f"not decided within the limits: {CAUSES[cause]}"
+    return replace(blank(gate, regime, reason), cause=cause)
 
 
 def exact_curves(atom: AtomFunction, deadline: Deadline) -> tuple[list[Lift], list[Flow]]:

@@ -10,13 +10,14 @@ from typing import Any
 import sympy as sp
 
 from identkit.atoms import AtomFunction, expert_function, gate_parameters
+from identkit.causes import cause_of
 from identkit.deadline import Deadline
-from identkit.degeneracy.analysis import Analysis, blank, exact_curves
+from identkit.degeneracy.analysis import Analysis, cut_short, exact_curves
 from identkit.degeneracy.families import Flow, Lift
 from identkit.degeneracy.moments import MomentSpace
 from identkit.degeneracy.premise import regime_2_premise
-from identkit.degeneracy.rate import derived_rate, elsewhere
-from identkit.degeneracy.records import CUT_SHORT, Exceptional, Premise, SecondOrder
+from identkit.degeneracy.rate import derived_rate, near_the_truth
+from identkit.degeneracy.records import Exceptional, Premise, SecondOrder
 from identkit.degeneracy.symmetry import exceptional_sets
 from identkit.errors import OutOfTime
 from identkit.experts import Expert, symbols
@@ -26,7 +27,7 @@ from identkit.normal_form import NeedSign, Rebase
 from identkit.relations import FormalFamily
 from identkit.results import ConditionResult, Options, Published
 
-NOT_SEARCHED = Exceptional("not searched within the time limit", "", "not searched")
+NOT_SEARCHED = Exceptional("not searched within the limits", "", "not-searched")
 
 
 def gate_exchange(expert: Expert, gate: Gate) -> Exceptional | None:
@@ -86,7 +87,7 @@ class Conclusions:
         if second is not None or result.regime == 2:
             rate = derived_rate(claim, second, premise, weak)
         if rate is not None and result.regime == 1:
-            rate = replace(rate, reasons=(*rate.reasons, *elsewhere(self.premise)))
+            rate = near_the_truth(rate, self.premise)
         return replace(
             result,
             second_order=second,
@@ -121,14 +122,14 @@ class Conclusions:
             return self._open(number, error)
 
     def _open(self, number: int | None, limit: Exception) -> SecondOrder:
-        return blank(self.gate.name, number, f"not decided within the limits: {limit}")
+        return cut_short(self.gate.name, number, cause_of(limit))
 
     @cached_property
     def curves(self) -> tuple[list[Lift], list[Flow]]:
         """The curves along which h stays in a plane, which all that follows starts from."""
         return exact_curves(self.atom, self.deadline)
 
-    def preset(self, number: int | None, analysis: SecondOrder) -> None:
+    def preset(self, number: int | None, analysis: SecondOrder | None) -> None:
         """Take this analysis for the regime instead of making one."""
         self._second[number] = analysis
 
@@ -144,7 +145,7 @@ class Conclusions:
         for regime in self.gate.regimes:
             if regime.moments is not None and regime.number not in self._second:
                 self.preset(regime.number, self._open(regime.number, limit))
-        self.__dict__.setdefault("premise", _premise_cut_short(limit))
+        self.__dict__.setdefault("premise", Premise.cut_short(limit.cause))
         self.__dict__.setdefault("exceptional", (NOT_SEARCHED,))
 
     @cached_property
@@ -154,7 +155,7 @@ class Conclusions:
             lifts, domain = self.curves[0], self.options.domain
             premise = regime_2_premise(self.atom, lifts, domain, self.deadline)
         except OutOfTime as limit:
-            premise = _premise_cut_short(limit)
+            premise = Premise.cut_short(limit.cause)
         self.found("premise", premise)
         return premise
 
@@ -169,7 +170,3 @@ class Conclusions:
             sets = (NOT_SEARCHED,)
         self.found("exceptional", sets)
         return sets
-
-
-def _premise_cut_short(limit: OutOfTime) -> Premise:
-    return Premise("undecided", (), f"{CUT_SHORT}: {limit}")

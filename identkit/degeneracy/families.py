@@ -25,7 +25,7 @@ from identkit.atoms import AtomFunction
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
 from identkit.experts import symbols
-from identkit.expression import is_affine, symbol
+from identkit.expression import is_affine, put, symbol
 from identkit.forms import affine_forms
 from identkit.normal_form import Rebase
 from identkit.relations import FormalFamily, proved_zero
@@ -229,7 +229,7 @@ def lift(atom: AtomFunction, curve: Curve, first: Any, deadline: Deadline) -> Li
     """r1, r2 with h(curve) = r1 h + r2·first, proved in normal form with s as a parameter."""
     name = str(curve.s)
     extended = AtomFunction(atom.symbol, atom.expression, atom.inputs, (*atom.parameters, name))
-    moved: Any = atom.expression.xreplace(curve.images)
+    moved: Any = put(atom.expression, curve.images)
     family = FormalFamily.from_expressions([atom.expression, first, moved], extended, deadline)
     columns = family.columns()
     _, dependent = family.echelon(columns, [0, 1, 2])
@@ -266,7 +266,7 @@ def is_identity(
     extended = AtomFunction(
         atom.symbol, atom.expression, atom.inputs, (*atom.parameters, str(curve.s))
     )
-    moved: Any = atom.expression.xreplace(curve.images)
+    moved: Any = put(atom.expression, curve.images)
     return proved_zero(moved - r1 * atom.expression - r2 * first, extended, deadline)
 
 

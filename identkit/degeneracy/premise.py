@@ -27,7 +27,7 @@ from identkit.deadline import Deadline
 from identkit.degeneracy.families import Lift
 from identkit.degeneracy.records import Premise, Refit
 from identkit.experts import symbols
-from identkit.expression import Step, step
+from identkit.expression import Step, put, step
 from identkit.relations import proved_zero
 
 MAX_SUBSTITUTIONS = 1_000
@@ -100,8 +100,8 @@ def null_expert(
         deadline.check()
         hint = probe.may_vanish(images)
         if hint is None:  # sqrt(0) in balls, say: then only what is literally 0
-            return atom.expression.xreplace(images) == 0
-        return hint and proved_zero(atom.expression.xreplace(images), atom, deadline)
+            return put(atom.expression, images) == 0
+        return hint and proved_zero(put(atom.expression, images), atom, deadline)
 
     for count in range(1, min(3, len(parameters)) + 1):
         for images in islice(_substitutions(parameters, count), MAX_SUBSTITUTIONS):
@@ -136,7 +136,7 @@ def dead_expert(
     far = 1 + int(len(atom.inputs) * max(abs(low), abs(high)) + 1)
     for sides in product((0, 1), repeat=len(steps)):
         chosen = {s: sp.Integer(v) for s, v in zip(steps, sides, strict=True)}
-        if not proved_zero(atom.expression.xreplace(chosen), atom, deadline):
+        if not proved_zero(put(atom.expression, chosen), atom, deadline):
             continue
         for point in _points(len(parameters), far):
             deadline.check()
@@ -174,7 +174,7 @@ def splittings(
             if not all(_is_real(v, atom) for images in pair for v in images.values()):
                 continue
             h: Any = atom.expression
-            rest = _free_kinks(h.xreplace(pair[0]) + h.xreplace(pair[1]) - h)
+            rest = _free_kinks(put(h, pair[0]) + put(h, pair[1]) - h)
             # expanded, SymPy takes exp(log 2) apart
             if any(proved_zero(r, atom, deadline) for r in (rest, sp.expand(rest))):
                 yield pair

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from identkit.degeneracy.records import CUT_SHORT, Premise, Rate, SecondOrder
+from dataclasses import replace
+
+from identkit.causes import CAUSES
+from identkit.degeneracy.records import Premise, Rate, SecondOrder
 from identkit.results import ConditionResult, Published
 
 NONE = "no consistent estimator"
@@ -10,10 +13,24 @@ NONE = "no consistent estimator"
 PREMISE_FAILS = "none: the premise fails"
 ELSEWHERE = "near the truth only: f_G* has exact refits elsewhere; "
 """How a reason begins that limits a rate to a neighbourhood of the truth."""
-NOT_KNOWN_ELSEWHERE = "whether f_G* has exact refits elsewhere: "
+NOT_KNOWN_ELSEWHERE = "near the truth only: exact refits elsewhere are not known; "
 SLOWER = "slower than n^-1/4"
 LOGARITHMIC = "1/log n"
 """Published for "slower than any polynomial rate"."""
+
+UNDECIDED = "undecided"
+SECOND_ORDER_OPEN = "second-order-open"
+WEAK_NOT_ASKED = "weak-not-asked"
+WEAK_OPEN = "weak-open"
+PREMISE_OPEN = "premise-open"
+OPEN = {
+    SECOND_ORDER_OPEN: "second order is not decided",
+    WEAK_NOT_ASKED: "the weak condition was not asked for",
+    WEAK_OPEN: "the weak condition is not decided",
+    PREMISE_OPEN: "n^-1/2 if the theorem's premise holds",
+    **CAUSES,
+}
+"""Why no rate is derived: codes, and clauses to read."""
 
 
 def derived_rate(
@@ -27,18 +44,20 @@ def derived_rate(
     ``second_order`` for softmax and Regime 1; in Regime 2 it is None and the ``weak`` result with
     the ``premise`` of its theorem counts.
     """
-    if second_order is not None:
+    cause: str | None = None
+    if second_order is not None and second_order.verdict == "undecided":
+        derived, reasons = UNDECIDED, (second_order.reason,)
+        cause = second_order.cause or SECOND_ORDER_OPEN
+    elif second_order is not None:
         derived, reasons = _second_order(second_order)
     else:
-        derived, reasons = _first_order(weak, premise)
+        derived, reasons, cause = _first_order(weak, premise)
     said = None if published is None else published.rate
     fails = premise is not None and premise.verdict == "fails"
-    return Rate(said, derived, agreement(said, derived, fails), reasons)
+    return Rate(said, derived, agreement(said, derived, fails), reasons, cause)
 
 
 def _second_order(found: SecondOrder) -> tuple[str, tuple[str, ...]]:
-    if found.verdict == "undecided":
-        return "undecided", (found.reason,)
     if found.verdict == "no" and found.families:
         kinds = ", ".join(dict.fromkeys(f.kind for f in found.families))
         return NONE, (
@@ -80,42 +99,51 @@ def _partial(found: SecondOrder) -> tuple[str, ...]:
 
 def _first_order(
     weak: ConditionResult | None, premise: Premise | None
-) -> tuple[str, tuple[str, ...]]:
+) -> tuple[str, tuple[str, ...], str | None]:
+    """Derived rate, reasons, and why there is no rate: none follows unless the premise holds."""
     if weak is None or weak.verdict == "undecided":
-        why = "was not asked for" if weak is None else "is not decided"
-        return "undecided", (f"the weak condition {why}",)
+        cause = WEAK_NOT_ASKED if weak is None else WEAK_OPEN
+        return UNDECIDED, (OPEN[cause],), cause
     if weak.verdict == "no":
-        return "slower than n^-1/2", (
-            "first derivatives of the expert-gate product are linearly dependent",
-        )
-    if premise is not None and premise.searched.startswith(CUT_SHORT):
-        return "undecided", (f"whether the theorem's premise holds: {premise.searched}",)
+        reason = "first derivatives of the expert-gate product are linearly dependent"
+        return "slower than n^-1/2", (reason,), None
+    if premise is not None and premise.cause is not None:
+        return UNDECIDED, (f"the theorem's premise: {premise.searched}",), premise.cause
     reasons = ["first derivatives are independent: n^-1/2 towards a unique population minimiser"]
     if premise is not None and premise.verdict == "fails":
         reasons.append(
             "but f_G* has exact refits with more atoms: " + premise.refits[0].description
         )
-        return PREMISE_FAILS, tuple(reasons)
+        return PREMISE_FAILS, tuple(reasons), None
     if weak.atoms_scope == "up-to":
         reasons.append(f"proved for at most {weak.atoms} atoms")
-    reasons.append("provided f_G* has no exact refit with more atoms (none was found)")
-    return "n^-1/2", tuple(reasons)
+    reasons.append(
+        "provided f_G* has no exact refit with more atoms: none was found, which proves nothing"
+    )
+    return UNDECIDED, tuple(reasons), PREMISE_OPEN
 
 
-def elsewhere(premise: Premise) -> tuple[str, ...]:
-    """Exact refits by an expert that is 0, under any sigmoid gate: in Regime 1 too."""
-    if premise.searched.startswith(CUT_SHORT):
-        return (f"{NOT_KNOWN_ELSEWHERE}{premise.searched}",)
-    zero = [r for r in premise.refits if r.kind in ("null expert", "dead expert")]
-    return tuple(f"{ELSEWHERE}{r.description}" for r in zero[:1])
+def near_the_truth(rate: Rate, premise: Premise) -> Rate:
+    """A rate of Regime 1, limited where f_G* has exact refits elsewhere or none were searched for.
+
+    An expert that is 0 refits f_G* exactly under any sigmoid gate, in Regime 1 too.
+    """
+    if premise.cause is not None:
+        reason, code = f"{NOT_KNOWN_ELSEWHERE}{premise.searched}", premise.cause
+    else:
+        zero = [r for r in premise.refits if r.kind in ("null expert", "dead expert")]
+        if not zero:
+            return rate
+        reason, code = f"{ELSEWHERE}{zero[0].description}", "refits"
+    return replace(rate, reasons=(*rate.reasons, reason), elsewhere=code)
 
 
 def agreement(published: str | None, derived: str, premise_fails: bool) -> str:
     """Published against derived: ``confirmed``, ``contradicted``, ``premise-fails``, ``open``, …"""
     if published is None:
         return "unclaimed"
-    if derived == "undecided":
-        return "undecided"
+    if derived == UNDECIDED:
+        return UNDECIDED
     if premise_fails:
         return "premise-fails"
     if published == LOGARITHMIC:

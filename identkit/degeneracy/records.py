@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from identkit.causes import CAUSES
 from identkit.certificates.independence import Witness
 
 
@@ -124,7 +125,10 @@ class Identified:
 
 @dataclass(frozen=True)
 class Exceptional:
-    """Parameters at which atoms lose independence: ``relation`` holds for all x and η."""
+    """Parameters at which atoms lose independence: ``relation`` holds for all x and η.
+
+    ``kind`` is ``not-searched``, without a relation, where a limit cut the search short.
+    """
 
     where: str
     relation: str
@@ -140,27 +144,40 @@ class Refit:
     substitution: tuple[tuple[tuple[str, str], ...], ...]
 
 
-CUT_SHORT = "the search was cut short"
-"""How ``searched`` begins where the time limit ended the search."""
-
-
 @dataclass(frozen=True)
 class Premise:
-    """Regime 2: ``fails`` with refits, or ``undecided`` with what was searched."""
+    """Regime 2: ``fails`` with refits, or ``undecided`` with what was searched.
+
+    ``cause`` is the code (:mod:`identkit.causes`) of the limit that cut the search short.
+    """
 
     verdict: str
     refits: tuple[Refit, ...]
     searched: str
+    cause: str | None = None
+
+    @classmethod
+    def cut_short(cls, cause: str) -> Premise:
+        """Nothing is known of refits: the search was not completed."""
+        return cls("undecided", (), f"the search was cut short: {CAUSES[cause]}", cause)
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Published beside derived; ``reasons`` are the steps of the derivation."""
+    """Published beside derived; ``reasons`` are the steps of the derivation.
+
+    ``cause`` is the code for why no rate is derived (:data:`~identkit.degeneracy.rate.OPEN`), None
+    where one is. ``elsewhere`` limits a rate of Regime 1 to a neighbourhood of the truth, with the
+    last of the reasons: ``refits`` where f_G* has exact refits elsewhere, or the code of the limit
+    that cut the search for them short.
+    """
 
     published: str | None
     derived: str
     agreement: str
     reasons: tuple[str, ...]
+    cause: str | None = None
+    elsewhere: str | None = None
 
 
 @dataclass(frozen=True)
@@ -170,7 +187,8 @@ class SecondOrder:
     ``functions`` are what the moments multiply; ``determinant`` proves ``independent``, those left
     after one function per invisible moment is set aside, independent for one atom, so that no
     other moment is invisible. ``across_atoms`` says whether cells can be treated one by one:
-    ``independent``, ``dependent`` or ``open``.
+    ``independent``, ``dependent`` or ``open``. ``cause`` is the code (:mod:`identkit.causes`) of
+    the limit that left everything open.
     """
 
     gate: str
@@ -190,3 +208,4 @@ class SecondOrder:
     families: tuple[Family, ...]
     identifiable: tuple[Identified, ...]
     notes: tuple[str, ...]
+    cause: str | None = None

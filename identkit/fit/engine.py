@@ -14,7 +14,7 @@ from identkit import __version__
 from identkit.errors import InputError, whole
 from identkit.fit.model import Model
 from identkit.fit.result import Box, FitResult, Settings, Status
-from identkit.mixing import MixingMeasure
+from identkit.mixing import MixingMeasure, real_array
 
 if TYPE_CHECKING:
     from identkit.fit.solver import Options, Solution
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 LARGEST = 1e100
-"""Of |x| and |y|: beyond it squares leave the range of float64."""
+"""Of |x|, |y| and weights: beyond it squares leave the range of float64."""
+SMALLEST = 1e-100
+"""Of the largest |y| and weight: below it squares vanish."""
 LIGHT = 1e-3
 """An atom is light when its root mean square weight is below this part of the largest one: its
 contribution is then below the third digit, and its parameters are hardly in the cost."""
@@ -153,7 +155,7 @@ class _Data:
 
     @classmethod
     def checked(cls, model: Model, x: ArrayLike, y: ArrayLike, weight: ArrayLike | None) -> _Data:
-        points, values = _array("x", x), _array("y", y)
+        points, values = real_array("x", x), real_array("y", y)
         single = values.ndim == 1
         if values.ndim not in (1, 2) or points.ndim not in (2, 3) or (single and points.ndim == 3):
             raise InputError(
@@ -198,6 +200,10 @@ class _Data:
                     )
                 )
             good &= ok
+        if not values.size:
+            raise InputError(
+                f"data: there is no sample (y has shape {values.shape}); give data to fit."
+            )
         constant = (values == values[:, :1]).all(axis=1)
         if constant[good].any():
             faults.append(
@@ -205,6 +211,13 @@ class _Data:
                 "is nothing to fit; check the target column."
             )
         good &= ~constant
+        tiny = np.abs(np.where(good[:, None], values, 1.0)).max(axis=1) < SMALLEST
+        if tiny.any():
+            faults.append(
+                f"y: its largest magnitude is {np.abs(values[tiny][0]).max():g}, squares of which "
+                f"vanish; rescale it to {SMALLEST:g} or more."
+            )
+        good &= ~tiny
         if not good.any():
             raise InputError(faults[0])
         # writeable too: torch warns of read-only arrays, Numba compiles once more for them
@@ -218,16 +231,9 @@ class _Data:
         )
 
 
-def _array(name: str, value: ArrayLike) -> Array:
-    try:
-        return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"{name}: must be an array of real numbers.") from None
-
-
 def _weights(weight: ArrayLike, shape: tuple[int, ...]) -> Array:
     """Weights in the shape (R, n) of y, a copy."""
-    array = _array("weight", weight)
+    array = real_array("weight", weight)
     if array.shape not in (shape, shape[1:]):
         raise InputError(
             f"weight: it has shape {array.shape}, y has {shape[1]} samples in {shape[0]} "
@@ -235,6 +241,11 @@ def _weights(weight: ArrayLike, shape: tuple[int, ...]) -> Array:
         )
     if not np.isfinite(array).all() or (array < 0).any():
         raise InputError("weight: it holds a negative or not finite value; remove it.")
+    largest = array.max(initial=0.0)
+    if largest > LARGEST or 0 < largest < SMALLEST:
+        raise InputError(
+            f"weight: its largest is {largest:g}; rescale, only ratios of weights matter."
+        )
     return np.array(np.broadcast_to(array, shape))
 
 

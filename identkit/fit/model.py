@@ -19,7 +19,7 @@ from identkit.errors import InputError
 from identkit.experts import Expert, builtin
 from identkit.fit.structure import SHARED_FUNCTIONS, Structure, stable, structure
 from identkit.gates import Gate, resolve
-from identkit.mixing import MixingMeasure
+from identkit.mixing import MixingMeasure, real_array
 
 Array = NDArray[np.float64]
 CHUNK = 8192
@@ -197,7 +197,7 @@ class Model:
         self, measure: MixingMeasure, x: ArrayLike, combine: Callable[..., Array], axes: int
     ) -> Array:
         self.pack(measure)
-        points = np.asarray(x, dtype=np.float64)
+        points = real_array("x", x)
         if points.ndim < 2 or points.shape[-1] != self.dim:
             raise InputError(f"x: has shape {points.shape}, must be (n, {self.dim}).")
         n = points.shape[-2]

@@ -53,7 +53,8 @@ _REMEDIES = {
     Status.STEP_LIMIT: "no minimum within the step limit; raise max_steps, or start elsewhere",
     Status.DIVERGED: "the cost was not finite at the start; start with smaller parameters",
     Status.INTERRUPTED: "stopped before the end; run again",
-    Status.BAD_DATA: "the replicate holds values that are not finite, or a constant y; remove it",
+    Status.BAD_DATA: "the replicate holds values that are not finite or out of range, or a "
+    "constant y; remove it",
 }
 
 

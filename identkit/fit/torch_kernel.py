@@ -2,10 +2,19 @@
 
 The same sums as :mod:`identkit.fit.cpu_kernel`, batched over problems; see there and
 :mod:`identkit.fit.structure` for the notation. Nothing here waits for the device.
+
+On the CPU, with one thread of torch, the sums of a problem are bitwise the same whatever it is
+batched with. ATen's loops round exp, tanh, erf and sums over atoms otherwise in a remainder that
+does not fill a vector than in full vectors, and BLAS otherwise for other alignments and batches.
+So samples are padded, with weight 0, to a multiple of :data:`LANES`: every row of every array is
+then a whole number of vectors, wherever in the batch it lies. Parts of the samples are cut
+without regard to the batch, and sums over samples are one product per problem, each of the same
+shape and alignment. On a GPU the order of the sums depends on the batch.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -17,6 +26,11 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = {"cpu": 2**20, "cuda": 2**28}
 """Size of one array over (problems, rows, samples): the cache of a core, a part of a GPU."""
+LANES = 64
+"""A multiple of what any of ATen's CPU loops takes at a time: four vectors of 8 doubles (AVX-512)
+at most, and of the 64 bytes to which torch aligns memory. Part of the samples at least."""
+MOST_SAMPLES = 16384
+"""In one part."""
 
 Tensor = torch.Tensor
 
@@ -67,8 +81,16 @@ class TorchSums:
     ) -> None:
         self.model, self.device = model, device
         self.heads: Heads = model.heads(torch_functions())
-        self.x, self.y = x.to(device), y.to(device)
-        self.weight = None if weight is None else weight.to(device)
+        # (R or 1, d + 1, samples): x and 1, along the samples
+        inputs = x.transpose(1, 2)
+        features = torch.cat([inputs, torch.ones_like(inputs[:, :1])], dim=1)
+        missing = -y.shape[1] % LANES
+        if missing and weight is None:
+            weight = torch.ones_like(y)
+        self.features, self.y = _padded(features, missing, device), _padded(y, missing, device)
+        self.weight = None if weight is None else _padded(weight, missing, device)
+        if self.weight is not None and missing:
+            self.weight[:, -missing:] = 0.0
         s, d, width = model.structure, model.dim, model.slots + 1
         # row and feature of each parameter of one atom, and its factor
         self.row = torch.tensor([0] * (d + 1) + [1 + t for t in s.slot_of], device=device)
@@ -80,30 +102,27 @@ class TorchSums:
 
     # -- one chunk ------------------------------------------------------------------------------
 
-    def _rows(self, theta: Tensor, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Scores (A, k, n) and slots, for theta (A, k, per_atom) and x (A or 1, n, d)."""
+    def _rows(self, theta: Tensor, features: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Scores (A, k, n) and slots, for theta (A, k, per_atom) and features (A or 1, d + 1, n).
+
+        Sums of products, one after the other: BLAS would round as theta is aligned.
+        """
         d, s = self.model.dim, self.model.structure
-        xt = x.transpose(1, 2)
-        score = torch.matmul(theta[:, :, :d], xt) + theta[:, :, d, None]
+        score = theta[:, :, d, None]
+        for f in range(d):
+            score = score + theta[:, :, f, None] * features[:, None, f]
         slots = []
         for t in range(self.model.slots):
-            value: Any = torch.zeros_like(score[:, :, :1])
-            members = [v for v in range(len(s.slot_of)) if s.slot_of[v] == t]
-            linear = [v for v in members if s.feature_of[v] < d]
-            if len(linear) == d and [s.feature_of[v] for v in linear] == list(range(d)):
-                columns = [d + 1 + v for v in linear]
-                factors = self.scale[columns]
-                value = torch.matmul(theta[:, :, columns] * factors, xt)
-                members = [v for v in members if v not in linear]
-            for v in members:
+            value: Any = torch.zeros_like(score)
+            for v in (v for v in range(len(s.slot_of)) if s.slot_of[v] == t):
                 c = theta[:, :, d + 1 + v, None] * s.scale_of[v]
                 f = s.feature_of[v]
-                value = value + (c if f == d else c * xt[:, None, f])
-            slots.append(value.expand_as(score))
+                value = value + (c if f == d else c * features[:, None, f])
+            slots.append(value)
         return score, slots
 
-    def _values(self, theta: Tensor, x: Tensor) -> _Values:
-        score, slots = self._rows(theta, x)
+    def _values(self, theta: Tensor, features: Tensor) -> _Values:
+        score, slots = self._rows(theta, features)
         if self.model.exponential:
             score = score - score.amax(dim=1, keepdim=True)
 
@@ -115,7 +134,7 @@ class TorchSums:
                 for v in values
             ]
 
-        direct = [x[:, None, :, f] for f in self.model.structure.direct]
+        direct = [features[:, None, f] for f in self.model.structure.direct]
         gate, expert = full(self.heads.gate(score)), full(self.heads.expert(*slots, *direct))
         value = expert[0]
         shares = None
@@ -130,9 +149,6 @@ class TorchSums:
         m = self.model.slots
         first = torch.stack([gate[1] * value, *(gate[0] * expert[1 + t] for t in range(m))], dim=2)
         return _Values(mean, first, gate, expert, value, shares)
-
-    def _features(self, x: Tensor) -> Tensor:
-        return torch.cat([x, torch.ones_like(x[..., :1])], dim=-1)
 
     def _pairs(self, values: _Values, residual: Tensor) -> Tensor:
         """Σ-ready residual·∂²f/∂a∂b, (A, rows, rows, n)."""
@@ -162,49 +178,56 @@ class TorchSums:
 
     # -- sums over all samples ------------------------------------------------------------------
 
-    def _chunks(self, numbers: int) -> list[slice]:
-        """Parts of the samples; ``numbers`` is what the largest array holds for one sample."""
-        size = 8 * numbers
-        limit = CHUNK_BYTES["cuda" if self.device.type == "cuda" else "cpu"]
-        length = max(64, min(16384, limit // max(1, size)))
+    def _cut(self, batch: int, numbers: int) -> tuple[list[slice], list[slice]]:
+        """Groups of the problems, and parts of the samples; these do not depend on ``batch``.
+
+        ``numbers`` is what the largest array holds for one sample of one problem.
+        """
+        room = CHUNK_BYTES["cuda" if self.device.type == "cuda" else "cpu"] // (8 * numbers)
         n = self.y.shape[1]
-        return [slice(a, min(n, a + length)) for a in range(0, n, length)]
+        length = min(n, max(LANES, min(MOST_SAMPLES, room) // LANES * LANES))
+        size = max(1, room // length)
+        return (
+            [slice(a, min(batch, a + size)) for a in range(0, batch, size)],
+            [slice(a, min(n, a + length)) for a in range(0, n, length)],
+        )
 
     def _data(self, which: Tensor, part: slice) -> tuple[Tensor, Tensor, Tensor | None]:
-        x = self.x[:, part] if self.x.shape[0] == 1 else self.x[which, part]
+        rows = self.features[:, :, part]
+        features = rows.contiguous() if len(rows) == 1 else rows[which]
         weight = None if self.weight is None else self.weight[which, part]
-        return x, self.y[which, part], weight
+        return features, self.y[which, part], weight
 
     def steps(
         self, theta: Tensor, which: Tensor, second: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Cost (A,), gradient (A, p), Gram or (``second``) Hessian (A, p, p), Gram diagonal."""
-        batch = len(theta)
+        batch, d = len(theta), self.model.dim
         shaped = theta.reshape(batch, -1, self.model.per_atom)
-        atoms, d = shaped.shape[1], self.model.dim
+        atoms = shaped.shape[1]
         total = atoms * self.width
         new = {"dtype": theta.dtype, "device": theta.device}
         cost = torch.zeros(batch, **new)
         slopes = torch.zeros((batch, total, d + 1), **new)
         squares = torch.zeros((batch, total, d + 1), **new)
         sums = torch.zeros((batch, total * total, (d + 1) ** 2), **new)
-        for part in self._chunks(batch * total**2):
-            x, y, weight = self._data(which, part)
-            values = self._values(shaped, x)
-            features = self._features(x)
+        groups, parts = self._cut(batch, total**2)
+        for group, part in itertools.product(groups, parts):
+            features, y, weight = self._data(which[group], part)
+            values = self._values(shaped[group], features)
             residual = values.mean - y
             weighted = residual if weight is None else weight * residual
-            cost += 0.5 * (residual * weighted).sum(dim=1)
-            first = values.first.reshape(batch, total, -1)
-            slopes += torch.matmul(first * weighted[:, None], features)
+            cost[group] += 0.5 * (residual * weighted).sum(dim=1)
+            first = values.first.flatten(1, 2)
+            slopes[group] += _products(first * weighted[:, None], features)
             scaled = first if weight is None else first * weight[:, None]
             pairs = scaled[:, :, None] * first[:, None]
             if second:
                 diagonal = torch.diagonal(pairs, dim1=1, dim2=2).transpose(1, 2)
-                squares += torch.matmul(diagonal, features.square())
+                squares[group] += _products(diagonal, features.square())
                 pairs = pairs + self._pairs(values, weighted)
-            products = (features[..., :, None] * features[..., None, :]).flatten(-2)
-            sums += torch.matmul(pairs.reshape(batch, total * total, -1), products)
+            crossed = (features[:, :, None] * features[:, None]).flatten(1, 2)
+            sums[group] += _products(pairs.flatten(1, 2), crossed)
         rows, feature, scale = self._gather(atoms)
         gram = sums.reshape(batch, total, total, d + 1, d + 1)[
             :, rows[:, None], rows[None, :], feature[:, None], feature[None, :]
@@ -224,11 +247,12 @@ class TorchSums:
         slopes = torch.zeros(
             (batch, total, self.model.dim + 1), dtype=theta.dtype, device=theta.device
         )
-        for part in self._chunks(batch * total * (self.model.dim + 2)):
-            x, _, weight = self._data(which, part)
-            values = self._values(shaped, x)
+        groups, parts = self._cut(batch, total * (self.model.dim + 2))
+        for group, part in itertools.product(groups, parts):
+            features, _, weight = self._data(which[group], part)
+            values = self._values(shaped[group], features)
             gate, expert, first = values.gate, values.expert, values.first
-            score, slots = self._rows(speeds, x)
+            score, slots = self._rows(speeds[group], features)
             bend = gate[2] * values.value * score.square()
             for t in range(m):
                 bend = bend + 2.0 * gate[1] * score * expert[1 + t] * slots[t]
@@ -246,8 +270,7 @@ class TorchSums:
                 total_bend = total_bend - 2.0 * speed * along
             if weight is not None:
                 total_bend = total_bend * weight
-            flat = first.reshape(batch, total, -1) * total_bend[:, None]
-            slopes += torch.matmul(flat, self._features(x))
+            slopes[group] += _products(first.flatten(1, 2) * total_bend[:, None], features)
         rows, feature, scale = self._gather(atoms)
         return slopes[:, rows, feature] * scale
 
@@ -255,3 +278,17 @@ class TorchSums:
         offset = torch.arange(atoms, device=self.device)[:, None] * self.width
         rows = (offset + self.row[None]).reshape(-1)
         return rows, self.feature.repeat(atoms), self.scale.repeat(atoms)
+
+
+def _padded(rows: Tensor, missing: int, device: torch.device) -> Tensor:
+    """A copy, aligned as torch aligns, with the last sample ``missing`` times more."""
+    return torch.cat([rows, rows[..., -1:].expand(*rows.shape[:-1], missing)], dim=-1).to(device)
+
+
+def _products(left: Tensor, right: Tensor) -> Tensor:
+    """Sums over samples (A, m, q) of products, for (A, m, n) and (A or 1, q, n)."""
+    if left.device.type == "cuda":
+        return torch.matmul(left, right.transpose(1, 2))
+    return torch.stack(
+        [torch.mm(a, b.T) for a, b in zip(left, right.expand(len(left), -1, -1), strict=True)]
+    )

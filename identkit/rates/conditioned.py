@@ -54,6 +54,7 @@ from identkit.fit.model import Model, numpy_functions
 from identkit.fit.structure import stable
 from identkit.losses.norms import Rule
 from identkit.mixing import MixingMeasure
+from identkit.rates.missing import Missing
 from identkit.simulation import Simulation
 
 Array = NDArray[np.float64]
@@ -69,8 +70,8 @@ _STEPS = 60
 """Newton steps of the minimisation over directions, at most."""
 
 
-@dataclass(frozen=True)
-class Conditioning:
+@dataclass(frozen=True, eq=False)
+class Conditioning(Missing):
     """The conditioning numbers of a truth; see :func:`conditioning`.
 
     ``first`` is the smallest singular value of the tangent, ``second`` the smallest second-order

@@ -25,7 +25,7 @@ import numpy as np
 
 from identkit.degeneracy.rate import NONE
 from identkit.errors import InputError, unknown_name
-from identkit.files import write_whole
+from identkit.files import regular, write_whole
 from identkit.rates.quantities import quantity as described
 from identkit.rates.result import Line, RateResult
 from identkit.rates.slopes import LEVEL, Prediction, Slope
@@ -344,7 +344,7 @@ def check_path(path: str | os.PathLike[str]) -> None:
     """
     if Path(path).suffix.lower() not in FORMATS:
         raise InputError(f"{path}: figures are written as {', '.join(FORMATS)}; choose one.")
-    if not Path(path).resolve().parent.is_dir():
+    if not regular(path, str(path)).parent.is_dir():
         raise InputError(f"{path}: its folder does not exist; make it or choose another path.")
     with _style():
         pass

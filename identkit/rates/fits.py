@@ -18,6 +18,7 @@ import numpy as np
 from identkit.fit.engine import Compute, least_squares
 from identkit.fit.result import FitResult, Status
 from identkit.mixing import MixingMeasure
+from identkit.rates.missing import Missing
 from identkit.rates.quantities import DEVIANCE, errors
 from identkit.rates.setting import CONTROL, Experiment, Setting
 from identkit.simulation import Simulation, simulate
@@ -39,8 +40,8 @@ class Block:
     replicates: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Row:
+@dataclass(frozen=True, eq=False)
+class Row(Missing):
     """One fit. ``estimates`` is the parameter vector (p,); ``errors`` maps quantities to numbers,
     and :data:`~identkit.rates.quantities.DEVIANCE` to the cost against that of the truth.
 

@@ -41,6 +41,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -51,9 +52,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from identkit.degeneracy.rate import NONE
-from identkit.errors import InputError, unknown_name
+from identkit.errors import InputError, shown, unknown_name
 from identkit.experts import MAX_DIM, Expert, builtin
-from identkit.files import read_whole
+from identkit.files import read_whole, regular
 from identkit.fit.model import Model
 from identkit.fit.result import Box
 from identkit.gates import GATES, Gate
@@ -72,6 +73,9 @@ from identkit.simulation import STARTS
 SEARCH = "search"
 MOST_BYTES = 2**20
 DRIFTING_FLAT = 1e-8
+
+_FILE_NAME = re.compile(r"\w[\w .+=,()&-]{0,99}")
+"""What a plan may be called: its store is a file of that name in the current folder."""
 
 Progress = Callable[[str], None]
 """Told what is being computed, which may take seconds: proofs and searches for truths."""
@@ -169,21 +173,22 @@ def _preset_folder() -> Any:
 def _source(source: str | Path) -> tuple[str, Path, str]:
     """What to call a plan, the folder its paths start from, and its text."""
     name, path = str(source), Path(source)
-    preset = _preset_folder().joinpath(f"{name}.toml")
-    if path.suffix != ".toml" and len(path.parts) == 1 and not path.is_file():
-        if not preset.is_file():
+    if path.suffix != ".toml" and len(path.parts) == 1 and not os.path.isfile(path):
+        if name not in presets():
             error = unknown_name("preset", name, presets())
             raise InputError(f"{error} A sweep file of your own ends in .toml.")
-        path = Path(str(preset))
+        path = Path(str(_preset_folder().joinpath(f"{name}.toml")))
         name = path.name
     try:
+        if os.path.exists(path) and not os.path.isdir(path):
+            regular(path, name)  # a pipe or a device may never end
         text = io.StringIO(read_whole(path, MOST_BYTES).decode(), newline=None).getvalue()
         return name, path.resolve().parent, text
     except InputError:
         raise
     except UnicodeDecodeError:
         raise InputError(f"{name}: is not text in UTF-8; save it as that.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         known = ", ".join(presets())
         raise InputError(
@@ -210,6 +215,11 @@ class _Parsed:
         if not isinstance(name, str) or not name.strip():
             raise InputError(f'{label}: top level: name: give a text, as in name = "gelu".')
         self.name = name.strip()
+        if not _FILE_NAME.fullmatch(self.name) or shown(self.name) != self.name:
+            raise InputError(
+                f"{label}: top level: name: {_shown(name)} names the store as well; use letters, "
+                "digits, blanks and - _ . only, a letter or digit first, at most 100."
+            )
         if not isinstance(grids, list) or not grids or not all(isinstance(g, dict) for g in grids):
             raise InputError(
                 f"{label}: grid: write one or more tables under [[grid]], with experts and gates."

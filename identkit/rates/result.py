@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from identkit import __version__
+from identkit.errors import InputError
 from identkit.fit.result import Status
 from identkit.rates import predictions, slopes
 from identkit.rates.conditioned import Conditioning, conditioning
+from identkit.rates.missing import Missing
 from identkit.rates.quantities import DEVIANCE, Quantity, certified, quantity
 from identkit.rates.setting import CONTROL, Experiment
 from identkit.rates.slopes import (
@@ -46,8 +48,8 @@ ALIKE = 2.0
 """Difference of deviances below which the data hardly tell two minima apart (AIC's unit)."""
 
 
-@dataclass(frozen=True)
-class Line:
+@dataclass(frozen=True, eq=False)
+class Line(Missing):
     """One quantity over n, from one kind of start, at one budget.
 
     ``counts`` are the finite values; ``lower`` and ``upper`` the quartiles; all have a number for
@@ -185,6 +187,7 @@ def observe(
             groups.setdefault((row.start, row.n, row.budget), []).append(row)
     for group in groups.values():
         group.sort(key=lambda row: row.replicate)
+        _check_errors(group)
     lines = _lines(experiment, groups)
     condition = certified(setting)
     attained = predictions.attained(setting, condition)
@@ -223,6 +226,18 @@ def observe(
         environments=tuple(environments),
         fits=count,
     )
+
+
+def _check_errors(rows: Sequence[Row]) -> None:
+    """Raise InputError for rows that no fit wrote: without deviance, or at negative distances."""
+    for r in rows:
+        wrong = [name for name, value in r.errors.items() if name != DEVIANCE and value < 0]
+        if wrong or DEVIANCE not in r.errors:
+            what = f"a negative {wrong[0]}" if wrong else f"no {DEVIANCE}"
+            raise InputError(
+                f"fits: {r.start}, n = {r.n}, replicate {r.replicate} has {what}, which no fit "
+                "gives; the store was changed by hand, restore a copy."
+            )
 
 
 def _lines(

@@ -31,6 +31,12 @@ CONTROL = "away"
 MOST_REPLICATES, MOST_SIZES, MOST_SAMPLES = 100_000, 100, 10_000_000
 
 
+def key_of(document: Any) -> str:
+    """SHA-256 of a setting's canonical form, hexadecimal."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 @dataclass(frozen=True, eq=False)
 class Setting:
     """Data Y = f_truth(X) + noise·N(0, 1) and the estimator: k atoms in a box, from some start.
@@ -90,7 +96,11 @@ class Setting:
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0):
                 raise InputError(f"{name}: {value:g} must be 0 or more.")
-        whole("trials", self.trials, least=1)
+        for name in ("k", "trials", *(("regime",) if self.regime is not None else ())):
+            whole(name, getattr(self, name), least=1)
+        for budget in self.budgets:
+            whole("budgets", budget, least=1)
+        whole("over", self.over, least=0)
         whole("seed", self.seed, least=0)
         low, high = self.domain
         if not (np.isfinite([low, high]).all() and low < high):
@@ -164,9 +174,8 @@ class Setting:
 
     @cached_property
     def key(self) -> str:
-        """SHA-256 of the canonical form, hexadecimal."""
-        text = json.dumps(self.document(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        """The hash of the canonical form."""
+        return key_of(self.document())
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Setting:
@@ -227,6 +236,10 @@ class Experiment:
             raise InputError(
                 f"sizes: at most {MOST_SIZES} of up to {MOST_SAMPLES:,} samples; use fewer."
             )
+        for n in self.sizes:
+            whole("sizes", n, least=1)
+        whole("replicates", self.replicates, least=2)
+        whole("control", self.control, least=0)
         least = self.setting.k * self.setting.model.per_atom
         if self.sizes[0] < least:
             raise InputError(

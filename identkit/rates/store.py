@@ -5,10 +5,10 @@ A killed run loses the blocks it was computing and nothing else; two sweeps may 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +20,7 @@ from typing import Any
 
 from identkit.errors import InputError
 from identkit.files import write_whole
+from identkit.rates.audit import MALFORMED, environment_id, faults
 from identkit.rates.fits import Row
 from identkit.rates.formats import PLAIN, REAL, writer
 from identkit.rates.setting import Experiment, Setting
@@ -29,7 +30,7 @@ APPLICATION = 0x69646B74
 FORMAT = 1
 """user_version of the file."""
 CHECKED_BYTES = 2**28
-"""Smaller files are checked for damage when opened: half a second at most."""
+"""Smaller files are checked for damage when opened: some ten seconds at most."""
 PATIENCE = 60.0
 """Seconds to wait for another process that writes."""
 
@@ -146,7 +147,7 @@ class Store:
         if not rows:
             return 0
         document, now = _dump(dict(environment)), _now()
-        identity = hashlib.sha256(document.encode()).hexdigest()[:16]
+        identity = environment_id(document)
         values = [
             (
                 r.setting, r.start, r.n, r.replicate, r.budget, self._seed(r.setting), r.status,
@@ -186,12 +187,18 @@ class Store:
         return [self._experiment(*row) for row in found]
 
     def _experiment(self, name: str, plan: str, setting: str) -> Experiment:
-        try:
+        with self._read(f"experiment '{name}'"):
             return Experiment.from_document({**json.loads(plan), "setting": json.loads(setting)})
-        except (InputError, ValueError, KeyError, TypeError) as error:
+
+    @contextmanager
+    def _read(self, what: str) -> Iterator[None]:
+        """Whatever reading a cell raises as one sentence that names its row."""
+        try:
+            yield
+        except MALFORMED as error:
             raise InputError(
-                f"{self.path}: experiment '{name}' cannot be read ({error}); it was changed by "
-                "hand or by another version, restore the file."
+                f"{self.path}: {what} cannot be read ({error}); it was changed by hand or by "
+                "another version, restore the file."
             ) from None
 
     def done(
@@ -224,7 +231,11 @@ class Store:
             "ORDER BY start, n, replicate, budget",
             *values,
         )
-        return [_row(values) for values in found]
+        rows = []
+        for values in found:
+            with self._read(f"a fit of setting '{key[:12]}', {values[1:5]},"):
+                rows.append(_row(values))
+        return rows
 
     def environments(self, key: str) -> list[dict[str, str]]:
         """The environments that rows of a setting were computed in, the first used first."""
@@ -233,7 +244,8 @@ class Store:
             "WHERE f.setting = ? GROUP BY e.id ORDER BY min(f.rowid)",
             key,
         )
-        return [json.loads(document) for (document,) in found]
+        with self._read("an environment"):
+            return [json.loads(document) for (document,) in found]
 
     def summary(self) -> list[Summary]:
         """A line for each experiment, in the order they were added."""
@@ -306,7 +318,11 @@ class Store:
             "SELECT s.key, s.document, (SELECT name FROM experiments e WHERE e.key = s.key "
             "ORDER BY e.rowid LIMIT 1) FROM settings s ORDER BY s.rowid"
         )
-        return [_Sheet.of(*row) for row in found]
+        sheets = []
+        for key, document, name in found:
+            with self._read(f"setting '{key[:12]}'"):
+                sheets.append(_Sheet.of(key, document, name))
+        return sheets
 
     def _lines(self, sheet: _Sheet) -> Iterator[dict[str, Any]]:
         names = [n for n in PLAIN if n not in sheet.plain] + ["errors", "estimates"]
@@ -317,15 +333,16 @@ class Store:
                 (sheet.plain["setting"],),
             )
             for values in found:
-                line = {**sheet.plain, **dict(zip(names, values, strict=True))}
-                for column in REAL:
-                    line[column] = _number(line[column])
-                errors, estimates = (
-                    json.loads(line.pop("errors")),
-                    json.loads(line.pop("estimates")),
-                )
-                line |= {f"error.{k}": _number(v) for k, v in errors.items()}
-                line |= dict(zip(sheet.columns, map(_number, estimates), strict=True))
+                with self._read(f"a fit of setting '{sheet.plain['setting'][:12]}'"):
+                    line = {**sheet.plain, **dict(zip(names, values, strict=True))}
+                    for column in REAL:
+                        line[column] = _number(line[column])
+                    errors, estimates = (
+                        json.loads(line.pop("errors")),
+                        json.loads(line.pop("estimates")),
+                    )
+                    line |= {f"error.{k}": _number(v) for k, v in errors.items()}
+                    line |= dict(zip(sheet.columns, map(_number, estimates), strict=True))
                 yield line
 
     # -- SQL ----------------------------------------------------------------------------------
@@ -410,7 +427,7 @@ def check_place(name: str, create: bool) -> None:
             head = file.read(100)
     except InputError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{name}: cannot be opened ({reason}); choose another path.") from None
     if head and not head.startswith(b"SQLite format 3\x00"[: len(head)]):
@@ -461,8 +478,18 @@ def _check_content(name: str, sql: sqlite3.Connection, create: bool) -> None:
             f"{name}: has format {version}, this identkit reads {FORMAT}; "
             + ("update identkit." if version > FORMAT else "the file is damaged, restore it.")
         )
-    if os.path.getsize(name) < CHECKED_BYTES and pragma("quick_check(1)") != "ok":
-        raise _damaged(name, pragma("quick_check(1)"))
+    if os.path.getsize(name) < CHECKED_BYTES:
+        sound = pragma("quick_check(1)")
+        if sound != "ok":
+            raise _damaged(name, sound)
+        sql.execute("BEGIN")
+        fault = next(faults(sql, _SCHEMA), None)
+        sql.execute("COMMIT")
+        if fault is not None:
+            raise InputError(
+                f"{name}: the store cannot be read ({fault}); it was damaged or changed by hand, "
+                "restore a copy, or move it away and run again."
+            )
 
 
 def _initialise(sql: sqlite3.Connection) -> None:
@@ -504,6 +531,8 @@ def _reported(name: str) -> Iterator[None]:
     """SQLite's errors as one sentence."""
     try:
         yield
+    except UnicodeDecodeError:  # SQLite quotes the file in its message
+        raise _damaged(name, "a text in it is not UTF-8") from None
     except sqlite3.DatabaseError as error:
         text = str(error)
         if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
@@ -514,7 +543,9 @@ def _reported(name: str) -> Iterator[None]:
             what, remedy = "another process keeps writing to it", "wait, or stop that process"
         elif "full" in text:
             what, remedy = "the disk is full", "make room and run again, finished fits are kept"
-        elif isinstance(error, sqlite3.OperationalError) and "no such" not in text:
+        elif isinstance(error, sqlite3.OperationalError) and not re.search(
+            "no such|decode|JSON", text
+        ):
             what, remedy = text, "check the disk, or choose another path"
         else:
             raise _damaged(name, text) from None

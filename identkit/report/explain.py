@@ -520,7 +520,8 @@ def _rate(rate: Rate | None) -> Iterator[Paragraph]:
         return
     published = rate.published or "no claim known"
     agreement = _AGREEMENT.get(rate.agreement, rate.agreement)
-    yield _text(f"Published: {published}. Derived: {rate.derived}. Agreement: {agreement}.")
+    derived = statements.derived_rate(rate)
+    yield _text(f"Published: {published}. Derived: {derived}. Agreement: {agreement}.")
     for reason in rate.reasons:
         yield _item(_sentence(reason))
 

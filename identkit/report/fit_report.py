@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -267,7 +266,7 @@ def identifiability_lines(report: FitReport) -> list[tuple[str, str]]:
     if r.rate is not None:
         none = not report.shared and report.result.status.finished
         seen = " (none seen here)" if none else ""
-        text = f"in over-specified cells{seen} derived: {r.rate.derived}"
+        text = f"in over-specified cells{seen} derived: {statements.derived_rate(r.rate)}"
         if r.rate.published:
             text += f"; published: {r.rate.published} ({statements.rate_agreement(r.rate)})"
         text += "."
@@ -541,9 +540,9 @@ def _identifiability_document(report: FitReport) -> dict[str, Any] | None:
 
 def check_target(path: str) -> None:
     """Raise InputError, before any work, if a report cannot be saved there."""
-    if Path(path).resolve().suffix.lower() != ".json":
-        raise InputError(f"--save '{path}': the name must end in .json.")
     target = regular(path, f"--save '{path}'")
+    if target.suffix.lower() != ".json":
+        raise InputError(f"--save '{path}': the name must end in .json.")
     if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
         raise InputError(
             f"--save '{path}': its directory does not exist or cannot be written to; choose "

@@ -52,7 +52,7 @@ def rates(result: RateResult) -> str:
     """What is published, certified and derived, in a line."""
     c = result.condition
     said = "–" if c.rate is None or c.rate.published is None else c.rate.published
-    derived = "–" if c.rate is None else c.rate.derived
+    derived = "–" if c.rate is None else statements.derived_rate(c.rate)
     # in Regime 2 it would repeat the verdict
     second = "" if c.second_order is None else f", nondegenerate: {c.nondegenerate}"
     return f"published {said}; certified {c.condition}: {c.verdict}{second}; derived {derived}"
@@ -329,7 +329,12 @@ def legend(result: RateResult) -> str:
     """What the words mean, and the settings of the analysis."""
     a = analysis()
     names = sorted(
-        {f"{e['identkit']} on {e['device']}, torch {e['torch']}" for e in result.environments}
+        {
+            "{} on {}, torch {}".format(
+                *(e.get(name, "unknown") for name in ("identkit", "device", "torch"))
+            )
+            for e in result.environments
+        }
     )
     ran = f" Fits: identkit {'; '.join(names)}." if names else ""
     return (

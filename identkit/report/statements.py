@@ -5,7 +5,8 @@ Every renderer prints these, so that terminal, LaTeX and HTML cannot drift apart
 
 from __future__ import annotations
 
-from identkit.degeneracy.rate import ELSEWHERE, NONE
+from identkit.causes import CAUSES
+from identkit.degeneracy.rate import NONE, OPEN, UNDECIDED
 from identkit.degeneracy.records import Family, MomentWitness, Rate
 from identkit.gates import GATES
 from identkit.gates import resolve as resolve_gate
@@ -70,7 +71,8 @@ def claim(proof: SetProof) -> str:
             f"parameters, of dimension {proof.fixed.dimension} ({proof.fixed.space}); so "
             f"{proof.fixed.atoms} or more atoms are dependent, for {QUANTIFIERS[proof.quantifier]}."
         )
-    return f"{'; '.join(proof.notes) or 'no proof found'}; raise --max-precision or --time-limit."
+    said = "; ".join(proof.notes) or CAUSES.get(proof.cause or "", "no proof found")
+    return f"{said}; raise --max-precision or --time-limit."
 
 
 def method(proof: SetProof) -> str:
@@ -121,8 +123,24 @@ def requirement(result: CheckResult) -> str:
         for r in result.results
         if r.condition == result.requirement.name and r.atoms_scope == "up-to"
     ]
+    if not result.requirement.met:
+        return f"{result.requirement.name}: {met}"
     limit = f" for k ≤ {partial[0].atoms} atoms; larger k is not proved" if partial else ""
-    return f"{result.requirement.name}: {met}{limit if result.requirement.met else ''}"
+    return f"{result.requirement.name}: {met}{limit}{nevertheless(result)}"
+
+
+def nevertheless(result: CheckResult) -> str:
+    """What a condition that holds does not say: the expert is degenerate all the same."""
+    if not result.degenerate:
+        return ""
+    first = result.degenerate[0]
+    where = "" if first.regime is None else f" in Regime {first.regime}"
+    none = first.rate is not None and first.rate.derived == NONE
+    what = "have no consistent estimator" if none else "are learned more slowly than n^-1/4"
+    return (
+        f"; nevertheless the expert is degenerate{where}: its parameters {what} (see 'second'); "
+        "require nondegenerate"
+    )
 
 
 SHOWN_EXCEPTIONS = 4
@@ -154,13 +172,23 @@ def consequences(result: ConditionResult) -> list[tuple[str, str]]:
     if result.rate is not None:
         said = result.rate.published or "–"
         outcome = rate_agreement(result.rate)
-        derived = result.rate.derived
-        if result.premise is not None and result.premise.verdict == "undecided":
-            derived += " if the premise holds" * derived.startswith("n^")
-        lines.append(("rate", f"derived: {derived}; published: {said} ({outcome})"))
-        limits = [r for r in result.rate.reasons if r.startswith(ELSEWHERE)]
-        lines += [("where", sentence(r)) for r in limits if result.rate.derived != NONE]
+        lines.append(
+            ("rate", f"derived: {derived_rate(result.rate)}; published: {said} ({outcome})")
+        )
+        lines += [("where", limit) for limit in limits(result.rate)]
     return lines
+
+
+def derived_rate(rate: Rate) -> str:
+    """The derived rate, or why there is none."""
+    return rate.derived if rate.cause is None else f"{rate.derived} ({OPEN[rate.cause]})"
+
+
+def limits(rate: Rate) -> list[str]:
+    """That the rate holds near the truth only, where it does and there is a rate."""
+    if rate.elsewhere is None or rate.derived in (NONE, UNDECIDED):
+        return []
+    return [sentence(rate.reasons[-1])]
 
 
 def sentence(text: str) -> str:

@@ -18,7 +18,8 @@ from identkit.table import Table
 
 LEGEND = (
     "Each cell: certified / published verdict with the published rate; then the derived rate "
-    "(none: an exact family rules out every consistent estimator). "
+    "(none: an exact family rules out every consistent estimator; undecided: none is proved, as in "
+    "Regime 2 where it is open whether the theorem's premise holds). "
     "! marks a contradiction (or a theorem whose premise fails), ° a proof on an open set of "
     "parameters. strong is read at expert level, weak at product level. Each certified verdict "
     "is a proof, printed by `identkit check --expert NAME [--shape SHAPE] --gate GATE`."

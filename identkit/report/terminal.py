@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from identkit.conditions import condition
+from identkit.errors import shown
 from identkit.report import statements
 from identkit.results import CheckResult, ConditionResult
 
@@ -16,6 +19,16 @@ COLOURS = {"yes": "bold green", "no": "bold red", "undecided": "bold yellow"}
 AGREEMENT_COLOURS = {"confirmed": "green", "contradicted": "bold red"}
 SHOWN_RELATIONS = 4
 """Relations printed before "and n more"; all are in the JSON."""
+
+
+class Escaping(Console):
+    """A console that writes control characters of the texts it is given as ``\\x1b``."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else shown(text, keep="\n"), style, control)
 
 
 def check_report(result: CheckResult) -> RenderableType:
@@ -85,7 +98,7 @@ def render(result: CheckResult) -> str:
 
 def plain(renderable: RenderableType, width: int = 80) -> str:
     """Plain text of 80 columns, without trailing blanks."""
-    console = Console(
+    console = Escaping(
         file=io.StringIO(),
         width=width,
         color_system=None,
