@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import gc
 import os
 import pickle
@@ -99,6 +100,7 @@ def _work_in_child(
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _die_with(parent)
         gc.freeze()  # what is inherited is not looked at again, so its pages stay shared
+        faulthandler.disable()
         # FLINT and GMP say why they abort; the parent says it in its own words
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         before = set(sys.modules)
