@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import gc
 import os
 import pickle
 import select
 import signal
 import sys
-import traceback
 import warnings
 from collections.abc import Callable
 from importlib import import_module
@@ -100,6 +100,7 @@ def _work_in_child(
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _die_with(parent)
         gc.freeze()  # what is inherited is not looked at again, so its pages stay shared
+        faulthandler.disable()
         # FLINT and GMP say why they abort; the parent says it in its own words
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         before = set(sys.modules)
@@ -133,6 +134,8 @@ def _die_with(parent: int) -> None:
 def _portable(error: BaseException) -> BaseException:
     """The exception as it can be sent, with the frames it came through in a note."""
     if not isinstance(error, IdentkitError):
+        import traceback
+
         error.add_note("".join(traceback.format_tb(error.__traceback__)))
     try:
         pickle.loads(pickle.dumps(error))

@@ -233,6 +233,11 @@ def _checked(options: argparse.Namespace, printer: str, require: str | None = No
 
     ``printer`` is the module that will print it: imported while a child process is at work.
     """
+    if "identkit.checking" not in sys.modules:
+        gc.disable()  # nothing of what is imported is garbage
+        import_module("identkit.checking")
+        gc.freeze()
+        gc.enable()
     from identkit.checking import check
 
     expert = chosen_expert(options, options.dim)

@@ -11,6 +11,7 @@ import ast
 import difflib
 import keyword
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -65,6 +66,9 @@ class Step(sp.Function):
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         return sp.Integer(0)
+
+    def _latex(self, printer: Any) -> str:
+        return rf"\mathbf{{1}}_{{>0}}\left({printer._print(self.args[0])}\right)"
 
 
 def step(z: Any) -> Any:
@@ -175,7 +179,9 @@ def _read(text: str, extra: frozenset[str], scale: int) -> sp.Expr:
         )
     _check_characters(text, extra)
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # 1in: whatever it may mean one day, it is refused
+            tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise ExpressionError(_syntax_message(text, error)) from None
 
@@ -326,7 +332,7 @@ class _Reader:
 
     def _check_constant(self, value: Any, source: ast.expr) -> None:
         """Constants whose digits SymPy could not find in any time never reach it."""
-        size = _enclosure(value)
+        size = enclosure(value)
         if size is None:
             raise self._undefined(source)
         smallest, largest = arb(2) ** -MAX_NUMBER_BITS, arb(2) ** MAX_NUMBER_BITS
@@ -479,7 +485,7 @@ def _sign(number: Any) -> int | None:
     """-1, 0 or 1; None where 1,024 bits do not tell."""
     if number.is_Rational or number.is_Float:
         return 1 if number > 0 else -1 if number < 0 else 0
-    ball = _enclosure(number)
+    ball = enclosure(number)
     return None if ball is None else 1 if ball > 0 else -1 if ball < 0 else None
 
 
@@ -491,7 +497,7 @@ def _largest(sizes: Sequence[int]) -> int:
     return 2 * _largest(sizes[:middle]) + 3 * _largest(sizes[middle:])
 
 
-def _enclosure(value: Any) -> arb | None:
+def enclosure(value: Any) -> arb | None:
     """A ball around a constant, tight enough to tell its sign if 1,024 bits are; None if no such.
 
     Unlike SymPy's digits it costs the same however large the constant is.

@@ -284,7 +284,9 @@ class Field(Algebra):
                     total = total + kernel.argument * weight
                     continue
                 argument = Element(self, factor, self.unit_poly)
-                shown = sp.log(self.to_sympy(argument))
+                value: Any = self.to_sympy(argument)
+                # log|f|: of a negative number SymPy would make log(-f) + iπ
+                shown = sp.log(-value if value.is_number and value.is_negative else value)
                 total = total + self.kernel("log", _text(argument), argument, 1, shown) * weight
         return total
 

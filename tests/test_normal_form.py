@@ -9,6 +9,7 @@ import sympy as sp
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from identkit import Expert, check
 from identkit.algebra import Element
 from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, precision
@@ -155,3 +156,10 @@ def test_relation_by_hand():
     shown = {i: str(f.field.to_sympy(c)) for i, c in combination.coefficients.items()}
     assert shown in ({0: "1", 1: "-a", 2: "-b"}, {0: "-1", 1: "a", 2: "b"})
     assert isinstance(f.apply(combination, f.branches[0]), Element)
+
+
+@pytest.mark.parametrize("number", ["log(cosh(21))", "tan(1e-99)", "log(3)", "log(sqrt(2) + 1)"])
+def test_powers_of_constants(number):
+    """A constant is a product of factors some of which are negative: log|f| has no iπ."""
+    expert = Expert.from_expression(f"({number})**(a*x + b)")
+    assert check(expert, "softmax").results[0].verdict != "undecided"

@@ -152,10 +152,9 @@ def _setting(sql: sqlite3.Connection, key: str, document: str) -> Iterator[str]:
     try:
         expert, k, seed = setting["expert"], setting["k"], setting["seed"]
         per_atom = 1 + len(expert["inputs"]) + len(expert["parameters"])
-        sound = type(k) is type(seed) is int and 0 < k < _LARGEST and 0 <= seed < 2**63
+        if not (type(k) is type(seed) is int and 0 < k < _LARGEST and 0 <= seed < 2**63):
+            raise ValueError
     except MALFORMED:
-        sound = False
-    if not sound:
         yield f"setting '{key[:12]}': it is none"
         return
     width = k * per_atom

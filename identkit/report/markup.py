@@ -6,12 +6,17 @@ import html as html_escape
 import re
 from typing import Any
 
+from identkit.bounded import bounded
 from identkit.conditions import BasisFunction, condition
+from identkit.deadline import Deadline
+from identkit.errors import OutOfTime
 from identkit.expression import parse
 from identkit.report import statements
 from identkit.report.notation import GREEK, name_latex, text_latex
 from identkit.results import CheckResult, ConditionResult, Relation, SetProof
 
+WRITING_SECONDS = 0.5
+"""For an expert in LaTeX: SymPy asks for the sign of everything it writes."""
 SHOWN = 4
 """Relations shown before "and n more"."""
 _SPECIAL = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "^": r"\^{}", "~": r"\textasciitilde{}"}
@@ -71,15 +76,18 @@ def _latex_names(expression: Any) -> dict[Any, str]:
 
 
 def expert_latex(result: CheckResult) -> str:
-    """h in LaTeX."""
+    """h in LaTeX; as typed where SymPy takes too long to write it."""
+    try:
+        return bounded(lambda _: _written(result), Deadline(WRITING_SECONDS))
+    except (OutOfTime, ArithmeticError, RecursionError):
+        return rf"\texttt{{{escape(result.expert.text)}}}"
+
+
+def _written(result: CheckResult) -> str:
     import sympy as sp
 
     expression = result.expert.expression
-    symbols = _latex_names(expression)
-    from identkit.expression import Step
-
-    body = sp.latex(expression.replace(Step, sp.Heaviside), symbol_names=symbols)
-    return body.replace(r"\theta", r"\mathbf{1}_{>0}") if expression.has(Step) else body
+    return sp.latex(expression, symbol_names=_latex_names(expression))
 
 
 def formula_latex(formula: str) -> str:
