@@ -150,7 +150,7 @@ def _in_time(find: Callable[[], T], seconds: float, otherwise: T) -> T:
     """What is found in time: SymPy's simplify has no limit of its own."""
     try:
         return bounded(lambda _: find(), Deadline(seconds))
-    except (OutOfTime, ArithmeticError, RecursionError):
+    except (OutOfTime, ArithmeticError, RecursionError, TypeError):  # SymPy on nan: TypeError
         return otherwise
 
 

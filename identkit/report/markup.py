@@ -6,17 +6,12 @@ import html as html_escape
 import re
 from typing import Any
 
-from identkit.bounded import bounded
 from identkit.conditions import BasisFunction, condition
-from identkit.deadline import Deadline
-from identkit.errors import OutOfTime
 from identkit.expression import parse
 from identkit.report import statements
-from identkit.report.notation import GREEK, name_latex, text_latex
+from identkit.report.notation import GREEK, name_latex, sympy_latex, text_latex
 from identkit.results import CheckResult, ConditionResult, Relation, SetProof
 
-WRITING_SECONDS = 0.5
-"""For an expert in LaTeX: SymPy asks for the sign of everything it writes."""
 SHOWN = 4
 """Relations shown before "and n more"."""
 _SPECIAL = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "^": r"\^{}", "~": r"\textasciitilde{}"}
@@ -54,8 +49,6 @@ def function_latex(function: BasisFunction) -> str:
 
 def relation_latex(relation: Relation) -> str:
     """Σ c·g = 0 in LaTeX."""
-    import sympy as sp
-
     terms = []
     for term in relation.terms:
         names = frozenset(re.findall(r"β[0-9_]*", term.coefficient))
@@ -63,7 +56,9 @@ def relation_latex(relation: Relation) -> str:
         symbols = _latex_names(coefficient)
         negative = coefficient.could_extract_minus_sign()
         size = -coefficient if negative else coefficient
-        text = "" if size == 1 else sp.latex(size, symbol_names=symbols)
+        text = "" if size == 1 else sympy_latex(size, symbols)
+        if text is None:
+            negative, text = False, rf"\texttt{{{escape(term.coefficient)}}}"
         if size.is_Add:
             text = rf"\left({text}\right)"
         sign = "-" if negative else "+" if terms else ""
@@ -77,17 +72,9 @@ def _latex_names(expression: Any) -> dict[Any, str]:
 
 def expert_latex(result: CheckResult) -> str:
     """h in LaTeX; as typed where SymPy takes too long to write it."""
-    try:
-        return bounded(lambda _: _written(result), Deadline(WRITING_SECONDS))
-    except (OutOfTime, ArithmeticError, RecursionError):
-        return rf"\texttt{{{escape(result.expert.text)}}}"
-
-
-def _written(result: CheckResult) -> str:
-    import sympy as sp
-
     expression = result.expert.expression
-    return sp.latex(expression, symbol_names=_latex_names(expression))
+    written = sympy_latex(expression, _latex_names(expression))
+    return rf"\texttt{{{escape(result.expert.text)}}}" if written is None else written
 
 
 def formula_latex(formula: str) -> str:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
-from identkit.errors import IdentkitError
+from identkit.bounded import bounded
+from identkit.deadline import Deadline
+from identkit.errors import IdentkitError, OutOfTime
 from identkit.expression import free_names, parse
 
+WRITING_SECONDS = 0.25
+PLAIN_DEPTH = 5
+"""Functions and powers nested no deeper are written at once."""
 GREEK = {"β": r"\beta", "η": r"\eta", "σ": r"\sigma", "α": r"\alpha", "γ": r"\gamma"}
 
 
@@ -107,8 +113,6 @@ def _factors(term: str) -> list[str]:
 
 def _by_sympy(text: str) -> str | None:
     """SymPy's LaTeX of an expression of the grammar, or None."""
-    import sympy as sp
-
     if re.search(r"[0-9]\.[0-9]|[0-9]e-?[0-9]", text):
         return None  # decimals stay decimals
     names = frozenset(re.findall(r"[βΔη][A-Za-z0-9_]*", text))
@@ -119,9 +123,29 @@ def _by_sympy(text: str) -> str | None:
     read = free_names(value)
     if not read <= set(re.findall(r"[A-Za-zβΔη][A-Za-z0-9_]*", text)):
         return None
-    symbols = {s: _name(str(s)) for s in value.free_symbols}
-    latex_text = sp.latex(value, symbol_names=symbols)
-    return latex_text if latex_text.isascii() else None
+    latex_text = sympy_latex(value, {s: _name(str(s)) for s in value.free_symbols})
+    return latex_text if latex_text is not None and latex_text.isascii() else None
+
+
+def sympy_latex(value: Any, symbols: dict[Any, str]) -> str | None:
+    """SymPy's LaTeX of a value; None where it would take more than about a second.
+
+    It asks for the sign of all that it writes: what is deeply nested goes to a child process.
+    """
+    import sympy as sp
+
+    if _depth(value) <= PLAIN_DEPTH:
+        return sp.latex(value, symbol_names=symbols)
+    try:
+        return bounded(lambda _: sp.latex(value, symbol_names=symbols), Deadline(WRITING_SECONDS))
+    except (OutOfTime, ArithmeticError, RecursionError):
+        return None
+
+
+def _depth(value: Any) -> int:
+    """How deep functions and powers are nested."""
+    inner = max(map(_depth, value.args), default=0)
+    return inner + (value.is_Pow or value.is_Function)
 
 
 def _factor(text: str) -> str:
