@@ -23,6 +23,8 @@ from identkit.expression import symbol
 
 MAX_TERMS = 20_000
 """Polynomials beyond this many terms are given up on (:class:`TooLarge`), not waited for."""
+MAX_BITS = 8_192
+"""Longest constant in a kernel (exp(n*log(2)) is 2**n): Python writes none above 14,000 bits."""
 SPARE_KERNELS = 96
 """Kernels one family may need; a d = 8 ridge expert needs two."""
 
@@ -291,6 +293,9 @@ class Algebra:
             index = self.d + self.q + len(self.kernels)
             if len(self.kernels) == SPARE_KERNELS:
                 raise TooLarge("the normal form needs too many kernels")
+            constants: Any = expression.atoms(sp.Rational)
+            if any(max(abs(c.p), c.q).bit_length() > MAX_BITS for c in constants):
+                raise TooLarge("a constant has too many digits")
             in_x, in_parameters = self.depends(argument.generators() if argument else set())
             kernel = Kernel(index, kind, argument, unit, in_x, in_parameters, expression)
             self.kernels.append(kernel)

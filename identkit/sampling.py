@@ -7,6 +7,7 @@ or not real somewhere on the domain are rejected by interval arithmetic over the
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 from collections.abc import Callable, Sequence
@@ -394,7 +395,9 @@ class _Form:
         known[self.offset] = sp.Integer(0)
         value = (-self.expression / self._rate).subs(known)
         if value.is_number and value.is_real:
-            values[self.offset] = Fraction(float(value)).limit_denominator(2**20)
+            # where SymPy finds no digits the offset stays as it was drawn
+            with contextlib.suppress(TypeError):
+                values[self.offset] = Fraction(float(value)).limit_denominator(2**20)
 
 
 def is_harmless_number(hazard: Hazard) -> bool:

@@ -14,7 +14,7 @@ from identkit.algebra import Element
 from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, precision
 from identkit.deadline import Deadline
-from identkit.errors import OutOfTime
+from identkit.errors import DomainError, OutOfTime
 from identkit.expression import parse, symbol
 from identkit.normal_form import Field
 from identkit.relations import FormalFamily
@@ -163,3 +163,17 @@ def test_powers_of_constants(number):
     """A constant is a product of factors some of which are negative: log|f| has no iπ."""
     expert = Expert.from_expression(f"({number})**(a*x + b)")
     assert check(expert, "softmax").results[0].verdict != "undecided"
+
+
+def test_constants_that_python_does_not_write():
+    """2**(2**16*z) has kernels in which SymPy writes out 2**65536."""
+    expert = Expert.from_expression("c*2**(65536*2**((1 + x)**2)) + a*x")
+    for result in check(expert, "softmax", time_limit=2).results:
+        assert result.verdict in ("yes", "undecided")
+
+
+def test_offsets_without_digits():
+    """A form whose offset SymPy cannot evaluate at the parameters drawn stays as it was drawn."""
+    text = "c*tanh(x/tan(silu(1/(Max(exp(abs((1 + x)**2*cosh(sqrt(log(x))))), -b))))) + a*x"
+    with pytest.raises(DomainError, match="'x' is not positive"):
+        check(Expert.from_expression(text), "softmax", time_limit=30)
