@@ -167,9 +167,8 @@ def test_powers_of_constants(number):
 
 def test_constants_that_python_does_not_write():
     """2**(2**16*z) has kernels in which SymPy writes out 2**65536."""
-    expert = Expert.from_expression("c*2**(65536*2**((1 + x)**2)) + a*x")
-    for result in check(expert, "softmax", time_limit=2).results:
-        assert result.verdict in ("yes", "undecided")
+    text = "c*2**(2**(2**(2**(2**(2**((1 + x)**2*2**(2**(2**(2**(1)))))))))) + a*x"
+    assert check(Expert.from_expression(text), "softmax", time_limit=2).results
 
 
 def test_offsets_without_digits():
