@@ -131,17 +131,10 @@ def find_witness(
     shared_tape = Tape(shared, variables) if shared else None
     size = atoms * len(functions) + len(shared)
     tried, limit = 0, max_precision
-    # points of their own: the stream of the search stays what it is without kinks
-    seen = Sampler(sampler.atom, sampler.domain, sampler.seed, (), deadline).points(LIFE_POINTS)
-
-    def alive(theta: Sequence[Fraction]) -> bool:
-        """No function vanishes at all points seen, as behind a kink that is never crossed."""
-        rows = evaluate(tape, [theta], seen, None, deadline)
-        return not any(all(v == 0 for v in column) for column in zip(*rows, strict=True))
-
+    alive = _alive(tape, sampler, deadline) if sampler.kinks else None
     for draw in range(DRAWS_TRIED):
         tried = draw + 1
-        thetas = sampler.atoms(atoms, alive if sampler.kinks else None)
+        thetas = sampler.atoms(atoms, alive)
         points = sampler.points(size)
         if draw or sampler.kinks:
             pool = size * POOL << draw
@@ -166,6 +159,21 @@ def find_witness(
         f"a nonzero {size}×{size} determinant was sought at {tried} draws of parameters and "
         f"points, up to {limit} bits",
     )
+
+
+def _alive(
+    tape: Tape, sampler: Sampler, deadline: Deadline
+) -> Callable[[Sequence[Fraction]], bool]:
+    """Whether no function of an atom vanishes at all points seen, as behind a kink not crossed."""
+    # a stream of its own, so that the one of the search does not depend on what is looked at here
+    looking = Sampler(sampler.atom, sampler.domain, sampler.seed, (), deadline)
+    seen = looking.points(LIFE_POINTS)
+
+    def alive(theta: Sequence[Fraction]) -> bool:
+        rows = evaluate(tape, [theta], seen, None, deadline)
+        return not any(all(v == 0 for v in column) for column in zip(*rows, strict=True))
+
+    return alive
 
 
 def select_points(
