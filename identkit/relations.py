@@ -122,10 +122,6 @@ class FormalFamily:
                 waiting.append(({**signs, key: sign}, there))
         return done
 
-    def restricts_parameters(self, key: str) -> bool:
-        """Whether the argument of a kink depends on parameters alone."""
-        return not self.field.depends(self.field.occurring(self.field.sign_polys[key]))[0]
-
     def is_zero(self, index: int) -> bool:
         """Proved identically zero in x and θ."""
         return all(b.elements[index].is_zero for b in self.branches)
