@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-KINDS = ("expressions", "certificates", "stores", "data")
+KINDS = ("expressions", "certificates", "roundtrips", "stores", "data")
 SHOWN = 3
 """Slowest cases named."""
 REPORT_EVERY = 30.0

@@ -25,6 +25,8 @@ MAX_TERMS = 20_000
 """Polynomials beyond this many terms are given up on (:class:`TooLarge`), not waited for."""
 MAX_BITS = 8_192
 """Longest constant in a kernel (exp(n*log(2)) is 2**n): Python writes none above 14,000 bits."""
+MAX_CONJUGATES = 6
+"""Largest index of a constant root that is cleared from denominators."""
 SPARE_KERNELS = 96
 """Kernels one family may need; a d = 8 ridge expert needs two."""
 
@@ -181,7 +183,57 @@ class Algebra:
         scale = den.leading_coefficient()
         if scale != 1:
             num, den = num / scale, den / scale
+        inverse = self._rational_inverse(den)
+        if inverse is not None:
+            return Element(self, num, self.unit_poly) * inverse
         return Element(self, num, den)
+
+    def _rational_inverse(self, den: fmpq_mpoly) -> Element | None:
+        """1/den without constant roots below the line, None if there are none (or no way).
+
+        An element written with 1/√2 and √2/2 would have two forms, and a null vector many scales.
+        """
+        if not self._roots:
+            return None
+        occurring = self.occurring(den)
+        root = next((k for k in reversed(self._roots) if k.index in occurring and not k.in_x), None)
+        if root is None or root.unit > MAX_CONJUGATES:
+            return None
+        assert root.argument is not None
+        q, parts = root.unit, self.powers_of(den, root.index)
+        known = [
+            self.fraction(parts[i], self.unit_poly) if i in parts else self.zero for i in range(q)
+        ]
+        # multiplication by den on 1, R, …, R^(q-1), with the first unit vector beside it
+        rows = [
+            [known[i - j] if i >= j else root.argument * known[i - j + q] for j in range(q)]
+            + [self.zero if i else self.one]
+            for i in range(q)
+        ]
+        for k in range(q):
+            swap = next((r for r in range(k, q) if not rows[r][k].is_zero), None)
+            if swap is None:
+                return None  # roots that depend on each other unnoticed
+            rows[k], rows[swap] = rows[swap], rows[k]
+            pivot = rows[k][k].inverse()
+            rows[k] = [v * pivot for v in rows[k]]
+            for r in range(q):
+                if r != k and not rows[r][k].is_zero:
+                    factor = rows[r][k]
+                    rows[r] = [v - factor * w for v, w in zip(rows[r], rows[k], strict=True)]
+        result, power = self.zero, self.one
+        for row in rows:
+            result, power = result + row[q] * power, power * self.generator(root.index)
+        return result
+
+    def powers_of(self, poly: fmpq_mpoly, index: int) -> dict[int, fmpq_mpoly]:
+        """The coefficients of a polynomial in one generator."""
+        parts: dict[int, dict] = {}
+        for exponents, coefficient in poly.to_dict().items():
+            monomial = list(exponents)
+            monomial[index] = 0
+            parts.setdefault(int(exponents[index]), {})[tuple(monomial)] = coefficient
+        return {power: self.context.from_dict(terms) for power, terms in parts.items()}
 
     def reduce(self, poly: fmpq_mpoly) -> Element | None:
         """Replace R^q by its radicand for every root kernel R; None if nothing to do."""
@@ -303,6 +355,20 @@ class Algebra:
             if kind == "root":
                 self._roots.append(kernel)
         return self.generator(index)
+
+    def has_roots(self) -> bool:
+        """Whether some generator is a root."""
+        return bool(self._roots)
+
+    def leading_by_name(self, poly: fmpq_mpoly) -> fmpq:
+        """The coefficient of the greatest monomial, whatever order the kernels were added in."""
+        names = (*self.inputs, *self.parameters)
+
+        def key(term: tuple[tuple[int, ...], fmpq]) -> list[tuple[str, int]]:
+            powers = [(i, int(e)) for i, e in enumerate(term[0]) if e]
+            return sorted((str(self.generator_expression(i, names)), e) for i, e in powers)
+
+        return max(poly.to_dict().items(), key=key)[1]
 
     # -- back to SymPy ----------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ def interval(low: Fraction, high: Fraction) -> arb:
     return ball(low).union(ball(high))
 
 
-def _step(z: arb) -> arb:
+def step(z: arb) -> arb:
     """Step of a ball: 1, 0, or a ball around [0, 1] when the sign is not known."""
     if z > 0:
         return arb(1)
@@ -76,7 +76,7 @@ _UNARY: dict[type, Callable[[arb], arb]] = {
     sp.cosh: arb.cosh,
     sp.atan: arb.atan,
     sp.erf: arb.erf,
-    Step: _step,
+    Step: step,
 }
 
 

@@ -12,6 +12,7 @@ BROKE_OFF = "broke-off"
 SIZE_LIMIT = "size-limit"
 UNPROVED = "unproved"
 NOT_FOUND = "not-found"
+SIGNS = "signs"
 
 CAUSES = {
     TIME_LIMIT: "the time limit was reached",
@@ -20,6 +21,7 @@ CAUSES = {
     SIZE_LIMIT: "the expressions outgrow the limits of the normal form",
     UNPROVED: "a dependence was seen but not proved",
     NOT_FOUND: "no proof was found within the draws and the precision",
+    SIGNS: "functions coincide for some signs of the parameters only",
 }
 
 MACHINE = (TIME_LIMIT, MEMORY_LIMIT, BROKE_OFF)

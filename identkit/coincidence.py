@@ -91,6 +91,20 @@ def distinct_on_every_branch(
     )
 
 
+def coincide_for(family: FormalFamily, columns: list[Column], kept: Sequence[int]) -> str:
+    """Signs of parameters for which functions coincide that are distinct elsewhere; "" if none.
+
+    Seen modulo a prime: a reason for which a determinant vanishes, not a proof.
+    """
+    field = family.field
+    alone = {k for k, p in field.sign_polys.items() if not field.depends(field.occurring(p))[0]}
+    for signs, inside in family.cells(alone.__contains__) if alone else ():
+        own = [{row: terms for row, terms in c.items() if row[0] in inside} for c in columns]
+        if len(_candidates(family, own, kept)) < len(kept):
+            return ", ".join(f"{key} {'>' if sign > 0 else '<'} 0" for key, sign in signs.items())
+    return ""
+
+
 def _candidates(
     family: FormalFamily, columns: list[Column], live: Sequence[int]
 ) -> dict[tuple, list[int]]:

@@ -231,17 +231,21 @@ class Movement:
                         # pieces of one function under the same signs of parameters belong together
                         key = (position, piece.pattern, monomial)
                         vectors.setdefault(key, {})[row] = fmpq(value)
-        rows = {row: n for n, row in enumerate({r: None for v in vectors.values() for r in v})}
-        matrix = fmpq_mat(len(rows), len(vectors), [fmpq(0)] * (len(rows) * len(vectors)))
-        for n, vector in enumerate(vectors.values()):
-            for row, value in vector.items():
-                matrix[rows[row], n] = value
-        reduced, rank = matrix.rref()
-        pivots = [
-            next(n for n in range(len(vectors)) if reduced[row, n] != 0) for row in range(int(rank))
+        # the reduced echelon form, functions ordered by name: one basis whatever led to the span
+        rows = sorted({row for v in vectors.values() for row in v}, key=self._row_name)
+        flat = [v.get(row, fmpq(0)) for v in vectors.values() for row in rows]
+        reduced, rank = fmpq_mat(len(vectors), len(rows), flat).rref()
+        basis = [
+            {row: reduced[n, i] for i, row in enumerate(rows) if reduced[n, i] != 0}
+            for n in range(int(rank))
         ]
-        chosen = list(vectors.values())
-        return [self._vector_text(chosen[n], below) for n in pivots]
+        return [self._vector_text(vector, below) for vector in basis]
+
+    def _row_name(self, row: tuple) -> tuple:
+        names = (*self.field.inputs, *self.field.parameters)
+        place, *powers = row
+        factors = sorted((str(self.field.generator_expression(i, names)), e) for i, e in powers)
+        return sum(e for _, e in factors), factors, str(place)
 
     def _vector_text(self, vector: dict[tuple, fmpq], below: dict[str, fmpq_mpoly]) -> str:
         names = (*self.field.inputs, *self.field.parameters)

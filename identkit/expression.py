@@ -412,11 +412,9 @@ class _Reader:
                 f"expression: the operation in '{self._source(node)}' is not allowed; "
                 "use + - * / **."
             )
+        if isinstance(node.op, ast.Add | ast.Sub):
+            return sp.Add(*self._summands(node, depth))
         left, right = self.read(node.left, depth), self.read(node.right, depth)
-        if isinstance(node.op, ast.Add):
-            return left + right
-        if isinstance(node.op, ast.Sub):
-            return left - right
         if isinstance(node.op, ast.Mult):
             return left * right
         if isinstance(node.op, ast.Div):
@@ -450,6 +448,18 @@ class _Reader:
                 f"expression: '{self._source(node)}' has a power above {MAX_EXPONENT}; lower it."
             )
         return value
+
+    def _summands(self, node: ast.expr, depth: int) -> list[Any]:
+        """The terms of a sum: Python nests a + b + c, but a long sum is not a deep one."""
+        signed: list[tuple[ast.expr, bool]] = []
+        while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+            signed.append((node.right, isinstance(node.op, ast.Sub)))
+            node = node.left
+        terms = [self.read(node, depth)]
+        for part, negative in reversed(signed):
+            value = self.read(part, depth)
+            terms.append(-value if negative else value)
+        return terms
 
     def _call(self, node: ast.Call, depth: int) -> sp.Expr:
         if not isinstance(node.func, ast.Name):

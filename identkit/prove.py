@@ -18,7 +18,7 @@ from flint import fmpq, fmpq_mat
 from identkit.algebra import Element
 from identkit.atoms import AtomFunction
 from identkit.balls import Tape
-from identkit.causes import NOT_FOUND, SIZE_LIMIT, cause_of
+from identkit.causes import NOT_FOUND, SIGNS, SIZE_LIMIT, cause_of
 from identkit.certificates.independence import (
     Search,
     Witness,
@@ -26,7 +26,7 @@ from identkit.certificates.independence import (
     evaluate,
     find_witness,
 )
-from identkit.coincidence import Coincidences, apply_rule, distinct_on_every_branch
+from identkit.coincidence import Coincidences, apply_rule, coincide_for, distinct_on_every_branch
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.deadline import Deadline
 from identkit.derivatives import Derivatives
@@ -171,7 +171,15 @@ class Prover:
             return self._fixed(formal, blank, fixed)
         search = self._search([expressions[i] for i in kept], shared, self.options.atoms)
         obstacle, cause = None, None
-        if search.witness is not None:
+        if search.witness is None:
+            where = coincide_for(formal.family, formal.columns, kept)
+            if where:
+                cause = SIGNS
+                notes.append(
+                    f"where {where} functions of an atom coincide that differ elsewhere; the "
+                    "coincidence rule is not applied sign by sign"
+                )
+        else:
             try:
                 obstacle = formal.every_k_obstacle(self.sampler, search.witness.atoms)
             except (OutOfTime, Rebase) as error:
@@ -495,7 +503,12 @@ def equation(
         return f"{basis[solve_for].label} = {_sum(solved, basis)}"
     right = _right_side(coefficients, basis)
     if right is None:
-        moved = {i: -c for i, c in coefficients.items() if c.could_extract_minus_sign()}
+        negative = [i for i, c in coefficients.items() if c.could_extract_minus_sign()]
+        if len(negative) < len(coefficients) - len(negative) and negative:
+            # the shorter side comes first
+            coefficients = {i: -c for i, c in coefficients.items()}
+            negative = [i for i in coefficients if i not in negative]
+        moved = {i: -coefficients[i] for i in negative}
     else:
         others = [c for i, c in coefficients.items() if i != right]
         if others and others[0].could_extract_minus_sign():

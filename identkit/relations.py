@@ -219,6 +219,17 @@ class FormalFamily:
         return all(self.apply(combination, b).is_zero for b in self.branches)
 
     def _primitive(self, coefficients: list[fmpq_mpoly]) -> list[fmpq_mpoly]:
+        """The vector up to scale, in one form whatever route led to it.
+
+        The last coefficient is free of roots, the coefficients have no common factor, and the
+        last one's greatest monomial (by the names in it) has a positive coefficient.
+        """
+        if self.field.has_roots():
+            unit = self.field.unit_poly
+            reduced = [self.field.fraction(c, unit) for c in coefficients]
+            if not reduced[-1].is_zero:
+                scale = reduced[-1].inverse()
+                coefficients, _ = self.over_common([c * scale for c in reduced])
         common = self.field.context.constant(0)
         for c in coefficients:
             common = common.gcd(c)
@@ -229,6 +240,9 @@ class FormalFamily:
         for value in chain.from_iterable(c.coeffs() for c in coefficients):
             divisor = divisor.gcd(fmpz((fmpq(value) * denominator).p))
         scale = fmpq(denominator, divisor or 1)
+        last = coefficients[-1]
+        if last != 0 and self.field.leading_by_name(last) < 0:
+            scale = -scale
         return [c * scale for c in coefficients]
 
     # -- linear algebra ---------------------------------------------------------------------

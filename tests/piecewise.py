@@ -50,6 +50,7 @@ class Jet:
         )
 
     def scaled(self, factor: fmpq) -> Jet:
+        """factor·self, for a rational factor."""
         return Jet(
             factor * self.value,
             tuple(factor * a for a in self.first),
@@ -99,15 +100,15 @@ class Expert:
         self.zeros = (fmpq(0),) * q
         self.decisions: list[int] = []
         self.flat = (self.zeros,) * q
+        self.units = [tuple(fmpq(int(i == j)) for j in range(q)) for i in range(q)]
 
-    def _constant(self, value: Fraction | int) -> Jet:
+    def _constant(self, value: fmpq | Fraction | int) -> Jet:
         return Jet(_exact(value), self.zeros, self.flat)
 
-    def at(self, x: Sequence[Fraction], theta: Sequence[Fraction]) -> Jet:
+    def at(self, x: Sequence[fmpq | Fraction], theta: Sequence[fmpq | Fraction]) -> Jet:
         """h with its derivatives. Raises OnKink where there are none."""
         known = {n: self._constant(v) for n, v in zip(self.inputs, x, strict=True)}
-        for i, (name, v) in enumerate(zip(self.parameters, theta, strict=True)):
-            unit = tuple(fmpq(int(i == j)) for j in range(len(theta)))
+        for name, v, unit in zip(self.parameters, theta, self.units, strict=True):
             known[name] = Jet(_exact(v), unit, self.flat)
         self.decisions = []
         return self._value(self.tree, known)
@@ -140,6 +141,9 @@ class Expert:
                     return left + right
                 if isinstance(node.op, ast.Sub):
                     return left + right.scaled(fmpq(-1))
+                constant = left.second is self.flat and left.first is self.zeros
+                if constant and isinstance(node.op, ast.Mult):
+                    return right.scaled(left.value)
                 return left * (right if isinstance(node.op, ast.Mult) else right.inverse())
             case ast.Call(func=ast.Name(id=name)):
                 values = [self._value(a, known) for a in node.args]
@@ -159,7 +163,10 @@ class Expert:
         raise AssertionError(ast.dump(node))
 
     def functions(
-        self, basis: Sequence[BasisFunction], x: Sequence[Fraction], theta: Sequence[Fraction]
+        self,
+        basis: Sequence[BasisFunction],
+        x: Sequence[fmpq | Fraction],
+        theta: Sequence[fmpq | Fraction],
     ) -> list[fmpq]:
         """The values of a condition's functions."""
         jet, values = self.at(x, theta), []
@@ -178,7 +185,9 @@ class Expert:
         return values
 
 
-def _exact(value: Fraction | int) -> fmpq:
+def _exact(value: fmpq | Fraction | int) -> fmpq:
+    if isinstance(value, fmpq):
+        return value
     return fmpq(Fraction(value).numerator, Fraction(value).denominator)
 
 
@@ -225,6 +234,22 @@ def around_kinks(
     return result
 
 
+def across_kinks(
+    expert: Expert, atoms: Sequence[Sequence[Fraction]], lines: int, rng: random.Random
+) -> list[tuple[Fraction, ...]]:
+    """Points of the plane: some on every piece of random lines between the kinks they cross."""
+    found = []
+    for _ in range(lines):
+        ends = points(2, 2, rng)
+        along = [
+            tuple(u + (v - u) * Fraction(n, 24) for u, v in zip(*ends, strict=True))
+            for n in range(25)
+        ]
+        pieces = around_kinks(expert, atoms, along, 1)
+        found += rng.sample(pieces, min(len(pieces), 60))
+    return found
+
+
 def rank(columns: Sequence[Sequence[fmpq]]) -> int:
     """The rank modulo a prime, never above that over Q."""
     if not columns:
@@ -269,12 +294,15 @@ def is_independent(
     for attempt in range(refinements):
         rows = []
         places = points(count, len(expert.inputs), rng)
-        if attempt:
-            stride = 1 if len(expert.inputs) == 1 else 12 // attempt**2
-            places = around_kinks(expert, atoms, places, stride)
-        for x in places:
+        if attempt and len(expert.inputs) == 1:
+            places = around_kinks(expert, atoms, places, 1)
+        elif attempt:
+            places += across_kinks(expert, atoms, 8 * attempt**2, rng)
+        exact = [[_exact(v) for v in theta] for theta in atoms]
+        for place in places:
+            x = [_exact(v) for v in place]
             try:
-                rows.append([expert.functions(basis, x, theta) for theta in atoms])
+                rows.append([expert.functions(basis, x, theta) for theta in exact])
             except OnKink:
                 continue
         if not rows:
@@ -326,7 +354,11 @@ def contradiction(
     if proof.verdict == "yes":
         assert proof.witness is not None
         for size in (Fraction(1, 8), Fraction(1, 12), Fraction(1, 24), Fraction(1, 48)):
-            atoms = list(proof.witness.atoms)
+            # a witness may lie where a kink of the parameters alone is: the claim is about nearby
+            atoms = [
+                tuple(v + Fraction(rng.randrange(-999, 1000), 10**9) for v in theta)
+                for theta in proof.witness.atoms
+            ]
             for copy in range(2 if proof.every_k else 0):
                 # steps of a size of their own: kinks that nearly coincide hide between the points
                 steps = [

@@ -9,6 +9,7 @@ from fractions import Fraction
 import pytest
 import sympy as sp
 from flint import arb_mat, fmpq, fmpq_mat
+from hostile import roundtrips
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -17,7 +18,7 @@ from identkit import Expert, check
 from identkit.atoms import expert_function
 from identkit.balls import Tape, ball, precision
 from identkit.certificates.jets import Differentiator
-from identkit.certificates.store import certificate_document, digest, load
+from identkit.certificates.store import certificate_document, digest, load, save
 from identkit.certificates.verify import is_nonsingular, verify
 from identkit.conditions import condition
 from identkit.derivatives import Derivatives
@@ -477,3 +478,39 @@ def test_balls_that_are_not_real_are_not_finite():
     x = sp.Symbol("x", real=True)
     tape = Tape([sp.log(x), sp.sqrt(x), x ** sp.Rational(1, 3), 1 / (x + 1)], [x])
     assert [v.is_finite() for v in tape.evaluate([ball(-1)])] == [False] * 4
+
+
+def test_generated_certificates_are_verified(tmp_path):
+    for case in roundtrips.cases(12, seed=5):
+        roundtrips.attempt(case, tmp_path)
+
+
+@pytest.mark.slow
+def test_many_generated_certificates_are_verified(tmp_path):
+    for case in roundtrips.cases(400, seed=6):
+        roundtrips.attempt(case, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # √π and tan(a) come in another order by the chain rule: the scale of null vectors
+        "sqrt(tan(a)*x + b)",
+        "exp(3*x + (c - a)/gelu(c))",
+        "b*sin(softplus(erf(c))*x + relu(b))",
+        "x**2*(1/(sqrt(2) + sqrt(a))) + a*x",  # a fixed space, whatever multiples span it
+        "relu(relu(Min(abs(a)*x, x)))",  # Step(0): z Step(z) vanishes for z < 0
+        "c*tanh((tan(a)*sigmoid(a - c))*x)",  # a coefficient of more than 150 terms
+    ],
+)
+def test_certificates_do_not_depend_on_the_route(text):
+    for gate in GATES:
+        expert = Expert.from_expression(text)
+        verify(json.loads(dumps(certificate_document(check(expert, gate, time_limit=10.0)))))
+
+
+def test_no_certificate_is_written_that_would_be_too_large(monkeypatch, tmp_path):
+    monkeypatch.setattr("identkit.certificates.store.MAX_TEXT", 40)
+    with pytest.raises(InputError, match="cannot be written so that verify reads it"):
+        save(check("gelu", "softmax"), tmp_path / "certificate.json")
+    assert not list(tmp_path.iterdir())

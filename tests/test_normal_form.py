@@ -176,3 +176,26 @@ def test_offsets_without_digits():
     text = "c*tanh(x/tan(silu(1/(Max(exp(abs((1 + x)**2*cosh(sqrt(log(x))))), -b))))) + a*x"
     with pytest.raises(DomainError, match="'x' is not positive"):
         check(Expert.from_expression(text), "softmax", time_limit=30)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1/(1 + sqrt(2))", "a/(sqrt(2) + sqrt(a))", "1/(1 + a**(1/3) + b)", "1/sqrt(pi)",
+        "b/(sqrt(a) + sqrt(2)*a**(1/3))", "1/(2**(1/4) - a)", "1/(1 + sqrt(a + sqrt(b)))",
+    ],
+)  # fmt: skip
+def test_constant_roots_leave_the_denominators(text):
+    """One form for an element: a/√a and √a are the same, and 1/(1 + √2) is √2 − 1."""
+    expression = parse(text)
+    field = family(text).field
+    element = field.convert(expression)
+    roots = {k.index for k in field.kernels if k.kind == "root"}
+    assert not field.occurring(element.den) & roots
+    tape = Tape([expression, field.to_sympy(element)], SYMBOLS)
+    with precision(128):
+        left, right = tape.evaluate([ball(Fraction(1)), ball(Fraction(3, 2)), ball(Fraction(5, 7))])
+        assert left.overlaps(right)
+        assert abs(left - right) < ball(Fraction(1, 2**80))
+    again = field.convert(1 / (1 / expression))
+    assert (again.num, again.den) == (element.num, element.den)

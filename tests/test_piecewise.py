@@ -20,7 +20,7 @@ from identkit.prove import Formal, Prover
 from identkit.relations import FormalFamily
 from identkit.results import Options
 
-OPTIONS = Options(2, (Fraction(-3), Fraction(3)), 0, 1024, 10.0)
+OPTIONS = Options(2, (Fraction(-3), Fraction(3)), 0, 1024, 2.0)
 LEVELS = (("strong", "expert"), ("strong", "product"), ("shared-strong", "expert"))
 
 

@@ -14,7 +14,7 @@ import sympy as sp
 from flint import arb
 
 from identkit.atoms import AtomFunction
-from identkit.balls import Node, ball
+from identkit.balls import Node, ball, step
 from identkit.conditions import BasisFunction
 from identkit.experts import symbols
 from identkit.expression import Step
@@ -117,8 +117,8 @@ def _erf(z: arb) -> Triple:
 
 
 def _step(z: arb) -> Triple:
-    value = arb(1) if z > 0 else arb(0) if z < 0 else arb("nan")
-    return value, arb(0), arb(0)
+    # where the sign is open (relu(relu(z)) for z < 0) both one-sided derivatives lie in the ball
+    return step(z), arb(0), arb(0)
 
 
 _TRIPLES: dict[type, Callable[[arb], Triple]] = {

@@ -17,6 +17,16 @@ from identkit.results import CheckResult
 SCHEMA = "identkit.certificate/2"
 MAX_BYTES = 8 * 2**20
 """A d = 8 certificate has about 200 kB; larger files are refused before they are parsed."""
+MAX_VALUES = 150_000
+"""Values in a file, about twenty times those of a d = 8 certificate."""
+MAX_TEXT = 100_000
+"""Characters of one text."""
+MAX_DEPTH = 24
+"""Objects and lists inside each other."""
+MAX_PARTS = 4
+"""Results of a file, and sets of functions of a condition; checks and conditions have fewer."""
+BLANKS = str.maketrans("\n\t", "  ")
+"""Control characters that an expression may contain."""
 
 
 def digest(document: dict[str, Any]) -> str:
@@ -30,7 +40,10 @@ def digest(document: dict[str, Any]) -> str:
 
 
 def certificate_document(result: CheckResult) -> dict[str, Any]:
-    """The certificate: everything the check proved, and a digest of it."""
+    """The certificate: everything the check proved, and a digest of it.
+
+    Raises InputError where it would be larger than what :func:`verify` reads.
+    """
     document = {**check_document(result), "schema": SCHEMA}
     del document["requirement"]
     del document["options"]["time_limit"]  # a budget of the search, not part of the proof
@@ -38,7 +51,37 @@ def certificate_document(result: CheckResult) -> dict[str, Any]:
         for part in entry["certificate"]["parts"]:
             for remark in REMARKS:
                 del part[remark]
+    doubt = size_doubt(document)
+    if doubt is not None:
+        raise InputError(f"the certificate cannot be written so that verify reads it: {doubt}.")
     return {**document, "digest": digest(document)}
+
+
+def size_doubt(document: dict[str, Any]) -> str | None:
+    """What makes a document too large to be verified; None if nothing does.
+
+    Nothing is looked at closely before it is known to be small, and nothing larger is written.
+    """
+    waiting: list[tuple[Any, int]] = [(document, 0)]
+    values = 0
+    while waiting:
+        value, depth = waiting.pop()
+        values += 1
+        if isinstance(value, dict):
+            for name in ("results", "parts"):
+                if isinstance(value.get(name), list) and len(value[name]) > MAX_PARTS:
+                    return f"{name}: {len(value[name])} are more than {MAX_PARTS}"
+            inner = [*value.keys(), *value.values()]
+        else:
+            inner = value if isinstance(value, list) else []
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            return f"a text of {len(value)} characters is too long"
+        if isinstance(value, str) and not value.translate(BLANKS).isprintable():
+            return "a text holds control characters"
+        if values + len(inner) > MAX_VALUES or depth > MAX_DEPTH:
+            return f"more than {MAX_VALUES} values, or nested too deeply"
+        waiting += [(v, depth + 1) for v in inner]
+    return None
 
 
 def save(result: CheckResult, path: str | os.PathLike[str]) -> None:

@@ -36,7 +36,7 @@ from identkit.algebra import Element, TooLarge
 from identkit.atoms import AtomFunction
 from identkit.balls import precision
 from identkit.bounded import bounded
-from identkit.causes import LIMITS, MACHINE, NOT_FOUND, SIZE_LIMIT, UNPROVED
+from identkit.causes import LIMITS, MACHINE, NOT_FOUND, SIGNS, SIZE_LIMIT, UNPROVED
 from identkit.certificates.document import REMARKS, read_part
 from identkit.certificates.independence import (
     FIRST_PRECISION,
@@ -45,7 +45,7 @@ from identkit.certificates.independence import (
     excludes_zero,
 )
 from identkit.certificates.jets import Differentiator
-from identkit.certificates.store import digest
+from identkit.certificates.store import digest, size_doubt
 from identkit.checking import check_time_limit, conclude, options_of, plans, prove_sets
 from identkit.claims import published_claim
 from identkit.conditions import LEVELS, BasisFunction, FunctionSet
@@ -84,16 +84,6 @@ from identkit.sampling import Domain, Sampler
 
 TIME_LIMIT = 120.0
 """Seconds for one file; a certificate that takes longer is not verified."""
-MAX_VALUES = 150_000
-"""Values in a file, about twenty times those of a d = 8 certificate."""
-MAX_TEXT = 20_000
-"""Characters of one text."""
-MAX_DEPTH = 24
-"""Objects and lists inside each other."""
-MAX_PARTS = 4
-"""Results of a file, and sets of functions of a condition; checks and conditions have fewer."""
-BLANKS = str.maketrans("\n\t", "  ")
-"""Control characters that an expression may contain."""
 READ_BITS = 45
 """Relative accuracy at which a stored determinant, of 12 digits, is compared."""
 
@@ -115,7 +105,9 @@ def verify(document: dict[str, Any], time_limit: float = TIME_LIMIT) -> Verified
     not hold, and :class:`~identkit.errors.OutOfTime`. Returns what was proved.
     """
     check_time_limit(time_limit)
-    _check_size(document)
+    doubt = size_doubt(document)
+    if doubt is not None:
+        raise CertificateError(f"{doubt}.")
     _check_form(document)
     if digest(document) != document["digest"]:
         raise CertificateError("digest: the file was changed after it was written.")
@@ -272,29 +264,6 @@ def _compare(
     )
     if doubt is not None:
         raise CertificateError(f"{where}.certificate.second_order.determinant: {doubt}.")
-
-
-def _check_size(document: dict[str, Any]) -> None:
-    """Nothing is looked at closely before it is known to be small."""
-    waiting: list[tuple[Any, int]] = [(document, 0)]
-    values = 0
-    while waiting:
-        value, depth = waiting.pop()
-        values += 1
-        if isinstance(value, dict):
-            for name in ("results", "parts"):
-                if isinstance(value.get(name), list) and len(value[name]) > MAX_PARTS:
-                    raise CertificateError(f"{name}: {len(value[name])} are more than {MAX_PARTS}.")
-            inner = [*value.keys(), *value.values()]
-        else:
-            inner = value if isinstance(value, list) else []
-        if isinstance(value, str) and len(value) > MAX_TEXT:
-            raise CertificateError(f"a text of {len(value)} characters is too long.")
-        if isinstance(value, str) and not value.translate(BLANKS).isprintable():
-            raise CertificateError("a text holds control characters.")
-        if values + len(inner) > MAX_VALUES or depth > MAX_DEPTH:
-            raise CertificateError(f"more than {MAX_VALUES} values, or nested too deeply.")
-        waiting += [(v, depth + 1) for v in inner]
 
 
 def _check_form(document: dict[str, Any]) -> None:
@@ -460,7 +429,7 @@ class _Part:
                 raise self.fail(field, f"has no place in a proof of kind {proof.kind}")
         causes = {
             "ball-determinant": (None, SIZE_LIMIT),
-            "none": (*LIMITS, UNPROVED, NOT_FOUND),
+            "none": (*LIMITS, UNPROVED, NOT_FOUND, SIGNS),
         }.get(proof.kind, (None,))
         if proof.cause not in causes:
             raise self.fail("cause", f"has no place in a proof of kind {proof.kind}")
@@ -468,7 +437,7 @@ class _Part:
     # -- kinds ------------------------------------------------------------------------------
 
     def _nothing(self) -> SetProof:
-        if self.proof.cause == NOT_FOUND:
+        if self.proof.cause in (NOT_FOUND, SIGNS):
             self._partition()
         elif not self._untouched():
             raise self.fail("kept", "must be the condition's set: nothing was merged")

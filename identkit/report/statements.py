@@ -5,7 +5,7 @@ Every renderer prints these, so that terminal, LaTeX and HTML cannot drift apart
 
 from __future__ import annotations
 
-from identkit.causes import CAUSES
+from identkit.causes import CAUSES, SIGNS, UNPROVED
 from identkit.degeneracy.rate import NONE, OPEN, UNDECIDED
 from identkit.degeneracy.records import Family, MomentWitness, Rate
 from identkit.gates import GATES
@@ -72,7 +72,8 @@ def claim(proof: SetProof) -> str:
             f"{proof.fixed.atoms} or more atoms are dependent, for {QUANTIFIERS[proof.quantifier]}."
         )
     said = "; ".join(proof.notes) or CAUSES.get(proof.cause or "", "no proof found")
-    return f"{said}; raise --max-precision or --time-limit."
+    remedy = "" if proof.cause in (SIGNS, UNPROVED) else "; raise --max-precision or --time-limit"
+    return f"{said}{remedy}."
 
 
 def method(proof: SetProof) -> str:

@@ -153,7 +153,7 @@ def _constants(rng: random.Random) -> str:
     ).format(number)  # fmt: skip
 
 
-def _composed(rng: random.Random) -> str:
+def composed(rng: random.Random) -> str:
     inputs = ["x"] if (count := rng.randrange(1, 4)) == 1 else [f"x{i}" for i in range(count)]
 
     def part(depth: int) -> str:
@@ -173,7 +173,7 @@ def _composed(rng: random.Random) -> str:
     return f"{part(rng.randrange(1, 5))}*({linear})" if rng.random() < 0.5 else part(4)
 
 
-def _hidden(rng: random.Random) -> str:
+def hidden(rng: random.Random) -> str:
     """Constants that only an identity shows to be constant, and zeros that only one shows."""
     z = rng.choice(("a*x + b", "a*x", "a*x**2", "x0*a + x1*b", "sqrt(2)", "1", "a", "tanh(a*x)"))
     constant = rng.choice(
@@ -190,7 +190,7 @@ def _hidden(rng: random.Random) -> str:
     ).format(constant)  # fmt: skip
 
 
-def _piecewise(rng: random.Random) -> str:
+def piecewise(rng: random.Random) -> str:
     def form() -> str:
         return rng.choice(
             ("a*x + b", "x", "b", "c", "0", "1", "-1/2", "a*x", "abs(x - b)", "relu(x)", "x**2",
@@ -210,7 +210,7 @@ def _piecewise(rng: random.Random) -> str:
 
 
 def _gate(rng: random.Random) -> str:
-    weight = rng.choice((_composed, _piecewise, _deep, _damaged, _hidden))(rng)
+    weight = rng.choice((composed, piecewise, _deep, _damaged, hidden))(rng)
     weight = re.sub(r"\b(x[012]?|[abc][012]?)\b", lambda _: rng.choice(("s", "s", "2")), weight)
     weight = f"1 + ({weight})**2" if rng.random() < 0.3 else weight
     return f"normalised {weight}" if rng.random() < 0.3 else weight
@@ -222,8 +222,8 @@ _KINDS: dict[str, Callable[[random.Random], str]] = {
     "deep": _deep,
     "long": _long,
     "constants": _constants,
-    "composed": _composed,
-    "hidden": _hidden,
-    "piecewise": _piecewise,
+    "composed": composed,
+    "hidden": hidden,
+    "piecewise": piecewise,
     "gate": _gate,
 }
