@@ -353,7 +353,7 @@ def contradiction(
         return None if somewhere else "no, but independent wherever it was tried"
     if proof.verdict == "yes":
         assert proof.witness is not None
-        for size in (Fraction(1, 8), Fraction(1, 12), Fraction(1, 24), Fraction(1, 48)):
+        for size in (Fraction(1, 8), Fraction(1, 24), Fraction(1, 96), Fraction(1, 480)):
             # a witness may lie where a kink of the parameters alone is: the claim is about nearby
             atoms = [
                 tuple(v + Fraction(rng.randrange(-999, 1000), 10**9) for v in theta)

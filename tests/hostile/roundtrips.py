@@ -59,6 +59,8 @@ def attempt(case: Case, folder: Path) -> str:
     except OutOfTime:
         return "not verified in time"
     except IdentkitError as error:
+        if "the normal form has too many terms" in str(error):
+            return "too large for the verifier's route"
         raise AssertionError(f"{case}: {error}") from None
     assert [r.verdict for r in verified.results] == [r.verdict for r in result.results], case
     return "verified"
