@@ -13,6 +13,7 @@ SIZE_LIMIT = "size-limit"
 UNPROVED = "unproved"
 NOT_FOUND = "not-found"
 SIGNS = "signs"
+NO_EXPANSION = "no-expansion"
 
 CAUSES = {
     TIME_LIMIT: "the time limit was reached",
@@ -21,6 +22,7 @@ CAUSES = {
     SIZE_LIMIT: "the expressions outgrow the limits of the normal form",
     UNPROVED: "a dependence was seen but not proved",
     NOT_FOUND: "no proof was found within the draws and the precision",
+    NO_EXPANSION: "no expansion is registered for this regime",
     SIGNS: "functions coincide for some signs of the parameters only",
 }
 

@@ -84,9 +84,9 @@ def check(
     if require is not None and require not in REQUIREMENTS:
         raise InputError(f"--require {require}: choose one of {', '.join(REQUIREMENTS)}.")
     plan = _plan(gate, regime, condition, require)
-    if gate.own and NONDEGENERATE in (require, condition):
+    if not gate.has_theory and NONDEGENERATE in (require, condition):
         raise InputError(
-            f"{NONDEGENERATE}: it is not known how to decide it for a gate of your own; use "
+            f"{NONDEGENERATE}: it is not known how to decide it for the gate {gate.name}; use "
             "sigmoid or softmax, or ask for "
             f"{'strong' if gate.normalised else 'weak'}."
         )
@@ -150,7 +150,7 @@ class _Check:
                 send(("decided", decided[-1]))
             send(("step", f"{label}: second order, rate, exact refits"))
             results = conclude(self.expert, self.gate, decided, conclusions)
-            if self.gate.own:
+            if not self.gate.has_theory:
                 send(("known_as", self.gate.known_as))  # for the report, while there is time
             return results
         except (OverflowError, RecursionError):
@@ -207,11 +207,11 @@ def conclude(
     expert: Expert, gate: Gate, results: list[ConditionResult], conclusions: Conclusions
 ) -> list[ConditionResult]:
     """The results with what follows from them: second order, rates, premise, exceptions."""
-    weak = next((r for r in results if r.regime == 2 and r.condition == "weak"), None)
     completed = []
     for r in results:
         # rates are published for the regime, whatever condition was asked for
         regime = gate.regime(r.regime)
+        weak = next((w for w in results if w.regime == r.regime and w.condition == "weak"), None)
         name = r.condition if regime is None else regime.condition
         level = find_condition(name).level
         claim = published_claim(expert, gate.name, r.regime, name, level)
@@ -270,7 +270,7 @@ def _plan(
                 f"--require {require}: --condition {condition} leaves it unchecked; drop one."
             )
         plan.append((regime, require))
-    if gate.own and gate.normalised and any(name == "weak" for _, name in plan):
+    if gate.normalised and any(name == "weak" for _, name in plan) and not gate.shifts:
         raise InputError(
             "weak: it is about F = weight·h, and a normalised gate divides by the sum of all "
             "weights; write the gate without 'normalised', or use strong."

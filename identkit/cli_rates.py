@@ -220,10 +220,10 @@ def _model(options: argparse.Namespace) -> tuple[Model, int | None]:
     from identkit.gates import resolve
 
     gate = resolve(options.gate)
-    if gate.own:
+    if not any(r.loss for r in gate.regimes):
         raise InputError(
-            f"--gate '{gate.name}': no Voronoi loss is known for a gate of your own, so there are "
-            "no errors to observe; use sigmoid or softmax."
+            f"--gate '{gate.name}': no Voronoi loss is known for this gate, so there are no errors "
+            "to observe; use sigmoid or softmax."
         )
     # without --dim a built-in has one input, an expression those it names
     dim = 1 if options.dim is None and options.expr is None else options.dim

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any, TypeVar
 
@@ -23,18 +23,57 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class WeightRule:
+    """What a theorem about a gate is a theorem of: the weight as a function of s, and f.
+
+    ``normalised``: f divides the weights by their sum over atoms.
+    """
+
+    weight: sp.Expr
+    normalised: bool
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """What is proved of f_G − f_G* near the truth, in one regime of one weight rule.
+
+    ``order`` 2: several fitted atoms can share a true one, and second moments of its cell count;
+    ``gates`` says whether those of weight and gate are among them (else the denominator pins
+    them). ``order`` 1: a true atom is not shared, and first derivatives of weight·h count.
+    ``below_doubling``: provided some true atom is fitted by one atom only (k < 2k*).
+    """
+
+    rule: WeightRule
+    order: int
+    gates: bool
+    below_doubling: bool = False
+
+
+@dataclass(frozen=True)
 class Regime:
     """A gating regime of theory section 1 and the condition its theorem asks for.
 
-    ``moments`` says which second moments of an over-specified cell can hide: ``all`` (weight and
-    gate take part), ``expert`` (the denominator pins the rest), None where fitted atoms cannot
-    share a true one and the expansion stops at first order.
+    What is None or empty is not known for the regime, and nothing is concluded in its place:
+    ``expansion`` (without one nondegeneracy and rates are undecided), ``loss`` (the name of a
+    Voronoi loss of :mod:`identkit.losses`; without one there are no errors to observe) and
+    ``refits``, what exact refits of f_G* away from the truth mean: they break the theorem's
+    ``premise``, or limit the rate to a neighbourhood (``elsewhere``).
     """
 
     number: int | None
     condition: str
     meaning: str
-    moments: str | None
+    expansion: Expansion | None = None
+    loss: str = ""
+    refits: str = ""
+
+
+@dataclass(frozen=True)
+class Share:
+    """``beta0(b, m)`` is the β0 at which m atoms together weigh as one atom with β0 = b."""
+
+    rule: WeightRule
+    beta0: Callable[[float, int], float] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -43,7 +82,11 @@ class Gate:
 
     ``weight`` maps the SymPy score to the weight; ``normalised`` says whether weights are divided
     by their sum over atoms, in which case a common shift of all (β0, β1) changes nothing
-    (``gauge``). ``regimes`` are the cases of the theory with the condition each asks for.
+    (``gauge``). ``regimes`` are the cases of the theory with the condition each asks for;
+    ``share`` says how copies of an atom share its weight, None if that is not known.
+
+    An expansion, a loss or a sharing rule that is about another weight rule is dropped: no gate
+    inherits the theorem of its neighbour.
     """
 
     name: str
@@ -53,6 +96,19 @@ class Gate:
     gauge: str
     regimes: tuple[Regime, ...]
     source: str
+    share: Share | None = None
+
+    def __post_init__(self) -> None:
+        if self.share is None and all(r == _bare(r) for r in self.regimes):
+            return
+        rule = WeightRule(self.weight(symbol("s")), self.normalised)
+        kept = (
+            r if r.expansion is not None and r.expansion.rule == rule else _bare(r)
+            for r in self.regimes
+        )
+        object.__setattr__(self, "regimes", tuple(kept))
+        if self.share is not None and self.share.rule != rule:
+            object.__setattr__(self, "share", None)
 
     @classmethod
     def from_expression(cls, text: str, *, normalised: bool = False) -> Gate:
@@ -105,9 +161,9 @@ class Gate:
         return "sigmoid" if _vanishes(gap.rewrite(sp.exp)) else ""
 
     @property
-    def own(self) -> bool:
-        """Whether it is a user's expression."""
-        return self.name not in GATES
+    def has_theory(self) -> bool:
+        """Whether an expansion is registered for some regime."""
+        return any(r.expansion is not None for r in self.regimes)
 
     def __reduce__(self) -> tuple:
         """A gate pickles as its name: weights are functions, which do not."""
@@ -117,6 +173,28 @@ class Gate:
         """The regime with this number, or None."""
         return next((r for r in self.regimes if r.number == number), None)
 
+
+def _bare(regime: Regime) -> Regime:
+    """The regime without what is a theorem."""
+    return replace(regime, expansion=None, loss="", refits="")
+
+
+def _share_sigmoid(beta0: float, m: int) -> float:
+    import numpy as np
+
+    # logit(w/m), w = σ(β0): from log w, which is accurate where w is tiny
+    log_share = -np.logaddexp(0.0, -beta0) - np.log(m)
+    return log_share - np.log1p(-np.exp(log_share))
+
+
+def _share_softmax(beta0: float, m: int) -> float:
+    import numpy as np
+
+    return beta0 - np.log(m)
+
+
+SIGMOID = WeightRule(1 / (1 + sp.exp(-symbol("s"))), False)
+SOFTMAX = WeightRule(sp.exp(symbol("s")), True)
 
 GATES: dict[str, Gate] = {
     g.name: g
@@ -128,9 +206,24 @@ GATES: dict[str, Gate] = {
             normalised=False,
             gauge="none",
             regimes=(
-                Regime(1, "strong", "every over-specified true atom has β1* = 0 (sparse)", "all"),
-                Regime(2, "weak", "some over-specified true atom has β1* ≠ 0 (dense)", None),
+                Regime(
+                    1,
+                    "strong",
+                    "every over-specified true atom has β1* = 0 (sparse)",
+                    Expansion(SIGMOID, 2, gates=True),
+                    "sparse",
+                    "elsewhere",
+                ),
+                Regime(
+                    2,
+                    "weak",
+                    "some over-specified true atom has β1* ≠ 0 (dense)",
+                    Expansion(SIGMOID, 1, gates=True),
+                    "dense",
+                    "premise",
+                ),
             ),
+            share=Share(SIGMOID, _share_sigmoid),
             source="Nguyen, Ho, Rinaldo, NeurIPS 2024 (arXiv 2405.13997)",
         ),
         Gate(
@@ -139,7 +232,16 @@ GATES: dict[str, Gate] = {
             weight=sp.exp,
             normalised=True,
             gauge="a common shift of all (β0, β1) leaves f unchanged; pin one atom",
-            regimes=(Regime(None, "strong", "any truth", "expert"),),
+            regimes=(
+                Regime(
+                    None,
+                    "strong",
+                    "any truth",
+                    Expansion(SOFTMAX, 2, gates=False, below_doubling=True),
+                    "weighted",
+                ),
+            ),
+            share=Share(SOFTMAX, _share_softmax),
             source="Nguyen, Ho, Rinaldo, ICML 2024 (arXiv 2402.02952); arXiv 2503.03213",
         ),
     )
@@ -193,7 +295,7 @@ def _own(text: str, normalised: bool) -> Gate:
         weight=lambda score: expression.xreplace({symbol("s"): score}),
         normalised=normalised,
         gauge="not searched" if normalised else "none",
-        regimes=(Regime(None, condition, f"{truth}; no rate is derived for this gate", None),),
+        regimes=(Regime(None, condition, f"{truth}; no rate is derived for this gate"),),
         source="your expression",
     )
 

@@ -6,7 +6,7 @@ order of the calls therefore cannot change a bit of it, and any replicate can be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from identkit.mixing import MixingMeasure
 
 if TYPE_CHECKING:
     from identkit.fit.model import Model
+    from identkit.gates import Gate
 
 Array = NDArray[np.float64]
 
@@ -251,33 +252,20 @@ class Simulation:
         order = [j for j in range(truth.atoms) for _ in range(extra + 1 if j == over else 1)]
         beta0, eta = truth.beta0[order], truth.eta[order]
         if extra:
-            beta0[copies] = _shared(self.model.gate.name, truth.beta0[over], extra + 1)
+            beta0[copies] = _shared(self.model.gate, truth.beta0[over], extra + 1)
         if extra and kind == "split":
             spread = _number("spread", spread)
             eta[copies] *= np.linspace(1 - spread, 1 + spread, extra + 1)[:, None]
         return MixingMeasure(beta0, truth.beta1[order], eta)
 
 
-def _share_sigmoid(beta0: float, m: int) -> float:
-    # logit(w/m), w = σ(β0): from log w, which is accurate where w is tiny
-    log_share = -np.logaddexp(0.0, -beta0) - np.log(m)
-    return log_share - np.log1p(-np.exp(log_share))
-
-
-_SHARES: dict[str, Callable[[float, int], float]] = {
-    "sigmoid": _share_sigmoid,
-    "softmax": lambda beta0, m: beta0 - np.log(m),
-}
-"""Gate -> β0 of an atom whose weight at β1 = 0 is one m-th of the weight at the given β0."""
-
-
-def _shared(gate: str, beta0: float, m: int) -> float:
-    if gate not in _SHARES:
+def _shared(gate: Gate, beta0: float, m: int) -> float:
+    if gate.share is None:
         raise InputError(
-            f"k: no rule shares the weight of gate '{gate}' among {m} copies; start from 'null' "
-            "or 'away'."
+            f"k: no rule shares the weight of gate '{gate.name}' among {m} copies; start from "
+            "'null' or 'away'."
         )
-    return _SHARES[gate](beta0, m)
+    return gate.share.beta0(beta0, m)
 
 
 def _generator(seed: int, *key: int) -> np.random.Generator:

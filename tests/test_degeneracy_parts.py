@@ -250,7 +250,7 @@ def realised(text, gate, vector=None):
     assert isinstance(result, Feasible)
     chosen = result.vector if vector is None else vector
     moments = moments_at(face, chosen, atom.parameters, result.at)
-    return realise(atom, face.space, moments, result.at, gate, 0, DOMAIN)
+    return realise(atom, face.space, moments, result.at, 0, DOMAIN)
 
 
 def test_heat_equation_is_realised_by_two_atoms():
@@ -283,8 +283,8 @@ def test_splitting_is_exact():
 def test_visible_moments_are_of_second_order_and_indefinite_ones_are_refused():
     atom, face = reduced_face(ridge("tanh(a*x+b)"), "softmax")
     eta = THETA[0][:2]
-    visible = realise(atom, face.space, {("a", "a"): 1.0}, eta, "softmax", 0, DOMAIN)
+    visible = realise(atom, face.space, {("a", "a"): 1.0}, eta, 0, DOMAIN)
     assert visible is not None
     assert float(visible.order) == pytest.approx(2, abs=0.05)
     indefinite = {("a", "a"): 1.0, ("b", "b"): -1.0}
-    assert realise(atom, face.space, indefinite, eta, "softmax", 0, DOMAIN) is None
+    assert realise(atom, face.space, indefinite, eta, 0, DOMAIN) is None

@@ -10,6 +10,7 @@ import pytest
 
 import identkit
 from identkit import Gate, InputError, check
+from identkit.causes import NO_EXPANSION
 from identkit.certificates.store import digest
 from identkit.certificates.verify import verify
 from identkit.cli import main
@@ -27,8 +28,8 @@ def test_sigmoid_in_other_words_has_its_verdict(expert, text):
     (own,) = check(expert, text, dim=1).results
     (known,) = check(expert, "sigmoid", regime=2, dim=1).results
     assert (own.condition, own.level, own.verdict) == ("weak", "product", known.verdict)
-    assert own.rate is None
-    assert own.second_order is None
+    assert own.rate.cause == own.second_order.cause == NO_EXPANSION
+    assert own.nondegenerate == own.rate.derived == "undecided"
 
 
 @pytest.mark.parametrize(
@@ -70,8 +71,8 @@ def test_one_gate_for_one_expression():
     assert resolve(gate.name) is gate is pickle.loads(pickle.dumps(gate))
     normalised = Gate.from_expression("exp(s)", normalised=True)
     assert resolve(normalised.name) is normalised
-    assert gate.own
-    assert not resolve("sigmoid").own
+    assert not gate.has_theory
+    assert resolve("sigmoid").has_theory
 
 
 @pytest.mark.parametrize(

@@ -256,7 +256,7 @@ def test_copies_share_the_weight(gate, over, k):
 
 @pytest.mark.parametrize("beta0", [-700.0, -40.0, 0.0, 36.0, 700.0])
 def test_sharing_a_sigmoid_weight_at_the_extremes(beta0):
-    shared = simulation._share_sigmoid(beta0, 2)
+    shared = GATES["sigmoid"].share.beta0(beta0, 2)
     if beta0 < -30:  # σ(b) = exp(b) there
         assert shared == pytest.approx(beta0 - np.log(2), rel=1e-14)
     else:
@@ -264,7 +264,7 @@ def test_sharing_a_sigmoid_weight_at_the_extremes(beta0):
 
 
 def test_every_gate_has_a_rule_for_sharing():
-    assert set(simulation._SHARES) == set(GATES)
+    assert all(gate.share is not None for gate in GATES.values())
 
 
 def test_split_spreads_the_scales():
@@ -380,7 +380,7 @@ def test_wrong_starts_are_named(options, message):
 
 def test_a_gate_without_a_rule_is_named():
     model, truth = MODELS["sigmoid", 1]
-    other = Model(model.expert, replace(model.gate, name="other"))
+    other = Model(model.expert, replace(model.gate, name="other", share=None))
     data = simulate(other, truth, 5, noise=0.1)
     assert data.starts(2).atoms == 2
     with pytest.raises(InputError, match="gate 'other' among 2 copies"):

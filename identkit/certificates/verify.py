@@ -195,7 +195,8 @@ def _keep_open(conclusions: Conclusions, entries: Sequence[dict[str, Any]]) -> N
     for entry in entries:
         second, number = entry["certificate"]["second_order"], entry["regime"]
         regime = c.gate.regime(number)
-        if second is not None and regime is not None and regime.moments is not None:
+        expansion = None if regime is None else regime.expansion
+        if second is not None and expansion is not None and expansion.order == 2:
             if second["cause"] in MACHINE:
                 c.preset(number, cut_short(c.gate.name, number, second["cause"]))
             elif second["cause"] == SIZE_LIMIT:
@@ -251,9 +252,10 @@ def _compare(
     second = result.second_order
     if second is None or second.determinant is None:
         return
-    weight_free = resolve_gate(second.gate).regime(second.regime)
-    assert weight_free is not None
-    space = moment_space(atom, weight_free.moments == "all")
+    regime = resolve_gate(second.gate).regime(second.regime)
+    assert regime is not None
+    assert regime.expansion is not None
+    space = moment_space(atom, regime.expansion.gates)
     functions = [m.function for m in space.moments if m.function.label in second.independent]
     witness, differentiator = second.determinant, Differentiator(atom, 2)
     doubt = singularity_doubt(

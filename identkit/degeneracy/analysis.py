@@ -18,7 +18,7 @@ import sympy as sp
 from identkit.algebra import Element, TooLarge
 from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, precision
-from identkit.causes import CAUSES
+from identkit.causes import CAUSES, NO_EXPANSION
 from identkit.certificates.independence import Search, find_witness
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.coordinates import structural
@@ -66,6 +66,11 @@ def cut_short(gate: str, regime: int | None, cause: str) -> SecondOrder:
     """Nothing decided, because a limit was reached."""
     reason = f"not decided within the limits: {CAUSES[cause]}"
     return replace(blank(gate, regime, reason), cause=cause)
+
+
+def unknown(gate: str, regime: int | None) -> SecondOrder:
+    """Nothing decided, because no theorem says what moments multiply."""
+    return replace(blank(gate, regime, CAUSES[NO_EXPANSION]), cause=NO_EXPANSION)
 
 
 def exact_curves(atom: AtomFunction, deadline: Deadline) -> tuple[list[Lift], list[Flow]]:
@@ -388,9 +393,7 @@ class Analysis:
     def _realise(self, vector: Vector, at: Sequence[Fraction]) -> RealisedAtoms | None:
         domain = Domain(*self.options.domain)
         values = self._values(vector, at)
-        return realise(
-            self.atom, self.space, values, tuple(at), self.gate, self.options.seed, domain
-        )
+        return realise(self.atom, self.space, values, tuple(at), self.options.seed, domain)
 
     def _witness(
         self,

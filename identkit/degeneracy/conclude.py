@@ -12,7 +12,7 @@ import sympy as sp
 from identkit.atoms import AtomFunction, expert_function, gate_parameters
 from identkit.causes import cause_of
 from identkit.deadline import Deadline
-from identkit.degeneracy.analysis import Analysis, cut_short, exact_curves
+from identkit.degeneracy.analysis import Analysis, cut_short, exact_curves, unknown
 from identkit.degeneracy.families import Flow, Lift
 from identkit.degeneracy.moments import MomentSpace
 from identkit.degeneracy.premise import regime_2_premise
@@ -82,11 +82,15 @@ class Conclusions:
         if result.condition == "shared-strong":
             return replace(result, exceptional=self.exceptional)  # another model's experts
         second = self.second_order(result.regime)
-        premise = self.premise if result.regime == 2 else None
+        regime = self.gate.regime(result.regime)
+        refits = "" if regime is None else regime.refits
+        premise = self.premise if refits == "premise" else None
+        expansion = None if regime is None else regime.expansion
         rate = None
-        if second is not None or result.regime == 2:
-            rate = derived_rate(claim, second, premise, weak)
-        if rate is not None and result.regime == 1:
+        if regime is not None:
+            below = expansion is not None and expansion.below_doubling
+            rate = derived_rate(claim, second, premise, weak, below_doubling=below)
+        if rate is not None and refits == "elsewhere":
             rate = near_the_truth(rate, self.premise)
         return replace(
             result,
@@ -99,20 +103,28 @@ class Conclusions:
     def second_order(self, number: int | None) -> SecondOrder | None:
         """The analysis for this regime; None where the expansion stops at first order."""
         if number not in self._second:
-            regime = self.gate.regime(number)
-            moments = None if regime is None else regime.moments
-            self._second[number] = None if moments is None else self._analyse(number, moments)
+            self._second[number] = self._decided(number)
             self.found("second_order", (number, self._second[number]))
         return self._second[number]
 
-    def _analyse(self, number: int | None, moments: str) -> SecondOrder:
+    def _decided(self, number: int | None) -> SecondOrder | None:
+        regime = self.gate.regime(number)
+        if regime is None:
+            return None
+        if regime.expansion is None:
+            return unknown(self.gate.name, number)
+        if regime.expansion.order < 2:
+            return None
+        return self._analyse(number, regime.expansion.gates)
+
+    def _analyse(self, number: int | None, gates: bool) -> SecondOrder:
         build, name = self.build, self.gate.name
         try:
             return Analysis(
                 self.atom,
                 name,
                 number,
-                moments == "all",
+                gates,
                 self.options,
                 self.deadline,
                 self.curves,
@@ -143,8 +155,10 @@ class Conclusions:
     def cut_short(self, limit: OutOfTime) -> None:
         """Leave open what has not been found."""
         for regime in self.gate.regimes:
-            if regime.moments is not None and regime.number not in self._second:
-                self.preset(regime.number, self._open(regime.number, limit))
+            if regime.number not in self._second:
+                analysed = regime.expansion is not None and regime.expansion.order == 2
+                if analysed:
+                    self.preset(regime.number, self._open(regime.number, limit))
         self.__dict__.setdefault("premise", Premise.cut_short(limit.cause))
         self.__dict__.setdefault("exceptional", (NOT_SEARCHED,))
 

@@ -38,18 +38,21 @@ def derived_rate(
     second_order: SecondOrder | None,
     premise: Premise | None,
     weak: ConditionResult | None,
+    *,
+    below_doubling: bool,
 ) -> Rate:
     """The rate of the parameters of an over-specified atom under least squares.
 
-    ``second_order`` for softmax and Regime 1; in Regime 2 it is None and the ``weak`` result with
-    the ``premise`` of its theorem counts.
+    ``second_order`` where the regime's expansion has order 2; where it has order 1 that is None
+    and the ``weak`` result with the ``premise`` of its theorem counts. ``below_doubling``: the
+    expansion is proved for k < 2k* only.
     """
     cause: str | None = None
     if second_order is not None and second_order.verdict == "undecided":
         derived, reasons = UNDECIDED, (second_order.reason,)
         cause = second_order.cause or SECOND_ORDER_OPEN
     elif second_order is not None:
-        derived, reasons = _second_order(second_order)
+        derived, reasons = _second_order(second_order, below_doubling)
     else:
         derived, reasons, cause = _first_order(weak, premise)
     said = None if published is None else published.rate
@@ -57,7 +60,7 @@ def derived_rate(
     return Rate(said, derived, agreement(said, derived, fails), reasons, cause)
 
 
-def _second_order(found: SecondOrder) -> tuple[str, tuple[str, ...]]:
+def _second_order(found: SecondOrder, below_doubling: bool) -> tuple[str, tuple[str, ...]]:
     if found.verdict == "no" and found.families:
         kinds = ", ".join(dict.fromkeys(f.kind for f in found.families))
         return NONE, (
@@ -71,7 +74,7 @@ def _second_order(found: SecondOrder) -> tuple[str, tuple[str, ...]]:
         "no second-order moment of a cell is invisible, so ‖f_G − f_G*‖ ≥ c·(Σ w‖Δ‖²) near the "
         "truth, and f is estimated at n^-1/2 up to logarithms"
     ]
-    if found.gate == "softmax":
+    if below_doubling:
         reasons.append(
             "for almost every choice of the gates, provided some true atom is fitted by one "
             "atom only (k < 2k*)"

@@ -42,7 +42,6 @@ def realise(
     space: MomentSpace,
     moments: Mapping[tuple[str, ...], Any],
     eta: tuple[Fraction, ...],
-    gate_name: str,
     seed: int,
     domain: Domain,
 ) -> RealisedAtoms | None:
@@ -52,7 +51,7 @@ def realise(
     ``inf`` if f does not change to within 100 bits.
     """
     with mp.workprec(BITS):
-        gate = gate_name == "sigmoid"
+        gate = space.weight_free
         weight = Fraction(1, 2) if gate else Fraction(1)
         scales: list[Any] = []
         vertices = None

@@ -233,8 +233,8 @@ def shared_gates(
 
     Two gates are equal when their scores differ by less than SAME_GATE per standard deviation of x,
     or by less than MAYBE_SAME_GATE and no more than their standard errors explain: a Wald statistic
-    of m components at most two standard deviations above its mean, m + 2√(2m). Under a normalised
-    gate, and where slopes are 0, only slopes are compared: what is left are weights.
+    of m components at most two standard deviations above its mean, m + 2√(2m). Under a gate
+    with a common shift, and where slopes are 0, only slopes are compared: what is left are weights.
     """
     measure, model = result.measure, result.model
     d, k = model.dim, measure.atoms
@@ -272,7 +272,7 @@ def shared_gates(
     pairs: dict[tuple[int, int], str] = {}
     for i in range(k):
         for j in range(i + 1, k):
-            level = not model.gate.normalised and not (flat[i] and flat[j])
+            level = not model.gate.shifts and not (flat[i] and flat[j])
             how = within(i, j, d + level)
             if how is not None:
                 pairs[i, j] = how

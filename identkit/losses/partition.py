@@ -99,8 +99,6 @@ class _Formula:
 
 def _formula(gate: Gate, regime: int | None, order: float | None) -> _Formula:
     known = [r.number for r in gate.regimes]
-    if gate.name not in ("sigmoid", "softmax"):
-        raise InputError(f"gate {gate.name}: no Voronoi loss is known; use sigmoid or softmax.")
     number = known[0] if regime is None else regime
     if number not in known:
         raise InputError(
@@ -109,13 +107,17 @@ def _formula(gate: Gate, regime: int | None, order: float | None) -> _Formula:
         )
     if order is not None and not 1 <= order < np.inf:
         raise InputError(f"order {order}: must be a number of at least 1.")
-    if gate.name == "softmax":
+    found = gate.regime(number)
+    loss = "" if found is None else found.loss
+    if loss == "weighted":
         return _Formula(True, True, "all", "none", 2.0 if order is None else order, False)
-    if number == 1:
+    if loss == "sparse":
         return _Formula(False, False, "over", "exact", 2.0 if order is None else order, True)
-    if order not in (None, 1):
-        raise InputError(f"order {order}: Regime 2 has first powers everywhere; leave it out.")
-    return _Formula(False, False, "empty", "all", 1.0, False)
+    if loss == "dense":
+        if order not in (None, 1):
+            raise InputError(f"order {order}: Regime 2 has first powers everywhere; leave it out.")
+        return _Formula(False, False, "empty", "all", 1.0, False)
+    raise InputError(f"gate {gate.name}: no Voronoi loss is known; use sigmoid or softmax.")
 
 
 @dataclass(frozen=True)

@@ -303,7 +303,7 @@ def _derivatives(
     for u, slope in enumerate(slopes):
         tangent[:, d + 1 + u] = weight[0] * slope
     rows = tangent.reshape(-1, len(x))
-    if model.gate.normalised:  # the last atom's gate is pinned, if it can be
+    if model.gate.shifts:  # the last atom's gate is pinned, if it can be
         atom = truth.atoms - 1
         if atom == over and atom > 0:
             atom -= 1

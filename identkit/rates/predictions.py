@@ -50,7 +50,10 @@ def derived(setting: Setting, condition: ConditionResult, start: str) -> dict[st
         return _regime_2(setting, condition)
     second = condition.second_order
     known = setting.truth.atoms
-    doubled = setting.model.gate.normalised and setting.k >= 2 * known
+    regime = setting.model.gate.regime(setting.regime)
+    expansion = None if regime is None else regime.expansion
+    below = expansion is not None and expansion.below_doubling
+    doubled = below and setting.k >= 2 * known
     if second is None or start not in LOCAL or second.verdict == "undecided" or doubled:
         return regression
     if setting.k == known:

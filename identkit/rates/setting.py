@@ -68,7 +68,7 @@ class Setting:
 
     def __post_init__(self) -> None:
         gate = self.model.gate
-        if gate.own:
+        if not any(r.loss for r in gate.regimes):
             raise InputError(f"gate {gate.name}: no Voronoi loss is known; use sigmoid or softmax.")
         numbers = [r.number for r in gate.regimes]
         if self.regime not in numbers:
@@ -125,7 +125,7 @@ class Setting:
             raise InputError("box: it must be finite, the theorems ask for a compact one.")
         for measure, which in ((self.truth, "the truth"), (self.centre, "the truth with k atoms")):
             # estimates are in the coordinates in which the last atom's gate is 0
-            held = measure.pinned() if self.model.gate.normalised else measure
+            held = measure.pinned() if self.model.gate.shifts else measure
             atoms = held.to_vector().reshape(held.atoms, -1)
             outside = np.argwhere((atoms < low) | (atoms > high))
             if len(outside):

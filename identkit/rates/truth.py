@@ -123,7 +123,7 @@ def suggested_box(
     """
     cell = Cell.of(model, truth, over, k, None)
     held = [_fitted(model, truth, cell), truth]
-    if model.gate.normalised:
+    if model.gate.shifts:
         held = [measure.pinned() for measure in held]
     beta0, beta1, eta = (
         np.concatenate([getattr(measure, name).ravel() for measure in held])
@@ -326,7 +326,7 @@ class _Search:
         return [i for i in range(len(self.model.parameters)) if i not in inside]
 
     def pinned(self, atom: int) -> bool:
-        return self.model.gate.normalised and atom == self.atoms - 1
+        return self.model.gate.shifts and atom == self.atoms - 1
 
     @cached_property
     def free(self) -> NDArray[np.bool_]:

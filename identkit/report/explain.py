@@ -17,6 +17,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from identkit.atoms import expert_function
+from identkit.causes import CAUSES, NO_EXPANSION
 from identkit.degeneracy.moments import moment_space
 from identkit.degeneracy.records import (
     Dual,
@@ -79,7 +80,9 @@ def explanation(result: CheckResult) -> Explanation:
     """The argument for every result, empty sections left out."""
     expert = result.expert
     label = f"`{expert.label}`" if expert.name == "custom" else expert.label
-    what = "Conditions on" if resolve_gate(result.gate).own else "Second-order nondegeneracy of"
+    what = (
+        "Second-order nondegeneracy of" if resolve_gate(result.gate).has_theory else "Conditions on"
+    )
     return Explanation(
         f"{what} {label} under the {result.gate} gate",
         tuple(_part(result, r) for r in result.results),
@@ -160,16 +163,18 @@ def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]
     if regime is not None and regime.number is not None:
         yield _text(f"Regime {regime.number}: {regime.meaning}.")
     if result.second_order is None:
-        if result.regime == 2:
+        if regime is not None and regime.expansion is not None:
             yield _text(
                 "Two fitted atoms can share a true atom's gate in the limit only if its `β1* = 0`, "
                 "so for the others the expansion of `f_G − f_G*` stops at first order: only first "
                 "derivatives of `F = weight·h` in β0, β1 and η enter."
             )
-        elif gate.own:
-            yield _text(f"Second order: {statements.own_gate(check)}.")
         else:
             yield _text("The second-order question does not arise for this condition.")
+        return
+    if result.second_order.cause == NO_EXPANSION:
+        why = statements.own_gate(check) or CAUSES[NO_EXPANSION]
+        yield _text(f"Second order: {why}.")
         return
     yield _text(
         "Several fitted atoms surround one true atom. Let `δ_i = (Δβ1_i, Δη_i)` be the deviation "
@@ -177,7 +182,7 @@ def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]
         "expansion of `f_G − f_G*` are the moments"
     )
     yield _formula("m0 = Σ w_i − w*,  m = Σ w_i·δ_i,  M = Σ w_i·δ_i·δ_iᵀ.")
-    if result.regime == 1:
+    if regime is not None and regime.expansion is not None and regime.expansion.gates:
         yield _text(
             "With `s_i = σ(β0_i)` the weights `w_i` are `s_i` in `m0`, `m_η` and `M_ηη`, `s_i'` in "
             "`m_β` and `M_βη`, and `s_i''` in `M_ββ`. If `Σ s_i < 1` and `m_β = 0` then `M_ββ ⪰ 0` "
@@ -202,7 +207,9 @@ def _functions(check: CheckResult, second: SecondOrder) -> Iterator[Paragraph]:
         f"function{'s' if len(second.functions) > 1 else ''} of x, derivatives taken at the true "
         "atom:"
     )
-    space = moment_space(expert_function(check.expert), second.regime == 1)
+    regime = resolve_gate(second.gate).regime(second.regime)
+    gates = regime is not None and regime.expansion is not None and regime.expansion.gates
+    space = moment_space(expert_function(check.expert), gates)
     if tuple(m.function.label for m in space.moments) == second.functions:
         terms = [f"{'½·' * (m.scale == 2)}{m.name}·{m.function.label}" for m in space.moments]
         more = " + …" if len(terms) > SHOWN_TERMS else ""

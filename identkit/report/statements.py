@@ -242,15 +242,16 @@ def exceptional(result: CheckResult) -> list[str]:
 def own_gate(result: CheckResult) -> str:
     """What is not derived for a gate of one's own; empty for the built-in ones."""
     gate = resolve_gate(result.gate)
-    if not gate.own:
+    if gate.has_theory:
         return ""
     same = gate.known_as
     hint = (
         f"; it is the {same} gate up to the scale of s, --gate {same} derives rates" if same else ""
     )
+    known = " and ".join(g.name for g in GATES.values() if g.has_theory)
     return (
-        "no rate is derived: which moments of a cell can be invisible is known for the gates "
-        f"{' and '.join(GATES)} only; symmetries of the gate itself are not searched{hint}"
+        f"no rate is derived: which moments of a cell can be invisible is known for the gates "
+        f"{known} only; symmetries of the gate itself are not searched{hint}"
     )
 
 

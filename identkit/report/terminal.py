@@ -43,7 +43,7 @@ def check_report(result: CheckResult) -> RenderableType:
     blocks: list[RenderableType] = [head]
     blocks += [_result_block(r) for r in result.results]
     if statements.own_gate(result):
-        blocks.append(Text(f"\nyour own gate: {statements.own_gate(result)}"))
+        blocks.append(Text(f"\nthis gate: {statements.own_gate(result)}"))
     exceptional = statements.exceptional(result)
     if exceptional:
         blocks.append(Text("\nexceptional parameters (measure zero)", style="bold"))
