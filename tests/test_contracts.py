@@ -1,0 +1,204 @@
+"""What every registered gate promises: expansions, gauges, sharing, losses, in ball arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy as sp
+from flint import arb
+
+import identkit
+from identkit import Expert, InputError, MixingMeasure
+from identkit.atoms import expert_function, gated_function
+from identkit.balls import Tape, ball, precision
+from identkit.certificates.jets import Differentiator
+from identkit.conditions import condition
+from identkit.degeneracy.moments import moment_space
+from identkit.experts import symbols
+from identkit.expression import symbol
+from identkit.fit import Model
+from identkit.gates import GATES
+
+BITS = 400
+STEPS = [Fraction(1, 2**n) for n in range(4, 10)]
+X = [Fraction(n, 7) for n in (-17, -9, -4, 3, 8, 16)]
+EXPERTS = ("gelu(a*x + b)", "c*tanh(a*x + b)", "sin(a*x**2 + b)")
+ETA = (Fraction(3, 2), Fraction(-2, 5), Fraction(7, 10))
+LEVEL, SLOPE = Fraction(-1, 3), Fraction(4, 5)
+DEVIATIONS = ((1, -2, 3), (-3, 1, 1), (2, 2, -5))
+"""Directions of β1 and two parameters for the three atoms of a cell (a third one: their sum)."""
+
+REGIMES = [
+    pytest.param(gate, regime, id=f"{gate.name}-{regime.number}")
+    for gate in GATES.values()
+    for regime in gate.regimes
+    if regime.expansion is not None
+]
+
+
+class Rule:
+    """The weight and its first two derivatives, as balls."""
+
+    def __init__(self, gate):
+        s = symbol("s")
+        weight = gate.weight(s)
+        self.tape = Tape([weight, sp.diff(weight, s), sp.diff(weight, s, 2)], (s,))
+
+    def __call__(self, score):
+        return self.tape.evaluate([score])
+
+
+def remainder(gate, expansion, expert, t):
+    """The largest |f_G − f_G* − expansion| over X (times the denominator of f_G*).
+
+    Three atoms at distance t surround the true one, which has β1* = 0 where gates move; another
+    true atom is fitted exactly. Weights and gates move as far as the expansion says they count.
+    """
+    rule, atom = Rule(gate), expert_function(expert)
+    space = moment_space(atom, expansion.gates)
+    h = Tape([atom.expression], (*symbols(atom.inputs), *symbols(atom.parameters)))
+    q = len(atom.parameters)
+    slope = Fraction(0) if expansion.gates else SLOPE
+    share = ball(Fraction(gate.share.beta0(float(LEVEL), 3)).limit_denominator(10**6))
+    cell, moments = [], dict.fromkeys((m.pair for m in space.moments), arb(0))
+    names = (*space.gates, *space.experts)
+    for n, (beta, *rest) in enumerate(DEVIATIONS):
+        eta = [t * v for v in (*rest, sum(rest))[:q]]
+        step = t * beta if expansion.gates else Fraction(0)
+        level = share + (ball(t * t * (n - 1)) if expansion.gates else 0)
+        cell.append((level, slope + step, [e + v for e, v in zip(ETA, eta, strict=False)]))
+        # ω, ω' and ω'' at the level; under a common denominator the share of the true weight
+        w, w1, w2 = rule(level) if expansion.gates else [rule(level)[0] / rule(ball(LEVEL))[0]] * 3
+        deviation = dict(zip(names, [step] * len(space.gates) + eta, strict=True))
+        for pair in moments:
+            gates = sum(name in space.gates for name in pair)
+            value = (w, w1, w2)[gates]
+            for name in pair:
+                value *= ball(deviation[name])
+            moments[pair] += value
+    whole = rule(ball(LEVEL))[0] if expansion.gates else arb(1)
+    if () in moments:
+        moments[()] -= whole
+    differentiator, worst = Differentiator(atom, 2), arb(0)
+    other = (ball(Fraction(1, 2)), Fraction(-3, 4), [Fraction(-6, 5), Fraction(1, 3), Fraction(2)])
+    missing = (
+        0
+        if () in moments
+        else sum((w for w in _weights(rule, cell)), arb(0)) - rule(ball(LEVEL))[0]
+    )
+
+    def f(measure, x):
+        weights = [rule(level + ball(slope * x))[0] for level, slope, _ in measure]
+        values = [h.evaluate([ball(x), *map(ball, eta[:q])])[0] for _, _, eta in measure]
+        total = sum((w * v for w, v in zip(weights, values, strict=True)), arb(0))
+        below = sum(weights, arb(0)) if gate.normalised else arb(1)
+        return total / below, below
+
+    truth = [(ball(LEVEL), slope, list(ETA)), other]
+    for x in X:
+        functions = [m.function for m in space.moments]
+        values = differentiator.values(functions, (x,), ETA[:q])
+        at, below = f(truth, x)
+        moved, _ = f([*cell, other], x)
+        # without gates: in units of the true atom's own weight at x
+        unit = arb(1) if expansion.gates else rule(ball(LEVEL) + ball(slope * x))[0]
+        predicted = sum(
+            (moments[m.pair] / m.scale * v for m, v in zip(space.moments, values, strict=True)),
+            arb(0),
+        )
+        worst = max(worst, abs((moved - at) * below - unit * predicted), key=lambda v: v.mid())
+    assert abs(missing) < ball(Fraction(1, 10**5))
+    return worst
+
+
+def _weights(rule, cell):
+    return [rule(level)[0] for level, _, _ in cell]
+
+
+def order(values):
+    """log2 of the last ratio, as t halves."""
+    return float(((values[-2] / values[-1]).log() / arb(2).log()).mid())
+
+
+def holds(gate, expansion):
+    """Whether the remainder is of third order for all experts."""
+    with precision(BITS):
+        return all(
+            order([remainder(gate, expansion, Expert.from_expression(e), t) for t in STEPS]) > 2.8
+            for e in EXPERTS
+        )
+
+
+@pytest.mark.parametrize(("gate", "regime"), REGIMES)
+def test_second_order_expansions(gate, regime):
+    if regime.expansion.order == 2:
+        assert gate.share is not None
+        assert holds(gate, regime.expansion)
+
+
+def test_an_expansion_of_a_neighbour_is_seen_to_fail():
+    """Under a normalised sigmoid the denominator moves with the gates at first order."""
+    sigmoid = GATES["sigmoid"]
+    wrong = replace(sigmoid, name="normalized-sigmoid", normalised=True)
+    object.__setattr__(wrong, "share", sigmoid.share)
+    assert not holds(wrong, sigmoid.regimes[0].expansion)
+
+
+@pytest.mark.parametrize(("gate", "regime"), REGIMES)
+def test_first_order_expansions(gate, regime):
+    """F(θ* + t·δ) − F(θ*) = t·Σ δ_j ∂_j F to second order, for the functions of the condition."""
+    if regime.expansion.order != 1:
+        return
+    atom = gated_function(Expert.from_expression("c*tanh(a*x + b)"), gate)
+    (functions,) = condition(regime.condition).build(atom)
+    theta = [LEVEL, SLOPE, *ETA]
+    delta = [Fraction(v) for v in (1, -2, 3, -1, 2)]
+    tape = Tape([atom.expression], (*symbols(atom.inputs), *symbols(atom.parameters)))
+    differentiator = Differentiator(atom, 1)
+    with precision(BITS):
+        remainders = []
+        for t in STEPS:
+            worst = arb(0)
+            for x in X:
+                moved = [v + t * d for v, d in zip(theta, delta, strict=True)]
+                before, after = (
+                    tape.evaluate([ball(x), *map(ball, at)])[0] for at in (theta, moved)
+                )
+                values = differentiator.values(functions.functions, (x,), theta)
+                linear = sum((ball(t * d) * v for d, v in zip(delta, values, strict=True)), arb(0))
+                worst = max(worst, abs(after - before - linear), key=lambda v: v.mid())
+            remainders.append(worst)
+        assert order(remainders) > 1.9
+
+
+TRUTH = MixingMeasure([0.4, -0.6], [[0.0], [0.9]], [[2.0, 1.0], [-3.0, 1.0]])
+
+
+@pytest.mark.parametrize("gate", GATES.values(), ids=GATES)
+def test_gauges_and_shares(gate):
+    """A common shift changes f exactly where the gate says it does not; copies leave f as it is."""
+    model, x = Model.of("gelu", gate), np.linspace(-3, 3, 41)[:, None]
+    f = model.predict(TRUTH, x)
+    moved = model.predict(TRUTH.shifted(0.7, [0.3]), x)
+    assert np.allclose(moved, f, rtol=1e-10) == gate.shifts
+    if gate.share is not None:
+        data = identkit.simulate(model, TRUTH, 10, noise=0.1, seed=0)
+        copies = data.starts(4, 0.0, over=0)[0]
+        assert np.allclose(model.predict(copies, x), f, atol=1e-12)
+
+
+@pytest.mark.parametrize("gate", GATES.values(), ids=GATES)
+def test_losses_and_starts_work_or_refuse(gate):
+    for regime in gate.regimes:
+        truth = TRUTH if regime.refits != "premise" else TRUTH.shifted(0.0, [0.5])
+        try:
+            loss = identkit.losses.voronoi(truth, truth, gate, regime=regime.number)
+        except InputError as refusal:
+            assert not regime.loss
+            assert "\n" not in str(refusal)
+        else:
+            assert regime.loss
+            assert float(loss.value) == pytest.approx(0, abs=1e-12)
