@@ -62,7 +62,7 @@ def remainder(gate, expansion, expert, t):
     h = Tape([atom.expression], (*symbols(atom.inputs), *symbols(atom.parameters)))
     q = len(atom.parameters)
     slope = Fraction(0) if expansion.gates else SLOPE
-    share = ball(Fraction(gate.share.beta0(float(LEVEL), 3)).limit_denominator(10**6))
+    share = ball(Fraction(float(gate.share.beta0(float(LEVEL), 3))))
     cell, moments = [], dict.fromkeys((m.pair for m in space.moments), arb(0))
     names = (*space.gates, *space.experts)
     for n, (beta, *rest) in enumerate(DEVIATIONS):
@@ -84,11 +84,6 @@ def remainder(gate, expansion, expert, t):
         moments[()] -= whole
     differentiator, worst = Differentiator(atom, 2), arb(0)
     other = (ball(Fraction(1, 2)), Fraction(-3, 4), [Fraction(-6, 5), Fraction(1, 3), Fraction(2)])
-    missing = (
-        0
-        if () in moments
-        else sum((w for w in _weights(rule, cell)), arb(0)) - rule(ball(LEVEL))[0]
-    )
 
     def f(measure, x):
         weights = [rule(level + ball(slope * x))[0] for level, slope, _ in measure]
@@ -110,12 +105,7 @@ def remainder(gate, expansion, expert, t):
             arb(0),
         )
         worst = max(worst, abs((moved - at) * below - unit * predicted), key=lambda v: v.mid())
-    assert abs(missing) < ball(Fraction(1, 10**5))
     return worst
-
-
-def _weights(rule, cell):
-    return [rule(level)[0] for level, _, _ in cell]
 
 
 def order(values):
@@ -194,11 +184,9 @@ def test_gauges_and_shares(gate):
 def test_losses_and_starts_work_or_refuse(gate):
     for regime in gate.regimes:
         truth = TRUTH if regime.refits != "premise" else TRUTH.shifted(0.0, [0.5])
-        try:
+        if regime.loss:
             loss = identkit.losses.voronoi(truth, truth, gate, regime=regime.number)
-        except InputError as refusal:
-            assert not regime.loss
-            assert "\n" not in str(refusal)
-        else:
-            assert regime.loss
             assert float(loss.value) == pytest.approx(0, abs=1e-12)
+        else:
+            with pytest.raises(InputError, match="no Voronoi loss is known"):
+                identkit.losses.voronoi(truth, truth, gate, regime=regime.number)
