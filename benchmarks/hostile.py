@@ -52,6 +52,9 @@ def main() -> int:
             except AssertionError as error:
                 outcomes["WRONG"] += 1
                 print(f"wrong: {str(error)[:2000]}", flush=True)
+            except Exception as error:
+                outcomes["WRONG"] += 1
+                print(f"traceback: {error!r:.500}: {case!r:.1500}", flush=True)
             ended = time.monotonic()
             slowest = sorted([*slowest, (ended - begun, repr(case)[:200])], reverse=True)[:SHOWN]
             if ended - said > REPORT_EVERY:

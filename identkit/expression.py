@@ -67,8 +67,9 @@ class Step(sp.Function):
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         return sp.Integer(0)
 
-    def _latex(self, printer: Any) -> str:
-        return rf"\mathbf{{1}}_{{>0}}\left({printer._print(self.args[0])}\right)"
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        power = "" if exp is None else f"^{{{exp}}}"
+        return rf"\mathbf{{1}}_{{>0}}{power}\left({printer._print(self.args[0])}\right)"
 
 
 def step(z: Any) -> Any:

@@ -14,6 +14,13 @@ from identkit import Expert, ExpressionError, InputError
 from identkit.expression import FUNCTIONS, MAX_BRACKETS, Step, parse, symbol
 
 
+def test_powers_of_a_step_in_latex():
+    step = Step(symbol("x"))
+    assert sp.latex(step) == r"\mathbf{1}_{>0}\left(x\right)"
+    assert sp.latex(step**2) == r"\mathbf{1}_{>0}^{2}\left(x\right)"
+    assert sp.latex(parse("(relu(a*x) + relu(b)/x)**2").subs(symbol("x"), 1)).count("{2}")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
