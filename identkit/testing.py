@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SMOOTH_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name != "relu")
 """Activations without a kink."""
 
+__all__ = ["assert_identifiable", "experts", "gates", "mixing_measures"]
+
 
 def assert_identifiable(
     expert: Expert | str, gate: Gate | str, *, condition: str = NONDEGENERATE, **options: Any
