@@ -5,6 +5,7 @@ If a change is meant: python tests/test_public_api.py
 
 from __future__ import annotations
 
+import enum
 import importlib
 import inspect
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ def _members(name: str, value: object) -> Iterator[str]:
     """One line for a function; for a class its constructor and public members too."""
     if not callable(value):
         yield name
+        return
+    if inspect.isclass(value) and issubclass(value, enum.Enum):
+        yield from (f"{name}.{member}" for member in value.__members__)
         return
     try:
         yield f"{name}{inspect.signature(value)}"
