@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from fractions import Fraction
 from itertools import product
 from typing import Any
 
@@ -19,6 +18,7 @@ from identkit.conditions import condition as find_condition
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
 from identkit.degeneracy.conclude import Conclusions
+from identkit.domain import Domain
 from identkit.errors import InputError, OutOfTime
 from identkit.experts import Expert
 from identkit.experts import resolve as resolve_expert
@@ -33,7 +33,6 @@ from identkit.results import (
     SetProof,
     combined_verdict,
 )
-from identkit.sampling import Domain
 
 MAX_ATOMS = 50
 MAX_PRECISION = 65_536
@@ -52,7 +51,7 @@ def check(
     condition: str | None = None,
     level: str | None = None,
     atoms: int = 3,
-    domain: tuple[object, object] = (-3, 3),
+    domain: object = (-3, 3),
     seed: int = 0,
     max_precision: int = 8192,
     time_limit: float = 60.0,
@@ -65,7 +64,8 @@ def check(
     for softmax; ``regime``, ``condition`` and ``level`` narrow that down. ``nondegenerate`` follows
     from these, and may be named in place of a condition or required. ``expert`` is an
     :class:`~identkit.experts.Expert` or a built-in's name, then ``shape`` and ``dim`` apply.
-    ``atoms`` is k in the witness, ``domain`` the interval of each input, ``require`` a condition
+    ``atoms`` is k in the witness, ``domain`` the (low, high) of every input, or a mapping with one
+    for each (``{"x0": (0, 5), "x1": (-3, 3)}``), ``require`` a condition
     that must hold for exit code 0. ``progress`` is called with a line before each step.
 
     >>> result = check("gelu", "sigmoid", dim=1)
@@ -80,7 +80,7 @@ def check(
     """
     started = time.monotonic()
     expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate)
-    options = options_of(atoms, domain, seed, max_precision, time_limit)
+    options = options_of(atoms, domain, expert.inputs, seed, max_precision, time_limit)
     if require is not None and require not in REQUIREMENTS:
         raise InputError(f"--require {require}: choose one of {', '.join(REQUIREMENTS)}.")
     plan = _plan(gate, regime, condition, require)
@@ -227,7 +227,8 @@ def check_time_limit(seconds: float) -> None:
 
 def options_of(
     atoms: int,
-    domain: Sequence[object],
+    domain: object,
+    inputs: Sequence[str],
     seed: int,
     max_precision: int,
     time_limit: float = Options.time_limit,
@@ -242,9 +243,7 @@ def options_of(
     check_time_limit(time_limit)
     if not 0 <= seed < 2**63:
         raise InputError(f"--seed {seed}: give a whole number from 0 to 2**63 - 1.")
-    box = Domain.of(*domain)
-    low, high = Fraction(box.low), Fraction(box.high)
-    return Options(atoms, (low, high), seed, max_precision, time_limit)
+    return Options(atoms, Domain.of(domain, inputs), seed, max_precision, time_limit)
 
 
 def _plan(

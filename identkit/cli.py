@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from identkit import __version__, streams
 from identkit.cli_claims import add_claims, run_claims
-from identkit.cli_expert import add_domain, add_expert_options, chosen_expert
+from identkit.cli_expert import add_domain, add_expert_options, chosen_expert, read_domain
 from identkit.cli_fit import add_fit, run_fit
 from identkit.cli_help import Help
 from identkit.cli_interactions import add_interactions, run_interactions
@@ -213,19 +213,29 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _shielded(arguments: Sequence[str] | None) -> list[str]:
-    """Values such as ``-1/2`` or ``-a*x`` after their option, kept from looking like options.
+    """Values such as ``-.5`` or ``-a*x`` after their option, kept from looking like options.
 
     argparse takes an argument with a space in it for a value.
     """
+    waiting = list(sys.argv[1:] if arguments is None else arguments)
     shielded: list[str] = []
-    for argument in sys.argv[1:] if arguments is None else arguments:
-        before = shielded[-2:]
-        bound = ("--domain" in before and argument[1:2].isdigit()) or argument[1:2] == "."
-        expression = before[-1:] in (["--expr"], ["interactions"]) and not argument.startswith("--")
-        shielded.append(
-            f" {argument}" if argument[:1] == "-" and (bound or expression) else argument
-        )
+    while waiting:
+        argument = waiting.pop(0)
+        if argument == "--domain" and waiting and not waiting[0].startswith("--"):
+            shielded.append(f"--domain={_interval(waiting)}")
+            continue
+        expression = shielded[-1:] in (["--expr"], ["interactions"])
+        value = argument[1:2] == "." or (expression and not argument.startswith("--"))
+        shielded.append(f" {argument}" if argument[:1] == "-" and value else argument)
     return shielded
+
+
+def _interval(waiting: list[str]) -> str:
+    """``LO HI`` as one argument ``LO:HI``; ``x0=LO:HI`` is one already."""
+    first = waiting.pop(0)
+    if "=" in first or not waiting or waiting[0].startswith("--"):
+        return first
+    return f"{first}:{waiting.pop(0)}"
 
 
 def _checked(options: argparse.Namespace, printer: str, require: str | None = None) -> CheckResult:
@@ -254,7 +264,7 @@ def _checked(options: argparse.Namespace, printer: str, require: str | None = No
             condition=options.condition,
             level=options.level,
             atoms=options.atoms,
-            domain=tuple(options.domain),
+            domain=read_domain(options.domain),
             seed=options.seed,
             max_precision=options.max_precision,
             time_limit=options.time_limit,
@@ -359,14 +369,14 @@ def _verify(options: argparse.Namespace) -> int:
                     "verified": True,
                     "expert": verified.expert.canonical(),
                     "gate": verified.gate,
-                    "domain": [str(bound) for bound in verified.options.domain],
+                    "domain": verified.options.domain.document(),
                     "results": results,
                 }
             )
         )
         return 0
-    e, (low, high) = verified.expert, verified.options.domain
-    box = f"[{low}, {high}]" + (f"^{e.dim}" if e.dim > 1 else "")
+    e = verified.expert
+    box = verified.options.domain.text(e.dim)
     print(f"verified: h(x) = {e.text}, {verified.gate} gate")
     print(f"  inputs {', '.join(e.inputs)} in {box}, parameters {', '.join(e.parameters)}")
     for r in verified.results:

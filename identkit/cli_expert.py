@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from identkit.errors import InputError
@@ -33,14 +34,38 @@ def add_expert_options(group: argparse._ArgumentGroup) -> None:
 
 
 def add_domain(group: argparse._ActionsContainer) -> None:
-    """--domain, as text: it is read exactly."""
+    """--domain, as text: it is read exactly (see :func:`read_domain`)."""
     group.add_argument(
         "--domain",
-        nargs=2,
-        default=("-3", "3"),
-        metavar=("LO", "HI"),
-        help="each input's range (-3 3)",
+        action="append",
+        metavar="LO HI",
+        help="the range of every input (-3 3); of one: x0=LO:HI, once for each",
     )
+
+
+def read_domain(given: Sequence[str] | None) -> object:
+    """The values of --domain as :meth:`identkit.domain.Domain.of` takes them.
+
+    ``LO HI`` arrives as ``LO:HI``. Raises InputError.
+    """
+    if given is None:
+        return ("-3", "3")
+    named: dict[str, tuple[str, ...]] = {}
+    for text in given:
+        name, sign, ends = text.rpartition("=")
+        pair = tuple(v.strip() for v in ends.split(":"))
+        if len(pair) != 2 or not all(pair):
+            raise InputError(
+                f"--domain {text}: give LO HI, or x0=LO:HI for each input, such as x0=0:5."
+            )
+        if not sign and len(given) > 1:
+            raise InputError("--domain: give it once as LO HI, or once for each input as x0=LO:HI.")
+        if not sign:
+            return pair
+        if name.strip() in named:
+            raise InputError(f"--domain: {name.strip()} has two intervals; drop one.")
+        named[name.strip()] = pair
+    return named
 
 
 def chosen_expert(options: argparse.Namespace, dim: int | None) -> Expert:

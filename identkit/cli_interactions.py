@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from identkit.cli_expert import add_domain
+from identkit.cli_expert import add_domain, read_domain
 from identkit.cli_help import Help
 from identkit.cli_progress import status_line
 
@@ -67,7 +67,7 @@ def run_interactions(options: argparse.Namespace, show: Callable[[Any], None]) -
             order=options.order,
             inputs=None if options.inputs is None else _names(options.inputs),
             atoms=options.atoms,
-            domain=tuple(options.domain),
+            domain=read_domain(options.domain),
         )
     if options.json:
         print(dumps({"schema": "identkit.interactions/1", **found.to_dict()}))

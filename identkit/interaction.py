@@ -17,12 +17,12 @@ from identkit.atoms import AtomFunction
 from identkit.bounded import bounded
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.deadline import Deadline
+from identkit.domain import Domain
 from identkit.errors import InputError, OutOfTime, whole
 from identkit.experts import Expert, names_in_order
 from identkit.expression import Step, free_names, parse
 from identkit.prove import Prover, undecided
 from identkit.results import QUANTIFIERS, Options, Relation, SetProof
-from identkit.sampling import Domain
 
 MAX_ATOMS = 50
 MAX_FUNCTIONS = 200
@@ -130,7 +130,7 @@ def interactions(
     inputs: Sequence[str] | None = None,
     parameters: Sequence[str] | None = None,
     atoms: int = 1,
-    domain: tuple[object, object] = (-3, 3),
+    domain: object = (-3, 3),
     seed: int = 0,
     time_limit: float = 60.0,
 ) -> Interactions:
@@ -158,10 +158,10 @@ def interactions(
         raise InputError(f"functions: {len(names)} are listed; give 1 to {MAX_FUNCTIONS}.")
     if len({tuple(sorted(f)) for f in names}) < len(names):
         raise InputError("functions: the same derivative is listed twice; drop one.")
-    count, box = whole("atoms", atoms, least=1), Domain.of(*domain)
+    count, box = whole("atoms", atoms, least=1), Domain.of(domain, expert.inputs)
     if count > MAX_ATOMS:
         raise InputError(f"atoms: {count} is above {MAX_ATOMS}; use fewer.")
-    options = Options(atoms=count, domain=(box.low, box.high), seed=seed, time_limit=time_limit)
+    options = Options(atoms=count, domain=box, seed=seed, time_limit=time_limit)
     basis = tuple(BasisFunction("U", (), (f,)) for f in names)
     wanted = FunctionSet("partial derivatives", basis, coincidence=False, any_number=False)
     deadline = Deadline(time_limit)

@@ -36,7 +36,7 @@ from identkit.forms import affine_forms
 from identkit.normal_form import Field, Rebase
 from identkit.relations import Column, Combination, FormalFamily
 from identkit.results import FixedProof, MergedFunction, Options, Relation, SetProof, Term
-from identkit.sampling import Domain, Sampler, is_harmless_number
+from identkit.sampling import Sampler, is_harmless_number
 
 MAX_EXACT_RANK = 400
 """Largest number of polynomial functions whose exact rational rank is computed."""
@@ -54,7 +54,7 @@ class Prover:
         self.derivatives = Derivatives(self.atom, self.deadline)
         self.forms = affine_forms(self.atom)
         self.sampler = Sampler(
-            self.atom, Domain(*self.options.domain), self.options.seed, self.forms, self.deadline
+            self.atom, self.options.domain, self.options.seed, self.forms, self.deadline
         )
         self.quantifier = witness_quantifier(self.sampler)
         if self.quantifier == "open-set" and self.sampler.singular:

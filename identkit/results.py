@@ -6,11 +6,11 @@ Printing lives in :mod:`identkit.report`; the JSON form is produced there from t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 
 from identkit.certificates.independence import Witness
 from identkit.conditions import BasisFunction
 from identkit.degeneracy.records import Exceptional, Premise, Rate, SecondOrder
+from identkit.domain import EVERYWHERE, Domain
 from identkit.experts import Expert
 
 QUANTIFIERS = {
@@ -223,12 +223,12 @@ class ConditionResult:
 class Options:
     """Everything that steers a check besides the mathematics; printed with every result.
 
-    ``atoms`` k in the witness; ``domain`` of each input; ``seed`` of all draws; ``max_precision``
+    ``atoms`` k in the witness; ``domain`` of the inputs; ``seed`` of all draws; ``max_precision``
     in bits; ``time_limit`` in seconds, after which the verdict is ``undecided``.
     """
 
     atoms: int = 3
-    domain: tuple[Fraction, Fraction] = (Fraction(-3), Fraction(3))
+    domain: Domain = EVERYWHERE
     seed: int = 0
     max_precision: int = 8192
     time_limit: float = 60.0

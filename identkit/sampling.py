@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -22,7 +20,8 @@ from flint import arb
 from identkit.atoms import AtomFunction
 from identkit.balls import Hazard, Tape, ball, interval, precision
 from identkit.deadline import Deadline
-from identkit.errors import DomainError, InputError
+from identkit.domain import Domain, Interval
+from identkit.errors import DomainError
 from identkit.experts import symbols
 
 DRAWS = 400
@@ -37,43 +36,6 @@ WALK_DEPTH = 14
 """Bisections between two points in search of what meets at a kink."""
 INTERVAL_BITS = 64
 """Precision of regularity checks; a failure only rejects a draw."""
-
-
-@dataclass(frozen=True)
-class Domain:
-    """The box [low, high]^d on which x lives."""
-
-    low: Fraction
-    high: Fraction
-
-    def __post_init__(self) -> None:
-        if not self.low < self.high:
-            raise InputError(
-                f"--domain {self.low} {self.high}: the width must be positive; give LO below HI."
-            )
-
-    @classmethod
-    def of(cls, low: object, high: object) -> Domain:
-        """From numbers or their text, exactly. Raises InputError."""
-        return cls(_exact(low), _exact(high))
-
-    def __str__(self) -> str:
-        return f"[{self.low}, {self.high}]"
-
-
-def _exact(value: object) -> Fraction:
-    text = str(value).strip()
-    # the exponent is looked at before the exact fraction is built: 1e999999999 must not allocate
-    exponent = re.search(r"[eE]([+-]?[0-9]+)$", text)
-    if len(text) > 60 or (exponent and len(exponent[1]) > 3):
-        raise InputError(f"--domain: {text[:60]} is out of range; rescale x to within 1e-9..1e9.")
-    try:
-        number = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise InputError(f"--domain: '{text}' is not a finite number; give two numbers.") from None
-    if number and not 1e-9 <= abs(number) <= 1e9:
-        raise InputError(f"--domain: {text} is out of range; rescale x to within 1e-9..1e9.")
-    return number
 
 
 class Sampler:
@@ -96,26 +58,36 @@ class Sampler:
         self.seed = seed
         self.rng = random.Random(seed)
         self.inputs, self.parameters = symbols(atom.inputs), symbols(atom.parameters)
+        self.sides = domain.sides(len(self.inputs))
         self.tape = Tape([atom.expression], (*self.inputs, *self.parameters))
         self.kinks = [h for h in self.tape.hazards if h.kind == "kink"]
         self.singular = [h for h in self.tape.hazards if h.kind != "kink"]
         self._forms = [
             _Form(f, self.inputs, self.parameters) for f in (*forms, *self._kink_forms())
         ]
+        self._reach = self._reaches()
         self._centring = True
         self.uncrossed: list[str] = []
 
     def _kink_forms(self) -> list[sp.Expr]:
         return [h.expression for h in self.kinks if h.expression.free_symbols & set(self.inputs)]
 
+    def _reaches(self) -> dict[sp.Symbol, Fraction]:
+        """How far from the middle of the domain the inputs go that a slope multiplies."""
+        reach: dict[sp.Symbol, Fraction] = {}
+        for form in self._forms:
+            for p, multiplied in form.slopes.items():
+                half = max((self.sides[i][1] - self.sides[i][0]) / 2 for i in multiplied)
+                reach[p] = max(half, reach.get(p, half))
+        return reach
+
     # -- points -----------------------------------------------------------------------------
 
     def point(self) -> tuple[Fraction, ...]:
-        """A rational point inside the domain, multiples of 1/1024 of its width."""
-        width = self.domain.high - self.domain.low
+        """A rational point inside the domain, multiples of 1/1024 of its widths."""
         return tuple(
-            self.domain.low + width * Fraction(self.rng.randrange(1, 1024), 1024)
-            for _ in self.inputs
+            low + (high - low) * Fraction(self.rng.randrange(1, 1024), 1024)
+            for low, high in self.sides
         )
 
     def points(self, count: int) -> list[tuple[Fraction, ...]]:
@@ -127,10 +99,10 @@ class Sampler:
             return list(found)
         if not count:
             return []
-        width = (self.domain.high - self.domain.low) / count
+        low, high = self.sides[0]
+        width = (high - low) / count
         return [
-            (self.domain.low + width * (i + Fraction(self.rng.randrange(8, 56), 64)),)
-            for i in range(count)
+            (low + width * (i + Fraction(self.rng.randrange(8, 56), 64)),) for i in range(count)
         ]
 
     # -- parameters -------------------------------------------------------------------------
@@ -195,15 +167,13 @@ class Sampler:
         )
 
     def _raw_draw(self, attempt: int, slab: tuple[int, int]) -> tuple[Fraction, ...]:
-        half_width = (self.domain.high - self.domain.low) / 2
         spread = 1 if len(self.inputs) < 4 else 2
         values: dict[sp.Symbol, Fraction] = {}
-        slopes = {p for f in self._forms for p in f.slopes}
         for p in self.parameters:
             # a fine grid: equal magnitudes are exceptional parameters for odd and even experts
             size = Fraction(self.rng.randrange(2_500, 12_500), 8_192)
-            if p in slopes:
-                size = size * Fraction(3) / (half_width * spread)
+            if p in self._reach:
+                size = size * Fraction(3) / (self._reach[p] * spread)
             if attempt > DRAWS // 8:
                 size *= Fraction(2) ** self.rng.randrange(-4, 4)
             values[p] = size if self.rng.random() < 0.5 or attempt % 7 == 6 else -size
@@ -214,12 +184,14 @@ class Sampler:
 
     def _interior(self, slab: tuple[int, int]) -> tuple[Fraction, ...]:
         """A point in the middle two thirds of the domain, its first coordinate in the slab."""
-        middle = (self.domain.low + self.domain.high) / 2
-        point = [middle + (x - middle) * Fraction(2, 3) for x in self.point()]
+        middles = [(low + high) / 2 for low, high in self.sides]
+        drawn = zip(middles, self.point(), strict=True)
+        point = [middle + (x - middle) * Fraction(2, 3) for middle, x in drawn]
         index, count = slab
-        width = (self.domain.high - self.domain.low) * Fraction(2, 3)
+        low, high = self.sides[0]
+        width = (high - low) * Fraction(2, 3)
         inside = Fraction(self.rng.randrange(16, 48), 64)
-        point[0] = middle - width / 2 + width * (index + inside) / count
+        point[0] = middles[0] - width / 2 + width * (index + inside) / count
         return tuple(point)
 
     def _balls(self, x: Sequence[arb], values: Sequence[Fraction]) -> list[arb]:
@@ -229,7 +201,7 @@ class Sampler:
         """The first hazard not proved harmless on the whole domain at these parameters."""
         if not self.singular:
             return None
-        full = [(self.domain.low, self.domain.high)] * len(self.inputs)
+        full = list(self.sides)
         with precision(INTERVAL_BITS):
             culprit = self._visibly_irregular(values)
             if culprit is not None:
@@ -245,13 +217,12 @@ class Sampler:
                     continue
                 if examined >= BOXES:
                     return bad
-                waiting += _halves(box)
+                waiting += _halves(box, self.sides)
         return None
 
     def _visibly_irregular(self, values: Sequence[Fraction]) -> Hazard | None:
         """A hazard that sample points already expose: cheaper than subdividing down to it."""
-        low, high = self.domain.low, self.domain.high
-        ends = [(low,) * len(self.inputs), (high,) * len(self.inputs)]
+        ends = list(zip(*self.sides, strict=True))
         signs: dict[int, set[bool]] = {}
         for x in [*ends, *(self.point() for _ in range(12))]:
             slots = self.tape.run(self._balls([ball(v) for v in x], values))
@@ -371,18 +342,22 @@ class _Walk:
 
 
 class _Form:
-    """An expression whose zero should lie inside the domain: its slopes and its offset."""
+    """An expression whose zero should lie inside the domain: its slopes and its offset.
+
+    ``slopes`` maps each slope to the numbers of the inputs that it multiplies.
+    """
 
     def __init__(
         self, expression: sp.Expr, inputs: Sequence[sp.Symbol], parameters: Sequence[sp.Symbol]
     ) -> None:
         self.expression = expression
-        self.slopes: set[sp.Symbol] = set()
+        self.slopes: dict[sp.Symbol, list[int]] = {}
         self.offset: sp.Symbol | None = None
         for p in parameters:
             rate = sp.diff(expression, p)
-            if rate.free_symbols & set(inputs):
-                self.slopes.add(p)
+            multiplied = [i for i, x in enumerate(inputs) if x in rate.free_symbols]
+            if multiplied:
+                self.slopes[p] = multiplied
             elif rate.is_number and rate != 0:
                 self.offset = p
         self._rate = sp.diff(expression, self.offset) if self.offset is not None else None
@@ -418,8 +393,14 @@ def _harmless(hazard: Hazard, value: arb) -> bool:
     return bool(value > 0)
 
 
-def _halves(box: list[tuple[Fraction, Fraction]]) -> list[list[tuple[Fraction, Fraction]]]:
-    widest = max(range(len(box)), key=lambda i: box[i][1] - box[i][0])
+def _halves(box: list[Interval], sides: Sequence[Interval]) -> list[list[Interval]]:
+    """The box cut across where it is widest, in units of the whole domain."""
+
+    def share(i: int) -> Fraction:
+        (low, high), (least, most) = box[i], sides[i]
+        return (high - low) / (most - least)
+
+    widest = max(range(len(box)), key=share)
     low, high = box[widest]
     middle = (low + high) / 2
     return [[*box[:widest], half, *box[widest + 1 :]] for half in ((low, middle), (middle, high))]

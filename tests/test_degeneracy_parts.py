@@ -24,12 +24,13 @@ from identkit.degeneracy.semidefinite import (
     decide,
 )
 from identkit.derivatives import Derivatives
+from identkit.domain import Domain
 from identkit.experts import builtin, symbols
 from identkit.forms import affine_forms
 from identkit.relations import FormalFamily
-from identkit.sampling import Domain, Sampler
+from identkit.sampling import Sampler
 
-DOMAIN = Domain(Fraction(-2), Fraction(2))
+DOMAIN = Domain.of((-2, 2))
 THETA = [
     tuple(Fraction(n, 16) for n in (13, 7, 21, 11, 5, 9)),
     tuple(Fraction(n, 16) for n in (5, 19, 3, 17, 23, 6)),

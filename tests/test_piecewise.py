@@ -15,12 +15,13 @@ from identkit.certificates.store import certificate_document
 from identkit.certificates.verify import verify
 from identkit.conditions import condition
 from identkit.deadline import Deadline
+from identkit.domain import Domain
 from identkit.errors import IdentkitError
 from identkit.prove import Formal, Prover
 from identkit.relations import FormalFamily
 from identkit.results import Options
 
-OPTIONS = Options(2, (Fraction(-3), Fraction(3)), 0, 1024, 2.0)
+OPTIONS = Options(2, Domain(), 0, 1024, 2.0)
 LEVELS = (("strong", "expert"), ("strong", "product"), ("shared-strong", "expert"))
 
 

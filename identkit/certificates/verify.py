@@ -80,7 +80,7 @@ from identkit.results import (
     Term,
     combined_verdict,
 )
-from identkit.sampling import Domain, Sampler
+from identkit.sampling import Sampler
 
 TIME_LIMIT = 120.0
 """Seconds for one file; a certificate that takes longer is not verified."""
@@ -124,7 +124,7 @@ def _verified(document: dict[str, Any], deadline: Deadline) -> Verified:
         gate = resolve_gate(document["gate"])
         if gate.name != document["gate"]:
             raise CertificateError(f"gate: its name is '{gate.name}'.")
-        options = _options(document)
+        options = _options(document, expert)
         entries = document["results"]
         _check_asked(gate, entries)
         bare = [
@@ -291,11 +291,13 @@ def _expert(data: dict[str, Any]) -> Expert:
     return expert
 
 
-def _options(document: dict[str, Any]) -> Options:
+def _options(document: dict[str, Any], expert: Expert) -> Options:
     data = document["options"]
-    options = options_of(data["atoms"], data["domain"], document["seed"], data["max_precision"])
-    if [str(bound) for bound in options.domain] != data["domain"]:
-        raise CertificateError("options.domain: is not written in lowest terms.")
+    options = options_of(
+        data["atoms"], data["domain"], expert.inputs, document["seed"], data["max_precision"]
+    )
+    if options.domain.document() != data["domain"]:
+        raise CertificateError("options.domain: is not written in its shortest form.")
     return options
 
 
@@ -394,7 +396,7 @@ class _Part:
             raise CertificateError(f"{where}: the condition has no function {name}.") from None
         self.deadline = deadline
         self.sampler = Sampler(
-            atom, Domain(*options.domain), options.seed, affine_forms(atom), self.deadline
+            atom, options.domain, options.seed, affine_forms(atom), self.deadline
         )
 
     def fail(self, field: str, reason: str) -> CertificateError:
@@ -705,8 +707,12 @@ class _Part:
             raise self.fail("witness.precision", "exceeds the file's max_precision")
         if any(self.sampler.irregular(theta) is not None for theta in witness.atoms):
             raise self.fail("witness.atoms", "make the expert singular on the domain")
-        low, high = self.options.domain
-        if any(not low <= v <= high for x in witness.points for v in x):
+        sides = self.options.domain.sides(d)
+        if any(
+            not low <= v <= high
+            for x in witness.points
+            for v, (low, high) in zip(x, sides, strict=True)
+        ):
             raise self.fail("witness.points", "leave the domain")
         order = max((len(factor) for f in functions for factor in f.factors), default=1)
         differentiator = Differentiator(self.atom, order)

@@ -48,7 +48,7 @@ from identkit.normal_form import NeedSign, Rebase
 from identkit.prove import Formal, equation, is_number, witness_quantifier
 from identkit.relations import Combination, FormalFamily
 from identkit.results import Options
-from identkit.sampling import Domain, Sampler
+from identkit.sampling import Sampler
 
 EXAMPLE_DIGITS = 30
 """Decimal digits of a family's example weights; f then agrees to far below 1e-12."""
@@ -109,8 +109,10 @@ class Analysis:
     def __post_init__(self) -> None:
         self.space = moment_space(self.atom, self.weight_free)
         self.derivatives = Derivatives(self.atom, self.deadline)
-        forms, domain = affine_forms(self.atom), Domain(*self.options.domain)
-        self.sampler = Sampler(self.atom, domain, self.options.seed, forms, self.deadline)
+        forms = affine_forms(self.atom)
+        self.sampler = Sampler(
+            self.atom, self.options.domain, self.options.seed, forms, self.deadline
+        )
         self.labels = tuple(m.function.label for m in self.space.moments)
 
     def _by_sympy(self, space: MomentSpace) -> FormalFamily:
@@ -391,9 +393,8 @@ class Analysis:
         )
 
     def _realise(self, vector: Vector, at: Sequence[Fraction]) -> RealisedAtoms | None:
-        domain = Domain(*self.options.domain)
-        values = self._values(vector, at)
-        return realise(self.atom, self.space, values, tuple(at), self.options.seed, domain)
+        values, o = self._values(vector, at), self.options
+        return realise(self.atom, self.space, values, tuple(at), o.seed, o.domain)
 
     def _witness(
         self,

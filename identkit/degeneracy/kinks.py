@@ -191,7 +191,7 @@ class _Study:
         tape = Tape([*(self.arguments[k] for k in others), *slopes], variables)
         solution = Tape([-section.offset, section.slope], variables)
         waiting, met = set(range(len(tape.outputs))), False
-        domain = self.sampler.domain
+        low, high = self.sampler.sides[s]
         with precision(256):
             for _ in range(DRAWS):
                 self.family.deadline.check()
@@ -200,7 +200,7 @@ class _Study:
                     x = [ball(v) for v in self.sampler.point()]
                     top, bottom = solution.evaluate([*x, *theta])
                     x[s] = top / bottom
-                    if not (ball(domain.low) < x[s] < ball(domain.high)):
+                    if not (ball(low) < x[s] < ball(high)):
                         continue
                     values = tape.evaluate([*x, *theta])
                     waiting -= {n for n, v in enumerate(values) if v > 0 or v < 0}
@@ -222,7 +222,7 @@ class _Study:
 
         D must not contain p itself: draws whose kink misses the domain would hide a jump.
         """
-        field, domain = self.family.field, self.sampler.domain
+        field = self.family.field
         argument = Element(field, field.sign_polys[key], field.unit_poly)
         quotients = [(a.elements[0] - b.elements[0]) / argument for a, b in self.pairs(key, None)]
         if any(not q.den.gcd(argument.num).is_constant() for q in quotients):
@@ -230,6 +230,6 @@ class _Study:
         bottoms = [field.to_sympy(Element(field, q.den, field.unit_poly)) for q in quotients]
         tape = Tape(bottoms, (*self.inputs, *self.parameters))
         with precision(64):
-            box = [interval(domain.low, domain.high)] * len(self.inputs)
+            box = [interval(low, high) for low, high in self.sampler.sides]
             values = tape.evaluate([*box, *self._draw()])
         return bool(values) and all(v.is_finite() and not v.contains(0) for v in values)

@@ -26,6 +26,7 @@ from identkit.balls import Tape, ball, interval, precision
 from identkit.deadline import Deadline
 from identkit.degeneracy.families import Lift
 from identkit.degeneracy.records import Premise, Refit
+from identkit.domain import Domain
 from identkit.experts import symbols
 from identkit.expression import Step, put, step
 from identkit.relations import proved_zero
@@ -43,14 +44,14 @@ Substitution = dict[Any, Any]
 class Probe:
     """Values of an expression at seeded points, to discard most candidates before a proof."""
 
-    def __init__(self, expression: Any, atom: AtomFunction, low: Fraction, high: Fraction) -> None:
+    def __init__(self, expression: Any, atom: AtomFunction, domain: Domain) -> None:
         self.parameters = symbols(atom.parameters)
         self.tape = Tape([expression], [*symbols(atom.inputs), *self.parameters])
         rng = random.Random(4)
-        grid = (high - low) / 64
+        sides = domain.sides(len(atom.inputs))
         self.points = [
             (
-                [ball(low + grid * rng.randrange(1, 64)) for _ in atom.inputs],
+                [ball(low + (high - low) / 64 * rng.randrange(1, 64)) for low, high in sides],
                 {p: Fraction(rng.randrange(33, 97), 64) for p in self.parameters},
             )
             for _ in range(6)
@@ -89,12 +90,10 @@ def _substitutions(parameters: Sequence[Any], count: int) -> Iterator[Substituti
                 yield {v: s * u for s, (u, v) in zip(signs, pairs, strict=True)}
 
 
-def null_expert(
-    atom: AtomFunction, low: Fraction, high: Fraction, deadline: Deadline
-) -> Substitution | None:
+def null_expert(atom: AtomFunction, domain: Domain, deadline: Deadline) -> Substitution | None:
     """The smallest substitution found, in at most three parameters or all, with h ≡ 0."""
     parameters = symbols(atom.parameters)
-    probe = Probe(atom.expression, atom, low, high)
+    probe = Probe(atom.expression, atom, domain)
 
     def is_null(images: Substitution) -> bool:
         deadline.check()
@@ -117,9 +116,7 @@ def null_expert(
     return None
 
 
-def dead_expert(
-    atom: AtomFunction, low: Fraction, high: Fraction, deadline: Deadline
-) -> Substitution | None:
+def dead_expert(atom: AtomFunction, domain: Domain, deadline: Deadline) -> Substitution | None:
     """A rational η at which every kink is outside [low, high]^d, on sides where h ≡ 0.
 
     The kinks' arguments have a sign on the whole (compact) box in interval arithmetic, so they
@@ -131,9 +128,10 @@ def dead_expert(
         return None
     arguments: list[Any] = [s.args[0] for s in steps]
     tape = Tape(arguments, [*symbols(atom.inputs), *parameters])
-    box = [interval(low, high) for _ in atom.inputs]
+    sides = domain.sides(len(atom.inputs))
+    box = [interval(low, high) for low, high in sides]
     # |a·x| ≤ d·max|x| for slopes ±1, so an offset of this size decides the sign
-    far = 1 + int(len(atom.inputs) * max(abs(low), abs(high)) + 1)
+    far = 1 + int(sum(max(abs(low), abs(high)) for low, high in sides) + 1)
     for sides in product((0, 1), repeat=len(steps)):
         chosen = {s: sp.Integer(v) for s, v in zip(steps, sides, strict=True)}
         if not proved_zero(put(atom.expression, chosen), atom, deadline):
@@ -228,13 +226,12 @@ def _is_real(value: Any, atom: AtomFunction) -> bool:
 def regime_2_premise(
     atom: AtomFunction,
     lifts: Sequence[Lift],
-    domain: tuple[Fraction, Fraction],
+    domain: Domain,
     deadline: Deadline,
 ) -> Premise:
-    """Exact refits of f_G* with more atoms; ``domain`` is [low, high] for each input."""
-    low, high = domain
+    """Exact refits of f_G* with more atoms."""
     refits = []
-    null = null_expert(atom, low, high, deadline)
+    null = null_expert(atom, domain, deadline)
     if null is not None:
         shown = _shown(null)
         text = (
@@ -242,12 +239,12 @@ def regime_2_premise(
             "any gate."
         )
         refits.append(Refit("null expert", text, (shown,)))
-    dead = dead_expert(atom, low, high, deadline)
+    dead = dead_expert(atom, domain, deadline)
     if dead is not None:
         shown = _shown(dead)
         text = (
-            f"near {_equations(shown)} every kink lies outside the box [{low}, {high}]^"
-            f"{len(atom.inputs)} and the expert is 0 on it: such an atom can be added with any "
+            f"near {_equations(shown)} every kink lies outside the box {_box(atom, domain)} and "
+            f"the expert is 0 on it: such an atom can be added with any "
             "gate."
         )
         refits.append(Refit("dead expert", text, (shown,)))
@@ -265,6 +262,11 @@ def regime_2_premise(
         f"a common gate on the {len(lifts)} known curves of dependent atoms."
     )
     return Premise("fails" if refits else "undecided", tuple(refits), searched)
+
+
+def _box(atom: AtomFunction, domain: Domain) -> str:
+    same = len(domain.intervals) == 1
+    return f"{domain}^{len(atom.inputs)}" if same else str(domain)
 
 
 def _shown(images: Substitution) -> tuple[tuple[str, str], ...]:

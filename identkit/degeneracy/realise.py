@@ -23,8 +23,8 @@ from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, precision
 from identkit.degeneracy.moments import MomentSpace
 from identkit.degeneracy.records import RealisedAtoms
+from identkit.domain import Domain
 from identkit.experts import symbols
-from identkit.sampling import Domain
 
 BITS = 300
 DIGITS = 40
@@ -178,9 +178,12 @@ class _Measurement:
     ) -> None:
         self.space, self.eta, self.weight, self.gate = space, eta, weight, gate
         self.tape = Tape([atom.expression], (*symbols(atom.inputs), *symbols(atom.parameters)))
-        rng, width = random.Random(seed), domain.high - domain.low
+        rng = random.Random(seed)
         self.points = [
-            [domain.low + width * Fraction(rng.randrange(1, 1024), 1024) for _ in atom.inputs]
+            [
+                low + (high - low) * Fraction(rng.randrange(1, 1024), 1024)
+                for low, high in domain.sides(len(atom.inputs))
+            ]
             for _ in range(POINTS)
         ]
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from identkit.domain import Domain
 from identkit.errors import IdentkitError, InputError
 from identkit.fit.result import FitResult
 from identkit.fit.starts import spread
@@ -101,7 +102,7 @@ class Identifiability:
     verdict: str | None
     reason: str
     regime: int | None
-    domain: tuple[str, str]
+    domain: Domain | None
     result: ConditionResult | None
 
 
@@ -314,8 +315,9 @@ def identifiability(
     regime = None
     if numbers:
         regime = 1 if groups and all(g.constant for g in groups) else 2
-    domain = _domain(x)
+    domain = None
     try:
+        domain = data_domain(x, model.expert.inputs)
         checked: CheckResult = check(
             model.expert,
             model.gate,
@@ -330,9 +332,21 @@ def identifiability(
     return Identifiability(found.verdict, "", regime, domain, found)
 
 
-def _domain(x: Array) -> tuple[str, str]:
-    """An interval that holds every input of the data, its ends short decimals."""
-    low, high = float(x.min()), float(x.max())
+def data_domain(x: Array, inputs: Sequence[str]) -> Domain:
+    """The ranges of the data, one for each input, their ends short decimals.
+
+    They are rounded outwards, but not onto 0: log(x) may need inputs that are positive. Raises
+    InputError for an input that is constant.
+    """
+    return Domain.of([_range(column) for column in x.T], inputs)
+
+
+def _range(column: Array) -> tuple[str, str]:
+    low, high = float(column.min()), float(column.max())
     step = 10.0 ** np.floor(np.log10(max(high - low, 1e-300)) - 1.0)
-    ends = np.floor(low / step) * step, np.ceil(high / step) * step
+    ends = [np.floor(low / step) * step, np.ceil(high / step) * step]
+    for i, (end, toward) in enumerate(((low, np.floor), (high, np.ceil))):
+        if end and end * ends[i] <= 0:
+            finer = 10.0 ** np.floor(np.log10(abs(end)) - 1.0)
+            ends[i] = toward(end / finer) * finer
     return f"{ends[0]:.12g}", f"{ends[1]:.12g}"

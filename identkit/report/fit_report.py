@@ -368,9 +368,8 @@ def terminal(report: FitReport) -> RenderableType:
         blocks += [Text(), _grid([(a, b) for a, b in remarks])]
     proved = identifiability_lines(report)
     if report.identifiability is not None and proved:
-        low, high = report.identifiability.domain
         title = Text("\nidentifiability", style="bold")
-        title.append(f" (identkit check, x in [{low}, {high}])", style="dim")
+        title.append(f" (identkit check, x in {report.identifiability.domain})", style="dim")
         verdict = report.identifiability.verdict or "undecided"
         rows = [
             (a, Text(b, style=COLOURS.get(verdict, "")) if a in ("proved", "check") else b)
@@ -523,7 +522,7 @@ def _identifiability_document(report: FitReport) -> dict[str, Any] | None:
         "verdict": found.verdict,
         "reason": found.reason,
         "regime": found.regime,
-        "domain": list(found.domain),
+        "domain": None if found.domain is None else found.domain.document(),
         "condition": None if r is None else r.condition,
         "level": None if r is None else r.level,
         "nondegenerate": None if r is None else r.nondegenerate,

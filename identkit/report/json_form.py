@@ -47,7 +47,7 @@ def options_document(result: CheckResult) -> dict[str, Any]:
     o = result.options
     return {
         "atoms": o.atoms,
-        "domain": [str(o.domain[0]), str(o.domain[1])],
+        "domain": o.domain.document(),
         "max_precision": o.max_precision,
         "time_limit": o.time_limit,
     }

@@ -91,7 +91,8 @@ def formula_latex(formula: str) -> str:
 
 def latex(result: CheckResult) -> str:
     """A paragraph and an itemize environment to paste into a paper (amsmath)."""
-    box = rf"[{result.options.domain[0]}, {result.options.domain[1]}]^{{{result.expert.dim}}}"
+    domain, dim = result.options.domain, result.expert.dim
+    box = str(domain).replace("×", r"\times") + f"^{{{dim}}}" * (len(domain.intervals) == 1)
     parameters = ", ".join(name_latex(p) for p in result.expert.parameters)
     head = (
         "% needs amsmath\n"

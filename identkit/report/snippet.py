@@ -35,7 +35,12 @@ def snippet(check: CheckResult, family: Family) -> str:
     used |= set(re.findall(r"[A-Za-z_]\w*", " ".join(_OWN_FUNCTIONS[n] for n in own)))
     taken = {*expert.inputs, *expert.parameters, s}
     known = {*FUNCTIONS, *CONSTANTS, "e"} - {*_OWN_FUNCTIONS, *_PYTHON} - taken
-    low, high = check.options.domain
+    sides = check.options.domain.sides(expert.dim)
+    box = [f"({low}, {high})" for low, high in sides]
+    if len(set(box)) == 1:
+        drawn = f"random.uniform{box[0]} for _ in range({expert.dim})"
+    else:
+        drawn = f"random.uniform(low, high) for low, high in ({', '.join(box)})"
     lines = ["import random"]
     if used & known:
         lines.append(f"from math import {', '.join(sorted(used & known))}")
@@ -53,7 +58,7 @@ def snippet(check: CheckResult, family: Family) -> str:
         "random.seed(0)",
         "worst = 0.0",
         "for _ in range(200):",
-        f"    x = [random.uniform({low}, {high}) for _ in range({expert.dim})]",
+        *_wrap(f"x = [{drawn}]", "    "),
         "    one = h(*x, *eta)",
         "    many = 0.0",
         "    for w, p in zip(weights, positions):",

@@ -277,7 +277,5 @@ def published(result: ConditionResult) -> str:
 def witness_scope(result: CheckResult) -> str:
     """The options that matter to the reader."""
     o = result.options
-    box = f"[{o.domain[0]}, {o.domain[1]}]"
-    if result.expert.dim > 1:
-        box += f"^{result.expert.dim}"
+    box = o.domain.text(result.expert.dim)
     return f"x in {box}; determinants: {o.atoms} atoms, seed {o.seed}, up to {o.max_precision} bits"
