@@ -8,14 +8,16 @@ satisfy R^q = radicand, and every kernel knows whether it depends on x and on th
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import sympy as sp
-from flint import Ordering, fmpq, fmpq_mpoly, fmpq_mpoly_ctx, fmpz
+from flint import Ordering, arb, fmpq, fmpq_mpoly, fmpq_mpoly_ctx, fmpz
 
+from identkit.balls import Tape, ball, precision
 from identkit.causes import SIZE_LIMIT
 from identkit.deadline import Deadline
 from identkit.errors import OutOfTime
@@ -25,8 +27,10 @@ MAX_TERMS = 20_000
 """Polynomials beyond this many terms are given up on (:class:`TooLarge`), not waited for."""
 MAX_BITS = 8_192
 """Longest constant in a kernel (exp(n*log(2)) is 2**n): Python writes none above 14,000 bits."""
-MAX_CONJUGATES = 6
-"""Largest index of a constant root that is cleared from denominators."""
+MAX_CONJUGATES = 12
+"""Largest product of the indices of constant roots that are cleared from a denominator."""
+PLACES_TRIED = 12
+"""Places at which a denominator should be proved nonzero."""
 SPARE_KERNELS = 96
 """Kernels one family may need; a d = 8 ridge expert needs two."""
 
@@ -172,6 +176,8 @@ class Algebra:
                 return self.fraction(
                     self.times(top.num, bottom.den), self.times(top.den, bottom.num)
                 )
+        if den.is_zero():
+            raise TooLarge("a denominator vanishes identically")
         if num.is_zero():
             return self.zero
         if den.is_constant():
@@ -192,13 +198,34 @@ class Algebra:
         """1/den without constant roots below the line, None if there are none (or no way).
 
         An element written with 1/√2 and √2/2 would have two forms, and a null vector many scales.
+        Roots may depend on each other unnoticed (√(3 + 2√2) = 1 + √2): formal divisions are then
+        by what is 0. So the result is checked: den·(1/den) = 1 as polynomials, and its denominator
+        is proved not to be the function 0.
         """
-        if not self._roots:
+        roots = self._constant_roots(den) if self._roots else []
+        if not roots or math.prod(k.unit for k in roots) > MAX_CONJUGATES:
             return None
-        occurring = self.occurring(den)
-        root = next((k for k in reversed(self._roots) if k.index in occurring and not k.in_x), None)
-        if root is None or root.unit > MAX_CONJUGATES:
+        try:
+            found = self._conjugated(den, roots[0])
+        except TooLarge:
             return None
+        if found is None or not self.is_nonzero_somewhere(found.den):
+            return None
+        top = self.times(den, found.num)
+        product = self.reduce(top) or Element(self, top, self.unit_poly)
+        exact = self.times(found.den, product.den)
+        reduced = self.reduce(exact) or Element(self, exact, self.unit_poly)
+        same = product.num * reduced.den - reduced.num
+        left = self.reduce(same) or Element(self, same, self.unit_poly)
+        return found if left.is_zero else None
+
+    def _constant_roots(self, poly: fmpq_mpoly) -> list[Kernel]:
+        """The roots free of x in a polynomial, those added last first."""
+        occurring = self.occurring(poly)
+        return [k for k in reversed(self._roots) if k.index in occurring and not k.in_x]
+
+    def _conjugated(self, den: fmpq_mpoly, root: Kernel) -> Element | None:
+        """1/den formally, by solving den·y = 1 on the powers of one root."""
         assert root.argument is not None
         q, parts = root.unit, self.powers_of(den, root.index)
         known = [
@@ -213,7 +240,7 @@ class Algebra:
         for k in range(q):
             swap = next((r for r in range(k, q) if not rows[r][k].is_zero), None)
             if swap is None:
-                return None  # roots that depend on each other unnoticed
+                return None
             rows[k], rows[swap] = rows[swap], rows[k]
             pivot = rows[k][k].inverse()
             rows[k] = [v * pivot for v in rows[k]]
@@ -225,6 +252,30 @@ class Algebra:
         for row in rows:
             result, power = result + row[q] * power, power * self.generator(root.index)
         return result
+
+    def is_nonzero_somewhere(self, poly: fmpq_mpoly) -> bool:
+        """Proved not to be the function 0: a ball at some inputs and parameters excludes 0."""
+        if poly.is_constant():
+            return not poly.is_zero()
+        names = (*self.inputs, *self.parameters)
+        variables = [symbol(n) for n in names]
+        rng = random.Random(3)
+        indices = sorted(self.occurring(poly))
+        tape = Tape([self.generator_expression(i, names) for i in indices], variables)
+        with precision(256):
+            for _ in range(PLACES_TRIED):
+                at = [ball(Fraction(rng.randrange(1, 64), 16)) for _ in names]
+                values = dict(zip(indices, tape.evaluate(at), strict=True))
+                total = arb(0)
+                for exponents, coefficient in poly.to_dict().items():
+                    term = arb(fmpq(coefficient))
+                    for index, power in enumerate(exponents):
+                        if power:
+                            term *= values[index] ** int(power)
+                    total += term
+                if total.is_finite() and not total.contains(0):
+                    return True
+        return False
 
     def powers_of(self, poly: fmpq_mpoly, index: int) -> dict[int, fmpq_mpoly]:
         """The coefficients of a polynomial in one generator."""

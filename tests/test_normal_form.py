@@ -199,3 +199,37 @@ def test_constant_roots_leave_the_denominators(text):
         assert abs(left - right) < ball(Fraction(1, 2**80))
     again = field.convert(1 / (1 / expression))
     assert (again.num, again.den) == (element.num, element.den)
+
+
+N = "sqrt(3 + 2*sqrt(2))"  # 1 + √2, which the normal form does not notice
+W, S, T = f"({N} + 1 + sqrt(2))", "sqrt(2 + sqrt(2))", f"sqrt(1 + {N})"
+P = "(sqrt(a)*sqrt(b) + sqrt(a*b))"
+U, V = "sqrt(1 + sqrt(a)*sqrt(b))", "sqrt(1 + sqrt(a*b))"
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        (f"({W}*{S}*c*tanh(a*x+b) + {W}*{T}*c*tanh(a*x+b))/({S} + {T})", "c*tanh(a*x+b)"),
+        (f"c*tanh(a*x+b)/(({S} + {T})*{W})", "c*tanh(a*x+b)"),
+        (f"c*tanh(a*x+b)/({T} + {S})/{W}", "c*tanh(a*x+b)"),
+    ],
+)
+def test_roots_that_depend_on_each_other_are_not_divided_by(text, same):
+    """S − T is 0 unnoticed: 1/(S + T) is not (S − T)/(S² − T²)."""
+    for gate in ("sigmoid", "softmax"):
+        mine, theirs = (check(Expert.from_expression(t), gate).results for t in (text, same))
+        for r, s in zip(mine, theirs, strict=True):
+            assert r.verdict == s.verdict
+            assert len(r.relations) == len(s.relations)
+
+
+def test_no_relation_is_invented_by_roots_of_parameters():
+    expert = Expert.from_expression(f"({P}*{U}*tanh(c*x) + {P}*{V}*tanh(c*x))/({U} + {V})")
+    (result,) = check(expert, "softmax", time_limit=3.0).results
+    assert not any(r.text == "∂h/∂a = 0" for r in result.relations)
+
+
+def test_many_roots_below_the_line_are_left_there():
+    text = "c*x/(1 + sqrt(2) + 3**(1/3) + 5**(1/5) + 7**(1/6) + 11**(1/6))"
+    assert check(Expert.from_expression(text), "softmax").results[0].verdict == "no"

@@ -19,7 +19,7 @@ MAX_BYTES = 8 * 2**20
 """A d = 8 certificate has about 200 kB; larger files are refused before they are parsed."""
 MAX_VALUES = 150_000
 """Values in a file, about twenty times those of a d = 8 certificate."""
-MAX_TEXT = 100_000
+MAX_TEXT = 30_000
 """Characters of one text."""
 MAX_DEPTH = 24
 """Objects and lists inside each other."""
