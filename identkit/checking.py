@@ -18,7 +18,7 @@ from identkit.conditions import condition as find_condition
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
 from identkit.degeneracy.conclude import Conclusions
-from identkit.domain import Domain
+from identkit.domain import Domain, DomainLike
 from identkit.errors import InputError, OutOfTime
 from identkit.experts import Expert
 from identkit.experts import resolve as resolve_expert
@@ -51,7 +51,7 @@ def check(
     condition: str | None = None,
     level: str | None = None,
     atoms: int = 3,
-    domain: object = (-3, 3),
+    domain: DomainLike = (-3, 3),
     seed: int = 0,
     max_precision: int = 8192,
     time_limit: float = 60.0,
@@ -227,7 +227,7 @@ def check_time_limit(seconds: float) -> None:
 
 def options_of(
     atoms: int,
-    domain: object,
+    domain: DomainLike,
     inputs: Sequence[str],
     seed: int,
     max_precision: int,

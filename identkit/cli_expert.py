@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from identkit.domain import DomainLike
 from identkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def add_domain(group: argparse._ActionsContainer) -> None:
     )
 
 
-def read_domain(given: Sequence[str] | None) -> object:
+def read_domain(given: Sequence[str] | None) -> DomainLike:
     """The values of --domain as :meth:`identkit.domain.Domain.of` takes them.
 
     ``LO HI`` arrives as ``LO:HI``. Raises InputError.

@@ -6,10 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any, Union
 
 from identkit.errors import InputError
 
 Interval = tuple[Fraction, Fraction]
+DomainLike = Union["Domain", Sequence[Any], Mapping[str, Sequence[Any]]]
+"""(low, high) for every input, a pair for each in order, or a mapping from their names."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Domain:
     intervals: tuple[Interval, ...] = ((Fraction(-3), Fraction(3)),)
 
     @classmethod
-    def of(cls, given: object, inputs: Sequence[str] = ("x",)) -> Domain:
+    def of(cls, given: DomainLike, inputs: Sequence[str] = ("x",)) -> Domain:
         """From (low, high), a list of such pairs, or a mapping from names of inputs, read exactly.
 
         Numbers may be text ("1/3"). Raises InputError for what is no interval, and for inputs that

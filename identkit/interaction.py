@@ -17,7 +17,7 @@ from identkit.atoms import AtomFunction
 from identkit.bounded import bounded
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.deadline import Deadline
-from identkit.domain import Domain
+from identkit.domain import Domain, DomainLike
 from identkit.errors import InputError, OutOfTime, whole
 from identkit.experts import Expert, names_in_order
 from identkit.expression import Step, free_names, parse
@@ -130,7 +130,7 @@ def interactions(
     inputs: Sequence[str] | None = None,
     parameters: Sequence[str] | None = None,
     atoms: int = 1,
-    domain: object = (-3, 3),
+    domain: DomainLike = (-3, 3),
     seed: int = 0,
     time_limit: float = 60.0,
 ) -> Interactions:
