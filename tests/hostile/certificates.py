@@ -59,7 +59,7 @@ BASES: dict[str, tuple[str | Expert, str, dict[str, Any]]] = {
 LIGHT = ("tanh", "relu", "linear", "linear, dense", "input-free", "own gate", "functions")
 """Those that are verified in a fraction of a second."""
 
-CODES = ("time-limit", "size-limit", "unproved", "not-found")
+CODES = ("time-limit", "size-limit", "unproved", "not-found", "signs", "no-expansion")
 TIME_UP = "time-limit"
 LIMITS = (TIME_UP, "size-limit")
 SENTENCES = {
