@@ -17,6 +17,7 @@ from identkit.degeneracy.families import exact_lifts
 from identkit.degeneracy.premise import proved_zero, regime_2_premise
 from identkit.degeneracy.rate import ELSEWHERE, NOT_KNOWN_ELSEWHERE
 from identkit.degeneracy.symmetry import exceptional_sets
+from identkit.domain import Domain
 from identkit.errors import OutOfTime
 from identkit.experts import Expert, builtin, symbols
 from identkit.expression import parse, symbol
@@ -37,7 +38,7 @@ def atom_and_lifts(expert):
 
 def premise(expert, box=BOX):
     atom, lifts = atom_and_lifts(expert)
-    found = regime_2_premise(atom, lifts, box, Deadline(60))
+    found = regime_2_premise(atom, lifts, Domain((box,)), Deadline(60))
     check_refits(atom, found, box)
     return found
 
@@ -220,7 +221,7 @@ def test_a_nonzero_expression_is_not_proved_zero():
 def test_the_deadline_is_kept():
     atom, lifts = atom_and_lifts(builtin("gelu", None, 1))
     for search in (
-        lambda: regime_2_premise(atom, lifts, BOX, Deadline(-1)),
+        lambda: regime_2_premise(atom, lifts, Domain((BOX,)), Deadline(-1)),
         lambda: exceptional_sets(atom, lifts, Deadline(-1)),
     ):
         with pytest.raises(OutOfTime):
