@@ -184,3 +184,15 @@ def test_certificates_of_the_first_format_are_refused_with_the_remedy(capsys):
         load(GOLDEN / "certificate-1.json")
     assert main(["verify", str(GOLDEN / "certificate-1.json")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("field", ["coefficient", "function"])
+def test_the_sentence_that_rejects_a_file_is_short(field):
+    document = json.loads(json.dumps(base("relu")))
+    for entry in document["results"]:
+        for part in entry["certificate"]["parts"]:
+            for merged in part["merged"]:
+                merged["relation"]["terms"][0][field] = "é" * 25_000
+    with pytest.raises(CertificateError) as caught:
+        verify({**document, "digest": digest(document)})
+    assert len(str(caught.value)) < 500

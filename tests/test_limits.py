@@ -135,17 +135,17 @@ def test_nothing_of_the_parent_is_written_twice():
 
 def test_ctrl_c_ends_the_child():
     code = (
-        "from identkit import check, Expert; print('go', flush=True);"
-        f"check(Expert.from_expression({HEAVY[0]!r}), 'sigmoid', time_limit=100)"
+        "from identkit import check, Expert;"
+        f"check(Expert.from_expression({HEAVY[0]!r}), 'sigmoid', time_limit=100,"
+        "progress=lambda line: print(line, flush=True))"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(1.0)
+        process.stdout.readline()  # the child is at work
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=10)  # the child would hold standard error open
+        _, err = process.communicate(timeout=30)  # the child would hold standard error open
     assert "KeyboardInterrupt" in err
 
 

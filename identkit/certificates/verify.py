@@ -84,6 +84,8 @@ from identkit.sampling import Sampler
 
 TIME_LIMIT = 120.0
 """Seconds for one file; a certificate that takes longer is not verified."""
+MAX_SENTENCE = 400
+"""Characters of the sentence that rejects a file."""
 READ_BITS = 45
 """Relative accuracy at which a stored determinant, of 12 digits, is compared."""
 
@@ -114,6 +116,11 @@ def verify(document: dict[str, Any], time_limit: float = TIME_LIMIT) -> Verified
     deadline = Deadline(time_limit)
     try:
         return bounded(lambda _: _verified(document, deadline), deadline)
+    except CertificateError as error:
+        said = str(error)  # it may quote what the file says
+        raise CertificateError(
+            said if len(said) <= MAX_SENTENCE else f"{said[:MAX_SENTENCE]}…"
+        ) from None
     except OutOfTime as limit:
         raise OutOfTime(f"the certificate is not verified: {limit}; raise --time-limit.") from None
 
