@@ -135,6 +135,8 @@ def test_nothing_of_the_parent_is_written_twice():
 
 def test_ctrl_c_ends_the_child():
     code = (
+        # where the tests run in the background, SIGINT is ignored by whatever they start
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from identkit import check, Expert;"
         f"check(Expert.from_expression({HEAVY[0]!r}), 'sigmoid', time_limit=100,"
         "progress=lambda line: print(line, flush=True))"
