@@ -266,13 +266,7 @@ class Algebra:
             for _ in range(PLACES_TRIED):
                 at = [ball(Fraction(rng.randrange(1, 64), 16)) for _ in names]
                 values = dict(zip(indices, tape.evaluate(at), strict=True))
-                total = arb(0)
-                for exponents, coefficient in poly.to_dict().items():
-                    term = arb(fmpq(coefficient))
-                    for index, power in enumerate(exponents):
-                        if power:
-                            term *= values[index] ** int(power)
-                    total += term
+                total = value_of(poly.to_dict(), values)
                 if total.is_finite() and not total.contains(0):
                     return True
         return False
@@ -448,6 +442,18 @@ class Algebra:
         if index in self.forms:
             return self.form_expressions[index]
         return symbol(names[index])
+
+
+def value_of(terms: dict[tuple[int, ...], fmpq], values: dict[int, arb]) -> arb:
+    """A polynomial, as its terms, at these balls of its generators."""
+    total = arb(0)
+    for exponents, coefficient in terms.items():
+        product = arb(fmpq(coefficient))
+        for index, power in enumerate(exponents):
+            if power:
+                product *= values[index] ** int(power)
+        total += product
+    return total
 
 
 def rational(value: fmpq | fmpz) -> Fraction:

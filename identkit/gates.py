@@ -173,6 +173,11 @@ class Gate:
         """The regime with this number, or None."""
         return next((r for r in self.regimes if r.number == number), None)
 
+    def expansion(self, number: int | None) -> Expansion | None:
+        """The expansion registered for the regime with this number, or None."""
+        regime = self.regime(number)
+        return None if regime is None else regime.expansion
+
 
 def _bare(regime: Regime) -> Regime:
     """The regime without what is a theorem."""

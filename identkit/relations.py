@@ -15,9 +15,9 @@ from fractions import Fraction
 from itertools import chain
 
 import sympy as sp
-from flint import arb, arb_mat, fmpq, fmpq_mpoly, fmpz, nmod_mat
+from flint import arb_mat, fmpq, fmpq_mpoly, fmpz, nmod_mat
 
-from identkit.algebra import MAX_TERMS, Element, Kernel, TooLarge
+from identkit.algebra import MAX_TERMS, Element, Kernel, TooLarge, value_of
 from identkit.atoms import AtomFunction
 from identkit.balls import Node, Tape, ball, precision
 from identkit.deadline import Deadline
@@ -287,7 +287,9 @@ class FormalFamily:
             for _ in range(40):
                 theta = [Fraction(rng.randrange(1, 64), 16) for _ in self.atom.parameters]
                 values = dict(zip(free, tape.evaluate([ball(v) for v in theta]), strict=True))
-                entries = [_value(columns[i].get(row, {}), values) for row in chosen for i in order]
+                entries = [
+                    value_of(columns[i].get(row, {}), values) for row in chosen for i in order
+                ]
                 minor = arb_mat(rank, rank, entries).det()
                 if minor.is_finite() and not minor.contains(0):
                     return True
@@ -406,17 +408,6 @@ def proved_zero(expression: Node, atom: AtomFunction, deadline: Deadline) -> boo
         return FormalFamily.from_expressions([expression], own, deadline).is_zero(0)
     except (TooLarge, Rebase, NeedSign, TypeError):
         return False  # TypeError: SymPy left a function that has no normal form
-
-
-def _value(terms: dict[tuple[int, ...], fmpq], values: dict[int, arb]) -> arb:
-    total = arb(0)
-    for exponents, coefficient in terms.items():
-        product = arb(fmpq(coefficient))
-        for index, power in enumerate(exponents):
-            if power:
-                product *= values[index] ** int(power)
-        total += product
-    return total
 
 
 class ModularPoint:

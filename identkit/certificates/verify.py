@@ -201,8 +201,7 @@ def _keep_open(conclusions: Conclusions, entries: Sequence[dict[str, Any]]) -> N
     c = conclusions
     for entry in entries:
         second, number = entry["certificate"]["second_order"], entry["regime"]
-        regime = c.gate.regime(number)
-        expansion = None if regime is None else regime.expansion
+        expansion = c.gate.expansion(number)
         if second is not None and expansion is not None and expansion.order == 2:
             if second["cause"] in MACHINE:
                 c.preset(number, cut_short(c.gate.name, number, second["cause"]))
@@ -259,10 +258,9 @@ def _compare(
     second = result.second_order
     if second is None or second.determinant is None:
         return
-    regime = resolve_gate(second.gate).regime(second.regime)
-    assert regime is not None
-    assert regime.expansion is not None
-    space = moment_space(atom, regime.expansion.gates)
+    expansion = resolve_gate(second.gate).expansion(second.regime)
+    assert expansion is not None
+    space = moment_space(atom, expansion.gates)
     functions = [m.function for m in space.moments if m.function.label in second.independent]
     witness, differentiator = second.determinant, Differentiator(atom, 2)
     doubt = singularity_doubt(

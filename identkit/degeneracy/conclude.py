@@ -155,10 +155,9 @@ class Conclusions:
     def cut_short(self, limit: OutOfTime) -> None:
         """Leave open what has not been found."""
         for regime in self.gate.regimes:
-            if regime.number not in self._second:
-                analysed = regime.expansion is not None and regime.expansion.order == 2
-                if analysed:
-                    self.preset(regime.number, self._open(regime.number, limit))
+            analysed = regime.expansion is not None and regime.expansion.order == 2
+            if analysed and regime.number not in self._second:
+                self.preset(regime.number, self._open(regime.number, limit))
         self.__dict__.setdefault("premise", Premise.cut_short(limit.cause))
         self.__dict__.setdefault("exceptional", (NOT_SEARCHED,))
 

@@ -50,8 +50,7 @@ def derived(setting: Setting, condition: ConditionResult, start: str) -> dict[st
         return _regime_2(setting, condition)
     second = condition.second_order
     known = setting.truth.atoms
-    regime = setting.model.gate.regime(setting.regime)
-    expansion = None if regime is None else regime.expansion
+    expansion = setting.model.gate.expansion(setting.regime)
     below = expansion is not None and expansion.below_doubling
     doubled = below and setting.k >= 2 * known
     if second is None or start not in LOCAL or second.verdict == "undecided" or doubled:

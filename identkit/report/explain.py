@@ -207,8 +207,8 @@ def _functions(check: CheckResult, second: SecondOrder) -> Iterator[Paragraph]:
         f"function{'s' if len(second.functions) > 1 else ''} of x, derivatives taken at the true "
         "atom:"
     )
-    regime = resolve_gate(second.gate).regime(second.regime)
-    gates = regime is not None and regime.expansion is not None and regime.expansion.gates
+    expansion = resolve_gate(second.gate).expansion(second.regime)
+    gates = expansion is not None and expansion.gates
     space = moment_space(expert_function(check.expert), gates)
     if tuple(m.function.label for m in space.moments) == second.functions:
         terms = [f"{'½·' * (m.scale == 2)}{m.name}·{m.function.label}" for m in space.moments]
