@@ -32,6 +32,21 @@ def expert_function(expert: Expert) -> AtomFunction:
     return AtomFunction("h", expert.expression, expert.inputs, expert.parameters)
 
 
+def difference_function(expert: Expert) -> AtomFunction:
+    """U = h(x, η) − h(x, η′), θ = (η, η′); the names of η′ are those of η with an ending."""
+    taken = {*expert.inputs, *expert.parameters}
+    ends = (f"_{n}" for n in range(2, 2 + len(taken) ** 2))
+    end = next(e for e in ends if not taken & {p + e for p in expert.parameters})
+    others = tuple(p + end for p in expert.parameters)
+    moved = dict(zip(symbols(expert.parameters), symbols(others), strict=True))
+    return AtomFunction(
+        "U",
+        expert.expression - expert.expression.xreplace(moved),
+        expert.inputs,
+        (*expert.parameters, *others),
+    )
+
+
 def gate_parameters(dim: int) -> tuple[str, ...]:
     """Names of (β0, β1): not writable in the expression grammar, so no expert can clash."""
     return ("β0", "β1") if dim == 1 else ("β0", *(f"β1_{i}" for i in range(dim)))

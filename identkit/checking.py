@@ -10,7 +10,7 @@ from itertools import product
 from typing import Any
 
 from identkit import __version__
-from identkit.atoms import AtomFunction
+from identkit.atoms import AtomFunction, gated_function
 from identkit.bounded import bounded
 from identkit.claims import published_claim
 from identkit.conditions import CONDITIONS, Condition
@@ -22,7 +22,7 @@ from identkit.domain import Domain, DomainLike
 from identkit.errors import InputError, OutOfTime
 from identkit.experts import Expert
 from identkit.experts import resolve as resolve_expert
-from identkit.gates import Gate
+from identkit.gates import Gate, RegimeCode, known_gates
 from identkit.gates import resolve as resolve_gate
 from identkit.prove import Prover, undecided
 from identkit.results import (
@@ -47,7 +47,7 @@ def check(
     *,
     shape: str | None = None,
     dim: int = 2,
-    regime: int | None = None,
+    regime: RegimeCode = None,
     condition: str | None = None,
     level: str | None = None,
     atoms: int = 3,
@@ -60,8 +60,9 @@ def check(
 ) -> CheckResult:
     """Decide identifiability conditions for an expert under a gate, by proof.
 
-    By default both regimes of the sigmoid gate (``strong`` for 1, ``weak`` for 2) and ``strong``
-    for softmax; ``regime``, ``condition`` and ``level`` narrow that down. ``nondegenerate`` follows
+    By default the conditions of every regime of the gate (for sigmoid: ``strong`` in the sparse
+    one, ``weak`` in the dense one); ``regime`` (its key, or its number in the papers),
+    ``condition`` and ``level`` narrow that down. ``nondegenerate`` follows
     from these, and may be named in place of a condition or required. ``expert`` is an
     :class:`~identkit.experts.Expert` or a built-in's name, then ``shape`` and ``dim`` apply.
     ``atoms`` is k in the witness, ``domain`` the (low, high) of every input, or a mapping with one
@@ -87,10 +88,9 @@ def check(
     if not gate.has_theory and NONDEGENERATE in (require, condition):
         raise InputError(
             f"{NONDEGENERATE}: it is not known how to decide it for the gate {gate.name}; use "
-            "sigmoid or softmax, or ask for "
-            f"{'strong' if gate.normalised else 'weak'}."
+            f"{known_gates(lambda g: g.has_theory)}, or ask for {gate.regimes[0].condition}."
         )
-    questions = [(number, find_condition(name, level)) for number, name in plan]
+    questions = questions_of(gate, plan, level)
     results = _Check(expert, gate, questions, options, progress).results()
     return CheckResult(
         version=__version__,
@@ -113,7 +113,7 @@ class _Check:
         self,
         expert: Expert,
         gate: Gate,
-        questions: list[tuple[int | None, Condition]],
+        questions: list[tuple[RegimeCode, Condition]],
         options: Options,
         progress: Callable[[str], None] | None,
     ) -> None:
@@ -132,9 +132,8 @@ class _Check:
             bare = replace(self.gate, weight=lambda score: score)
             for regime, condition in self.questions[len(self.decided) :]:
                 sets = condition.build(condition.atom(self.expert, bare))
-                proofs = tuple(
-                    undecided(s, self.options.atoms, (str(limit),), limit.cause) for s in sets
-                )
+                atoms = asked_with(condition, self.options).atoms
+                proofs = tuple(undecided(s, atoms, (str(limit),), limit.cause) for s in sets)
                 self.decided.append(self._result(regime, condition, proofs, ()))
             self.conclusions.cut_short(limit)
             return conclude(self.expert, self.gate, self.decided, self.conclusions)
@@ -170,7 +169,7 @@ class _Check:
         elif self.progress is not None:
             self.progress(*values)
 
-    def _decide(self, regime: int | None, condition: Condition) -> ConditionResult:
+    def _decide(self, regime: RegimeCode, condition: Condition) -> ConditionResult:
         atom = condition.atom(self.expert, self.gate)
         proofs = prove_sets(condition, atom, self.options, self.deadline)
         equations: tuple[str, ...] = ()
@@ -184,7 +183,7 @@ class _Check:
 
     def _result(
         self,
-        regime: int | None,
+        regime: RegimeCode,
         condition: Condition,
         proofs: tuple[SetProof, ...],
         equations: tuple[str, ...],
@@ -211,11 +210,15 @@ def conclude(
     for r in results:
         # rates are published for the regime, whatever condition was asked for
         regime = gate.regime(r.regime)
-        weak = next((w for w in results if w.regime == r.regime and w.condition == "weak"), None)
-        name = r.condition if regime is None else regime.condition
-        level = find_condition(name).level
-        claim = published_claim(expert, gate.name, r.regime, name, level)
-        completed.append(conclusions.complete(r, claim, weak))
+        own = [] if regime is None else [find_condition(*pair) for pair in regime.conditions]
+        asked = {
+            w.condition: w
+            for w in results
+            if w.regime == r.regime and (w.condition, w.level) in {(c.name, c.level) for c in own}
+        }
+        first = own[0] if own else find_condition(r.condition)
+        claim = published_claim(expert, gate.name, r.regime, first.name, first.level)
+        completed.append(conclusions.complete(r, claim, asked))
     return completed
 
 
@@ -247,19 +250,16 @@ def options_of(
 
 
 def _plan(
-    gate: Gate, regime: int | None, condition: str | None, require: str | None
-) -> list[tuple[int | None, str]]:
+    gate: Gate, which: RegimeCode, condition: str | None, require: str | None
+) -> list[tuple[RegimeCode, str]]:
     """Which (regime, condition) pairs to decide."""
-    if regime is not None and gate.regime(regime) is None:
-        numbers = [str(r.number) for r in gate.regimes if r.number is not None]
-        remedy = f"choose {' or '.join(numbers)}" if numbers else "drop --regime"
-        raise InputError(f"--regime {regime}: the {gate.name} gate has no such regime; {remedy}.")
+    chosen = gate.regimes if which is None else (gate.chosen(which, "--regime"),)
+    regime = None if which is None else chosen[0].code
     if condition == NONDEGENERATE:
         condition = None
     if condition is not None:
         find_condition(condition)
-    chosen = [r for r in gate.regimes if regime is None or r.number == regime]
-    plan = [(r.number, r.condition) for r in chosen]
+    plan = [(r.code, name) for r in chosen for name, _ in r.conditions]
     if condition is not None:
         matching = [pair for pair in plan if pair[1] == condition]
         plan = matching or [(regime, condition)]
@@ -269,18 +269,31 @@ def _plan(
                 f"--require {require}: --condition {condition} leaves it unchecked; drop one."
             )
         plan.append((regime, require))
-    if gate.normalised and any(name == "weak" for _, name in plan) and not gate.shifts:
-        raise InputError(
-            "weak: it is about F = weight·h, and a normalised gate divides by the sum of all "
-            "weights; write the gate without 'normalised', or use strong."
-        )
     return plan
 
 
-def plans(gate: Gate) -> set[tuple[tuple[int | None, str], ...]]:
+def questions_of(
+    gate: Gate, plan: Sequence[tuple[RegimeCode, str]], level: str | None
+) -> list[tuple[RegimeCode, Condition]]:
+    """The conditions at ``level``, or else at that of the regime. Raises InputError."""
+    questions = []
+    for code, name in plan:
+        regime = gate.regime(code)
+        own = dict(() if regime is None else regime.conditions).get(name)
+        found = find_condition(name, level or own)
+        if found.atom is gated_function and gate.divides and not gate.shifts:
+            raise InputError(
+                f"{name}: it is about F = weight·h, and a normalised gate divides by the sum of "
+                "all weights; write the gate without 'normalised', or use strong."
+            )
+        questions.append((code, found))
+    return questions
+
+
+def plans(gate: Gate) -> set[tuple[tuple[RegimeCode, str], ...]]:
     """Every list of (regime, condition) that some check of this gate decides."""
     found = set()
-    regimes = (None, *(r.number for r in gate.regimes))
+    regimes = (None, *(r.code for r in gate.regimes))
     names = (None, *(c.name for c in CONDITIONS))
     for regime, name, require in product(regimes, names, (None, *REQUIREMENTS)):
         with suppress(InputError):
@@ -288,11 +301,17 @@ def plans(gate: Gate) -> set[tuple[tuple[int | None, str], ...]]:
     return found
 
 
+def asked_with(condition: Condition, options: Options) -> Options:
+    """The options with the number of atoms that the condition is about."""
+    return replace(options, atoms=1) if condition.single else options
+
+
 def prove_sets(
     condition: Condition, atom: AtomFunction, options: Options, deadline: Deadline
 ) -> tuple[SetProof, ...]:
     """A proof for each set of the condition's functions, an open question where none is found."""
     sets = condition.build(atom)
+    options = asked_with(condition, options)
     try:
         prover = Prover(atom, options, deadline)
     except OutOfTime as limit:

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from identkit import __version__, streams
 from identkit.cli_claims import add_claims, run_claims
-from identkit.cli_expert import add_domain, add_expert_options, chosen_expert, read_domain
+from identkit.cli_expert import (
+    add_domain,
+    add_expert_options,
+    chosen_expert,
+    read_domain,
+    regime_code,
+)
 from identkit.cli_fit import add_fit, run_fit
 from identkit.cli_help import Help
 from identkit.cli_interactions import add_interactions, run_interactions
@@ -131,7 +137,12 @@ def _add_question(check: argparse.ArgumentParser) -> None:
     add_expert_options(what)
     what.add_argument("--dim", type=int, metavar="D", help="number of inputs (default 2)")
     which = check.add_argument_group("which conditions")
-    which.add_argument("--regime", type=int, metavar="1|2", help="sigmoid gate: one regime (both)")
+    which.add_argument(
+        "--regime",
+        type=regime_code,
+        metavar="sparse|dense",
+        help="one regime of the gate (all); 1 and 2 for those of sigmoid",
+    )
     which.add_argument(
         "--condition",
         metavar="NAME",

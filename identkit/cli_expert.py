@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from identkit.experts import Expert
 
 
-GATE = 'sigmoid, softmax, or the weight in s = β1ᵀx + β0, e.g. "(1 + tanh(s))/2" (see gates)'
+GATE = 'its name (see gates), or the weight in s = β1ᵀx + β0, e.g. "(1 + tanh(s))/2"'
+
+
+def regime_code(text: str) -> int | str:
+    """A regime as written: its key, or its number in the papers."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
 
 
 def add_expert_options(group: argparse._ArgumentGroup) -> None:

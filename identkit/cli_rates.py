@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from identkit.cli_expert import add_expert_options, chosen_expert
+from identkit.cli_expert import add_expert_options, chosen_expert, regime_code
 from identkit.cli_help import Help
 from identkit.cli_progress import require, status_line
 from identkit.cli_run import (
@@ -24,6 +24,7 @@ from identkit.errors import InputError
 
 if TYPE_CHECKING:
     from identkit.fit.model import Model
+    from identkit.gates import RegimeCode
     from identkit.rates.result import RateResult
     from identkit.rates.setting import Experiment
 
@@ -136,7 +137,12 @@ def _add_model(command: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     what = command.add_argument_group("model")
     add_expert_options(what)
     what.add_argument("--dim", type=int, metavar="D", help="number of inputs (1)")
-    what.add_argument("--regime", type=int, metavar="1|2", help="of the sigmoid gate (1)")
+    what.add_argument(
+        "--regime",
+        type=regime_code,
+        metavar="sparse|dense",
+        help="of the gate (its first); 1 and 2 for those of sigmoid",
+    )
     return what
 
 
@@ -214,32 +220,24 @@ def run_truth(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
     return 0
 
 
-def _model(options: argparse.Namespace) -> tuple[Model, int | None]:
+def _model(options: argparse.Namespace) -> tuple[Model, RegimeCode]:
     """The model and its regime."""
     from identkit.fit.model import Model
-    from identkit.gates import resolve
+    from identkit.gates import known_gates, resolve
 
     gate = resolve(options.gate)
-    if not any(r.loss for r in gate.regimes):
+    if not gate.has_loss:
         raise InputError(
             f"--gate '{gate.name}': no Voronoi loss is known for this gate, so there are no errors "
-            "to observe; use sigmoid or softmax."
+            f"to observe; use {known_gates(lambda g: g.has_loss)}."
         )
     # without --dim a built-in has one input, an expression those it names
     dim = 1 if options.dim is None and options.expr is None else options.dim
     model = Model(chosen_expert(options, dim), gate)
-    first = gate.regimes[0].number
-    regime = first if options.regime is None else options.regime
-    if gate.regime(regime) is None:
-        known = " and ".join(str(r.number) for r in gate.regimes if r.number is not None)
-        raise InputError(
-            f"--regime {regime}: the {gate.name} gate has "
-            + (f"the regimes {known}." if known else "no regimes; drop it.")
-        )
-    return model, regime
+    return model, gate.chosen(options.regime, "--regime").code
 
 
-def _searched(model: Model, regime: int | None, atoms: int, seed: int, candidates: int) -> Any:
+def _searched(model: Model, regime: RegimeCode, atoms: int, seed: int, candidates: int) -> Any:
     from identkit.rates.truth import search_truth
 
     with work_bar() as show:
@@ -311,7 +309,7 @@ def _check_numbers(
 
 
 def _truth(
-    options: argparse.Namespace, model: Model, regime: int | None, file: Any, smallest: int
+    options: argparse.Namespace, model: Model, regime: RegimeCode, file: Any, smallest: int
 ) -> dict[str, Any]:
     """Truth, atoms, noise and box: given, from the file, or suggested."""
     from identkit.rates.conditioned import conditioning

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
-from identkit.atoms import AtomFunction, expert_function, gated_function
+from identkit.atoms import AtomFunction, difference_function, expert_function, gated_function
 from identkit.errors import InputError, unknown_name
 from identkit.experts import Expert
 from identkit.gates import Gate
@@ -79,7 +79,8 @@ class Condition:
     """A named condition at one level.
 
     ``build`` gives the function sets for an atom function; ``level`` says whether that atom
-    function is h (``expert``) or weight·h (``product``, see ``atom``).
+    function is h (``expert``) or weight·h (``product``, see ``atom``). ``single``: the condition is
+    about one atom, because the gates tell atoms apart.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Condition:
     source: str
     build: Callable[[AtomFunction], tuple[FunctionSet, ...]]
     atom: Callable[[Expert, Gate], AtomFunction]
+    single: bool = False
 
 
 def _first(atom: AtomFunction) -> list[BasisFunction]:
@@ -131,6 +133,26 @@ def _weak(atom: AtomFunction) -> tuple[FunctionSet, ...]:
     return (FunctionSet("first derivatives", tuple(_first(atom)), coincidence=False),)
 
 
+def _weak_expert(atom: AtomFunction) -> tuple[FunctionSet, ...]:
+    """No first derivative of h is a combination of the others."""
+    return (_one_atom("first derivatives of the expert", _first(atom)),)
+
+
+def _anchor(atom: AtomFunction) -> tuple[FunctionSet, ...]:
+    """U = h(x, η) − h(x, η′): U and x U against the first derivatives, those in η alone."""
+    u, own = atom.symbol, atom.parameters[: len(atom.parameters) // 2]
+    functions = [
+        *(BasisFunction(u, (), ((p,),), first=True) for p in own),
+        BasisFunction(u, (), ((),), first=True),
+        *(BasisFunction(u, (x,), ((),), first=True) for x in atom.inputs),
+    ]
+    return (_one_atom("an affine multiple of U, and first derivatives", functions),)
+
+
+def _one_atom(title: str, functions: list[BasisFunction]) -> FunctionSet:
+    return FunctionSet(title, tuple(functions), coincidence=False, any_number=False)
+
+
 def _shared_strong(atom: AtomFunction) -> tuple[FunctionSet, ...]:
     u = atom.symbol
     pairs = combinations_with_replacement(atom.parameters, 2)
@@ -140,6 +162,10 @@ def _shared_strong(atom: AtomFunction) -> tuple[FunctionSet, ...]:
         FunctionSet("first derivatives", tuple(_first(atom))),
         FunctionSet("products of first derivatives, and 1", products, (one,)),
     )
+
+
+def _difference(expert: Expert, gate: Gate) -> AtomFunction:
+    return difference_function(expert)
 
 
 def _expert_level(expert: Expert, gate: Gate) -> AtomFunction:
@@ -173,6 +199,26 @@ CONDITIONS: tuple[Condition, ...] = (
         "Nguyen, Ho, Rinaldo, NeurIPS 2024 (arXiv 2405.13997)",
         _weak,
         gated_function,
+    ),
+    Condition(
+        "weak",
+        "expert",
+        "∂_u h, of one atom",
+        "normalized sigmoid, dense",
+        "arXiv 2505.10860 Definition 2",
+        _weak_expert,
+        _expert_level,
+        single=True,
+    ),
+    Condition(
+        "anchor",
+        "expert",
+        "∂_u h(x, η), U and x_s U, U = h(x, η) − h(x, η′), of two atoms η, η′",
+        "normalized sigmoid, sparse: whether one gate with β1* ≠ 0 is enough",
+        "theory section 4",
+        _anchor,
+        _difference,
+        single=True,
     ),
     Condition(
         "shared-strong",

@@ -35,7 +35,15 @@ from identkit.every_k import FixedSpace, Movement, dependence_risk
 from identkit.forms import affine_forms
 from identkit.normal_form import Field, Rebase
 from identkit.relations import Column, Combination, FormalFamily
-from identkit.results import FixedProof, MergedFunction, Options, Relation, SetProof, Term
+from identkit.results import (
+    GIVEN_NUMBER,
+    FixedProof,
+    MergedFunction,
+    Options,
+    Relation,
+    SetProof,
+    Term,
+)
 from identkit.sampling import Sampler, is_harmless_number
 
 MAX_EXACT_RANK = 400
@@ -319,6 +327,8 @@ class Formal:
         Every atom may lie near any of the given ones, so the argument has to hold at each, with
         the sign patterns of the kinks that are seen and meet there.
         """
+        if not self.set.any_number:
+            return GIVEN_NUMBER
         for movement in self._movements(sampler, atoms):
             if not movement.all_move(self.rule.kept if functions is None else functions):
                 return "some combination may be the same function for every parameter"

@@ -8,11 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from identkit.certificates.independence import Witness
-from identkit.conditions import BasisFunction
+from identkit.conditions import BasisFunction, condition
 from identkit.degeneracy.records import Exceptional, Premise, Rate, SecondOrder
 from identkit.domain import EVERYWHERE, Domain
 from identkit.experts import Expert
+from identkit.gates import RegimeCode
 
+GIVEN_NUMBER = "the question is about this number of atoms"
+"""Why nothing is said of every number of atoms."""
 QUANTIFIERS = {
     "almost-every": "Lebesgue-almost every choice of the atoms' parameters",
     "open-set": "an open set of the atoms' parameters",
@@ -133,11 +136,13 @@ class ConditionResult:
 
     ``coordinates`` is empty when the functions are derivatives in η as given; otherwise it lists
     the linear coordinates in which the coincidence rule was applied (``u1 = p + q``).
-    ``second_order``, ``rate``, ``premise`` (Regime 2) and ``exceptional`` belong to the expert,
-    the gate and the regime, whatever the condition.
+    ``second_order``, ``rate``, ``premise`` and ``exceptional`` belong to the expert, the gate and
+    the regime, whatever the condition. ``first_order``: the regime's expansion stops there, and
+    this is the condition it asks for. ``caveats`` are the hypotheses of the theorem behind the
+    rate.
     """
 
-    regime: int | None
+    regime: RegimeCode
     condition: str
     level: str
     verdict: str
@@ -148,16 +153,18 @@ class ConditionResult:
     rate: Rate | None = None
     premise: Premise | None = None
     exceptional: tuple[Exceptional, ...] = ()
+    first_order: bool = False
+    caveats: tuple[str, ...] = ()
 
     @property
     def nondegenerate(self) -> str | None:
-        """Whether no moment of an over-specified cell is invisible; in Regime 2, at first order.
+        """Whether no moment of an over-specified cell is invisible, to the order of the regime.
 
         None where the question does not arise (shared experts of a Gaussian model).
         """
         if self.second_order is not None:
             return self.second_order.verdict
-        return self.verdict if self.regime == 2 and self.condition == "weak" else None
+        return self.verdict if self.first_order else None
 
     @property
     def atoms(self) -> int:
@@ -198,7 +205,12 @@ class ConditionResult:
 
     @property
     def atoms_scope(self) -> str:
-        """For how many atoms the verdict is proved: ``every``, ``up-to`` or ``from`` atoms."""
+        """For how many atoms the verdict is proved: ``every``, ``up-to`` or ``from`` atoms.
+
+        ``one`` where the condition is about one atom.
+        """
+        if self.verdict != "undecided" and condition(self.condition, self.level).single:
+            return "one"
         if self.verdict == "yes":
             return "every" if all(p.every_k for p in self.proofs) else "up-to"
         if self.verdict == "no":

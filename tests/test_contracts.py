@@ -32,7 +32,7 @@ DEVIATIONS = ((1, -2, 3), (-3, 1, 1), (2, 2, -5))
 """Directions of β1 and two parameters for the three atoms of a cell (a third one: their sum)."""
 
 REGIMES = [
-    pytest.param(gate, regime, id=f"{gate.name}-{regime.number}")
+    pytest.param(gate, regime, id=f"{gate.name}-{regime.key}")
     for gate in GATES.values()
     for regime in gate.regimes
     if regime.expansion is not None
@@ -51,17 +51,17 @@ class Rule:
         return self.tape.evaluate([score])
 
 
-def remainder(gate, expansion, expert, t):
+def remainder(gate, regime, expert, t):
     """The largest |f_G − f_G* − expansion| over X (times the denominator of f_G*).
 
     Three atoms at distance t surround the true one, which has β1* = 0 where gates move; another
     true atom is fitted exactly. Weights and gates move as far as the expansion says they count.
     """
-    rule, atom = Rule(gate), expert_function(expert)
+    rule, atom, expansion = Rule(gate), expert_function(expert), regime.expansion
     space = moment_space(atom, expansion.gates)
     h = Tape([atom.expression], (*symbols(atom.inputs), *symbols(atom.parameters)))
     q = len(atom.parameters)
-    slope = Fraction(0) if expansion.gates else SLOPE
+    slope = SLOPE if regime.admits(True) else Fraction(0)
     share = ball(Fraction(float(gate.share.beta0(float(LEVEL), 3))))
     cell, moments = [], dict.fromkeys((m.pair for m in space.moments), arb(0))
     names = (*space.gates, *space.experts)
@@ -89,7 +89,7 @@ def remainder(gate, expansion, expert, t):
         weights = [rule(level + ball(slope * x))[0] for level, slope, _ in measure]
         values = [h.evaluate([ball(x), *map(ball, eta[:q])])[0] for _, _, eta in measure]
         total = sum((w * v for w, v in zip(weights, values, strict=True)), arb(0))
-        below = sum(weights, arb(0)) if gate.normalised else arb(1)
+        below = sum(weights, arb(0)) if gate.divides else arb(1)
         return total / below, below
 
     truth = [(ball(LEVEL), slope, list(ETA)), other]
@@ -113,11 +113,11 @@ def order(values):
     return float(((values[-2] / values[-1]).log() / arb(2).log()).mid())
 
 
-def holds(gate, expansion):
+def holds(gate, regime):
     """Whether the remainder is of third order for all experts."""
     with precision(BITS):
         return all(
-            order([remainder(gate, expansion, Expert.from_expression(e), t) for t in STEPS]) > 2.8
+            order([remainder(gate, regime, Expert.from_expression(e), t) for t in STEPS]) > 2.8
             for e in EXPERTS
         )
 
@@ -126,7 +126,7 @@ def holds(gate, expansion):
 def test_second_order_expansions(gate, regime):
     if regime.expansion.order == 2:
         assert gate.share is not None
-        assert holds(gate, regime.expansion)
+        assert holds(gate, regime)
 
 
 def test_an_expansion_of_a_neighbour_is_seen_to_fail():
@@ -134,7 +134,7 @@ def test_an_expansion_of_a_neighbour_is_seen_to_fail():
     sigmoid = GATES["sigmoid"]
     wrong = replace(sigmoid, name="normalized-sigmoid", normalised=True)
     object.__setattr__(wrong, "share", sigmoid.share)
-    assert not holds(wrong, sigmoid.regimes[0].expansion)
+    assert not holds(wrong, sigmoid.regimes[0])
 
 
 @pytest.mark.parametrize(("gate", "regime"), REGIMES)
@@ -183,10 +183,10 @@ def test_gauges_and_shares(gate):
 @pytest.mark.parametrize("gate", GATES.values(), ids=GATES)
 def test_losses_and_starts_work_or_refuse(gate):
     for regime in gate.regimes:
-        truth = TRUTH if regime.refits != "premise" else TRUTH.shifted(0.0, [0.5])
+        truth = TRUTH if regime.order == 2 else TRUTH.shifted(0.0, [0.5])
         if regime.loss:
-            loss = identkit.losses.voronoi(truth, truth, gate, regime=regime.number)
+            loss = identkit.losses.voronoi(truth, truth, gate, regime=regime.code)
             assert float(loss.value) == pytest.approx(0, abs=1e-12)
         else:
             with pytest.raises(InputError, match="no Voronoi loss is known"):
-                identkit.losses.voronoi(truth, truth, gate, regime=regime.number)
+                identkit.losses.voronoi(truth, truth, gate, regime=regime.code)

@@ -24,7 +24,7 @@ from identkit.rates.setting import Setting
 SIGMOID, SOFTMAX = GATES["sigmoid"], GATES["softmax"]
 # what somebody writes who copies the row that looks most like theirs
 COPIES = {
-    "normalized-sigmoid": (SIGMOID, lambda s: 1 / (1 + sp.exp(-s)), True),
+    "divided-sigmoid": (SIGMOID, lambda s: 1 / (1 + sp.exp(-s)), True),
     "probit-like": (SIGMOID, lambda s: (1 + sp.erf(s)) / 2, False),
     "steep": (SIGMOID, lambda s: 1 / (1 + sp.exp(-2 * s)), False),
     "exponential": (SOFTMAX, sp.exp, False),
@@ -47,9 +47,9 @@ def gate(request, monkeypatch):
 @pytest.mark.parametrize("expert", ["gelu", "relu", "poly2", "input-free"])
 def test_no_theorem_is_inherited(gate, expert):
     for regime in gate.regimes:
-        if regime.condition == "weak" and gate.normalised:
+        if regime.condition == "weak" and gate.divides:
             continue  # refused, see below
-        (result,) = check(expert, gate, dim=1, regime=regime.number).results
+        (result,) = check(expert, gate, dim=1, regime=regime.code).results
         assert result.verdict in ("yes", "no")
         assert result.nondegenerate == result.rate.derived == "undecided"
         assert result.second_order.cause == result.rate.cause == NO_EXPANSION
@@ -60,12 +60,12 @@ def test_no_theorem_is_inherited(gate, expert):
 
 def test_its_certificate_says_no_more(gate):
     regime = next(r for r in gate.regimes if r.condition == "strong")
-    result = check("gelu", gate, dim=1, regime=regime.number)
+    result = check("gelu", gate, dim=1, regime=regime.code)
     document = json.loads(json.dumps(certificate_document(result)))
     verify(document)
-    neighbour = "softmax" if regime.number is None else "sigmoid"
+    neighbour = "softmax" if regime.code is None else "sigmoid"
     forged = json.loads(
-        json.dumps(certificate_document(check("gelu", neighbour, dim=1, regime=regime.number)))
+        json.dumps(certificate_document(check("gelu", neighbour, dim=1, regime=regime.code)))
     )
     forged["gate"] = gate.name
     with pytest.raises(CertificateError):
@@ -73,8 +73,8 @@ def test_its_certificate_says_no_more(gate):
 
 
 def test_weak_is_not_asked_of_what_is_no_atom_of_f(monkeypatch, capsys):
-    monkeypatch.setitem(GATES, "normalized-sigmoid", copied("normalized-sigmoid"))
-    arguments = ["check", "--expert", "tanh", "--gate", "normalized-sigmoid", "--regime", "2"]
+    monkeypatch.setitem(GATES, "divided-sigmoid", copied("divided-sigmoid"))
+    arguments = ["check", "--expert", "tanh", "--gate", "divided-sigmoid", "--regime", "2"]
     assert main(arguments) == 2
     assert "divides by the sum of all weights" in capsys.readouterr().err
 
@@ -88,7 +88,7 @@ def test_no_loss_no_sharing_no_rates(gate):
         data.starts(3)
     assert data.starts(2).atoms == 2
     with pytest.raises(InputError, match="no Voronoi loss is known"):
-        Setting(Model.of("tanh", gate), gate.regimes[0].number, truth, 3, 0.1, Box())
+        Setting(Model.of("tanh", gate), gate.regimes[0].code, truth, 3, 0.1, Box())
 
 
 def test_another_name_for_the_same_rule_keeps_its_theorems(monkeypatch):

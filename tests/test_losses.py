@@ -391,7 +391,7 @@ def test_a_thousand_fits_in_well_under_a_second():
         ((TRUTH, MixingMeasure([0.0], [[1.0]], [[1.0, 2.0]]), "sigmoid"), {}, "q = 2"),
         ((TRUTH, TRUTH, "sigmod"), {}, "sigmoid"),
         ((TRUTH, TRUTH, "sigmoid"), {"regime": 3}, "regime 3"),
-        ((TRUTH, TRUTH, "softmax"), {"regime": 2}, "none; leave it out"),
+        ((TRUTH, TRUTH, "softmax"), {"regime": 2}, "no such regime; leave it out"),
         ((TRUTH, TRUTH, "sigmoid"), {"order": 0.5}, "order 0.5"),
         ((TRUTH, TRUTH, "sigmoid"), {"order": 2, "regime": 2}, "first powers"),
         ((TRUTH, TRUTH.relabelled([0, 1]).shifted(0, [0]), "sigmoid"), {"order": math.nan}, "nan"),

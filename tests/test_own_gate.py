@@ -139,7 +139,9 @@ def test_what_is_not_about_a_normalised_gate_is_refused(capsys):
         ("exp(s)", ""),
         ("1 + s**2", ""),
         ("normalised exp(-2*s)", "softmax"),
-        ("Normalized sigmoid", ""),
+        ("Normalized sigmoid", "normalized-sigmoid"),
+        ("normalised 5*sigmoid(2*s)", "normalized-sigmoid"),
+        ("normalised sigmoid(s)**2", ""),
     ],
 )
 def test_a_built_in_gate_in_disguise_is_recognised(text, known):

@@ -381,7 +381,7 @@ def test_minimum_of_the_form(p):
         ({"truth": DENSE, "regime": 1}, "is Regime 2"),
         ({"truth": MixingMeasure.stack([S, S])}, r"truth\[0\]"),
         ({"truth": PLANE}, "d = 2"),
-        ({"model": SOFTMAX, "truth": M, "regime": 1}, "has none"),
+        ({"model": SOFTMAX, "truth": M, "regime": 1}, "no such regime"),
         ({"model": Model.of("exp", "sigmoid"), "domain": (0, 1e3)}, "not finite"),
     ],
 )

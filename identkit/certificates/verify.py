@@ -46,7 +46,15 @@ from identkit.certificates.independence import (
 )
 from identkit.certificates.jets import Differentiator
 from identkit.certificates.store import digest, size_doubt
-from identkit.checking import check_time_limit, conclude, options_of, plans, prove_sets
+from identkit.checking import (
+    asked_with,
+    check_time_limit,
+    conclude,
+    options_of,
+    plans,
+    prove_sets,
+    questions_of,
+)
 from identkit.claims import published_claim
 from identkit.conditions import LEVELS, BasisFunction, FunctionSet
 from identkit.conditions import condition as find_condition
@@ -60,7 +68,7 @@ from identkit.errors import CertificateError, IdentkitError, InputError, OutOfTi
 from identkit.experts import Expert, builtin, symbols
 from identkit.expression import Step, free_names, parse
 from identkit.forms import affine_forms
-from identkit.gates import Gate
+from identkit.gates import Gate, RegimeCode
 from identkit.gates import resolve as resolve_gate
 from identkit.normal_form import Field, NeedSign, Rebase
 from identkit.prove import (
@@ -228,14 +236,14 @@ def _check_asked(gate: Gate, entries: Sequence[dict[str, Any]]) -> None:
         said = ", ".join(f"{name} in regime {number or 'null'}" for number, name in asked)
         raise CertificateError(f"results: no check of the {gate.name} gate gives {said}.")
     stored = [entry["level"] for entry in entries]
-    if not any(_levels(asked, level) == stored for level in (None, *LEVELS)):
+    if not any(_levels(gate, asked, level) == stored for level in (None, *LEVELS)):
         raise CertificateError("results.level: no check asks for these levels together.")
 
 
-def _levels(asked: Sequence[tuple[int | None, str]], level: str | None) -> list[str]:
+def _levels(gate: Gate, asked: Sequence[tuple[RegimeCode, str]], level: str | None) -> list[str]:
     """The levels of these conditions where ``level`` is asked for; none where one lacks it."""
     try:
-        return [find_condition(name, level).level for _, name in asked]
+        return [found.level for _, found in questions_of(gate, asked, level)]
     except InputError:
         return []
 
@@ -318,9 +326,9 @@ class _Result:
         where: str,
         deadline: Deadline,
     ) -> None:
-        self.entry, self.options, self.where = entry, options, where
-        self.deadline = deadline
+        self.entry, self.where, self.deadline = entry, where, deadline
         self.condition = find_condition(entry["condition"], entry["level"])
+        self.options = asked_with(self.condition, options)
         self.given = self.condition.atom(expert, resolve_gate(gate))
         self.atom = self._in_coordinates(self.given)
         self.sets = self.condition.build(self.atom)
@@ -498,7 +506,9 @@ class _Part:
         """Whether a dimension count is found, looked for exactly as far as the prover does."""
         try:
             formal = self.formal
-            return formal.movement_everywhere.fixed_space(formal.rule.kept) is not None
+            fixed = formal.movement_everywhere.fixed_space(formal.rule.kept)
+            few = self.functions.any_number or fixed is None or fixed.atoms <= self.options.atoms
+            return fixed is not None and few
         except (OutOfTime, Rebase):
             self.deadline.check()
             return False

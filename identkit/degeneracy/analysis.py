@@ -26,7 +26,7 @@ from identkit.deadline import Deadline
 from identkit.degeneracy.cone import Direction, Face, coordinate_directions, face_of
 from identkit.degeneracy.families import Flow, Lift, exact_lifts
 from identkit.degeneracy.kinks import Kinks, kink_constraints
-from identkit.degeneracy.moments import MomentSpace, moment_space
+from identkit.degeneracy.moments import MomentSpace, moment_space, value_space
 from identkit.degeneracy.nullspace import NullSpace, Vector
 from identkit.degeneracy.realise import realise
 from identkit.degeneracy.records import (
@@ -44,6 +44,7 @@ from identkit.derivatives import Derivatives
 from identkit.errors import DomainError, OutOfTime
 from identkit.experts import symbols
 from identkit.forms import affine_forms
+from identkit.gates import Expansion, RegimeCode
 from identkit.normal_form import NeedSign, Rebase
 from identkit.prove import Formal, equation, is_number, witness_quantifier
 from identkit.relations import Combination, FormalFamily
@@ -54,7 +55,7 @@ EXAMPLE_DIGITS = 30
 """Decimal digits of a family's example weights; f then agrees to far below 1e-12."""
 
 
-def blank(gate: str, regime: int | None, reason: str) -> SecondOrder:
+def blank(gate: str, regime: RegimeCode, reason: str) -> SecondOrder:
     """Nothing decided, for this reason."""
     return SecondOrder(
         gate, regime, "undecided", None, reason, (), (), None, "open", (), (), (), None, None, (),
@@ -62,13 +63,13 @@ def blank(gate: str, regime: int | None, reason: str) -> SecondOrder:
     )  # fmt: skip
 
 
-def cut_short(gate: str, regime: int | None, cause: str) -> SecondOrder:
+def cut_short(gate: str, regime: RegimeCode, cause: str) -> SecondOrder:
     """Nothing decided, because a limit was reached."""
     reason = f"not decided within the limits: {CAUSES[cause]}"
     return replace(blank(gate, regime, reason), cause=cause)
 
 
-def unknown(gate: str, regime: int | None) -> SecondOrder:
+def unknown(gate: str, regime: RegimeCode) -> SecondOrder:
     """Nothing decided, because no theorem says what moments multiply."""
     return replace(blank(gate, regime, CAUSES[NO_EXPANSION]), cause=NO_EXPANSION)
 
@@ -92,21 +93,23 @@ def exact_curves(atom: AtomFunction, deadline: Deadline) -> tuple[list[Lift], li
 class Analysis:
     """Decides nondegeneracy of one over-specified cell for the expert function ``atom``.
 
-    ``weight_free`` is True for the sigmoid gate in Regime 1, where m0 and the gate's own moments
-    take part, False for softmax. ``curves`` are those of :func:`exact_curves`. ``build`` derives
-    the functions (SymPy by default; verification passes the differential field's chain rule).
+    ``expansion`` says whether m0 and the gate's own moments take part (``weight_free``), and what
+    has to be independent over atoms. ``curves`` are those of :func:`exact_curves`. ``build``
+    derives the functions (SymPy by default; verification passes the differential field's chain
+    rule).
     """
 
     atom: AtomFunction
     gate: str
-    regime: int | None
-    weight_free: bool
+    regime: RegimeCode
+    expansion: Expansion
     options: Options
     deadline: Deadline
     curves: tuple[list[Lift], list[Flow]]
     build: Callable[[MomentSpace], FormalFamily] | None = None
 
     def __post_init__(self) -> None:
+        self.weight_free = self.expansion.gates
         self.space = moment_space(self.atom, self.weight_free)
         self.derivatives = Derivatives(self.atom, self.deadline)
         forms = affine_forms(self.atom)
@@ -315,14 +318,26 @@ class Analysis:
 
     def _across_atoms(self, atoms: Sequence[Sequence[Fraction]]) -> str:
         """Whether the cells of several true atoms can be treated one by one."""
-        if not self.weight_free:
-            return "independent"  # almost every gates tell softmax atoms apart
-        functions = FunctionSet("", tuple(m.function for m in self.space.moments), (), False)
+        if self.expansion.across == "gates":
+            return "independent"
         try:
-            formal = Formal(self.null.family, functions)
-            if formal.movement_everywhere.fixed_space(self.null.pivots) is not None:
+            null = self.null
+            if self.expansion.across == "values":
+                space = value_space(self.atom)
+                null = NullSpace.of((self.build or self._by_sympy)(space), space)
+                face = face_of(null)
+                face.reduce(coordinate_directions(space, null.family.field))
+                if face.first_order():
+                    # h or x h is a combination of ∇h: a cell's weight trades with that of another,
+                    # since only their sum is pinned
+                    return "dependent"
+                if face.vectors:
+                    return "open"
+            functions = FunctionSet("", tuple(m.function for m in null.space.moments), (), False)
+            formal = Formal(null.family, functions)
+            if formal.movement_everywhere.fixed_space(null.pivots) is not None:
                 return "dependent"
-            obstacle = formal.every_k_obstacle(self.sampler, atoms, self.null.pivots)
+            obstacle = formal.every_k_obstacle(self.sampler, atoms, null.pivots)
             return "independent" if obstacle is None else "open"
         except (OutOfTime, Rebase, DomainError):
             self.deadline.check()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,13 +16,13 @@ from identkit.degeneracy.analysis import Analysis, cut_short, exact_curves, unkn
 from identkit.degeneracy.families import Flow, Lift
 from identkit.degeneracy.moments import MomentSpace
 from identkit.degeneracy.premise import regime_2_premise
-from identkit.degeneracy.rate import derived_rate, near_the_truth
-from identkit.degeneracy.records import Exceptional, Premise, SecondOrder
+from identkit.degeneracy.rate import PREMISE_OPEN, caveats, derived_rate, near_the_truth
+from identkit.degeneracy.records import Exceptional, Premise, Rate, SecondOrder
 from identkit.degeneracy.symmetry import exceptional_sets
 from identkit.errors import OutOfTime
 from identkit.experts import Expert, symbols
 from identkit.forms import affine_forms
-from identkit.gates import Gate
+from identkit.gates import Expansion, Gate, RegimeCode
 from identkit.normal_form import NeedSign, Rebase
 from identkit.relations import FormalFamily
 from identkit.results import ConditionResult, Options, Published
@@ -36,7 +36,7 @@ def gate_exchange(expert: Expert, gate: Gate) -> Exceptional | None:
     σ(β1ᵀx + β0)·σ(aᵀx + b) is symmetric in (β0, β1) and (b, a), for every parameter.
     """
     inputs, atom = symbols(expert.inputs), expert_function(expert)
-    if gate.normalised:
+    if gate.divides:
         return None
     for form in (sign * f for f in affine_forms(atom) for sign in (1, -1)):
         offset = form.subs(dict.fromkeys(inputs, 0))
@@ -51,6 +51,13 @@ def gate_exchange(expert: Expert, gate: Gate) -> Exceptional | None:
                 "symmetry of one weighted atom",
             )
     return None
+
+
+def _has_rates(rate: Rate, second: SecondOrder | None) -> bool:
+    """Whether some rate rests on the regime's theorem: an exact family does not."""
+    if rate.derived.startswith("n^-") or rate.cause == PREMISE_OPEN:
+        return True
+    return second is not None and any(i.rate.startswith("n^-") for i in second.identifiable)
 
 
 @dataclass
@@ -70,14 +77,17 @@ class Conclusions:
 
     def __post_init__(self) -> None:
         self.atom = expert_function(self.expert)
-        self._second: dict[int | None, SecondOrder | None] = {}
+        self._second: dict[RegimeCode, SecondOrder | None] = {}
 
     def complete(
-        self, result: ConditionResult, claim: Published | None, weak: ConditionResult | None
+        self,
+        result: ConditionResult,
+        claim: Published | None,
+        asked: Mapping[str, ConditionResult],
     ) -> ConditionResult:
         """The result with rate, premise and exceptions; ``claim`` is the published rate's.
 
-        ``weak`` is the result of the Regime 2 condition where it was asked for.
+        ``asked`` are the results on the conditions of the same regime, by name.
         """
         if result.condition == "shared-strong":
             return replace(result, exceptional=self.exceptional)  # another model's experts
@@ -85,11 +95,11 @@ class Conclusions:
         regime = self.gate.regime(result.regime)
         refits = "" if regime is None else regime.refits
         premise = self.premise if refits == "premise" else None
-        expansion = None if regime is None else regime.expansion
-        rate = None
+        rate, provided = None, ()
         if regime is not None:
-            below = expansion is not None and expansion.below_doubling
-            rate = derived_rate(claim, second, premise, weak, below_doubling=below)
+            rate = derived_rate(claim, second, premise, asked, regime)
+            if _has_rates(rate, second):
+                provided = caveats(regime, asked)
         if rate is not None and refits == "elsewhere":
             rate = near_the_truth(rate, self.premise)
         return replace(
@@ -98,33 +108,37 @@ class Conclusions:
             rate=rate,
             premise=premise,
             exceptional=self.exceptional,
+            first_order=regime is not None
+            and regime.order == 1
+            and asked.get(regime.condition) is result,
+            caveats=provided,
         )
 
-    def second_order(self, number: int | None) -> SecondOrder | None:
+    def second_order(self, number: RegimeCode) -> SecondOrder | None:
         """The analysis for this regime; None where the expansion stops at first order."""
         if number not in self._second:
             self._second[number] = self._decided(number)
             self.found("second_order", (number, self._second[number]))
         return self._second[number]
 
-    def _decided(self, number: int | None) -> SecondOrder | None:
+    def _decided(self, number: RegimeCode) -> SecondOrder | None:
         regime = self.gate.regime(number)
         if regime is None:
             return None
         if regime.expansion is None:
-            return unknown(self.gate.name, number)
+            return unknown(self.gate.name, regime.code)
         if regime.expansion.order < 2:
             return None
-        return self._analyse(number, regime.expansion.gates)
+        return self._analyse(number, regime.expansion)
 
-    def _analyse(self, number: int | None, gates: bool) -> SecondOrder:
+    def _analyse(self, number: RegimeCode, expansion: Expansion) -> SecondOrder:
         build, name = self.build, self.gate.name
         try:
             return Analysis(
                 self.atom,
                 name,
                 number,
-                gates,
+                expansion,
                 self.options,
                 self.deadline,
                 self.curves,
@@ -133,7 +147,7 @@ class Conclusions:
         except (OutOfTime, Rebase, NeedSign) as error:
             return self._open(number, error)
 
-    def _open(self, number: int | None, limit: Exception) -> SecondOrder:
+    def _open(self, number: RegimeCode, limit: Exception) -> SecondOrder:
         return cut_short(self.gate.name, number, cause_of(limit))
 
     @cached_property
@@ -141,7 +155,7 @@ class Conclusions:
         """The curves along which h stays in a plane, which all that follows starts from."""
         return exact_curves(self.atom, self.deadline)
 
-    def preset(self, number: int | None, analysis: SecondOrder | None) -> None:
+    def preset(self, number: RegimeCode, analysis: SecondOrder | None) -> None:
         """Take this analysis for the regime instead of making one."""
         self._second[number] = analysis
 
@@ -155,15 +169,14 @@ class Conclusions:
     def cut_short(self, limit: OutOfTime) -> None:
         """Leave open what has not been found."""
         for regime in self.gate.regimes:
-            analysed = regime.expansion is not None and regime.expansion.order == 2
-            if analysed and regime.number not in self._second:
-                self.preset(regime.number, self._open(regime.number, limit))
+            if regime.order == 2 and regime.code not in self._second:
+                self.preset(regime.code, self._open(regime.code, limit))
         self.__dict__.setdefault("premise", Premise.cut_short(limit.cause))
         self.__dict__.setdefault("exceptional", (NOT_SEARCHED,))
 
     @cached_property
     def premise(self) -> Premise:
-        """The premise of the Regime 2 theorem."""
+        """Exact refits of f_G* with more atoms: whether the premise of a dense regime holds."""
         try:
             lifts, domain = self.curves[0], self.options.domain
             premise = regime_2_premise(self.atom, lifts, domain, self.deadline)

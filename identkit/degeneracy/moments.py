@@ -4,10 +4,11 @@ Around a true atom θ* the fitted atoms of its cell deviate by δ_i = (Δβ1_i, 
 w_i. The second-order expansion of f_G − f_G* is a combination of functions of x whose coefficients
 are the moments m0 = Σw_i − w*, m = Σ w_i δ_i, M = Σ w_i δ_i δ_iᵀ (theory section 4):
 
-- sigmoid, Regime 1 (β1* = 0): all of m0, m_β, M_ββ, M_βη, m_η, M_ηη, on h, x h, x xᵀ h, x ∇h,
-  ∇h, ∇²h;
-- softmax: m_η and M_ηη, on ∇h and ∇²h. The others vanish: the denominator pins m0, m_β, M_ββ up
-  to a common shift of all gates, provided that some true atom is fitted by one atom only.
+- where the gates' moments count (sigmoid, Regime 1, β1* = 0): all of m0, m_β, M_ββ, M_βη, m_η,
+  M_ηη, on h, x h, x xᵀ h, x ∇h, ∇h, ∇²h;
+- where the denominator pins those (softmax; normalized sigmoid, sparse): m_η and M_ηη, on ∇h and
+  ∇²h. Under softmax m0, m_β and M_ββ are pinned up to a common shift of all gates, provided that
+  some true atom is fitted by one atom only.
 """
 
 from __future__ import annotations
@@ -64,8 +65,19 @@ class MomentSpace:
         return next(i for i, m in enumerate(self.moments) if m.pair == key)
 
 
+def value_space(atom: AtomFunction) -> MomentSpace:
+    """With m0 and m_β on h and x h, as where only a sum of the cells' weights is pinned.
+
+    That M_ββ and M_βη vanish is known of each cell: the second moments of the gates add up to 0
+    and none is negative.
+    """
+    full = moment_space(atom, True)
+    kept = tuple(m for m in full.moments if len(m.pair) < 2 or set(m.pair) <= set(full.experts))
+    return MomentSpace(kept, (), full.experts, True)
+
+
 def moment_space(atom: AtomFunction, gate_counts: bool) -> MomentSpace:
-    """The moments for expert function h; ``gate_counts`` for the sigmoid gate in Regime 1."""
+    """The moments for expert function h; ``gate_counts`` where those of the gate take part."""
     u, eta = atom.symbol, atom.parameters
     slopes = gate_parameters(len(atom.inputs))[1:] if gate_counts else ()
     input_of = dict(zip(slopes, atom.inputs, strict=False))

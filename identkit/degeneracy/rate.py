@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from identkit.causes import CAUSES
 from identkit.degeneracy.records import Premise, Rate, SecondOrder
+from identkit.gates import Regime
 from identkit.results import ConditionResult, Published
 
 NONE = "no consistent estimator"
@@ -37,30 +39,35 @@ def derived_rate(
     published: Published | None,
     second_order: SecondOrder | None,
     premise: Premise | None,
-    weak: ConditionResult | None,
-    *,
-    below_doubling: bool,
+    asked: Mapping[str, ConditionResult],
+    regime: Regime,
 ) -> Rate:
     """The rate of the parameters of an over-specified atom under least squares.
 
     ``second_order`` where the regime's expansion has order 2; where it has order 1 that is None
-    and the ``weak`` result with the ``premise`` of its theorem counts. ``below_doubling``: the
-    expansion is proved for k < 2k* only.
+    and the regime's own condition, among those ``asked``, with the ``premise`` of its theorem
+    counts.
     """
     cause: str | None = None
     if second_order is not None and second_order.verdict == "undecided":
         derived, reasons = UNDECIDED, (second_order.reason,)
         cause = second_order.cause or SECOND_ORDER_OPEN
     elif second_order is not None:
-        derived, reasons = _second_order(second_order, below_doubling)
+        derived, reasons = _second_order(second_order, caveats(regime, asked))
     else:
-        derived, reasons, cause = _first_order(weak, premise)
+        derived, reasons, cause = _first_order(asked.get(regime.condition), premise, regime)
     said = None if published is None else published.rate
     fails = premise is not None and premise.verdict == "fails"
     return Rate(said, derived, agreement(said, derived, fails), reasons, cause)
 
 
-def _second_order(found: SecondOrder, below_doubling: bool) -> tuple[str, tuple[str, ...]]:
+def caveats(regime: Regime, asked: Mapping[str, ConditionResult]) -> tuple[str, ...]:
+    """The hypotheses of the regime's theorem, those that its further conditions leave included."""
+    verdicts = {name: result.verdict for name, result in asked.items()}
+    return tuple(c.text for c in regime.caveats_given(verdicts))
+
+
+def _second_order(found: SecondOrder, provided: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     if found.verdict == "no" and found.families:
         kinds = ", ".join(dict.fromkeys(f.kind for f in found.families))
         return NONE, (
@@ -74,11 +81,7 @@ def _second_order(found: SecondOrder, below_doubling: bool) -> tuple[str, tuple[
         "no second-order moment of a cell is invisible, so ‖f_G − f_G*‖ ≥ c·(Σ w‖Δ‖²) near the "
         "truth, and f is estimated at n^-1/2 up to logarithms"
     ]
-    if below_doubling:
-        reasons.append(
-            "for almost every choice of the gates, provided some true atom is fitted by one "
-            "atom only (k < 2k*)"
-        )
+    reasons += provided
     fast = [i.quantity for i in experts if i.rate.startswith("n^-1/3")]
     if fast:
         reasons.append(
@@ -101,14 +104,15 @@ def _partial(found: SecondOrder) -> tuple[str, ...]:
 
 
 def _first_order(
-    weak: ConditionResult | None, premise: Premise | None
+    weak: ConditionResult | None, premise: Premise | None, regime: Regime
 ) -> tuple[str, tuple[str, ...], str | None]:
     """Derived rate, reasons, and why there is no rate: none follows unless the premise holds."""
+    subject = "" if regime.expansion is None else regime.expansion.subject
     if weak is None or weak.verdict == "undecided":
         cause = WEAK_NOT_ASKED if weak is None else WEAK_OPEN
         return UNDECIDED, (OPEN[cause],), cause
     if weak.verdict == "no":
-        reason = "first derivatives of the expert-gate product are linearly dependent"
+        reason = f"first derivatives{subject} are linearly dependent"
         return "slower than n^-1/2", (reason,), None
     if premise is not None and premise.cause is not None:
         return UNDECIDED, (f"the theorem's premise: {premise.searched}",), premise.cause
@@ -120,8 +124,12 @@ def _first_order(
         return PREMISE_FAILS, tuple(reasons), None
     if weak.atoms_scope == "up-to":
         reasons.append(f"proved for at most {weak.atoms} atoms")
+    reasons += [c.text for c in regime.caveats]
     reasons.append(
         "provided f_G* has no exact refit with more atoms: none was found, which proves nothing"
+        if premise is not None
+        else "provided f_G* has no exact refit with more atoms and the minimiser's Hessian is not "
+        "singular: neither is known for this gate"
     )
     return UNDECIDED, tuple(reasons), PREMISE_OPEN
 

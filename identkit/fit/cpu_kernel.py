@@ -468,7 +468,7 @@ class CpuSums:
             np.array(s.direct, dtype=np.int64),
             model.slots,
             len(model.expressions[0]),
-            model.gate.normalised,
+            model.gate.divides,
             model.exponential,
             *native_heads(model),
         )

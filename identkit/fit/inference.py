@@ -23,6 +23,7 @@ from identkit.fit.starts import spread
 
 if TYPE_CHECKING:
     from identkit.fit.model import Model
+    from identkit.gates import RegimeCode
     from identkit.results import CheckResult, ConditionResult
 
 Array = NDArray[np.float64]
@@ -96,12 +97,12 @@ class Identifiability:
     """What ``check`` proves about the expert, and for which case of the fitted gates.
 
     ``verdict`` is None with a ``reason`` if there is no answer; ``result`` is the entry that
-    belongs to ``regime`` (None for gates without regimes).
+    belongs to ``regime`` (None where the gate has only one).
     """
 
     verdict: str | None
     reason: str
-    regime: int | None
+    regime: RegimeCode
     domain: Domain | None
     result: ConditionResult | None
 
@@ -290,7 +291,7 @@ def shared_gates(
         if len(group) > 1:
             ties = {pairs[i, j] for n, i in enumerate(group) for j in group[n + 1 :]}
             how = "tolerance" if ties == {"tolerance"} else "standard errors"
-            constant = not model.gate.normalised and all(flat[i] for i in group)
+            constant = not model.gate.shifts and all(flat[i] for i in group)
             found.append(SharedGate(tuple(group), constant, how))
     return tuple(found)
 
@@ -305,16 +306,13 @@ def identifiability(
 ) -> Identifiability:
     """What ``check`` proves for the model, on the range of the data.
 
-    Under the sigmoid gate the regime follows from the fitted gates: 1 if all that are shared are
-    constant, 2 if one is not; without shared gates every cell looks exactly specified, and the
-    first-order condition of Regime 2 is the one that matters.
+    The regime follows from the fitted gates: sparse if all that are shared are constant, dense if
+    one is not; without shared gates every cell looks exactly specified, and the first-order
+    condition of the dense regime is the one that matters.
     """
     from identkit.checking import check
 
-    numbers = [r.number for r in model.gate.regimes if r.number is not None]
-    regime = None
-    if numbers:
-        regime = 1 if groups and all(g.constant for g in groups) else 2
+    regime = model.gate.of_truth(not (groups and all(g.constant for g in groups))).code
     domain = None
     try:
         domain = data_domain(x, model.expert.inputs)

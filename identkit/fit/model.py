@@ -125,7 +125,7 @@ class Model:
     def exponential(self) -> bool:
         """Whether ω = exp: then a common factor cancels and scores are shifted by their maximum."""
         weight = self.expressions[1][0]
-        return self.gate.normalised and sp.diff(weight, SCORE) == weight
+        return self.gate.divides and sp.diff(weight, SCORE) == weight
 
     @cached_property
     def arguments(self) -> tuple[Any, ...]:
@@ -220,7 +220,7 @@ class Model:
             score = score - score.max(axis=-2, keepdims=True)
         expert, gate = self._values
         weight = np.broadcast_to(gate(score), score.shape)
-        if self.gate.normalised:
+        if self.gate.divides:
             weight = weight / weight.sum(axis=-2, keepdims=True)
         slots: list[Any] = [0.0] * self.slots
         for value, t, feature, scale in zip(

@@ -140,7 +140,7 @@ class TorchSums:
         gate, expert = full(self.heads.gate(score)), full(self.heads.expert(*slots, *direct))
         value = expert[0]
         shares = None
-        if self.model.gate.normalised:
+        if self.model.gate.divides:
             total = gate[0].sum(dim=1, keepdim=True)
             gate = [g / total for g in gate]
             mean = (gate[0] * value).sum(dim=1)

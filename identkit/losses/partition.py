@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identkit.errors import InputError
-from identkit.gates import Gate, resolve
+from identkit.gates import Gate, LossTerms, Regime, RegimeCode, in_regime, known_gates, resolve
 from identkit.mixing import Array, MixingMeasure
 
 Labels = NDArray[np.intp]
@@ -55,9 +55,9 @@ class VoronoiLoss:
     ``sizes`` and ``empty`` (…, k*) count them. ``eta_over`` and ``gate_over`` (…,) are the largest
     ‖Δη‖ and ‖Δβ1‖ in over-specified cells, NaN where there are none; ``exact_error`` is the largest
     unweighted summand of a cell with one atom, NaN likewise. ``shift`` (…, d) is what was added to
-    the fitted β1 to align the gauge (0 without one). ``premise`` (…,) is False where Regime 1 is
-    asked for but an over-specified true atom has β1* ≠ 0: a small loss then does not mean that the
-    regression functions agree.
+    the fitted β1 to align the gauge (0 without one). ``premise`` (…,) is False where a sparse
+    regime is asked for but an over-specified true atom has β1* ≠ 0: a small loss then does not
+    mean that the regression functions agree.
     """
 
     value: Array
@@ -74,50 +74,30 @@ class VoronoiLoss:
 
 @dataclass(frozen=True)
 class _Formula:
-    """Which terms a loss has (theory section 6).
+    """The regime's terms with the power in over-specified cells.
 
-    ``share``: an atom's terms are multiplied by its weight. ``compared``: the cells whose weights
-    are compared: ``all``, ``over`` (and empty ones) or ``empty``. ``beta0``: where |Δβ0| enters,
-    ``exact`` cells, ``all`` or ``none``. ``order``: the power in over-specified cells. ``sparse``:
-    the premise is β1* = 0 for over-specified atoms.
+    ``shifts``: the gate does not notice a common shift of all (β0, β1).
     """
 
-    normalised: bool
-    share: bool
-    compared: str
-    beta0: str
+    terms: LossTerms
     order: float
-    sparse: bool
-
-    def weight(self, beta0: Array) -> Array:
-        """What an atom weighs at β1ᵀx = 0."""
-        if self.normalised:
-            weight = np.exp(beta0 - beta0.max(axis=-1, keepdims=True))
-            return weight / weight.sum(axis=-1, keepdims=True)
-        return np.exp(-np.logaddexp(0.0, -beta0))
+    shifts: bool
 
 
-def _formula(gate: Gate, regime: int | None, order: float | None) -> _Formula:
-    known = [r.number for r in gate.regimes]
-    number = known[0] if regime is None else regime
-    if number not in known:
-        raise InputError(
-            f"regime {regime}: gate {gate.name} has "
-            + ("none; leave it out." if known == [None] else f"{' and '.join(map(str, known))}.")
-        )
+def _formula(gate: Gate, regime: Regime, order: float | None) -> _Formula:
     if order is not None and not 1 <= order < np.inf:
         raise InputError(f"order {order}: must be a number of at least 1.")
-    found = gate.regime(number)
-    loss = "" if found is None else found.loss
-    if loss == "weighted":
-        return _Formula(True, True, "all", "none", 2.0 if order is None else order, False)
-    if loss == "sparse":
-        return _Formula(False, False, "over", "exact", 2.0 if order is None else order, True)
-    if loss == "dense":
-        if order not in (None, 1):
-            raise InputError(f"order {order}: Regime 2 has first powers everywhere; leave it out.")
-        return _Formula(False, False, "empty", "all", 1.0, False)
-    raise InputError(f"gate {gate.name}: no Voronoi loss is known; use sigmoid or softmax.")
+    terms = regime.loss
+    if terms is None:
+        raise InputError(
+            f"gate {gate.name}: no Voronoi loss is known; use {known_gates(lambda g: g.has_loss)}."
+        )
+    if terms.fixed and order not in (None, terms.order):
+        raise InputError(
+            f"order {order}: the loss of the {gate.name} gate{in_regime(regime.code)} has first "
+            "powers everywhere; leave it out."
+        )
+    return _Formula(terms, terms.order if order is None else order, gate.shifts)
 
 
 @dataclass(frozen=True)
@@ -152,7 +132,7 @@ class _Problem:
                 "cannot tell them apart; merge them."
             )
         origin, true_origin = many.beta1[:, 0], truth.beta1[0]
-        if not formula.normalised:
+        if not formula.shifts:
             origin, true_origin = np.zeros_like(origin), np.zeros_like(true_origin)
         return cls(
             formula,
@@ -174,12 +154,13 @@ class _Problem:
         slopes = np.stack([self.beta1[:, :, None, s] - b for s, b in enumerate(self.true_beta1.T)])
         eta2 = squares(self.eta, self.true_eta)
         change = np.abs(self.beta0[:, :, None] - self.true_beta0)
-        weight, true_weight = self.formula.weight(self.beta0), self.formula.weight(self.true_beta0)
+        weigh = self.formula.terms.weigh
+        weight, true_weight = weigh(self.beta0), weigh(self.true_beta0)
         return _Fixed(slopes, eta2, change, weight, true_weight)
 
     def at(self, shift: Array, fixed: _Fixed) -> _Evaluation:
         """The loss with ``shift`` (R, d) added to the fitted slopes; O(R k k*)."""
-        f = self.formula
+        f, order = self.formula.terms, self.formula.order
         gate2 = np.zeros_like(fixed.eta2)
         for off, moved in zip(fixed.slopes, shift.T, strict=True):
             gap = off + moved[:, None, None]
@@ -199,7 +180,7 @@ class _Problem:
         if f.beta0 != "none":
             change = np.take_along_axis(fixed.change, pick, axis=-1)[..., 0]
         single = gate + eta + change
-        several = gate**f.order + eta**f.order + (change if f.beta0 == "all" else 0.0)
+        several = gate**order + eta**order + (change if f.beta0 == "all" else 0.0)
         share = fixed.weight if f.share else 1.0
         parts = Parts(
             gap,
@@ -212,7 +193,7 @@ class _Problem:
         """The shift (R, d) of the fitted slopes with the smallest loss found, see the module."""
         measures, k, d = self.beta1.shape
         best = np.zeros((measures, d))
-        if not self.formula.normalised:
+        if not self.formula.shifts:
             return best, self.at(best, fixed)
         lowest = np.full(measures, np.inf)
         for i in range(k):
@@ -303,7 +284,7 @@ def voronoi(
     fitted: MixingMeasure,
     truth: MixingMeasure,
     gate: Gate | str,
-    regime: int | None = None,
+    regime: RegimeCode = None,
     order: float | None = None,
 ) -> VoronoiLoss:
     """The Voronoi loss of fitted measures, one or many, against one true measure.
@@ -311,10 +292,10 @@ def voronoi(
     With w = σ(β0), respectively e^β0 divided by its sum, Δ fitted minus true, and cells of one atom
     *exact*, of more *over-specified*:
 
-    - sigmoid, Regime 1 (its default): Σ_over |Σ_i w_i − w_j*| + Σ_over Σ_i (‖Δβ1‖^r + ‖Δη‖^r)
-      + Σ_exact (|Δβ0| + ‖Δβ1‖ + ‖Δη‖);
-    - sigmoid, Regime 2: Σ_i (|Δβ0| + ‖Δβ1‖ + ‖Δη‖) over all cells, ``truth`` being a population
-      minimiser (take the smallest value over several);
+    - sigmoid and normalized sigmoid, sparse (the default): Σ_over |Σ_i w_i − w_j*|
+      + Σ_over Σ_i (‖Δβ1‖^r + ‖Δη‖^r) + Σ_exact (|Δβ0| + ‖Δβ1‖ + ‖Δη‖);
+    - the same gates, dense: Σ_i (|Δβ0| + ‖Δβ1‖ + ‖Δη‖) over all cells, ``truth`` being a
+      population minimiser (take the smallest value over several);
     - softmax: Σ_j |Σ_i w_i − w_j*| + Σ_over Σ_i w_i (‖Δβ1‖^r + ‖Δη‖^r)
       + Σ_exact w_i (‖Δβ1‖ + ‖Δη‖), minimal over the gauge as the module describes.
 
@@ -329,9 +310,12 @@ def voronoi(
     >>> float(voronoi(truth.shifted(5.0, [-7.0]), truth, "softmax").value)
     0.0
 
-    Source: theory section 6; arXiv 2405.13997 (sigmoid), 2402.02952 (softmax).
+    Source: theory section 6; arXiv 2405.13997 (sigmoid), 2402.02952 (softmax), 2505.10860 (the
+    normalized sigmoid, without its shared experts).
     """
-    formula = _formula(resolve(gate), regime, order)
+    found = resolve(gate)
+    case = found.chosen(regime)
+    formula = _formula(found, case, order)
     check_pair(fitted, truth)
     problem = _Problem.of(formula, fitted, truth)
     shift, at = problem.align(problem.prepared())
@@ -341,7 +325,7 @@ def voronoi(
     sizes[:, problem.true_order] = at.sizes
     in_several = ~at.alone
     sloped = (truth.beta1 != 0).any(axis=-1)
-    premise = ~(sizes[:, sloped] > 1).any(axis=-1) | (not formula.sparse)
+    premise = ~(sizes[:, sloped] > 1).any(axis=-1) | case.admits(True)
     shape = fitted.batch
 
     def shaped(array: Any) -> Any:
@@ -386,7 +370,7 @@ def align(fitted: MixingMeasure, truth: MixingMeasure, gate: Gate | str) -> Mixi
     """
     gate = resolve(gate)
     shift = voronoi(fitted, truth, gate).shift
-    if not _formula(gate, None, None).normalised:
+    if not gate.shifts:
         return fitted
     sums = [np.logaddexp.reduce(m.beta0, axis=-1) for m in (truth, fitted)]
     return fitted.shifted(sums[0] - sums[1], shift)

@@ -25,13 +25,15 @@ the tangent (under softmax always, under sigmoid since β1* = 0). Weights that d
 atoms with the shares s and 1 − s, 2t apart, show as about 4s(1 − s) of the above. A light atom is
 hardly seen at all, which is why a box has to keep the weights up (fitting section 2.3).
 
-*Sigmoid gate.* U = σ(β1ᵀx + β0)·h(x, η). In Regime 2, β1* ≠ 0, fitted atoms cannot share a gate
-and there is no such expansion: ``second`` does not apply and the atom counts as an exact one.
+*Gates that are not divided by their sum* (sigmoid). U = weight(β1ᵀx + β0)·h(x, η). In a dense
+regime, β1* ≠ 0, fitted atoms cannot share a gate and there is no such expansion: ``second`` does
+not apply and the atom counts as an exact one.
 
-*Softmax gate.* f_G − f* = Σ_i w_i (h_i − f*) / Σ_i w_i, so that U = w·(h − f*) with f* fixed and w
-the normalised weight; to the orders that count, the denominator is the true one. One exact atom's
-gate is pinned, the last one's. ``first`` is in these coordinates (it changes with the atom that is
-pinned), ``second`` does not depend on them.
+*Gates that are* (softmax, normalized sigmoid). f_G − f* = Σ_i w_i (h_i − f*) / Σ_i w_i, so that
+U = w·(h − f*) with f* fixed and w over the true denominator; to the orders that count, that is the
+denominator. Under a common shift (softmax) one exact atom's gate is pinned, the last one's:
+``first`` is in these coordinates (it changes with the atom that is pinned), ``second`` does not
+depend on them.
 
 Derivatives in η are those of SymPy, almost everywhere: kinks count for nothing here, so the second
 derivative of ReLU is 0 and ``second`` with it.
@@ -52,6 +54,7 @@ from identkit.errors import InputError, whole
 from identkit.experts import symbols
 from identkit.fit.model import Model, numpy_functions
 from identkit.fit.structure import stable
+from identkit.gates import Regime, RegimeCode, known_gates
 from identkit.losses.norms import Rule
 from identkit.mixing import MixingMeasure
 from identkit.rates.missing import Missing
@@ -118,14 +121,14 @@ def conditioning(
     over: int = 0,
     k: int | None = None,
     domain: tuple[float, float] = (-3.0, 3.0),
-    regime: int | None = None,
+    regime: RegimeCode = None,
     points: int | None = None,
     seed: int = 0,
 ) -> Conditioning:
     """The conditioning numbers of ``truth`` when k atoms (default k* + 1) are fitted to it.
 
     ``over`` is the true atom fitted by more than one; see the module for the definitions.
-    ``regime`` (sigmoid only) is read off the truth; giving it makes sure. Integrals over domain^d:
+    ``regime`` is read off the truth; giving it makes sure. Integrals over domain^d:
     d = 1 composite Gauss–Legendre quadrature, d ≥ 2 Monte Carlo with ``seed``; ``points`` sets how
     many. The minimum over directions is the best of seeded starts.
 
@@ -168,11 +171,11 @@ class Cell:
 
     over: int
     copies: int
-    regime: int | None
+    regime: Regime
 
     @classmethod
     def of(
-        cls, model: Model, truth: MixingMeasure, over: int, k: int | None, regime: int | None
+        cls, model: Model, truth: MixingMeasure, over: int, k: int | None, regime: RegimeCode
     ) -> Cell:
         """Raises InputError unless truth, atom, k and regime fit together."""
         if truth.batch:
@@ -188,33 +191,23 @@ class Cell:
             raise InputError(
                 f"k: {k} atoms are fewer than the {truth.atoms} of the truth; raise k."
             )
-        regime = check_regime(model, regime, truth, over)
-        return cls(over, 1 if regime == 2 else k - truth.atoms + 1, regime)
+        return cls.within(of_truth(model, regime, truth, over), over, k - truth.atoms + 1)
+
+    @classmethod
+    def within(cls, regime: Regime, over: int, copies: int) -> Cell:
+        """With as many copies where a true atom can be shared in this regime."""
+        return cls(over, 1 if regime.order == 1 else copies, regime)
 
 
-def check_regime(
-    model: Model, regime: int | None, truth: MixingMeasure | None = None, over: int = 0
-) -> int | None:
-    """The gate's regime, read off the truth if None. Raises InputError if it contradicts it."""
-    known = [r.number for r in model.gate.regimes]
-    if known == [None]:
-        if regime is not None:
-            raise InputError(f"regime {regime}: gate {model.gate.name} has none; leave it out.")
-        return None
-    if regime is not None and regime not in known:
+def of_truth(model: Model, which: RegimeCode, truth: MixingMeasure, over: int) -> Regime:
+    """The truth's regime. Raises InputError if it is another than the one named."""
+    found = model.gate.of_truth(bool(truth.beta1[over].any()))
+    if which is not None and model.gate.chosen(which) != found:
         raise InputError(
-            f"regime {regime}: gate {model.gate.name} has {' and '.join(map(str, known))}."
+            f"regime {which}: atom {over} is over-specified and has β1* {found.needs}, which is "
+            f"{found.title}; change the truth or leave the regime out."
         )
-    if truth is None:
-        return 1 if regime is None else regime
-    sparse = not truth.beta1[over].any()
-    if regime is not None and (regime == 1) != sparse:
-        raise InputError(
-            f"regime {regime}: atom {over} is over-specified and has β1* "
-            + ("= 0, which is Regime 1; " if sparse else "≠ 0, which is Regime 2; ")
-            + "change the truth or leave the regime out."
-        )
-    return 1 if sparse else 2
+    return found
 
 
 # -- the expansion of f ---------------------------------------------------------------------------
@@ -288,15 +281,17 @@ def _derivatives(
         for part in values(*inputs, *truth.eta.T[..., None])
     )
     score = truth.beta1 @ inputs + beta0[:, None]
-    if model.gate.normalised:
+    weight = tuple(np.broadcast_to(part, score.shape) for part in gate(score))
+    if model.gate.divides:
         full = truth.beta1 @ inputs + truth.beta0[:, None]
-        top = full.max(axis=0)
-        total = np.exp(full - top).sum(axis=0)
-        omega = np.exp(score - top) / total
-        weight = (omega, omega, omega)
-        h = h - (np.exp(full - top) / total * h).sum(axis=0)
-    else:
-        weight = tuple(np.broadcast_to(part, score.shape) for part in gate(score))
+        if model.exponential:  # a common factor cancels, and the largest weight is 1
+            top = full.max(axis=0)
+            weight, whole = (np.exp(score - top),) * 3, np.exp(full - top)
+        else:
+            whole = np.broadcast_to(gate(full)[0], full.shape)
+        total = whole.sum(axis=0)
+        weight = tuple(part / total for part in weight)
+        h = h - (whole / total * h).sum(axis=0)
     tangent = np.empty((truth.atoms, d + 1 + q, len(x)))
     tangent[:, :d] = (weight[1] * h)[:, None] * inputs
     tangent[:, d] = weight[1] * h
@@ -324,9 +319,10 @@ def _derivatives(
 @lru_cache(maxsize=64)
 def _compiled(model: Model) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     """(h, ∂_u h …) and (∂_u∂_v h for u ≤ v …) of (inputs…, η…), and the gate's (ω, ω', ω'')."""
-    if model.gate.normalised and not model.exponential:
+    if model.gate.divides and not model.gate.has_theory:
         raise InputError(
-            f"gate {model.gate.name}: no conditioning is known; use sigmoid or softmax."
+            f"gate {model.gate.name}: no conditioning is known; use "
+            f"{known_gates(lambda g: g.has_theory)}."
         )
     names = symbols(model.expert.parameters)
     arguments = (*symbols(model.expert.inputs), *names)

@@ -130,7 +130,7 @@ Choice = str | Mapping[str, str] | Callable[[RateResult], str]
 def main_quantities(result: RateResult) -> tuple[str, ...]:
     """The keys that figures and tables show unless told otherwise."""
     known = tuple(dict.fromkeys(line.quantity for line in result.lines))
-    kinds = MAIN_2 if result.experiment.setting.regime == 2 else MAIN
+    kinds = MAIN if result.experiment.setting.shared else MAIN_2
     return tuple(key for kind in kinds for key in known if key.partition(":")[0] == kind)
 
 

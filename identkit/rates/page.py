@@ -291,7 +291,7 @@ def _certified(result: RateResult) -> str:
     """The certified verdicts, a line each."""
     c = result.condition
     lines = [(c.condition, c.verdict)]
-    if c.second_order is not None:  # in Regime 2 it would repeat the verdict
+    if c.second_order is not None:  # at first order it would repeat the verdict
         lines.append(("nondegenerate", c.second_order.verdict))
     if c.premise is not None:
         lines.append(("premise", c.premise.verdict))

@@ -12,7 +12,7 @@
     [[grid]]                  # every expert × gate × regime is an experiment
     experts = ["gelu", {name = "gelu", shape = "ffn"}, {expr = "c*tanh(a*x + b)"}]
     gates = ["sigmoid", "softmax"]
-    regimes = [1, 2]          # (all of the gate; without meaning for gates that have none)
+    regimes = ["sparse"]      # (all of the gate; sigmoid also has 1 and 2, softmax none)
     starts = ["local"]        # kinds of start, the first one gives the verdict (by `defaults`)
     k = 3                     # fitted atoms (one more than the truth has)
     noise = 0.003             # standard deviation
@@ -57,7 +57,7 @@ from identkit.experts import MAX_DIM, Expert, builtin
 from identkit.files import read_whole, regular
 from identkit.fit.model import Model
 from identkit.fit.result import Box
-from identkit.gates import GATES, Gate
+from identkit.gates import GATES, Gate, RegimeCode
 from identkit.mixing import MixingMeasure
 from identkit.rates.quantities import check_once
 from identkit.rates.setting import (
@@ -135,21 +135,21 @@ class Defaults(NamedTuple):
 
 def defaults(
     model: Model,
-    regime: int | None,
+    regime: RegimeCode,
     domain: tuple[float, float] = (-3.0, 3.0),
     progress: Progress | None = None,
 ) -> Defaults:
     """How a model is fitted, by what is proved of it, which may take seconds.
 
     Along an exact family fits drift for ever: they end where the cost no longer falls, and
-    ``split`` starts show the continuum. So do they in Regime 2, where f* may have exact refits;
+    ``split`` starts show the continuum. So do they in a dense regime, where f* may have refits;
     ``null`` starts reach these, ``local`` ones are often caught in a local minimum. Elsewhere fits
     go on to the minimum: stopped early, slopes are too steep (benchmarks/README.md).
     """
     if progress is not None:
         progress(f"checking {model.expert.label} under {model.gate.name}")
     rate = check_once(model.expert, model.gate.name, regime, *domain).results[0].rate
-    if regime == 2:
+    if model.gate.chosen(regime).order == 1:
         null = ("null",) if is_null(model, domain) else ()
         return Defaults(DRIFTING_FLAT, (*null, "local"))
     if rate is not None and rate.derived == NONE:
@@ -157,7 +157,7 @@ def defaults(
     return Defaults(0.0, ("local",))
 
 
-def experiment_name(model: Model, regime: int | None, label: str = "") -> str:
+def experiment_name(model: Model, regime: RegimeCode, label: str = "") -> str:
     """expert[, label] / gate[ regime r]."""
     which = f"{model.expert.label}, {label}" if label else model.expert.label
     return f"{which} / {model.gate.name}" + ("" if regime is None else f" regime {regime}")
@@ -293,25 +293,18 @@ class _Grid:
             except InputError as error:
                 raise InputError(f"{self.where}: experts: {_plain(error)}") from None
 
-    def _regimes(self, gate: Gate) -> tuple[int | None, ...]:
-        numbers = tuple(r.number for r in gate.regimes)
-        if numbers == (None,):
-            return numbers
-        chosen = self.values.get("regimes", numbers)
-        for number in chosen:
-            if number not in numbers:
-                known = ", ".join(map(str, numbers))
-                raise InputError(
-                    f"{self.where}: regimes: the {gate.name} gate has no regime {number}; choose "
-                    f"from {known}."
-                )
-        return chosen
+    def _regimes(self, gate: Gate) -> tuple[RegimeCode, ...]:
+        codes = tuple(r.code for r in gate.regimes)
+        if codes == (None,):
+            return codes
+        chosen = self.values.get("regimes", codes)
+        return tuple(gate.chosen(r, f"{self.where}: regimes:").code for r in chosen)
 
-    def _name(self, expert: Expert, gate: Gate, regime: int | None) -> str:
+    def _name(self, expert: Expert, gate: Gate, regime: RegimeCode) -> str:
         return experiment_name(Model(expert, gate), regime, self.values.get("label", ""))
 
     def _experiment(
-        self, name: str, model: Model, regime: int | None, folder: Path, progress: Progress
+        self, name: str, model: Model, regime: RegimeCode, folder: Path, progress: Progress
     ) -> Experiment:
         from identkit.rates.truth import suggested_box
 
@@ -336,7 +329,7 @@ class _Grid:
         )
 
     def _truth(
-        self, name: str, model: Model, regime: int | None, folder: Path, progress: Progress
+        self, name: str, model: Model, regime: RegimeCode, folder: Path, progress: Progress
     ) -> dict[str, Any]:
         """The truth, and what comes with it."""
         truth = self.values.get("truth", SEARCH)
@@ -540,6 +533,12 @@ def _domain(value: Any) -> tuple[float, float]:
     return _bounds(value)
 
 
+def _regime(value: Any) -> RegimeCode:
+    if isinstance(value, str):
+        return value
+    return _whole(1, 99)(value)
+
+
 def _flat(value: Any) -> float:
     number = _real(0.0)(value)
     if number >= 1:
@@ -556,7 +555,7 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "label": _text,
     "experts": _list(_expert, "experts"),
     "gates": _list(_gate, "gates"),
-    "regimes": _list(_whole(1, 2), "regimes"),
+    "regimes": _list(_regime, "regimes"),
     "dim": _whole(1, MAX_DIM),
     "starts": _list(_start, "kinds of start"),
     "k": _whole(1, 100),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from identkit.claims import published_rates
 from identkit.degeneracy.rate import NONE, SLOWER
@@ -31,29 +32,31 @@ def published(setting: Setting, condition: ConditionResult) -> dict[str, str]:
     verdict = None if condition.published is None else condition.published.verdict
     rates = published_rates(setting.model.gate.name, regime, verdict)
     if claim is not None:
-        rates["minimiser-expert" if regime == 2 else "expert"] = claim
+        rates["expert" if setting.shared else "minimiser-expert"] = claim
     if setting.k == setting.truth.atoms:  # claims are about over-specified fits
         rates = {name: rate for name, rate in rates.items() if name in ("regression", "exact")}
     return rates
 
 
-def derived(setting: Setting, condition: ConditionResult, start: str) -> dict[str, str]:
+def derived(setting: Setting, results: Sequence[ConditionResult], start: str) -> dict[str, str]:
     """Quantity -> rate that follows from what is proved, for fits from this kind of start.
 
-    Left out are quantities without a rate, and rates whose restrictions the setting does not meet:
-    a start in the cell, a single true atom, k < 2k* under softmax, a cell large enough for an exact
-    family or for invisible moments.
+    ``results`` are those of the setting's regime, the one on its own condition first. Left out are
+    quantities without a rate, and rates whose restrictions the setting does not meet: a start in
+    the cell, a single true atom, the caveats of the regime (k < 2k* under softmax), a cell large
+    enough for an exact family or for invisible moments.
     """
+    condition = results[0]
     # f_G* is in the fitted class, of finite dimension: n^-1/2 up to logarithms
     regression = {"regression": ROOT}
-    if setting.regime == 2:
-        return _regime_2(setting, condition)
+    if not setting.shared:
+        # the global minimiser estimates f as any parametric function
+        return regression if attained(setting, condition) else {}
     second = condition.second_order
     known = setting.truth.atoms
-    expansion = setting.model.gate.expansion(setting.regime)
-    below = expansion is not None and expansion.below_doubling
-    doubled = below and setting.k >= 2 * known
-    if second is None or start not in LOCAL or second.verdict == "undecided" or doubled:
+    caveats = setting.case.caveats_given({r.condition: r.verdict for r in results})
+    unmet = not all(c.holds(setting.situation) for c in caveats)
+    if second is None or start not in LOCAL or second.verdict == "undecided" or unmet:
         return regression
     if setting.k == known:
         return {**regression, "exact": ROOT} if second.verdict == "yes" else regression
@@ -100,20 +103,13 @@ def _cell(setting: Setting, condition: ConditionResult, second: SecondOrder) -> 
     return rates
 
 
-def _regime_2(setting: Setting, condition: ConditionResult) -> dict[str, str]:
-    if attained(setting, condition):
-        # the global minimiser estimates f as any parametric function
-        return {"regression": ROOT}
-    return {}
-
-
 def attained(setting: Setting, condition: ConditionResult) -> bool:
-    """Whether f_G* is known to be in the fitted class: in Regime 2, by an exact refit in the box.
+    """Whether f_G* is known to be in the fitted class.
 
-    In the other cases the truth with a copied atom is one; settings make sure that it is in the
-    box.
+    Where a true atom can be fitted by several, the truth with a copied atom is in it; settings make
+    sure that it is in the box. Elsewhere an exact refit in the box has to be known.
     """
-    if setting.regime != 2 or setting.k == setting.truth.atoms:
+    if setting.shared or setting.k == setting.truth.atoms:
         return True
     return condition.premise is not None and bool(within_box(setting, condition.premise.refits))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from identkit.checking import check
 from identkit.degeneracy.records import Family
 from identkit.experts import Expert
+from identkit.gates import RegimeCode
 from identkit.losses import identifiable_parts, regression_error, voronoi
 from identkit.mixing import MixingMeasure
 from identkit.rates.refits import nearest, within_box
@@ -92,7 +93,7 @@ def _errors(setting: Setting, fitted: MixingMeasure) -> dict[str, Array]:
     model, truth, gate = setting.model, setting.truth, setting.model.gate
     values: dict[str, Array] = {}
     values["regression"] = regression_error(model, fitted, truth, setting.domain).value
-    if setting.regime == 2:
+    if not setting.shared:
         premise = certified(setting).premise
         refits = within_box(setting, () if premise is None else premise.refits)
         near = nearest(setting, fitted, refits, values["regression"])
@@ -153,7 +154,7 @@ def checked(setting: Setting) -> CheckResult:
 
 @lru_cache(maxsize=64)
 def check_once(
-    expert: Expert, gate: str, regime: int | None, low: float, high: float
+    expert: Expert, gate: str, regime: RegimeCode, low: float, high: float
 ) -> CheckResult:
     """The regime's own condition and what follows, on [low, high]^d."""
     return check(expert, gate, regime=regime, domain=(repr(low), repr(high)))

@@ -16,7 +16,7 @@ from identkit.fit.result import Status
 from identkit.rates import predictions, slopes
 from identkit.rates.conditioned import Conditioning, conditioning
 from identkit.rates.missing import Missing
-from identkit.rates.quantities import DEVIANCE, Quantity, certified, quantity
+from identkit.rates.quantities import DEVIANCE, Quantity, checked, quantity
 from identkit.rates.setting import CONTROL, Experiment
 from identkit.rates.slopes import (
     INCONCLUSIVE,
@@ -189,7 +189,8 @@ def observe(
         group.sort(key=lambda row: row.replicate)
         _check_errors(group)
     lines = _lines(experiment, groups)
-    condition = certified(setting)
+    results = checked(setting).results
+    condition = results[0]
     attained = predictions.attained(setting, condition)
     shares = tuple(
         Share(
@@ -219,7 +220,7 @@ def observe(
         condition=condition,
         conditioning=spread,
         lines=lines,
-        verdicts=_verdicts(experiment, condition, lines, shares),
+        verdicts=_verdicts(experiment, results, lines, shares),
         shares=shares,
         controls=controls,
         warnings=tuple(warnings),
@@ -271,17 +272,17 @@ def _lines(
 
 def _verdicts(
     experiment: Experiment,
-    condition: ConditionResult,
+    results: Sequence[ConditionResult],
     lines: Sequence[Line],
     shares: Sequence[Share],
 ) -> tuple[Verdict, ...]:
     setting, sizes = experiment.setting, experiment.sizes
-    said = predictions.published(setting, condition)
+    said = predictions.published(setting, results[0])
     by = {(line.quantity, line.start, line.budget): line for line in lines}
     verdicts = []
     for start in experiment.starts:
         mine = [s for s in shares if s.start == start and s.budget == setting.budgets[-1]]
-        follows = predictions.derived(setting, condition, start)
+        follows = predictions.derived(setting, results, start)
         doubt = _doubt(mine)
         for name in dict.fromkeys(line.quantity for line in lines):
             own = [by[name, start, budget] for budget in setting.budgets]

@@ -21,7 +21,7 @@ from identkit.errors import InputError, unknown_name, whole
 from identkit.experts import Expert
 from identkit.fit.model import Model
 from identkit.fit.result import Box
-from identkit.gates import resolve
+from identkit.gates import Regime, RegimeCode, Situation, known_gates, resolve
 from identkit.mixing import MixingMeasure
 from identkit.simulation import STARTS, Simulation
 
@@ -41,7 +41,7 @@ def key_of(document: Any) -> str:
 class Setting:
     """Data Y = f_truth(X) + noise·N(0, 1) and the estimator: k atoms in a box, from some start.
 
-    ``regime`` is the gate's (None without regimes); ``over`` the true atom that copies of the start
+    ``regime`` is the gate's, kept by its code; ``over`` the true atom that copies of the start
     sit at; ``budgets`` step limits in increasing order, each fit goes on where the last one
     stopped; ``flat`` as in :func:`identkit.fit.least_squares`; ``scale`` the standard deviation of
     starts around the truth, ``spread`` how far a ``split`` start spreads scales; ``trials`` the
@@ -52,7 +52,7 @@ class Setting:
     """
 
     model: Model
-    regime: int | None
+    regime: RegimeCode
     truth: MixingMeasure
     k: int
     noise: float
@@ -68,13 +68,15 @@ class Setting:
 
     def __post_init__(self) -> None:
         gate = self.model.gate
-        if not any(r.loss for r in gate.regimes):
-            raise InputError(f"gate {gate.name}: no Voronoi loss is known; use sigmoid or softmax.")
-        numbers = [r.number for r in gate.regimes]
-        if self.regime not in numbers:
-            known = ", ".join(str(n) for n in numbers if n is not None)
-            remedy = f"choose {known}" if known else "leave it out"
-            raise InputError(f"regime {self.regime}: the {gate.name} gate has no such; {remedy}.")
+        if not gate.has_loss:
+            raise InputError(
+                f"gate {gate.name}: no Voronoi loss is known; use "
+                f"{known_gates(lambda g: g.has_loss)}."
+            )
+        case = gate.chosen(self.regime)
+        if self.regime is None and case.code is not None:
+            raise InputError(f"regime: the {gate.name} gate has several; name one of them.")
+        object.__setattr__(self, "regime", case.code)
         self.model.pack(self.truth)
         if self.truth.batch:
             raise InputError("truth: it is a batch of measures; give one.")
@@ -96,7 +98,7 @@ class Setting:
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0):
                 raise InputError(f"{name}: {value:g} must be 0 or more.")
-        for name in ("k", "trials", *(("regime",) if self.regime is not None else ())):
+        for name in ("k", "trials"):
             whole(name, getattr(self, name), least=1)
         for budget in self.budgets:
             whole("budgets", budget, least=1)
@@ -110,11 +112,10 @@ class Setting:
 
     def _check_regime(self) -> None:
         """The premise on the over-specified true atom."""
-        sloped = bool((self.truth.beta1[self.over] != 0).any())
-        if self.k > self.truth.atoms and self.regime in (1, 2) and sloped != (self.regime == 2):
-            needed = "≠ 0" if self.regime == 2 else "= 0"
+        sloped = self.situation.sloped[self.over]
+        if self.k > self.truth.atoms and not self.case.admits(sloped):
             raise InputError(
-                f"truth: Regime {self.regime} needs β1* {needed} at the over-specified atom "
+                f"truth: {self.case.title} needs β1* {self.case.needs} at the over-specified atom "
                 f"{self.over}; change the truth, the regime or the atom."
             )
 
@@ -136,9 +137,25 @@ class Setting:
                 )
 
     @property
+    def case(self) -> Regime:
+        """The regime itself."""
+        return self.model.gate.chosen(self.regime)
+
+    @property
+    def situation(self) -> Situation:
+        """What the caveats of the regime's theorem look at."""
+        sloped = (self.truth.beta1 != 0).any(axis=-1)
+        return Situation(self.k, tuple(map(bool, sloped)), self.over)
+
+    @property
+    def shared(self) -> bool:
+        """Whether several fitted atoms can come to lie on a true one."""
+        return self.case.order != 1
+
+    @property
     def centre(self) -> MixingMeasure:
-        """k atoms with f = f_G*, copies sharing the weight of ``over``; in Regime 2 the truth."""
-        if self.regime == 2 or self.k == self.truth.atoms:
+        """k atoms with f = f_G*, copies sharing the weight of ``over``, or the truth."""
+        if not self.shared or self.k == self.truth.atoms:
             return self.truth
         alone = Simulation(self.model, self.truth, 1, 1, 0.0, 0, self.domain)
         return alone.starts(self.k, 0.0, over=self.over)[0]

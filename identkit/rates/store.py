@@ -20,6 +20,7 @@ from typing import Any
 
 from identkit.errors import InputError
 from identkit.files import write_whole
+from identkit.gates import RegimeCode
 from identkit.rates.audit import MALFORMED, environment_id, faults
 from identkit.rates.fits import Row
 from identkit.rates.formats import PLAIN, REAL, writer
@@ -66,7 +67,7 @@ class Summary:
     key: str
     expert: str
     gate: str
-    regime: int | None
+    regime: RegimeCode
     rows: int
     planned: int
     statuses: dict[str, int]

@@ -24,7 +24,7 @@ from identkit.expression import parse
 from identkit.files import read_whole, write_whole
 from identkit.fit.model import Model
 from identkit.fit.result import Box
-from identkit.gates import GATES, resolve
+from identkit.gates import GATES, RegimeCode, resolve
 from identkit.losses.norms import Rule
 from identkit.mixing import MOST_BYTES, MixingMeasure
 from identkit.mixing import SCHEMA as MIXING_SCHEMA
@@ -32,7 +32,6 @@ from identkit.rates.conditioned import (
     NOTHING,
     Cell,
     Conditioning,
-    check_regime,
     conditioning,
     expansion,
     minimum,
@@ -162,7 +161,7 @@ class Found:
     conditioning: Conditioning
     noise: float
     box: Box
-    regime: int | None
+    regime: RegimeCode
     over: int
     candidates: int
     seed: int
@@ -190,7 +189,7 @@ class Found:
 def search_truth(
     model: Model,
     *,
-    regime: int | None = None,
+    regime: RegimeCode = None,
     atoms: int = 2,
     over: int = 0,
     domain: tuple[float, float] = (-3.0, 3.0),
@@ -202,13 +201,14 @@ def search_truth(
 
     Random truths are scored by min(first, second), the best few improved by Nelder–Mead, and the
     best of these rounded to two or three significant digits; its numbers are those of the rounded
-    truth. Where ``second`` does not apply (Regime 2) or vanishes for every candidate, the score is
-    the first-order number, by the smallest singular value above rounding.
+    truth. Where ``second`` does not apply (a dense regime) or vanishes for every candidate, the
+    score is the first-order number, by the smallest singular value above rounding.
 
     Ranges: slopes of pre-activations have norm 1 to 4.5 and vanish somewhere in the middle half of
     the domain, so that the expert bends there; other parameters have size 0.5 to 2; ‖β1‖ is 0.5 to
-    5, and 0 for atom ``over`` in Regime 1 (sigmoid; the default); the gate's score at the centre is
-    -1.5 to 2; the last atom's gate is 0 under softmax. (Slopes are per 1/6 of the domain's width.)
+    5, and 0 for atom ``over`` in a sparse regime (the default where there is one); the gate's score
+    at the centre is -1.5 to 2; the last atom's gate is 0 under softmax. (Slopes are per 1/6 of the
+    domain's width.)
     True atoms are at least 1 apart in (β1, η), and no one's root mean square weight is below a
     tenth of another's.
 
@@ -221,13 +221,13 @@ def search_truth(
     seed, candidates = whole("seed", seed, least=0), whole("candidates", candidates, least=1)
     if over >= atoms:
         raise InputError(f"over: there is no atom {over}; the {atoms} are counted from 0.")
-    regime = check_regime(model, regime)
+    case = model.gate.chosen(regime)
     try:
         rule = Rule.of(model.dim, domain, _POINTS[model.dim > 1], seed)
     except TypeError:
         raise InputError(f"domain: {domain!r} is not a pair of numbers (low, high).") from None
     search = _Search(
-        model, atoms, Cell(over, 1 if regime == 2 else 2, regime), regime, rule,
+        model, atoms, Cell.within(case, over, 2), rule,
         (float(domain[0]), float(domain[1])), seed,
     )  # fmt: skip
     # refining takes about as long as drawing
@@ -269,13 +269,13 @@ def search_truth(
         refined.sort(key=lambda c: -c[0])
         few = [vector for _, vector in refined[:keep]]
     truth = search.rounded(few[0], curved)
-    numbers = conditioning(model, truth, over=over, domain=domain, regime=regime, seed=seed)
+    numbers = conditioning(model, truth, over=over, domain=domain, regime=case.code, seed=seed)
     fit = _fitted(model, truth, search.cell)
     free = int((~model.pinned(fit.atoms)).sum())
     report(total, total)
     return Found(
         model, truth, numbers, suggested_noise(numbers, SMALLEST_N, free),
-        suggested_box(model, truth, over=over), regime, over, candidates, seed,
+        suggested_box(model, truth, over=over), case.code, over, candidates, seed,
         time.perf_counter() - began,
     )  # fmt: skip
 
@@ -287,7 +287,6 @@ class _Search:
     model: Model
     atoms: int
     cell: Cell
-    regime: int | None
     rule: Rule
     domain: tuple[float, float]
     seed: int
@@ -332,7 +331,7 @@ class _Search:
     def free(self) -> NDArray[np.bool_]:
         """What the refinement may move."""
         mask = ~self.model.pinned(self.atoms)
-        if self.regime == 1:
+        if not self.cell.regime.admits(True):
             mask.reshape(self.atoms, -1)[self.cell.over, : self.model.dim] = False
         return mask
 
@@ -486,7 +485,7 @@ class TruthFile:
     truth: MixingMeasure
     expert: dict[str, Any] | None = None
     gate: str | None = None
-    regime: int | None = None
+    regime: RegimeCode = None
     noise: float | None = None
     box: Box | None = None
     over: int | None = None
@@ -524,7 +523,7 @@ def save_truth(
     *,
     noise: float | None,
     box: Box | None,
-    regime: int | None,
+    regime: RegimeCode,
     conditioning: Conditioning | None,
     seed: int | None,
     over: int = 0,
@@ -577,7 +576,7 @@ def _document(
     truth: MixingMeasure,
     noise: float | None,
     box: Box | None,
-    regime: int | None,
+    regime: RegimeCode,
     numbers: Conditioning | None,
     seed: int | None,
     over: int,
@@ -633,14 +632,15 @@ def _read(document: Any) -> TruthFile:
             f"over: the truth has no atom {over}; its {truth.atoms} are counted from 0."
         )
     regime = document["regime"]
-    known = [r.number for r in resolve(gate).regimes]
+    known = [r.code for r in resolve(gate).regimes]
     if isinstance(regime, bool) or regime not in known:
         allowed = " or ".join("null" if r is None else str(r) for r in known)
         raise InputError(f"regime: {regime!r} is none of gate {gate}; it must be {allowed}.")
-    if regime is not None and (regime == 1) == bool(truth.beta1[over].any()):
+    found = resolve(gate).of_truth(bool(truth.beta1[over].any()))
+    if regime != found.code:
         raise InputError(
             f"regime: {regime} contradicts the measure, whose atom {over} has β1 "
-            f"{'≠' if regime == 1 else '='} 0; write {3 - regime}."
+            f"{found.needs}; write {found.code}."
         )
     noise = document["noise"]
     if noise is not None and _real("noise", noise) <= 0:

@@ -31,6 +31,7 @@ from identkit.degeneracy.records import (
     SecondOrder,
     Visible,
 )
+from identkit.gates import regime_title
 from identkit.gates import resolve as resolve_gate
 from identkit.report import statements
 from identkit.report.markup import expert_latex
@@ -126,7 +127,10 @@ def _quantifier(name: str) -> str:
 
 def _part(check: CheckResult, result: ConditionResult) -> Part:
     second = result.second_order
-    title = f"Regime {result.regime}" if result.regime is not None else f"Gate {check.gate}"
+    title = statements.sentence(regime_title(result.regime) or f"Gate {check.gate}").rstrip(".")
+    if statements.repeated(check, result):
+        own = Section(f"The {result.condition} condition", tuple(_condition(result)))
+        return Part(f"{title}: {result.condition}", (own,))
     sections = [Section("Setting", tuple(_setting(check, result)))]
     if second is not None:
         sections += [
@@ -160,15 +164,12 @@ def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]
     yield _formula(f"h(x, η) = {expert.text}")
     yield _formula("f_G(x) = Σ_i weight_i(x)·h(x, η_i)")
     regime = gate.regime(result.regime)
-    if regime is not None and regime.number is not None:
-        yield _text(f"Regime {regime.number}: {regime.meaning}.")
+    title = regime_title(result.regime)
+    if regime is not None and title:
+        yield _text(_sentence(f"{title}: {regime.meaning}"))
     if result.second_order is None:
         if regime is not None and regime.expansion is not None:
-            yield _text(
-                "Two fitted atoms can share a true atom's gate in the limit only if its `β1* = 0`, "
-                "so for the others the expansion of `f_G − f_G*` stops at first order: only first "
-                "derivatives of `F = weight·h` in β0, β1 and η enter."
-            )
+            yield _text(regime.expansion.argument)
         else:
             yield _text("The second-order question does not arise for this condition.")
         return
@@ -182,20 +183,8 @@ def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]
         "expansion of `f_G − f_G*` are the moments"
     )
     yield _formula("m0 = Σ w_i − w*,  m = Σ w_i·δ_i,  M = Σ w_i·δ_i·δ_iᵀ.")
-    if regime is not None and regime.expansion is not None and regime.expansion.gates:
-        yield _text(
-            "With `s_i = σ(β0_i)` the weights `w_i` are `s_i` in `m0`, `m_η` and `M_ηη`, `s_i'` in "
-            "`m_β` and `M_βη`, and `s_i''` in `M_ββ`. If `Σ s_i < 1` and `m_β = 0` then `M_ββ ⪰ 0` "
-            "although some `s_i''` may be negative. So `M_ββ ⪰ 0`, `M_ηη ⪰ 0`, and `M_βη` lives in "
-            "range `M_ββ` × range `M_ηη`."
-        )
-    else:
-        yield _text(
-            "Multiplied by the denominator, `f_G − f_G*` pins `m0`, `m_β` and `M_ββ`, hence "
-            "`M_βη = 0` because `M ⪰ 0`. What remains is `m_η` and `M_ηη ⪰ 0`, provided at least "
-            "one true atom is fitted by a single atom: spreading every atom's gate alike, "
-            "`β1_j ± t`, leaves f unchanged."
-        )
+    if regime is not None and regime.expansion is not None:
+        yield _text(regime.expansion.argument)
     yield _text("Moments, not all 0, are invisible if the functions they multiply add up to 0.")
 
 

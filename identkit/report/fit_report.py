@@ -278,14 +278,13 @@ def identifiability_lines(report: FitReport) -> list[tuple[str, str]]:
 
 
 def _verdict(report: FitReport, r: Any) -> str:
-    regime = ""
-    if r.regime == 1:
-        regime = "; Regime 1 since shared gates are constant"
-    elif r.regime == 2:
-        constant = (
-            "one of the shared gates is not constant" if report.shared else "no gate is shared"
-        )
-        regime = f"; Regime 2 since {constant}"
+    case, regime = report.result.model.gate.regime(r.regime), ""
+    if case is not None and case.title:
+        why = "no gate is shared"
+        if report.shared:
+            sparse = "shared gates are constant"
+            why = "one of the shared gates is not constant" if case.admits(True) else sparse
+        regime = f"; {case.title} since {why}"
     if regime and any(b.option in ("beta0", "beta1") for b in report.bounds):
         regime += ", as far as gates at their bounds tell"
     return f"{statements.title(r)}: {r.verdict} ({statements.scope(r)}){regime}."

@@ -100,12 +100,12 @@ def latex(result: CheckResult) -> str:
         rf" Parameters $\eta=({parameters})$, $x\in{box}$; seed {result.options.seed},"
         f" identkit {result.version}."
     )
-    items = "\n".join(_latex_item(r) for r in result.results)
+    items = "\n".join(_latex_item(result, r) for r in result.results)
     note = f"\n{escape(statements.sentence(own))}" if (own := statements.own_gate(result)) else ""
     return f"{head}\n\\begin{{itemize}}\n{items}\n\\end{{itemize}}{note}"
 
 
-def _latex_item(result: ConditionResult) -> str:
+def _latex_item(check: CheckResult, result: ConditionResult) -> str:
     formula = formula_latex(condition(result.condition, result.level).formula)
     lines = [
         rf"\item \textbf{{{escape(statements.title(result))}: {result.verdict}.}}"
@@ -121,7 +121,7 @@ def _latex_item(result: ConditionResult) -> str:
             lines.append(rf"  \[ {relation_latex(relation)} \]")
         if len(proof.relations) > SHOWN:
             lines.append(f"  and {len(proof.relations) - SHOWN} more relations.")
-    for _, text in statements.consequences(result):
+    for _, text in statements.follows(check, result):
         lines.append(f"  {text_latex(text)}")
     return "\n".join(lines)
 
@@ -141,7 +141,7 @@ def html(result: CheckResult) -> str:
             + [f"<code>{e(x.text)}</code>" for x in r.relations[:SHOWN]]
             + ([f"and {len(r.relations) - SHOWN} more"] if len(r.relations) > SHOWN else [])
             + [f"in the coordinate <code>{e(c)}</code>" for c in r.coordinates]
-            + [f"{e(label)}: {e(text)}" for label, text in statements.consequences(r)]
+            + [f"{e(label)}: {e(text)}" for label, text in statements.follows(result, r)]
         )
         rows.append(
             f"<tr><td>{e(statements.title(r))}</td><td><b>{r.verdict}</b></td>"

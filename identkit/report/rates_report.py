@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from identkit.degeneracy.rate import NONE
+from identkit.gates import regime_title
 from identkit.rates.conditioned import Conditioning
 from identkit.rates.result import ALIKE, FINISHED, SCHEMA, Line, RateResult, Share, Verdict
 from identkit.rates.result import settings_of_analysis as analysis
@@ -53,7 +54,7 @@ def rates(result: RateResult) -> str:
     c = result.condition
     said = "–" if c.rate is None or c.rate.published is None else c.rate.published
     derived = "–" if c.rate is None else statements.derived_rate(c.rate)
-    # in Regime 2 it would repeat the verdict
+    # at first order it would repeat the verdict
     second = "" if c.second_order is None else f", nondegenerate: {c.nondegenerate}"
     return f"published {said}; certified {c.condition}: {c.verdict}{second}; derived {derived}"
 
@@ -61,7 +62,8 @@ def rates(result: RateResult) -> str:
 def title(result: RateResult) -> str:
     """Expert, gate and regime."""
     s = result.experiment.setting
-    regime = "" if s.regime is None else f", Regime {s.regime}"
+    regime = regime_title(s.regime)
+    regime = f", {regime}" if regime else ""
     return f"{s.model.expert.label}, {s.model.gate.name} gate{regime}"
 
 
@@ -304,11 +306,11 @@ def plan(experiments: Sequence[Experiment], store: str) -> RenderableType:
 
 def truth_report(found: Found) -> RenderableType:
     """A truth that was searched."""
-    regime = "" if found.regime is None else f", Regime {found.regime}"
-    m = found.model
+    regime, m = regime_title(found.regime), found.model
+    regime = f", {regime}" if regime else ""
     lines = [f"{m.expert.label}, {m.gate.name} gate{regime}, d = {m.dim}"]
     lines += [f"  {line}" for line in _atoms(m, found.truth, found.over)]
-    if not found.conditioning.curved and found.regime != 2:
+    if not found.conditioning.curved and m.gate.chosen(found.regime).order != 1:
         lines.append(
             "  the experts are degenerate at second order: 'identkit explain' says which rate "
             "follows"

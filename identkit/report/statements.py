@@ -8,15 +8,15 @@ from __future__ import annotations
 from identkit.causes import CAUSES, SIGNS, UNPROVED
 from identkit.degeneracy.rate import NONE, OPEN, UNDECIDED
 from identkit.degeneracy.records import Family, MomentWitness, Rate
-from identkit.gates import GATES
+from identkit.gates import GATES, in_regime, regime_title
 from identkit.gates import resolve as resolve_gate
-from identkit.results import QUANTIFIERS, CheckResult, ConditionResult, SetProof
+from identkit.results import GIVEN_NUMBER, QUANTIFIERS, CheckResult, ConditionResult, SetProof
 
 
 def title(result: ConditionResult) -> str:
     """For example ``Regime 1 · strong, expert level``."""
-    regime = f"Regime {result.regime} · " if result.regime is not None else ""
-    return f"{regime}{result.condition}, {result.level} level"
+    regime = regime_title(result.regime)
+    return f"{regime}{' · ' * bool(regime)}{result.condition}, {result.level} level"
 
 
 def scope(result: ConditionResult) -> str:
@@ -27,6 +27,7 @@ def scope(result: ConditionResult) -> str:
         "every": "every k",
         "up-to": f"k ≤ {result.atoms}",
         "from": f"k ≥ {result.atoms}",
+        "one": "one atom",
     }[result.atoms_scope]
     return f"{k}, {QUANTIFIERS[result.quantifier]}"
 
@@ -46,6 +47,8 @@ def claim(proof: SetProof) -> str:
             return (
                 f"{functions} are linearly independent for every number k of atoms and {who}{near}."
             )
+        if proof.atoms == 1 and proof.every_k_obstacle == GIVEN_NUMBER:
+            return f"{functions} are linearly independent for {who}."
         reason = f" ({proof.every_k_obstacle})" if proof.every_k_obstacle else ""
         fewer = ", hence for fewer," if proof.atoms > 1 else ""
         return (
@@ -135,7 +138,7 @@ def nevertheless(result: CheckResult) -> str:
     if not result.degenerate:
         return ""
     first = result.degenerate[0]
-    where = "" if first.regime is None else f" in Regime {first.regime}"
+    where = in_regime(first.regime)
     none = first.rate is not None and first.rate.derived == NONE
     what = "have no consistent estimator" if none else "are learned more slowly than n^-1/4"
     return (
@@ -146,6 +149,20 @@ def nevertheless(result: CheckResult) -> str:
 
 SHOWN_EXCEPTIONS = 4
 """Exceptional sets printed before "and n more"; all are in the JSON."""
+
+
+def repeated(check: CheckResult, result: ConditionResult) -> bool:
+    """Whether what follows from the regime was said of an earlier result of the check."""
+    before = check.results[: check.results.index(result)]
+    return any(
+        (r.regime, r.second_order, r.rate) == (result.regime, result.second_order, result.rate)
+        for r in before
+    )
+
+
+def follows(check: CheckResult, result: ConditionResult) -> list[tuple[str, str]]:
+    """The consequences, once for each regime."""
+    return [] if repeated(check, result) else consequences(result)
 
 
 def consequences(result: ConditionResult) -> list[tuple[str, str]]:
@@ -176,6 +193,7 @@ def consequences(result: ConditionResult) -> list[tuple[str, str]]:
         lines.append(
             ("rate", f"derived: {derived_rate(result.rate)}; published: {said} ({outcome})")
         )
+        lines += [("provided", sentence(caveat)) for caveat in result.caveats]
         lines += [("where", limit) for limit in limits(result.rate)]
     return lines
 

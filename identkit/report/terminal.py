@@ -41,7 +41,7 @@ def check_report(result: CheckResult) -> RenderableType:
         (statements.witness_scope(result), "dim"),
     )
     blocks: list[RenderableType] = [head]
-    blocks += [_result_block(r) for r in result.results]
+    blocks += [_result_block(result, r) for r in result.results]
     if statements.own_gate(result):
         blocks.append(Text(f"\nthis gate: {statements.own_gate(result)}"))
     exceptional = statements.exceptional(result)
@@ -54,7 +54,7 @@ def check_report(result: CheckResult) -> RenderableType:
     return Group(*blocks)
 
 
-def _result_block(result: ConditionResult) -> RenderableType:
+def _result_block(check: CheckResult, result: ConditionResult) -> RenderableType:
     table = Table.grid(padding=(0, 1))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
@@ -82,7 +82,7 @@ def _result_block(result: ConditionResult) -> RenderableType:
     if result.published is not None:
         style = AGREEMENT_COLOURS.get(result.agreement, "")
         table.add_row("  agreement", Text(statements.agreement(result), style=style))
-    for label, text in statements.consequences(result):
+    for label, text in statements.follows(check, result):
         style = COLOURS.get(result.nondegenerate or "", "") if label == "second" else ""
         table.add_row(f"  {label}", Text(text, style=style))
     head = Text.assemble(

@@ -1,0 +1,303 @@
+"""A gate: its weight, how f combines atoms, its regimes; the registry; gates of one's own.
+
+Nothing that is registered for another weight rule is taken over by a gate.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from importlib.metadata import entry_points
+from typing import Any, TypeVar
+
+import sympy as sp
+
+from identkit.bounded import bounded
+from identkit.deadline import Deadline
+from identkit.errors import ExpressionError, InputError, OutOfTime, unknown_name
+from identkit.expression import enclosure, free_names, parse, symbol
+from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
+
+SHIFT_SECONDS = 5.0
+"""For whether a gate has a common shift, which a fit must know."""
+NAME_SECONDS = 0.5
+"""For whether a gate of one's own is a built-in one, a remark in a report."""
+GROUP = "identkit.gates"
+"""The entry-point group in which other packages name gates of theirs: objects of class Gate."""
+PREFIX = "normalised "
+"""How the name of a normalised gate of one's own begins."""
+_WRITTEN = re.compile(r"\s*normali[sz]ed\b(?!-)\s*", re.IGNORECASE)
+_NAME = re.compile(r"[a-z][a-z0-9-]*[a-z0-9]")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Share:
+    """``beta0(b, m)`` is the β0 at which m atoms together weigh as one atom with β0 = b."""
+
+    rule: WeightRule
+    beta0: Callable[[float, int], float] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A gate: the unnormalised weight as a function of the score s = β1ᵀx + β0.
+
+    ``weight`` maps the SymPy score to the weight; ``normalised`` says whether weights are divided
+    by their sum over atoms. ``gauge`` says in words which parameters give the same f whatever the
+    experts. ``regimes`` are the cases of the theory with the condition each asks for; ``share``
+    says how copies of an atom share its weight, None if that is not known.
+
+    An expansion, a loss or a sharing rule that is about another weight rule is dropped: no gate
+    inherits the theorem of its neighbour.
+    """
+
+    name: str
+    formula: str
+    weight: Callable[[sp.Expr], sp.Expr] = field(repr=False)
+    normalised: bool
+    gauge: str
+    regimes: tuple[Regime, ...]
+    source: str
+    share: Share | None = None
+
+    def __post_init__(self) -> None:
+        if self.share is None and all(r == _bare(r) for r in self.regimes):
+            return
+        rule = WeightRule(self.weight(symbol("s")), self.normalised)
+        kept = (
+            r if r.expansion is not None and r.expansion.rule == rule else _bare(r)
+            for r in self.regimes
+        )
+        object.__setattr__(self, "regimes", tuple(kept))
+        if self.share is not None and self.share.rule != rule:
+            object.__setattr__(self, "share", None)
+
+    @classmethod
+    def from_expression(cls, text: str, *, normalised: bool = False) -> Gate:
+        """A gate of your own: the weight as an expression in the score s = β1ᵀx + β0.
+
+        ``normalised`` divides the weights by their sum over atoms. The conditions are decided for
+        such a gate: ``weak`` if it is not normalised, else ``strong`` (of the expert alone). No
+        rate is derived: which moments can be invisible is known for the built-in gates only.
+
+        >>> Gate.from_expression("(1 + tanh(s))/2").name
+        '(1 + tanh(s))/2'
+
+        Raises :class:`~identkit.errors.InputError` for an expression that cannot be read or is not
+        one in s.
+        """
+        return _from_expression(text, normalised)
+
+    @property
+    def divides(self) -> bool:
+        """Whether f is Σ weight·h / Σ weight; else Σ weight·h, so that F = weight·h is an atom."""
+        return self.normalised
+
+    @cached_property
+    def shifts(self) -> bool:
+        """Whether a common shift of all (β0, β1) changes nothing: the weights are like exp(c·s)."""
+        return self.normalised and in_time(lambda: is_exponential(self), SHIFT_SECONDS, False)
+
+    @cached_property
+    def known_as(self) -> str:
+        """The built-in gate that this one is, up to the scale of s; empty if none."""
+        return in_time(lambda: _known_as(self), NAME_SECONDS, "")
+
+    @property
+    def has_theory(self) -> bool:
+        """Whether an expansion is registered for some regime."""
+        return any(r.expansion is not None for r in self.regimes)
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether a Voronoi loss is registered for some regime, so that errors can be observed."""
+        return any(r.loss is not None for r in self.regimes)
+
+    def __reduce__(self) -> tuple:
+        """A gate pickles as its name: weights are functions, which do not."""
+        return resolve, (self.name,)
+
+    def regime(self, which: RegimeCode) -> Regime | None:
+        """The regime of this number, key or code (None: the only one), or None."""
+        if isinstance(which, bool):
+            return None
+        for r in self.regimes:
+            if r.code == which or (which is not None and r.key == which):
+                return r
+        return None
+
+    def chosen(self, which: RegimeCode, option: str = "regime") -> Regime:
+        """The regime of this number or key, the first if None. Raises InputError naming ``option``.
+
+        Every place that is given a regime reads it here.
+        """
+        found = self.regimes[0] if which is None else self.regime(which)
+        if found is None:
+            raise InputError(
+                f"{option} {which}: the {self.name} gate has no such regime; {self._remedy}."
+            )
+        return found
+
+    @property
+    def _remedy(self) -> str:
+        known = [
+            r.key if r.number is None else f"{r.key} ({r.number})"
+            for r in self.regimes
+            if r.key != "any"
+        ]
+        return f"choose {' or '.join(known)}" if known else "leave it out"
+
+    def of_truth(self, sloped: bool) -> Regime:
+        """The regime of a truth whose over-specified atom has β1* ≠ 0 (``sloped``), or = 0."""
+        return next(r for r in self.regimes if r.admits(sloped))
+
+    def expansion(self, which: RegimeCode) -> Expansion | None:
+        """The expansion registered for this regime, or None."""
+        regime = self.regime(which)
+        return None if regime is None else regime.expansion
+
+
+def _bare(regime: Regime) -> Regime:
+    """The regime without what is a theorem."""
+    return replace(regime, also=(), expansion=None, loss=None, caveats=(), refits="", rests_on=())
+
+
+def in_time(find: Callable[[], T], seconds: float, otherwise: T) -> T:
+    """What is found in time: SymPy's simplify has no limit of its own."""
+    try:
+        return bounded(lambda _: find(), Deadline(seconds))
+    except (OutOfTime, ArithmeticError, RecursionError, TypeError):  # SymPy on nan: TypeError
+        return otherwise
+
+
+def is_exponential(gate: Gate) -> bool:
+    """Whether the weight is a·exp(c·s)."""
+    s = symbol("s")
+    rate: Any = sp.diff(gate.weight(s), s) / gate.weight(s)
+    return vanishes(sp.diff(rate, s))
+
+
+def vanishes(expression: Any) -> bool:
+    """Whether a function of s is 0, by SymPy; a value that is not 0 spares the proof."""
+    for at in (sp.Rational(1, 3), sp.Rational(7, 5)):
+        value = enclosure(expression.subs(symbol("s"), at))
+        if value is not None and (value > 0 or value < 0):
+            return False
+    return sp.simplify(expression) == 0
+
+
+GATES: dict[str, Gate] = {}
+"""Every gate that is known by name, the built-in ones first."""
+
+
+def known_gates(having: Callable[[Gate], bool]) -> str:
+    """The names of the registered gates with some property, to be used in a sentence."""
+    names = [g.name for g in GATES.values() if having(g)]
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def register(gate: Gate) -> Gate:
+    """Make a gate known by its name, to this process and those it starts.
+
+    A package names its gates in the entry-point group ``identkit.gates`` instead, and they are
+    known wherever it is installed. Raises :class:`~identkit.errors.InputError` for a name that is
+    taken, or that could not be told from an expression.
+    """
+    if not isinstance(gate, Gate):
+        raise InputError(f"gate: {gate!r} is no Gate; make one with Gate(...).")
+    if not _NAME.fullmatch(gate.name):
+        raise InputError(
+            f"gate: '{gate.name}' cannot be registered; name it in small letters, digits and -."
+        )
+    if GATES.get(gate.name, gate) is not gate:
+        raise InputError(f"gate: {gate.name} is registered already; choose another name.")
+    GATES[gate.name] = gate
+    return gate
+
+
+def resolve(gate: Gate | str) -> Gate:
+    """A :class:`Gate` from itself, its name, or an expression in the score s.
+
+    A normalised gate of one's own is named ``normalised EXPRESSION``. Raises InputError for a name
+    that is not known and an expression that cannot be read.
+    """
+    if isinstance(gate, Gate):
+        return gate
+    if not isinstance(gate, str):
+        raise InputError(f"gate: {gate!r} is no gate; give a name, an expression in s, or a Gate.")
+    if gate in GATES:
+        return GATES[gate]
+    if _NAME.fullmatch(gate):
+        for entry in entry_points(group=GROUP, name=gate):
+            found = entry.load()
+            if isinstance(found, Gate) and found.name == gate:
+                return register(found)
+            raise InputError(
+                f"gate: {entry.value}, the entry point for {gate}, is no gate of that name; mend "
+                "the package that has it."
+            )
+    if re.fullmatch(r"[A-Za-z]{2,}[A-Za-z-]*|[A-RT-Za-rt-z]|", gate.strip()):
+        error = unknown_name("gate", gate, GATES)
+        raise type(error)(f"{error} Your own: an expression in s, such as (1 + tanh(s))/2.")
+    return Gate.from_expression(gate)
+
+
+def _from_expression(text: str, normalised: bool) -> Gate:
+    if not isinstance(text, str):
+        raise InputError(f"gate: {text!r} is no expression; write the weight as text in s.")
+    begun = _WRITTEN.match(text)
+    weight = text[begun.end() if begun else 0 :].strip()
+    if weight in GATES:
+        if GATES[weight].normalised:
+            raise InputError(f"gate: {weight} is normalised already; use --gate {weight}.")
+        weight = f"{weight}(s)"
+    return _own(weight, normalised or bool(begun))
+
+
+@cache
+def _own(text: str, normalised: bool) -> Gate:
+    try:
+        expression: Any = parse(text)
+    except ExpressionError as error:
+        reason = (
+            str(error).removeprefix("expression: ").replace("c*tanh(a*x + b)", "(1 + tanh(s))/2")
+        )
+        raise ExpressionError(f"gate: {reason}") from None
+    names = free_names(expression)
+    if names != {"s"}:
+        other = ", ".join(sorted(names - {"s"}))
+        what = f"{other} is not s" if other else "the score s is not in it"
+        raise ExpressionError(
+            f"gate: '{text}': {what}; write the weight as an expression in s alone, such as "
+            "(1 + tanh(s))/2."
+        )
+    condition, truth = ("strong", "any truth") if normalised else ("weak", "distinct gates")
+    divided = ", divided by the sum over atoms" if normalised else ", not normalised"
+    return Gate(
+        name=f"{PREFIX if normalised else ''}{text}",
+        formula=f"{text}, s = β1ᵀx + β0{divided}",
+        weight=lambda score: expression.xreplace({symbol("s"): score}),
+        normalised=normalised,
+        gauge="not searched" if normalised else "none",
+        regimes=(Regime("any", condition, f"{truth}; no rate is derived for this gate"),),
+        source="your expression",
+    )
+
+
+def _known_as(gate: Gate) -> str:
+    if gate.normalised and is_exponential(gate):
+        return "softmax"
+    s = symbol("s")
+    rate: Any = sp.diff(gate.weight(s)) / gate.weight(s)  # c·(1 − σ(c·s)) for the sigmoid
+    slope: Any = sp.simplify(2 * rate.subs(s, 0))
+    if not slope.is_number or slope in (0, sp.nan, sp.zoo):
+        return ""
+    # divided by the sum, a constant factor of the weight changes nothing
+    size: Any = 2 * gate.weight(s).subs(s, 0) if gate.normalised else sp.Integer(1)
+    gap: Any = gate.weight(s) - size / (1 + sp.exp(-slope * s))
+    if not vanishes(gap.rewrite(sp.exp)):
+        return ""
+    return "normalized-sigmoid" if gate.normalised else "sigmoid"

@@ -1,0 +1,73 @@
+"""The softmax gate: atoms weigh exp(β1ᵀx + β0), divided by the sum over atoms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy as sp
+
+from identkit.expression import symbol
+from identkit.gates.gate import Gate, Share
+from identkit.gates.regime import Caveat, Expansion, LossTerms, Regime, Situation, WeightRule
+
+RULE = WeightRule(sp.exp(symbol("s")), True)
+
+
+def share(beta0: float, m: int) -> float:
+    """β0 − log m."""
+    import numpy as np
+
+    return beta0 - np.log(m)
+
+
+def weigh(beta0: Any) -> Any:
+    """e^β0 divided by its sum over atoms: the weights at x = 0."""
+    import numpy as np
+
+    weight = np.exp(beta0 - beta0.max(axis=-1, keepdims=True))
+    return weight / weight.sum(axis=-1, keepdims=True)
+
+
+def below_doubling(situation: Situation) -> bool:
+    """k < 2k*: then some true atom is fitted by one atom only."""
+    return situation.atoms < 2 * len(situation.sloped)
+
+
+GATE = Gate(
+    name="softmax",
+    formula="exp(β1ᵀx + β0), divided by the sum over atoms",
+    weight=sp.exp,
+    normalised=True,
+    gauge="a common shift of all (β0, β1) leaves f unchanged; pin one atom",
+    regimes=(
+        Regime(
+            key="any",
+            condition="strong",
+            meaning="any truth",
+            expansion=Expansion(
+                RULE,
+                order=2,
+                gates=False,
+                argument="Multiplied by the denominator, `f_G − f_G*` pins `m0`, `m_β` and `M_ββ`, "
+                "hence `M_βη = 0` because `M ⪰ 0`. What remains is `m_η` and `M_ηη ⪰ 0`, provided "
+                "at least one true atom is fitted by a single atom: spreading every atom's gate "
+                "alike, `β1_j ± t`, leaves f unchanged.",
+            ),
+            loss=LossTerms(weigh, share=True, compared="all", beta0="none"),
+            caveats=(
+                Caveat(
+                    "for almost every choice of the gates, provided some true atom is fitted by "
+                    "one atom only (k < 2k*)",
+                    below_doubling,
+                ),
+            ),
+            rests_on=(
+                "softmax-denominator-pins",
+                "softmax-gate-identifiable-once-pinned",
+                "softmax-common-spreading",
+            ),
+        ),
+    ),
+    share=Share(RULE, share),
+    source="Nguyen, Ho, Rinaldo, ICML 2024 (arXiv 2402.02952); arXiv 2503.03213",
+)
