@@ -283,8 +283,8 @@ def questions_of(
         found = find_condition(name, level or own)
         if found.atom is gated_function and gate.divides and not gate.shifts:
             raise InputError(
-                f"{name}: it is about F = weight·h, and a normalised gate divides by the sum of "
-                "all weights; write the gate without 'normalised', or use strong."
+                f"{name}: it is about F = weight·h, and the {gate.name} gate divides by the sum of "
+                "all weights; use --level expert, or strong."
             )
         questions.append((code, found))
     return questions

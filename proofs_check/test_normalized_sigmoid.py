@@ -181,7 +181,7 @@ def test_what_two_sloped_atoms_pin(kinds=((0, 0, 1), (0, 0), (0,), ()), pinned=T
 )
 def test_dense(atoms=2, free=False):
     """Z empty: A_e (h_e' − h_e) = 0 and m_e·∇h_e = 0 are all that is left, and they suffice."""
-    empty = {v: 0 for v in (*s,)}
+    empty = dict.fromkeys((*s,), 0)
     terms = {k: sp.expand(v.subs(empty)) for k, v in coefficients(0, 1).items()}
     assert terms[()] == terms[(0,)] == 0
     if atoms == 1:  # without a second atom no term holds A_e
@@ -203,6 +203,7 @@ def test_dense(atoms=2, free=False):
 )
 def test_refits_with_copies(flat=2, copies=2):
     """f with σ_e taken ``copies`` times and the flat weights multiplied by ``flat``."""
+
     def mixture(factor, times):
         above = sum(factor * x * y for x, y in zip(s, h, strict=True)) + times * w[0] * g[0]
         return above / (factor * S + times * w[0])
@@ -287,7 +288,9 @@ def invisible(text, flat, sloped):
                 row += [weight * v for v in (value[1:] if i < flat else value[1 : 1 + count])]
             rows.append([entry / total for entry in row])
         sizes = [mp.sqrt(mp.fsum(row[c] ** 2 for row in rows)) for c in range(columns)]
-        matrix = mp.matrix([[e / n if n else e for e, n in zip(r, sizes, strict=True)] for r in rows])
+        matrix = mp.matrix(
+            [[e / n if n else e for e, n in zip(r, sizes, strict=True)] for r in rows]
+        )
         found = [v for v in mp.svd_r(matrix, compute_uv=False)]
     small = [v for v in found if v < mp.mpf(10) ** (-DIGITS // 2)]
     assert all(v > mp.mpf(10) ** (-DIGITS // 3) for v in found if v not in small), found

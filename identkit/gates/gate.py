@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
@@ -117,8 +118,8 @@ class Gate:
         return any(r.loss is not None for r in self.regimes)
 
     def __reduce__(self) -> tuple:
-        """A gate pickles as its name: weights are functions, which do not."""
-        return resolve, (self.name,)
+        """A gate pickles as its name and module: weights are functions, which do not."""
+        return _revived, (self.name, getattr(self.weight, "__module__", None))
 
     def regime(self, which: RegimeCode) -> Regime | None:
         """The regime of this number, key or code (None: the only one), or None."""
@@ -216,6 +217,17 @@ def register(gate: Gate) -> Gate:
         raise InputError(f"gate: {gate.name} is registered already; choose another name.")
     GATES[gate.name] = gate
     return gate
+
+
+def _revived(name: str, module: str | None) -> Gate:
+    """The gate of this name in another process, which may have to import its module first."""
+    if name not in GATES and module and not module.startswith(f"{__package__}."):
+        made = vars(import_module(module)).values()
+        if name not in GATES:
+            for gate in made:
+                if isinstance(gate, Gate) and gate.name == name:
+                    return register(gate)
+    return resolve(name)
 
 
 def resolve(gate: Gate | str) -> Gate:

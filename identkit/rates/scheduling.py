@@ -31,6 +31,7 @@ from identkit.errors import IdentkitError, InputError
 # workers limit the threads of these libraries before they import them
 if TYPE_CHECKING:
     from identkit.fit.engine import Compute
+    from identkit.gates import Gate
     from identkit.rates.fits import Block, Row
     from identkit.rates.setting import Setting
 
@@ -49,11 +50,15 @@ Stop = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Task:
-    """A block to compute; ``setting`` is the setting's document as JSON. Small, and pickles."""
+    """A block to compute; ``setting`` is the setting's document as JSON. Small, and pickles.
+
+    ``gate`` comes along so that a worker imports what defines it; the document has its name alone.
+    """
 
     setting: str
     block: Block
     compute: Compute | None = None
+    gate: Gate | None = None
 
 
 @dataclass(frozen=True)

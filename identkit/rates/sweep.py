@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from identkit.fit.engine import Compute
+from identkit.gates import Gate
 from identkit.rates.fits import Block, blocks
 from identkit.rates.scheduling import Scheduler, Task
 from identkit.rates.setting import CONTROL, Experiment, Setting
@@ -99,7 +100,7 @@ def run(
             if not missing:
                 pace.drop(job)
                 continue
-            task = Task(job.document, replace(job.block, replicates=missing), compute)
+            task = Task(job.document, replace(job.block, replicates=missing), compute, job.gate)
             running[task] = job
             yield task
 
@@ -132,6 +133,7 @@ class _Job:
     document: str
     budgets: int
     work: float
+    gate: Gate
 
     @property
     def rows(self) -> int:
@@ -153,7 +155,8 @@ def _jobs(experiments: Sequence[Experiment], store: Store) -> list[_Job]:
         for block in blocks(experiment, done):
             planned[setting.key, block.start, block.n].update(block.replicates)
             work = _work(setting, block)
-            jobs.append(_Job(experiment.name, block, document, len(setting.budgets), work))
+            gate = setting.model.gate
+            jobs.append(_Job(experiment.name, block, document, len(setting.budgets), work, gate))
     return jobs
 
 

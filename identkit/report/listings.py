@@ -35,7 +35,7 @@ def _gates() -> tuple[Rows, str]:
     rows = []
     for g in GATES.values():
         regimes = "; ".join(
-            f"{'Regime ' + str(r.number) + ': ' if r.number else ''}{r.meaning} → {r.condition}"
+            f"{r.title}{': ' * bool(r.title)}{r.meaning} → {', '.join(n for n, _ in r.conditions)}"
             for r in g.regimes
         )
         rows.append(
