@@ -221,12 +221,10 @@ def register(gate: Gate) -> Gate:
 
 def _revived(name: str, module: str | None) -> Gate:
     """The gate of this name in another process, which may have to import its module first."""
-    if name not in GATES and module and not module.startswith(f"{__package__}."):
-        made = vars(import_module(module)).values()
-        if name not in GATES:
-            for gate in made:
-                if isinstance(gate, Gate) and gate.name == name:
-                    return register(gate)
+    if name not in GATES and module and module != __name__:
+        for made in list(vars(import_module(module)).values()):  # which may register it as well
+            if isinstance(made, Gate) and made.name == name:
+                return GATES.setdefault(name, made)
     return resolve(name)
 
 
