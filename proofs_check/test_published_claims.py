@@ -1,6 +1,6 @@
 """The published table: which experts are identifiable under which gate, and the rate that follows.
 
-Statements: the entries of ``identkit/claims/published.json``, each read as two claims: the
+Statements: the entries of ``identkit/claims/published``, each read as two claims: the
 classification (the expert satisfies, or fails, the condition of the theorem) and the rate printed
 for an over-specified expert. Sources: Nguyen, Ho, Rinaldo, NeurIPS 2024 (arXiv 2405.13997) and
 ICML 2024 (arXiv 2402.02952). ``polynomial`` stands for (aᵀx + b)^P, here P = 1, 2, 3.

@@ -1,6 +1,6 @@
 """The published rates of the regression function, Voronoi losses, exact atoms and gates, on data.
 
-Statements: the ``rates`` of ``identkit/claims/published.json`` (Nguyen, Ho, Rinaldo, NeurIPS 2024,
+Statements: the ``rates`` of ``identkit/claims/published`` (Nguyen, Ho, Rinaldo, NeurIPS 2024,
 arXiv 2405.13997, and ICML 2024, arXiv 2402.02952), up to logarithms, for least squares with one
 atom more than the truth.
 

@@ -1,4 +1,9 @@
-"""Published claims, as data with sources (``published.json``), and the look-up for an expert."""
+"""Published claims as data, one file for each paper (``published/``), and the look-up of an expert.
+
+Classifications and rates are up to logarithms and of over-specified experts under least squares;
+regime null means that the gate has only one. Every entry names the file that checks it;
+``unchecked`` lists those that identkit does not check, and why.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +12,35 @@ from functools import cache
 from importlib import resources
 
 from identkit.experts import Expert
+from identkit.gates import RegimeCode
 from identkit.results import Published
 
 
 @cache
-def _published() -> dict:
-    text = resources.files("identkit.claims").joinpath("published.json").read_text(encoding="utf-8")
-    return json.loads(text)
+def _published(kind: str) -> tuple[dict, ...]:
+    folder = resources.files("identkit.claims").joinpath("published")
+    papers = sorted(folder.iterdir(), key=lambda paper: paper.name)
+    read = (json.loads(paper.read_text(encoding="utf-8")) for paper in papers)
+    return tuple(entry for paper in read for entry in paper[kind])
 
 
 def claims() -> tuple[dict, ...]:
     """Every published claim: gate, regime, experts it covers, condition, verdict, rate, source."""
-    return tuple(_published()["claims"])
+    return _published("claims")
 
 
 def rates() -> tuple[dict, ...]:
     """Every published rate of a quantity other than the experts themselves."""
-    return tuple(_published()["rates"])
+    return _published("rates")
 
 
 def unchecked() -> tuple[dict, ...]:
     """Published claims that no check here speaks of, each with the reason."""
-    return tuple(_published()["unchecked"])
+    return _published("unchecked")
 
 
 def published_claim(
-    expert: Expert, gate: str, regime: int | None, condition: str, level: str
+    expert: Expert, gate: str, regime: RegimeCode, condition: str, level: str
 ) -> Published | None:
     """What the literature says of this expert under this gate, or None.
 
@@ -52,7 +60,7 @@ def published_claim(
     return None
 
 
-def published_rates(gate: str, regime: int | None, verdict: str | None) -> dict[str, str]:
+def published_rates(gate: str, regime: RegimeCode, verdict: str | None) -> dict[str, str]:
     """Quantity -> published rate, up to logarithms, besides that of the experts themselves.
 
     ``verdict`` is the paper's classification of the expert: rates of Voronoi losses are claimed for

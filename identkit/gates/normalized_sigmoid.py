@@ -94,7 +94,8 @@ GATE = Gate(
                 ),
                 Caveat(
                     "near the truth, where no atom with β1* ≠ 0 is fitted twice: elsewhere f_G* "
-                    "has exact refits, such as two copies of it beside doubled constant weights",
+                    "has exact refits, such as two copies of each such atom beside doubled "
+                    "weights of the others",
                     slopes_fitted_once,
                 ),
             ),
