@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from checked import check
 from zoo import KNOWN, UNLISTED
 
-from identkit import Expert, check
+from identkit import Expert
 from identkit.experts import ACTIVATIONS
 from identkit.table import table
 
@@ -199,7 +200,9 @@ def test_shared_strong_sees_the_constant():
 
 @pytest.fixture(scope="module")
 def whole_table():
-    return table(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("identkit.table.check", check)
+        return table(1)
 
 
 def test_published_classification(whole_table):

@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import pytest
 import sympy as sp
+from checked import check
 
-from identkit import check
 from identkit.atoms import expert_function
 from identkit.certificates.verify import verify
 from identkit.deadline import Deadline
