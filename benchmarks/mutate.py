@@ -31,6 +31,8 @@ COPIED = ("identkit", "tests", "proofs_check", "pyproject.toml", "README.md")
 LIMIT = 5.0
 """Times the CPU seconds of the unchanged module, after which a mutant counts as killed."""
 LEAST = 60.0
+PRELOADED = ("pytest", "hypothesis", "sympy", "flint", "clarabel", "rich", "jsonschema")
+"""Imported once: every mutant inherits them."""
 
 # module: where it is, tests that are about it, the quickest first
 TESTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -224,7 +226,8 @@ def _test(copied: Path, tests: tuple[str, ...], limit: float) -> None:
         os.dup2(silent, 2)
         import pytest
 
-        arguments = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", "."]
+        arguments = ["-x", "-q", "--assert=plain", "--rootdir", "."]
+        arguments += [f"-pno:{plugin}" for plugin in ("cacheprovider", "xdist", "faulthandler")]
         status = int(pytest.main([*arguments, "-m", "not slow and not gpu", *tests]))
     finally:
         os._exit(status)
@@ -277,8 +280,8 @@ def main() -> int:
     options = parser.parse_args()
     sys.dont_write_bytecode = True  # a mutant may be as old and as long as the one before
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    for heavy in ("sympy", "flint", "numpy", "rich", "jsonschema"):
-        import_module(heavy)  # once: every mutant inherits them
+    for heavy in PRELOADED:
+        import_module(heavy)
     survived = 0
     for name in options.module:
         survived += len(run(name, options.count, options.seed))

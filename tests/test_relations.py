@@ -93,11 +93,25 @@ def test_finer_units():
 
 
 def test_columns_separate_what_depends_on_x():
-    f = family("a*x**2 + b*x**2 + 3*x + b", "x*sin(x)")
-    first, second = f.columns()
-    assert sorted(len(terms) for terms in first.values()) == [1, 1, 2]
-    assert all(row[0] == 0 for row in first)
-    assert not set(first) & set(second)
+    """Each row is a monomial of what depends on x, its entries are free of x; the sum is h."""
+    f = family("(a + b)*exp(a*x + b)*x**2 + relu(x + b)*a", "x*sin(x) + a")
+    gens, in_x = f.field.gens, {k.index for k in f.field.kernels if k.in_x} | {0}
+    in_x |= {i for i in range(f.field.d + f.field.q) if f.field.in_x(i)}
+    for number, branch in enumerate(f.branches):
+        numerators, _ = f.over_common(branch.elements)
+        for column, numerator in zip(f.columns(), numerators, strict=True):
+            total = f.field.context.constant(0)
+            for row, terms in column.items():
+                if row[0] != number:
+                    continue
+                assert {i for i, _ in row[1:]} <= in_x
+                assert not any(e and i in in_x for t in terms for i, e in enumerate(t))
+                monomial = f.field.unit_poly
+                for i, e in row[1:]:
+                    monomial *= gens[i] ** e
+                total += monomial * f.field.context.from_dict(terms)
+            assert total == numerator
+    assert {row[0] for row in f.columns()[0]} == {0, 1}
 
 
 def test_over_a_common_denominator():
