@@ -10,12 +10,17 @@ import checked
 import pytest
 from hypothesis import settings
 
+from identkit import bounded
+
 # Hypothesis fails an example that takes 200 ms: on a busy machine any may
 settings.register_profile("identkit", deadline=None)
 settings.load_profile("identkit")
 
 collect_ignore = ["conftest.py"]  # no doctests here, and proofs_check/ has a module of this name
 
+
+if "COVERAGE_RUN" in os.environ:
+    bounded.FORKS = False  # what a child ran is lost with it
 
 _own: list[str] = []
 
