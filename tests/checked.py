@@ -42,6 +42,14 @@ def check(expert, gate, **options) -> CheckResult:
     return pickle.loads(_remembered(repr(sorted(given.items()))) or _computed(given))
 
 
+def verdicts(expert, **options) -> tuple[str, str, str]:
+    """Under the sigmoid gate: strong at expert and at product level, weak. By two checks."""
+    strong, weak = check(expert, "sigmoid", **options).results
+    (product,) = check(expert, "sigmoid", condition="strong", level="product", **options).results
+    assert (strong.condition, strong.level, weak.condition) == ("strong", "expert", "weak")
+    return strong.verdict, product.verdict, weak.verdict
+
+
 def _place(question: str) -> Path:
     return Path(os.environ[FOLDER], sha256(question.encode()).hexdigest())
 
