@@ -258,7 +258,7 @@ def run(name: str, count: int, seed: int) -> list[Mutant]:
         if outcome != "survived":
             raise SystemExit(f"{name}: the tests fail on the module as it is.")
         say(f"{name}: {len(every)} mutants, {len(drawn)} tried, {seconds:.0f} s each if it lives")
-        for number, mutant in enumerate(sorted(drawn, key=lambda m: m.line)):
+        for number, mutant in enumerate(drawn):  # as drawn: what is done so far is a sample too
             (copied / where).write_text(mutant.source(text), encoding="utf-8")
             outcome, spent = attempt(copied, tests, max(LEAST, LIMIT * seconds))
             outcomes[outcome] += 1
