@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: check test test-all test-cpus test-pythons style lint bench clean
+.PHONY: check test test-all test-cpus test-pythons style lint coverage bench clean
 
 # One line of README: a proved verdict for GELU experts under sigmoid gating.
 check: .venv/core
@@ -35,6 +35,16 @@ style: .venv/lint
 
 lint: style
 	$(BIN)/pyright
+
+# Branch coverage of what proves and what verifies, with a floor (pyproject.toml): some minutes.
+PROVER := $(patsubst %,tests/test_%.py,relations coincidence jets cone independence normal_form domain \
+	structure_of_parameters known_answers certificates)
+
+coverage: .venv/test
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2 -m "not slow" -k "not seed" $(PROVER)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 bench: .venv/core
 	$(BIN)/python benchmarks/run.py

@@ -2,14 +2,51 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+
+import checked
 import pytest
 from hypothesis import settings
+
+from identkit import bounded
 
 # Hypothesis fails an example that takes 200 ms: on a busy machine any may
 settings.register_profile("identkit", deadline=None)
 settings.load_profile("identkit")
 
 collect_ignore = ["conftest.py"]  # no doctests here, and proofs_check/ has a module of this name
+
+
+if "COVERAGE_RUN" in os.environ:
+    bounded.FORKS = False  # what a child ran is lost with it
+
+_own: list[str] = []
+
+
+def pytest_configure(config):
+    """A memory of checks for this run; the workers inherit it (see ``checked.py``)."""
+    if checked.FOLDER not in os.environ:
+        _own.append(tempfile.mkdtemp(prefix="identkit-checks-"))
+        os.environ[checked.FOLDER] = _own[0]
+
+
+def pytest_unconfigure(config):
+    if _own:
+        os.environ.pop(checked.FOLDER, None)
+        shutil.rmtree(_own.pop(), ignore_errors=True)
+
+
+@pytest.fixture
+def checks_once(monkeypatch):
+    """Checks that commands and tables make are those that other tests have made."""
+    import identkit
+    import identkit.table
+
+    assert identkit.check is not checked.check  # the name that others import is the real one
+    monkeypatch.setattr("identkit.checking.check", checked.check)
+    monkeypatch.setattr("identkit.table.check", checked.check)
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,14 @@ from fractions import Fraction
 
 import pytest
 import sympy as sp
+from checked import check
 from flint import arb_mat, fmpq, fmpq_mat
 from hostile import roundtrips
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from identkit import Expert, check
+from identkit import Expert
 from identkit.atoms import expert_function
 from identkit.balls import Tape, ball, precision
 from identkit.certificates.jets import Differentiator

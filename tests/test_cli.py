@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from functools import cache
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -259,10 +258,8 @@ def test_listings(kind, capsys):
     assert json.loads(capsys.readouterr().out)[kind]
 
 
-def test_table_forms(capsys, monkeypatch):
-    from identkit import table
-
-    monkeypatch.setattr(table, "table", cache(table.table))  # four forms of one table
+@pytest.mark.usefixtures("checks_once")
+def test_table_forms(capsys):
     main(["table", "--dim", "1"])
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80

@@ -7,10 +7,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from checked import check
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identkit import Expert, InputError, check
+from identkit import Expert, InputError
 from identkit.certificates.store import certificate_document, digest
 from identkit.certificates.verify import verify
 from identkit.cli import main

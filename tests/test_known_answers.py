@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from checked import check, verdicts
 from zoo import KNOWN, UNLISTED
 
-from identkit import Expert, check
+from identkit import Expert
 from identkit.experts import ACTIVATIONS
 from identkit.table import table
 
@@ -18,18 +19,13 @@ def verdict(expert, condition, level=None, gate="sigmoid", **options):
 @pytest.mark.parametrize("dim", [1, 2])
 @pytest.mark.parametrize("known", KNOWN, ids=str)
 def test_theory_section_4(known, dim):
-    expert = known.expert(dim)
-    assert verdict(expert, "strong", "expert") == known.strong_expert
-    assert verdict(expert, "strong", "product") == known.strong_product
-    assert verdict(expert, "weak") == known.weak
+    expected = (known.strong_expert, known.strong_product, known.weak)
+    assert verdicts(known.expert(dim)) == expected
 
 
 @pytest.mark.parametrize(("text", "expert_level", "product_level", "weak"), UNLISTED)
 def test_experts_nobody_listed(text, expert_level, product_level, weak):
-    expert = Expert.from_expression(text)
-    assert verdict(expert, "strong", "expert") == expert_level
-    assert verdict(expert, "strong", "product") == product_level
-    assert verdict(expert, "weak") == weak
+    assert verdicts(Expert.from_expression(text)) == (expert_level, product_level, weak)
 
 
 @pytest.mark.parametrize("seed", range(1, 8))
@@ -199,7 +195,9 @@ def test_shared_strong_sees_the_constant():
 
 @pytest.fixture(scope="module")
 def whole_table():
-    return table(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("identkit.table.check", check)
+        return table(1)
 
 
 def test_published_classification(whole_table):

@@ -6,12 +6,14 @@ from fractions import Fraction
 from itertools import product
 
 import pytest
+from checked import check
 from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zoo import NONDEGENERATE, SECOND_ORDER_UNLISTED
 
-from identkit import Expert, check
+import identkit
+from identkit import Expert
 from identkit.balls import Tape, ball, precision
 from identkit.certificates.store import certificate_document, digest
 from identkit.certificates.verify import verify
@@ -252,7 +254,7 @@ def test_a_sigmoid_expert_can_be_exchanged_with_its_gate():
 @pytest.mark.parametrize("limit", [0.15, 0.4])
 def test_a_certificate_cut_short_still_verifies(limit):
     """What time left open claims nothing: no rate is confirmed, and verify does not ask again."""
-    result = check("relu", "sigmoid", dim=1, time_limit=limit)
+    result = identkit.check("relu", "sigmoid", dim=1, time_limit=limit)
     verify(certificate_document(result))
     for r in result.results:
         if r.premise is not None and "cut short" in r.premise.searched:
@@ -285,6 +287,7 @@ def test_require_nondegenerate(expert, gate, code, capsys):
 
 @pytest.mark.parametrize("form", ["--markdown", "--latex", "--json", None])
 @pytest.mark.parametrize("expert", ["relu", "gelu"])
+@pytest.mark.usefixtures("checks_once")
 def test_explain(expert, form, capsys):
     options = [form] if form else []
     assert main(["explain", "--expert", expert, "--gate", "sigmoid", *options]) == 0

@@ -6,10 +6,11 @@ from fractions import Fraction
 
 import pytest
 import sympy as sp
+from checked import check
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from identkit import Expert, check
+from identkit import Expert
 from identkit.algebra import Element
 from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, precision

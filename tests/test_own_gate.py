@@ -7,9 +7,10 @@ import pickle
 
 import numpy as np
 import pytest
+from checked import check
 
 import identkit
-from identkit import Gate, InputError, check
+from identkit import Gate, InputError
 from identkit.causes import NO_EXPANSION
 from identkit.certificates.store import digest
 from identkit.certificates.verify import verify

@@ -8,8 +8,9 @@ from fractions import Fraction
 
 import pytest
 import sympy as sp
+from checked import check
 
-from identkit import check
+import identkit
 from identkit.atoms import expert_function
 from identkit.certificates.verify import verify
 from identkit.deadline import Deadline
@@ -360,7 +361,7 @@ def test_a_search_for_refits_that_was_cut_short_is_said_and_verifies(monkeypatch
         raise OutOfTime("the time limit of 1 s was reached")
 
     monkeypatch.setattr(conclude, "regime_2_premise", cut)
-    result = check("gelu", "sigmoid", regime=1, dim=1)
+    result = identkit.check("gelu", "sigmoid", regime=1, dim=1)
     assert result.results[0].rate.reasons[-1].startswith(NOT_KNOWN_ELSEWHERE)
     document = result.certificate()
     monkeypatch.undo()

@@ -6,8 +6,9 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from checked import check
 
-from identkit import Expert, check
+from identkit import Expert
 from identkit.report import statements
 from identkit.report.markup import latex, name_latex
 

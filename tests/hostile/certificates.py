@@ -19,7 +19,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from identkit import Expert, check
+from checked import check
+
+from identkit import Expert
 from identkit.certificates.store import certificate_document, digest
 from identkit.checking import REQUIREMENTS, _plan
 from identkit.cli import main
