@@ -100,7 +100,17 @@ BAD_INPUT = [
     ["check", "--expert", "gelu", "--gate", "sigmoid", "--regime", "3"],
     ["check", "--expert", "gelu", "--gate", "softmax", "--regime", "1"],
     ["check", "--expert", "gelu", "--gate", "sigmoid", "--condition", "strung"],
-    ["check", "--expert", "gelu", "--gate", "sigmoid", "--condition", "shared-strong", "--level", "product"],
+    [
+        "check",
+        "--expert",
+        "gelu",
+        "--gate",
+        "sigmoid",
+        "--condition",
+        "shared-strong",
+        "--level",
+        "product",
+    ],
     ["check", "--expert", "gelu", "--gate", "sigmoid", "--require", "both"],
     [
         "check",

@@ -8,14 +8,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import sympy as sp
-from flint import arb
+from flint import arb, arb_mat
 
 import identkit
-from identkit import Expert, InputError, MixingMeasure
-from identkit.atoms import expert_function, gated_function
+from identkit import Expert, InputError, MixingMeasure, check
+from identkit.atoms import expert_function
 from identkit.balls import Tape, ball, precision
 from identkit.certificates.jets import Differentiator
-from identkit.conditions import condition
+from identkit.conditions import BasisFunction
 from identkit.degeneracy.moments import moment_space
 from identkit.experts import symbols
 from identkit.expression import symbol
@@ -137,31 +137,43 @@ def test_an_expansion_of_a_neighbour_is_seen_to_fail():
     assert not holds(wrong, sigmoid.regimes[0])
 
 
+def jacobian(gate, expert, atoms, points):
+    """First derivatives of f at rational atoms (level, slope, η) and points, as balls."""
+    rule, atom = Rule(gate), expert_function(expert)
+    basis = [BasisFunction("h", (), ((),))]
+    basis += [BasisFunction("h", (), ((p,),)) for p in atom.parameters]
+    differentiator, rows = Differentiator(atom, 1), []
+    for x in points:
+        weights = [rule(ball(level + slope * x)) for level, slope, _ in atoms]
+        values = [differentiator.values(basis, (x,), eta) for *_, eta in atoms]
+        below = sum((w[0] for w in weights), arb(0)) if gate.divides else arb(1)
+        f = sum((w[0] * v[0] for w, v in zip(weights, values, strict=True)), arb(0)) / below
+        row = []
+        for (w, w1, _), (h, *slopes) in zip(weights, values, strict=True):
+            change = w1 * (h - f if gate.divides else h) / below
+            row += [change, ball(x) * change, *(w * s / below for s in slopes)]
+        rows.append(row)
+    return rows
+
+
 @pytest.mark.parametrize(("gate", "regime"), REGIMES)
-def test_first_order_expansions(gate, regime):
-    """F(θ* + t·δ) − F(θ*) = t·Σ δ_j ∂_j F to second order, for the functions of the condition."""
-    if regime.expansion.order != 1:
+def test_first_order_conditions_decide_the_derivatives_of_f(gate, regime):
+    """Where the condition holds, f's derivatives at two atoms are independent: a determinant."""
+    if regime.order != 1:
         return
-    atom = gated_function(Expert.from_expression("c*tanh(a*x + b)"), gate)
-    (functions,) = condition(regime.condition).build(atom)
-    theta = [LEVEL, SLOPE, *ETA]
-    delta = [Fraction(v) for v in (1, -2, 3, -1, 2)]
-    tape = Tape([atom.expression], (*symbols(atom.inputs), *symbols(atom.parameters)))
-    differentiator = Differentiator(atom, 1)
-    with precision(BITS):
-        remainders = []
-        for t in STEPS:
-            worst = arb(0)
-            for x in X:
-                moved = [v + t * d for v, d in zip(theta, delta, strict=True)]
-                before, after = (
-                    tape.evaluate([ball(x), *map(ball, at)])[0] for at in (theta, moved)
-                )
-                values = differentiator.values(functions.functions, (x,), theta)
-                linear = sum((ball(t * d) * v for d, v in zip(delta, values, strict=True)), arb(0))
-                worst = max(worst, abs(after - before - linear), key=lambda v: v.mid())
-            remainders.append(worst)
-        assert order(remainders) > 1.9
+    name, level = regime.conditions[0]
+    for text, holds in (("gelu(a*x + b)", "yes"), ("a*x + b", "yes"), ("tanh(a*b*x)", "no")):
+        expert = Expert.from_expression(text)
+        (result,) = check(expert, gate, regime=regime.code, condition=name, level=level).results
+        assert result.verdict == result.nondegenerate == holds
+        eta = [Fraction(3, 2), Fraction(-2, 5)], [Fraction(-4, 3), Fraction(5, 7)]
+        atoms = [(LEVEL, SLOPE, eta[0]), (Fraction(1, 2), Fraction(-5, 3), eta[1])]
+        with precision(BITS):
+            rows = jacobian(gate, expert, atoms, [*X, Fraction(-1, 3), Fraction(5, 3)])
+            if holds == "yes":
+                assert 0 not in arb_mat(rows).det()
+            else:  # a ∂_a h = b ∂_b h
+                assert all(abs(row[2] * 3 / 2 + row[3] * 2 / 5) < arb(2) ** -300 for row in rows)
 
 
 TRUTH = MixingMeasure([0.4, -0.6], [[0.0], [0.9]], [[2.0, 1.0], [-3.0, 1.0]])
