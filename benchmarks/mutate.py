@@ -2,11 +2,11 @@
 
     python benchmarks/mutate.py relations coincidence --count 40 --seed 1
 
-A mutant is the module with one comparison, constant, sign, condition, term or statement changed.
-It is tried in a copy of the tree, in a fresh process with the tests of :data:`TESTS`, the quickest
-first, until one fails. Killed: a test failed, or the time was up (a loop that no longer ends).
-Survivors are printed with their line; exit code 1 if there are any. Not changed: limits of effort
-(constants in capitals), texts of errors, annotations.
+A mutant is a module with one comparison, constant, sign, condition, term or statement of a function
+changed. The tests of :data:`TESTS` are collected once; a forked child then puts the mutant's code
+into the module and runs them until one fails. Killed: one did, or the time was up (a loop that no
+longer ends). Survivors are printed with their line; exit code 1 if there are any. Not changed: what
+is outside of functions (limits of effort), their defaults, texts of errors, annotations.
 """
 
 from __future__ import annotations
@@ -14,25 +14,27 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import inspect
 import os
 import random
 import resource
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import CodeType, FunctionType
+
+import pytest
+from _pytest.runner import runtestprotocol
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("identkit", "tests", "proofs_check", "pyproject.toml", "README.md")
 LIMIT = 5.0
 """Times the CPU seconds of the unchanged module, after which a mutant counts as killed."""
 LEAST = 4.0
-PRELOADED = ("pytest", "hypothesis", "sympy", "flint", "clarabel", "rich", "jsonschema")
-"""Imported once: every mutant inherits them."""
+BROKEN = 97
+"""Exit status of a child in which the mutant's code does not fit."""
 
 # module: where it is, tests that are about it, the quickest first
 TESTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -91,15 +93,13 @@ class Mutant:
         """The source of what stands there now."""
         return ast.unparse(self.by)
 
-    def source(self, text: str) -> str:
-        """The whole module with this change."""
-        tree = _numbered(text)
-        return ast.unparse(ast.fix_missing_locations(_Replace(self.number, self.by).visit(tree)))
+    def applied_to(self, tree: ast.Module) -> ast.Module:
+        """The whole module, changed in place."""
+        return ast.fix_missing_locations(_Replace(self.number, self.by).visit(tree))
 
 
-def mutants(text: str) -> Iterator[Mutant]:
-    """Every single change of a module, in the order of its nodes."""
-    tree = _numbered(text)
+def mutants(tree: ast.Module) -> Iterator[Mutant]:
+    """Every single change of a module with numbered nodes, in their order."""
     skipped = _skipped(tree)
     for number, node in enumerate(ast.walk(tree)):
         if node not in skipped:
@@ -140,15 +140,12 @@ def _skipped(tree: ast.Module) -> set[ast.AST]:
             found.update(n for n in ast.walk(node) if n is not node)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             found.update(ast.walk(node))
-    for node in tree.body:
-        names = [n.id for t in getattr(node, "targets", ()) for n in ast.walk(t) if _named(n)]
-        if names and all(n.isupper() and not n.startswith("_") for n in names):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arguments):
             found.update(ast.walk(node))
+    inside = {n for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for n in ast.walk(f)}
+    found.update(node for node in ast.walk(tree) if node not in inside)
     return found
-
-
-def _named(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name)
 
 
 def _changes(node: ast.AST) -> Iterator[ast.AST]:
@@ -203,71 +200,96 @@ def _changed_statements(node: ast.stmt) -> Iterator[ast.AST]:
         yield ast.Return(ast.Constant(None))
 
 
-def attempt(copied: Path, tests: tuple[str, ...], limit: float) -> tuple[str, float]:
-    """("killed", "survived" or "too long", seconds of CPU time) for the tree as it is now."""
-    child = os.fork()
-    if child == 0:
-        _test(copied, tests, limit)
-    _, status, used = os.wait4(child, 0)
-    spent = used.ru_utime + used.ru_stime
-    if os.WIFSIGNALED(status):
-        return "too long", spent
-    return ("killed" if os.WEXITSTATUS(status) else "survived"), spent
+class Trial:
+    """A pytest plugin: once the tests are collected, each mutant runs them in a forked child."""
 
+    def __init__(self, name: str, count: int, seed: int) -> None:
+        self.name, self.seed = name, seed
+        self.where = TESTS[name][0]
+        self.tree = _numbered((ROOT / self.where).read_text(encoding="utf-8"))
+        self.every = list(mutants(self.tree))
+        self.drawn = random.Random(seed).sample(self.every, min(count, len(self.every)))
+        self.survivors: list[Mutant] = []
 
-def _test(copied: Path, tests: tuple[str, ...], limit: float) -> None:
-    """In a child: the tests, until one fails. Never returns."""
-    status = 1
-    try:
-        # of CPU time, since others may use the machine
-        resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit)))
-        os.chdir(copied)
-        sys.path[:0] = [str(copied), str(copied / "tests")]
-        os.environ["PYTHONPATH"] = str(copied)
-        silent = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silent, 1)
-        os.dup2(silent, 2)
-        import pytest
-
-        arguments = ["-x", "-q", "--assert=plain", "--rootdir", "."]
-        arguments += [f"-pno:{plugin}" for plugin in ("cacheprovider", "xdist", "faulthandler")]
-        status = int(pytest.main([*arguments, "-m", "not slow and not gpu", *tests]))
-    finally:
-        os._exit(status)
-
-
-def run(name: str, count: int, seed: int) -> list[Mutant]:
-    """The survivors of ``count`` mutants of a module drawn with ``seed``."""
-    say = partial(print, flush=True)
-    where, tests = TESTS[name]
-    text = (ROOT / where).read_text(encoding="utf-8")
-    every = list(mutants(text))
-    drawn = random.Random(seed).sample(every, min(count, len(every)))
-    outcomes = {"killed": 0, "survived": 0, "too long": 0}
-    survivors = []
-    with tempfile.TemporaryDirectory() as folder:
-        copied = Path(folder)
-        for part in COPIED:
-            source = ROOT / part
-            if source.is_dir():
-                ignored = shutil.ignore_patterns("__pycache__", ".hypothesis")
-                shutil.copytree(source, copied / part, ignore=ignored)
-            else:
-                shutil.copy(source, copied / part)
-        outcome, seconds = attempt(copied, tests, 3600)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        say = partial(print, flush=True)
+        outcome, seconds = self.attempt(session.items, None, 3600)
         if outcome != "survived":
-            raise SystemExit(f"{name}: the tests fail on the module as it is.")
-        say(f"{name}: {len(every)} mutants, {len(drawn)} tried, {seconds:.0f} s each if it lives")
-        for number, mutant in enumerate(drawn):  # as drawn: what is done so far is a sample too
-            (copied / where).write_text(mutant.source(text), encoding="utf-8")
-            outcome, spent = attempt(copied, tests, max(LEAST, LIMIT * seconds))
+            raise SystemExit(f"{self.name}: the tests fail on the module as it is.")
+        say(f"{self.name}: {len(self.every)} mutants, {len(self.drawn)} tried, {seconds:.1f} s")
+        outcomes = {"killed": 0, "survived": 0, "too long": 0}
+        for number, mutant in enumerate(self.drawn):  # as drawn: a part of them is a sample too
+            limit = max(LEAST, LIMIT * seconds)
+            outcome, spent = self.attempt(session.items, mutant, limit)
             outcomes[outcome] += 1
             change = f"line {mutant.line}: {_short(mutant.before)}  →  {_short(mutant.after)}"
             say(f"  {number + 1:3d} {outcome:8s} {spent:5.1f} s  {change}")
             if outcome == "survived":
-                survivors.append(mutant)
-    say(f"{name}, seed {seed}: {outcomes}")
-    return survivors
+                self.survivors.append(mutant)
+        say(f"{self.name}, seed {self.seed}: {outcomes}")
+        return True
+
+    def attempt(
+        self, items: list[pytest.Item], mutant: Mutant | None, limit: float
+    ) -> tuple[str, float]:
+        """("killed", "survived" or "too long", seconds of CPU time)."""
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                # of CPU time, since others may use the machine
+                resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit)))
+                silent = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(silent, 1)
+                os.dup2(silent, 2)
+                if mutant is not None:
+                    status = BROKEN
+                    put(mutant.applied_to(self.tree), self.where)
+                status = int(fails(items))
+            finally:
+                os._exit(status)
+        _, status, used = os.wait4(child, 0)
+        spent = used.ru_utime + used.ru_stime
+        if os.WIFSIGNALED(status):
+            return "too long", spent
+        if os.WEXITSTATUS(status) == BROKEN:
+            raise SystemExit(f"{self.name}: a mutant cannot be put into the module: {mutant}")
+        return ("killed" if os.WEXITSTATUS(status) else "survived"), spent
+
+
+def fails(items: list[pytest.Item]) -> bool:
+    """Whether a test fails; the others are then not run."""
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        reports = runtestprotocol(item, log=False, nextitem=following)
+        if any(report.failed for report in reports):
+            return True
+    return False
+
+
+def put(source: ast.Module, where: str) -> None:
+    """Give the functions of a module that is in use the code of another source of it."""
+    codes: dict[str, CodeType] = {}
+    waiting = [compile(source, where, "exec", dont_inherit=True)]
+    while waiting:
+        inner = [c for c in waiting.pop().co_consts if isinstance(c, CodeType)]
+        codes.update((c.co_qualname, c) for c in inner)
+        waiting += inner
+    module = import_module(where.removesuffix(".py").replace("/", "."))
+    for function in _functions(vars(module), module.__name__):
+        if function.__code__.co_qualname in codes:
+            function.__code__ = codes[function.__code__.co_qualname]
+
+
+def _functions(names: Mapping[str, object], module: str) -> Iterator[FunctionType]:
+    for value in names.values():
+        inner = getattr(value, "fget", None) or getattr(value, "func", None)
+        value = inspect.unwrap(getattr(inner or value, "__func__", inner or value))
+        if getattr(value, "__module__", None) != module:
+            continue
+        if isinstance(value, FunctionType):
+            yield value
+        elif isinstance(value, type):
+            yield from _functions(vars(value), module)
 
 
 def _short(text: str) -> str:
@@ -281,13 +303,14 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    sys.dont_write_bytecode = True  # a mutant may be as old and as long as the one before
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    for heavy in PRELOADED:
-        import_module(heavy)
+    os.chdir(ROOT)
     survived = 0
     for name in options.module:
-        survived += len(run(name, options.count, options.seed))
+        trial = Trial(name, options.count, options.seed)
+        plugins = [f"-pno:{plugin}" for plugin in ("cacheprovider", "xdist", "faulthandler")]
+        chosen = ["-s", "-qq", "-m", "not slow and not gpu", *TESTS[name][1]]
+        pytest.main([*plugins, *chosen], plugins=[trial])
+        survived += len(trial.survivors)
     return 1 if survived else 0
 
 
