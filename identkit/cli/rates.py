@@ -1,33 +1,27 @@
-"""``identkit rates`` and ``identkit truth``: options, defaults, the run, the report."""
+"""``identkit rates``: options, defaults, the run, the report."""
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from identkit.cli_expert import add_expert_options, chosen_expert
-from identkit.cli_help import Help
-from identkit.cli_progress import require, status_line
-from identkit.cli_run import (
-    STORE,
-    add_run_options,
-    check_run,
-    observed,
-    perform,
-    print_interrupted,
-    work_bar,
-)
-from identkit.errors import InputError
+from identkit.cli.help import Help
+from identkit.cli.options import STORE, add_model, add_run_options, check_run, chosen_model
+from identkit.cli.output import show
+from identkit.cli.progress import require, status_line
+from identkit.cli.run import observed, perform, print_interrupted
+from identkit.cli.truth import searched
+from identkit.errors import InputError, unknown_name, whole
 
 if TYPE_CHECKING:
     from identkit.fit.model import Model
     from identkit.rates.result import RateResult
     from identkit.rates.setting import Experiment
 
-RATES_EXAMPLES = """\
+EXAMPLES = """\
 examples:
   identkit rates --expert gelu --gate sigmoid --regime 1
   identkit rates --expert relu --gate sigmoid --starts split --figure relu.svg
@@ -65,28 +59,18 @@ on where it was interrupted, and adds replicates or sizes.
 exit codes: 0 done, and any --require met; 1 not met, or fits missing; 2 bad
 input; 3 the requirement is inconclusive; 130 interrupted."""
 
-TRUTH_EXAMPLES = """\
-examples:
-  identkit truth --expert gelu --gate sigmoid
-  identkit truth --expert softplus --gate softmax --dim 2 --save truth.json
 
-A rate shows at sample sizes one can afford only if the truth is
-well-conditioned. Two numbers say so: the smallest singular value of the first
-derivatives of f, and the smallest second-order change of f that first
-derivatives cannot undo. A truth at random has about 3e-4; 5e-3 is good. The
-noise is chosen so that atoms of a cell deviate by about 0.2 at n = 1000."""
-
-
-def add_rates(commands: argparse._SubParsersAction) -> None:
-    """The parsers of both commands."""
+def add(commands: argparse._SubParsersAction) -> None:
+    """The parser of the command."""
     rates = commands.add_parser(
         "rates",
         help="fit simulated data at growing n: do the errors fall as predicted?",
         description="Observed rates beside published and derived ones, on simulated data.",
-        epilog=RATES_EXAMPLES,
+        epilog=EXAMPLES,
         formatter_class=Help,
     )
-    what = _add_model(rates)
+    rates.set_defaults(run=run)
+    what = add_model(rates)
     what.add_argument("--truth", metavar="FILE", help="a saved truth (else one is searched)")
     data = rates.add_argument_group("experiment")
     data.add_argument(
@@ -114,34 +98,10 @@ def add_rates(commands: argparse._SubParsersAction) -> None:
         help="exit 1 where an observation from the first kind of start is inconsistent with "
         "these rates, 3 if one is inconclusive",
     )
-    truth = commands.add_parser(
-        "truth",
-        help="search a well-conditioned truth for rate experiments",
-        description="Search parameters at which rates show, with noise and box for them.",
-        epilog=TRUTH_EXAMPLES,
-        formatter_class=Help,
-    )
-    what = _add_model(truth)
-    what.add_argument("--atoms", type=int, default=2, metavar="K", help="true atoms (2)")
-    how = truth.add_argument_group("how")
-    how.add_argument("--candidates", type=int, default=2000, metavar="N", help="draws (2000)")
-    how.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the search (1)")
-    out = truth.add_argument_group("output")
-    out.add_argument("--json", action="store_true", help="schema identkit.truth/1")
-    out.add_argument("--save", metavar="FILE.json", help="write it, for 'rates --truth'")
 
 
-def _add_model(command: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """The options of :func:`_model`."""
-    what = command.add_argument_group("model")
-    add_expert_options(what)
-    what.add_argument("--dim", type=int, metavar="D", help="number of inputs (1)")
-    what.add_argument("--regime", type=int, metavar="1|2", help="of the sigmoid gate (1)")
-    return what
-
-
-def run_rates(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
-    """Run, print with ``show`` or as JSON; the exit code."""
+def run(options: argparse.Namespace) -> int:
+    """Run, print; the exit code."""
     require("rates", "numpy", "torch", "numba")
     if options.figure is not None:
         require("rates --figure", "matplotlib", extra="figures")
@@ -191,64 +151,6 @@ def _required(result: RateResult, which: str | None) -> int:
     return 1 if "inconsistent" in said else 3 if "inconclusive" in said else 0
 
 
-def run_truth(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
-    """Search, print with ``show`` or as JSON, save; the exit code."""
-    require("truth", "numpy", "scipy")
-    from identkit.report.json_form import dumps
-    from identkit.report.rates_report import truth_report
-
-    if options.save is not None:
-        from identkit.files import check_json_target
-
-        check_json_target(options.save)
-    model, regime = _model(options)
-    found = _searched(model, regime, options.atoms, options.seed, options.candidates)
-    if options.save is not None:
-        found.save(options.save)
-    if options.json:
-        print(dumps(found.to_dict()))
-    else:
-        show(truth_report(found))
-        if options.save is not None:
-            print(f"written to {options.save}; use it: identkit rates … --truth {options.save}")
-    return 0
-
-
-def _model(options: argparse.Namespace) -> tuple[Model, int | None]:
-    """The model and its regime."""
-    from identkit.fit.model import Model
-    from identkit.gates import resolve
-
-    gate = resolve(options.gate)
-    if not any(r.loss for r in gate.regimes):
-        raise InputError(
-            f"--gate '{gate.name}': no Voronoi loss is known for this gate, so there are no errors "
-            "to observe; use sigmoid or softmax."
-        )
-    # without --dim a built-in has one input, an expression those it names
-    dim = 1 if options.dim is None and options.expr is None else options.dim
-    model = Model(chosen_expert(options, dim), gate)
-    first = gate.regimes[0].number
-    regime = first if options.regime is None else options.regime
-    if gate.regime(regime) is None:
-        known = " and ".join(str(r.number) for r in gate.regimes if r.number is not None)
-        raise InputError(
-            f"--regime {regime}: the {gate.name} gate has "
-            + (f"the regimes {known}." if known else "no regimes; drop it.")
-        )
-    return model, regime
-
-
-def _searched(model: Model, regime: int | None, atoms: int, seed: int, candidates: int) -> Any:
-    from identkit.rates.truth import search_truth
-
-    with work_bar() as show:
-        return search_truth(
-            model, regime=regime, atoms=atoms, seed=seed, candidates=candidates,
-            progress=lambda done, total: show(done, total, done, total, "searching a truth"),
-        )  # fmt: skip
-
-
 def _experiment(options: argparse.Namespace) -> Experiment:
     """The experiment that the options ask for; what they leave open is chosen here."""
     from identkit.rates.plan import defaults, experiment_name
@@ -261,7 +163,7 @@ def _experiment(options: argparse.Namespace) -> Experiment:
         file = load_truth(options.truth)
         if options.regime is None:
             options.regime = file.regime
-    model, regime = _model(options)
+    model, regime = chosen_model(options)
     budgets, starts = _check_numbers(options, model, sizes)
     with status_line() as progress:
         usual = defaults(model, regime, progress=progress)
@@ -277,9 +179,6 @@ def _check_numbers(
     options: argparse.Namespace, model: Model, sizes: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Budgets and starts, empty if not given; all that needs no truth is checked first."""
-    from itertools import pairwise
-
-    from identkit.errors import unknown_name, whole
     from identkit.simulation import STARTS
 
     whole("--seed", options.seed, least=0)
@@ -318,7 +217,7 @@ def _truth(
     from identkit.rates.truth import suggested_box, suggested_noise
 
     if file is None:
-        file = _searched(model, regime, 2, options.seed, 2000)
+        file = searched(model, regime, 2, options.seed, 2000)
     else:
         file.check(model)
     truth, over = file.truth, file.over or 0

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from identkit.cli_expert import add_expert_options, chosen_expert
-from identkit.cli_help import Help
-from identkit.cli_progress import check_device, interruptible, progress_bar, require
+from identkit.cli.help import Help
+from identkit.cli.options import add_expert_options, chosen_expert
+from identkit.cli.output import show
+from identkit.cli.progress import check_device, interruptible, progress_bar, require
 from identkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ exit codes: 0 at a minimum; 1 not (step limit, diverged); 2 bad input;
 130 Ctrl-C: the fit stops after its step and prints what it has."""
 
 
-def add_fit(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     """The parser of the command."""
     fit = commands.add_parser(
         "fit",
@@ -61,6 +61,7 @@ def add_fit(commands: argparse._SubParsersAction) -> None:
         epilog=EXAMPLES,
         formatter_class=Help,
     )
+    fit.set_defaults(run=run)
     fit.add_argument("data", metavar="DATA", help="a .csv, .npz or .parquet file, or -")
     what = fit.add_argument_group("model")
     add_expert_options(what)
@@ -96,7 +97,7 @@ def add_fit(commands: argparse._SubParsersAction) -> None:
     out.add_argument("--save", metavar="FILE.json", help="write the same to a file")
 
 
-def run_fit(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
+def run(options: argparse.Namespace) -> int:
     """Fit, print with ``show`` or as JSON, save; the exit code."""
     _check_numbers(options)
     require("fit", "numpy")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from identkit.cli_help import Help
-from identkit.cli_progress import require, status_line
+from identkit.cli.help import Help
+from identkit.cli.output import show
+from identkit.cli.progress import require, status_line
 from identkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ exit codes: 0 done; 1 a check failed, or found another status than recorded;
 2 bad input."""
 
 
-def add_claims(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     """The parser of ``identkit claims``."""
     parser = commands.add_parser(
         "claims",
@@ -55,6 +56,7 @@ def add_claims(commands: argparse._SubParsersAction) -> None:
         epilog=EXAMPLES,
         formatter_class=Help,
     )
+    parser.set_defaults(run=run)
     parser.add_argument("words", nargs="*", metavar="WORD", help="parts of ids or file names (all)")
     parser.add_argument("--status", metavar="STATUS", help="only claims of this status")
     parser.add_argument("--run", action="store_true", help="rerun the checks (a minute or two)")
@@ -70,7 +72,7 @@ def add_claims(commands: argparse._SubParsersAction) -> None:
     form.add_argument("--markdown", action="store_true", help="a table for a README")
 
 
-def run_claims(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
+def run(options: argparse.Namespace) -> int:
     """List, and with --run rerun. Returns the exit code."""
     from identkit.report import claims_report as report
 
