@@ -9,18 +9,17 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from identkit import fit, losses
-    from identkit.checking import check
     from identkit.errors import DomainError, ExpressionError, IdentkitError, InputError
     from identkit.estimator import MoERegressor as MoERegressor
     from identkit.experts import Expert
     from identkit.gates import Gate
     from identkit.interaction import interactions
     from identkit.mixing import MixingMeasure
-    from identkit.results import CheckResult
+    from identkit.presented import CheckResult, check
     from identkit.simulation import simulate
 
 _HOME = {
-    "check": "identkit.checking",
+    "check": "identkit.presented",
     "Expert": "identkit.experts",
     "Gate": "identkit.gates",
     "interactions": "identkit.interaction",
@@ -29,7 +28,7 @@ _HOME = {
     "simulate": "identkit.simulation",
     "fit": "identkit.fit",
     "losses": "identkit.losses",
-    "CheckResult": "identkit.results",
+    "CheckResult": "identkit.presented",
     "IdentkitError": "identkit.errors",
     "InputError": "identkit.errors",
     "ExpressionError": "identkit.errors",

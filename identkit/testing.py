@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from identkit.checking import NONDEGENERATE, check
+from identkit.checking import NONDEGENERATE
 from identkit.experts import ACTIVATIONS, SHAPES, Expert, builtin
 from identkit.gates import GATES, Gate
+from identkit.presented import CheckResult, check
 from identkit.report.statements import nevertheless
-from identkit.results import CheckResult
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

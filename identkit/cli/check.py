@@ -52,14 +52,15 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check, print, save; the exit code."""
-    from identkit.report.json_form import dumps
+    from identkit.certificates.store import save
+    from identkit.report.json_form import check_document, dumps
 
     printer = "json_form" if options.json else "markup" if options.latex else "terminal"
     result = checked(options, printer, options.require)
     if options.save is not None:
-        result.save(options.save)
+        save(result, options.save)
     if options.json:
-        print(dumps(result.to_dict()))
+        print(dumps(check_document(result)))
     elif options.latex:
         from identkit.report.markup import latex
 

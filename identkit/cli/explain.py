@@ -30,11 +30,11 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check, explain; the exit code."""
     from identkit.report import explain
-    from identkit.report.json_form import dumps
+    from identkit.report.json_form import check_document, dumps
 
     result = checked(options, "json_form" if options.json else "explain")
     if options.json:
-        print(dumps(result.to_dict()))
+        print(dumps(check_document(result)))
     elif options.markdown:
         print(explain.markdown(result))
     elif options.latex:

@@ -16,7 +16,7 @@ from identkit.errors import InputError
 if TYPE_CHECKING:
     from identkit.experts import Expert
     from identkit.fit.result import Box
-    from identkit.report.fit_report import FitReport
+    from identkit.fit.summary import FitReport
     from identkit.tables import Table
 
 CHECK_SECONDS = 20.0
@@ -242,7 +242,7 @@ def _fitted(options: argparse.Namespace, model: Any, table: Table, box: Box) -> 
     from identkit.fit.engine import Compute, least_squares
     from identkit.fit.inference import covariance, identifiability, shared_gates
     from identkit.fit.starts import TRIAL_STEPS, random_starts
-    from identkit.report.fit_report import FitReport
+    from identkit.fit.summary import FitReport
 
     began = time.perf_counter()
     compute = Compute(device=options.device, nodes=not options.no_nodes, threads=options.threads)

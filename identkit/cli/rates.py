@@ -125,7 +125,7 @@ def run(options: argparse.Namespace) -> int:
     from identkit.report.json_form import dumps
 
     if options.json:
-        print(dumps(result.to_dict()))
+        print(dumps(rates_report.document(result)))
     else:
         show(rates_report.terminal(result))
         if options.truth is None:

@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
         results = [observed(e, store) for e in _named(store.experiments(), options.name)]
     if options.json:
         body = {"schema": "identkit.sweep/1", "plan": None, "store": str(options.store)}
-        print(dumps({**body, "results": [r.to_dict() for r in results]}))
+        print(dumps({**body, "results": [rates_report.document(r) for r in results]}))
     else:
         for result in results:
             show(rates_report.terminal(result))

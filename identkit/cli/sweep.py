@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
         results = [observed(e, store) for e in plan.experiments]
     if options.json:
         body = {"schema": "identkit.sweep/1", "plan": plan.name, "store": str(path)}
-        print(dumps({**body, "results": [r.to_dict() for r in results]}))
+        print(dumps({**body, "results": [rates_report.document(r) for r in results]}))
     else:
         show(rates_report.overview(results, str(path)))
         print(f"fits kept in {path}; their page: identkit report {path}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from identkit.rates.figures import compare_figure, rate_figure, small_multiples
     from identkit.rates.page import write_page
     from identkit.rates.plan import load_plan, presets
-    from identkit.rates.result import RateResult, observe
+    from identkit.rates.presented import RateResult, observe
     from identkit.rates.scheduling import scheduler
     from identkit.rates.setting import Experiment, Setting
     from identkit.rates.slopes import slope
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Experiment": "setting",
-    "RateResult": "result",
+    "RateResult": "presented",
     "Setting": "setting",
     "Store": "store",
     "compare_figure": "figures",
     "conditioning": "conditioned",
     "load_plan": "plan",
     "load_truth": "truth",
-    "observe": "result",
+    "observe": "presented",
     "presets": "plan",
     "rate_figure": "figures",
     "run": "sweep",

@@ -29,6 +29,7 @@ from identkit.files import regular, write_whole
 from identkit.rates.quantities import quantity as described
 from identkit.rates.result import Line, RateResult
 from identkit.rates.slopes import LEVEL, Prediction, Slope
+from identkit.report import rates_report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -143,9 +144,7 @@ def main_loss(result: RateResult) -> str:
 
 def title(result: RateResult) -> str:
     """Expert, gate and regime."""
-    from identkit.report.rates_report import title
-
-    return title(result)
+    return rates_report.title(result)
 
 
 def rate_figure(
