@@ -27,21 +27,22 @@ LAYERS = {
     "order": "degeneracy.moments degeneracy.nullspace degeneracy.cone degeneracy.semidefinite "
     "degeneracy.families degeneracy.kinks degeneracy.symmetry degeneracy.premise "
     "degeneracy.realise degeneracy.rate degeneracy.analysis degeneracy.conclude",
-    "claims": "claims claims.checks claims.record claims.running",
+    "claims": "claims claims.checks claims.record claims.listing claims.running",
     "check": "checking interaction table",
     "document": "degeneracy.document certificates.document report.json_form",
     "certificate": "certificates.jets certificates.store certificates.verify",
     "mixture": "fit.structure fit.model simulation",
     "losses": "losses losses.partition losses.norms losses.identified",
     "fit": "fit fit.result fit.problem fit.solver fit.nodes fit.vector_math fit.cpu_kernel "
-    "fit.torch_kernel fit.job fit.engine fit.starts fit.inference fit.summary",
+    "fit.torch_kernel fit.job fit.engine fit.starts fit.inference fit.summary "
+    "fit.running",
     "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth rates.refits "
     "rates.quantities rates.predictions rates.fits rates.audit rates.formats rates.plan "
-    "rates.scheduling rates.store rates.sweep rates.result",
+    "rates.scheduling rates.store rates.sweep rates.result rates.running",
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
     "report.listings report.explain report.tables report.claims_report report.fit_report "
-    "report.rates_report rates.figures rates.page",
-    "api": "presented rates.presented estimator testing rates identkit",
+    "report.rates_report report.verified rates.figures rates.page",
+    "api": "presented fit.presented rates.presented estimator testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run cli.main "
     "cli.check cli.explain cli.table cli.fit cli.rates cli.truth cli.sweep cli.runs cli.report "
     "cli.claims cli.interactions cli.verify cli.listings __main__",
@@ -53,7 +54,9 @@ HEAVY = {
 }  # fmt: skip
 """Libraries that are imported where they are used: most commands need none of them."""
 DEFERRED = {
+    "claims.listing": {"claims.running"},  # pytest
     "fit.engine": {"fit.job"},  # torch
+    "fit.inference": {"fit.job"},
     "rates.scheduling": {"rates.setting", "rates.fits"},  # a worker sets its threads before NumPy
     "streams": {"report.terminal"},  # rich
     "testing": {"mixing"},  # NumPy

@@ -151,22 +151,11 @@ def chosen_model(options: argparse.Namespace) -> tuple[Model, int | None]:
     """The model and its regime."""
     from identkit.fit.model import Model
     from identkit.gates import resolve
+    from identkit.rates.running import check_gate, regime_of
 
     gate = resolve(options.gate)
-    if not any(r.loss for r in gate.regimes):
-        raise InputError(
-            f"--gate '{gate.name}': no Voronoi loss is known for this gate, so there are no errors "
-            "to observe; use sigmoid or softmax."
-        )
+    check_gate(gate)
     # without --dim a built-in has one input, an expression those it names
     dim = 1 if options.dim is None and options.expr is None else options.dim
     model = Model(chosen_expert(options, dim), gate)
-    first = gate.regimes[0].number
-    regime = first if options.regime is None else options.regime
-    if gate.regime(regime) is None:
-        known = " and ".join(str(r.number) for r in gate.regimes if r.number is not None)
-        raise InputError(
-            f"--regime {regime}: the {gate.name} gate has "
-            + (f"the regimes {known}." if known else "no regimes; drop it.")
-        )
-    return model, regime
+    return model, regime_of(gate, options.regime)

@@ -6,19 +6,18 @@ import argparse
 import tempfile
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from identkit.cli.help import Help
 from identkit.cli.options import STORE, add_model, add_run_options, check_run, chosen_model
 from identkit.cli.output import show
 from identkit.cli.progress import require, status_line
-from identkit.cli.run import observed, perform, print_interrupted
+from identkit.cli.run import perform, print_interrupted
 from identkit.cli.truth import searched
 from identkit.errors import InputError, unknown_name, whole
 
 if TYPE_CHECKING:
     from identkit.fit.model import Model
-    from identkit.rates.result import RateResult
     from identkit.rates.setting import Experiment
 
 EXAMPLES = """\
@@ -109,9 +108,11 @@ def run(options: argparse.Namespace) -> int:
 
         check_path(options.figure)
     check_run(options)
-    experiment = _experiment(options)
-    _check_requirement(experiment, options.require)
+    from identkit.rates.running import check_requirement, observed, required
     from identkit.rates.store import Store
+
+    experiment = _experiment(options)
+    check_requirement(experiment, options.require)
 
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / STORE) if options.no_store else options.store
@@ -139,40 +140,30 @@ def run(options: argparse.Namespace) -> int:
         save(rate_figure(result), options.figure)
         if not options.json:
             print(f"figure written to {options.figure}")
-    return code or _required(result, options.require)
-
-
-def _required(result: RateResult, which: str | None) -> int:
-    """0 met, 1 not, 3 undecided: by the quantities from the first kind of start."""
-    if which is None:
-        return 0
-    first = result.experiment.starts[0]
-    said = [getattr(v, f"against_{which}") for v in result.verdicts if v.start == first]
-    return 1 if "inconsistent" in said else 3 if "inconclusive" in said else 0
+    return code or required(result, options.require)
 
 
 def _experiment(options: argparse.Namespace) -> Experiment:
-    """The experiment that the options ask for; what they leave open is chosen here."""
-    from identkit.rates.plan import defaults, experiment_name
-    from identkit.rates.setting import Experiment, Setting
+    """The experiment that the options ask for."""
+    from identkit.rates.plan import defaults
+    from identkit.rates.running import experiment_of
+    from identkit.rates.truth import load_truth
 
     sizes, file = parse_sizes(options.n), None
     if options.truth is not None:
-        from identkit.rates.truth import load_truth
-
         file = load_truth(options.truth)
         if options.regime is None:
             options.regime = file.regime
     model, regime = chosen_model(options)
     budgets, starts = _check_numbers(options, model, sizes)
     with status_line() as progress:
-        usual = defaults(model, regime, progress=progress)
-    given: dict[str, Any] = {"budgets": budgets or Setting.budgets, "seed": options.seed}
-    setting = Setting(
-        model, regime, **_truth(options, model, regime, file, sizes[0]), flat=usual.flat, **given
-    )
-    name = experiment_name(model, regime)
-    return Experiment(name, setting, sizes, options.reps, starts or usual.starts, options.control)
+        defaults(model, regime, progress=progress)  # what is proved is kept for the experiment
+    truth = searched(model, regime, 2, options.seed, 2000) if file is None else file
+    return experiment_of(
+        model, regime, truth, sizes, options.reps,
+        starts=starts, control=options.control, k=options.k, noise=options.noise, budgets=budgets,
+        seed=options.seed,
+    )  # fmt: skip
 
 
 def _check_numbers(
@@ -207,51 +198,6 @@ def _check_numbers(
 
         check_place(options.store, create=True)
     return budgets, starts
-
-
-def _truth(
-    options: argparse.Namespace, model: Model, regime: int | None, file: Any, smallest: int
-) -> dict[str, Any]:
-    """Truth, atoms, noise and box: given, from the file, or suggested."""
-    from identkit.rates.conditioned import conditioning
-    from identkit.rates.truth import suggested_box, suggested_noise
-
-    if file is None:
-        file = searched(model, regime, 2, options.seed, 2000)
-    else:
-        file.check(model)
-    truth, over = file.truth, file.over or 0
-    k = truth.atoms + 1 if options.k is None else options.k
-    # those of a file or a search are for k* + 1 atoms
-    usual = k == truth.atoms + 1
-    box = file.box if usual and file.box is not None else None
-    noise = options.noise
-    if noise is None and usual:
-        noise = file.noise
-    if noise is None:
-        spread = conditioning(model, truth, over=over, k=max(k, truth.atoms), regime=regime)
-        noise = suggested_noise(spread, smallest, model.free(k))
-    if box is None:
-        box = suggested_box(model, truth, over=over, k=max(k, truth.atoms))
-    return {"truth": truth, "k": k, "noise": noise, "box": box, "over": over}
-
-
-def _check_requirement(experiment: Experiment, which: str | None) -> None:
-    """Whether there is anything to require, before the run."""
-    if which is None:
-        return
-    from identkit.rates import predictions
-    from identkit.rates.quantities import certified
-
-    setting = experiment.setting
-    condition = certified(setting)
-    rates = (
-        predictions.published(setting, condition)
-        if which == "published"
-        else predictions.derived(setting, condition, experiment.starts[0])
-    )
-    if not rates:
-        raise InputError(f"--require {which}: no {which} rate is known here; drop it.")
 
 
 def _whole(option: str, text: str) -> int:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from identkit.cli.progress import require, work_bar
-from identkit.cli.run import observed
-from identkit.errors import InputError
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -28,22 +25,12 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the page of a store; the exit code."""
     require("report", "numpy", "torch", "numba", "matplotlib", extra="figures")
-    from identkit.files import regular
-    from identkit.rates.page import write_page
-    from identkit.rates.store import Store
+    from identkit.rates.presented import write_report
 
-    out = options.out or f"{os.path.splitext(options.store)[0]}.html"
-    regular(out, out)
-    with Store.open(options.store, read_only=True) as store:
-        experiments = store.experiments()
-        if not experiments:
-            raise InputError(f"{options.store}: it holds no experiment; run one first.")
-        results = []
-        with work_bar() as bar:
-            for i, experiment in enumerate(experiments):
-                results.append(observed(experiment, store))
-                bar(i + 1, len(experiments), i + 1, len(experiments), experiment.name)
-    title = options.title or os.path.splitext(os.path.basename(options.store))[0]
-    write_page(out, results, title=title, store=options.store)
+    with work_bar() as bar:
+        out = write_report(
+            options.store, options.out, title=options.title,
+            progress=lambda done, total, name: bar(done, total, done, total, name),
+        )  # fmt: skip
     print(f"page written to {out}")
     return 0

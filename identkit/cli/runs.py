@@ -10,11 +10,10 @@ from identkit.cli.help import Help
 from identkit.cli.options import STORE
 from identkit.cli.output import show
 from identkit.cli.progress import require
-from identkit.cli.run import observed
-from identkit.errors import InputError, unknown_name
+from identkit.errors import InputError
 
 if TYPE_CHECKING:
-    from identkit.rates.setting import Experiment
+    pass
 
 EXAMPLES = """\
 examples:
@@ -55,6 +54,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """List, show or export a store; the exit code."""
     require("runs", "numpy", "torch", "numba")
+    from identkit.rates.running import named, observed
     from identkit.rates.store import Store
     from identkit.report import rates_report
     from identkit.report.json_form import dumps
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
             else:
                 show(rates_report.runs(lines))
             return 0
-        results = [observed(e, store) for e in _named(store.experiments(), options.name)]
+        results = [observed(e, store) for e in named(store.experiments(), options.name)]
     if options.json:
         body = {"schema": "identkit.sweep/1", "plan": None, "store": str(options.store)}
         print(dumps({**body, "results": [rates_report.document(r) for r in results]}))
@@ -85,14 +85,3 @@ def run(options: argparse.Namespace) -> int:
         for result in results:
             show(rates_report.terminal(result))
     return 0
-
-
-def _named(experiments: list[Experiment], name: str | None) -> list[Experiment]:
-    """The experiments of this name, else with it in their names, or whose key begins with it."""
-    if name is None:
-        return experiments
-    found = [e for e in experiments if e.name == name]
-    found = found or [e for e in experiments if name in e.name or e.setting.key.startswith(name)]
-    if not found:
-        raise unknown_name("experiment", name, [e.name for e in experiments])
-    return found

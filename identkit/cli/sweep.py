@@ -8,7 +8,7 @@ from identkit.cli.help import Help
 from identkit.cli.options import add_run_options, check_run
 from identkit.cli.output import show
 from identkit.cli.progress import require, status_line
-from identkit.cli.run import observed, perform, print_interrupted
+from identkit.cli.run import perform, print_interrupted
 from identkit.errors import InputError
 
 EXAMPLES = """\
@@ -88,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
         else:
             show(rates_report.plan(plan.experiments, path))
         return 0
+    from identkit.rates.running import observed
     from identkit.rates.store import Store
 
     with Store.open(path) as store:

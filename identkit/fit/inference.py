@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from identkit.checking import check
 from identkit.domain import Domain
 from identkit.errors import IdentkitError, InputError
-from identkit.fit.job import kernel_sums
 from identkit.fit.result import FitResult
 from identkit.fit.starts import spread
 
@@ -172,18 +170,9 @@ def information(
 ) -> Array:
     """JᵀJ at one fit over all parameters, shape (p, p), by the kernel that fitted it."""
 
-    def row(array: ArrayLike) -> Array:
-        """As one problem; writeable, since torch warns of read-only arrays."""
-        return np.require(array, np.float64, ("C_CONTIGUOUS", "WRITEABLE"))[None]
+    from identkit.fit.job import squared_jacobian
 
-    points, values = row(x), row(y)
-    weights = None if weight is None else row(weight)
-    device = torch.device("cuda" if result.settings.device.startswith("cuda") else "cpu")
-    kernel, threads = result.settings.kernel, max(1, result.settings.threads)
-    sums = kernel_sums(result.model, points, values, weights, kernel, threads, device)
-    theta = torch.from_numpy(result.model.pack(result.measure)[None].copy()).to(device)
-    which = torch.zeros(1, dtype=torch.int64, device=device)
-    return sums.steps(theta, which, False)[2][0].cpu().numpy()
+    return squared_jacobian(result, x, y, weight)
 
 
 def _directions(

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import sympy
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from identkit import __version__
 from identkit.errors import InputError, whole
@@ -313,6 +313,30 @@ def kernel_sums(
         None if weight is None else torch.from_numpy(weight),
         device,
     )
+
+
+def squared_jacobian(
+    result: FitResult, x: ArrayLike, y: ArrayLike, weight: ArrayLike | None
+) -> Array:
+    """JᵀJ at one fit over all parameters, shape (p, p)."""
+
+    def row(array: ArrayLike) -> Array:
+        """As one problem; writeable, since torch warns of read-only arrays."""
+        return np.require(array, np.float64, ("C_CONTIGUOUS", "WRITEABLE"))[None]
+
+    device = torch.device("cuda" if result.settings.device.startswith("cuda") else "cpu")
+    sums = kernel_sums(
+        result.model,
+        row(x),
+        row(y),
+        None if weight is None else row(weight),
+        result.settings.kernel,
+        max(1, result.settings.threads),
+        device,
+    )
+    theta = torch.from_numpy(result.model.pack(result.measure)[None].copy()).to(device)
+    which = torch.zeros(1, dtype=torch.int64, device=device)
+    return sums.steps(theta, which, False)[2][0].cpu().numpy()
 
 
 def _half(

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from identkit.errors import InputError
 from identkit.fit.model import Model
 from identkit.mixing import MixingMeasure, real_array
+from identkit.tables import Table
 
 Array = NDArray[np.float64]
 
@@ -149,6 +150,30 @@ def _weights(weight: ArrayLike, shape: tuple[int, ...]) -> Array:
             f"weight: its largest is {largest:g}; rescale, only ratios of weights matter."
         )
     return np.array(np.broadcast_to(array, shape))
+
+
+def check_table(table: Table) -> None:
+    """Raise InputError, naming the column, for data that no fit could use."""
+    columns = [*zip(table.input_names, table.x.T, strict=True), (table.target_name, table.y)]
+    for name, column in columns:
+        if abs(column).max() > LARGEST:
+            raise InputError(
+                f"column '{name}': it holds {column[abs(column).argmax()]:g}; rescale it, "
+                f"magnitudes up to {LARGEST:g} are fitted."
+            )
+    largest = abs(table.y).max()
+    if 0 < largest < SMALLEST:
+        raise InputError(
+            f"column '{table.target_name}': its largest magnitude is {largest:g}; rescale it to "
+            f"{SMALLEST:g} or more."
+        )
+    for s, name in enumerate(table.input_names):
+        column = table.x[:, s]
+        if len(column) > 1 and (column == column[0]).all():
+            raise InputError(
+                f"inputs: column '{name}' is {column[0]:g} in every row, so its slopes cannot be "
+                "told from offsets; leave it out with --inputs."
+            )
 
 
 def start_vectors(
