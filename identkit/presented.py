@@ -20,7 +20,8 @@ from identkit.report import explain as explained
 from identkit.report import markup, tables, terminal, verified
 from identkit.report.json_form import check_document
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def presented(kind: type[T], record: Any) -> T:

@@ -36,7 +36,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         epilog=EXAMPLES,
         formatter_class=Help,
     )
-    check.set_defaults(run=run)
+    check.set_defaults(call=run)
     add_question(check)
     out = check.add_argument_group("output")
     out.add_argument(

@@ -46,7 +46,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         epilog=EXAMPLES,
         formatter_class=Help,
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(call=run)
     parser.add_argument("words", nargs="*", metavar="WORD", help="parts of ids or file names (all)")
     parser.add_argument("--status", metavar="STATUS", help="only claims of this status")
     parser.add_argument("--run", action="store_true", help="rerun the checks (a minute or two)")

@@ -19,7 +19,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "counterexample if there is one. Takes the arguments of check.",
         epilog="example: identkit explain --expert relu --gate softmax --markdown",
     )
-    explain.set_defaults(run=run)
+    explain.set_defaults(call=run)
     add_question(explain)
     form = explain.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="what check --json prints")

@@ -60,7 +60,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         epilog=EXAMPLES,
         formatter_class=Help,
     )
-    fit.set_defaults(run=run)
+    fit.set_defaults(call=run)
     fit.add_argument("data", metavar="DATA", help="a .csv, .npz or .parquet file, or -")
     what = fit.add_argument_group("model")
     add_expert_options(what)

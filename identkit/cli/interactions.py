@@ -35,7 +35,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         epilog=EXAMPLES,
         formatter_class=Help,
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(call=run)
     parser.add_argument("expression", metavar="U", help="in the grammar of --expr")
     parser.add_argument("--order", type=int, default=2, metavar="N", help="highest order (2)")
     parser.add_argument(

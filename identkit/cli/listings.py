@@ -15,7 +15,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("conditions", "list the identifiability conditions with functions and sources"),
     ):
         listing = commands.add_parser(name, help=text, description=text)
-        listing.set_defaults(run=run)
+        listing.set_defaults(call=run)
         listing.add_argument("--json", action="store_true", help="machine-readable list")
 
 

@@ -72,7 +72,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         if options.command is None:
             build_parser().print_help()
             return 0
-        return options.run(options)
+        return options.call(options)
     except OutputError:
         raise
     except CertificateError as error:

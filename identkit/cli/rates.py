@@ -68,7 +68,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         epilog=EXAMPLES,
         formatter_class=Help,
     )
-    rates.set_defaults(run=run)
+    rates.set_defaults(call=run)
     what = add_model(rates)
     what.add_argument("--truth", metavar="FILE", help="a saved truth (else one is searched)")
     data = rates.add_argument_group("experiment")

@@ -16,7 +16,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "side by side, figures, certificates, settings, versions. It opens offline.",
         epilog="example: identkit report table.sqlite --out table.html",
     )
-    report.set_defaults(run=run)
+    report.set_defaults(call=run)
     report.add_argument("store", metavar="STORE", help="a store written by rates or sweep")
     report.add_argument("--out", metavar="FILE.html", help="where to (the store's name .html)")
     report.add_argument("--title", metavar="TEXT", help="the page's heading")

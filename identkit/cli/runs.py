@@ -31,7 +31,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         epilog=EXAMPLES,
         formatter_class=Help,
     )
-    runs.set_defaults(run=run)
+    runs.set_defaults(call=run)
     actions = runs.add_subparsers(dest="action", metavar="list|show|export", required=True)
     for name, text in (
         ("list", "the experiments: fits there and planned, how they ended, versions"),

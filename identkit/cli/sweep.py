@@ -49,7 +49,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         epilog=EXAMPLES,
         formatter_class=Help,
     )
-    sweep.set_defaults(run=run)
+    sweep.set_defaults(call=run)
     sweep.add_argument("plan", nargs="?", metavar="PLAN", help="a .toml file or a shipped plan")
     sweep.add_argument("--list", action="store_true", help="list the shipped plans")
     sweep.add_argument("--show", metavar="PLAN", help="print a shipped plan")

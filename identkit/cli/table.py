@@ -15,7 +15,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="experts × (gate, regime): published claims beside certified verdicts",
         description="Certify every built-in expert and print it beside the published table.",
     )
-    table.set_defaults(run=run)
+    table.set_defaults(call=run)
     table.add_argument("--dim", type=int, default=2, metavar="D", help="number of inputs (2)")
     table.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every draw (0)")
     form = table.add_mutually_exclusive_group()

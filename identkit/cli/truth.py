@@ -34,7 +34,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         epilog=EXAMPLES,
         formatter_class=Help,
     )
-    truth.set_defaults(run=run)
+    truth.set_defaults(call=run)
     what = add_model(truth)
     what.add_argument("--atoms", type=int, default=2, metavar="K", help="true atoms (2)")
     how = truth.add_argument_group("how")

@@ -16,7 +16,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "route that does not use the prover's derivatives or determinants. Exit code 0: it holds; "
         "1: rejected, with the first thing that fails.",
     )
-    verify.set_defaults(run=run)
+    verify.set_defaults(call=run)
     verify.add_argument("file", metavar="CERT.json")
     verify.add_argument("--json", action="store_true", help="machine-readable answer")
     verify.add_argument(

@@ -58,7 +58,7 @@ def experiment_of(
     noise: float | None = None,
     budgets: Sequence[int] = (),
     seed: int = 1,
-    progress: Callable[[str], object] = lambda text: None,
+    progress: Callable[[str], None] | None = None,
 ) -> Experiment:
     """The experiment of these options; what they leave open is chosen here.
 
