@@ -86,7 +86,7 @@ def test_claims(capsys):
 
 def test_fit_data(tmp_path, capsys):
     x = np.linspace(-2.0, 2.0, 60)
-    y = np.tanh(x) + 0.01 * np.random.default_rng(0).normal(size=60)
+    y = np.tanh(x) / (1 + np.exp(-0.3 - x)) + 0.01 * np.random.default_rng(0).normal(size=60)
     path = str(tmp_path / "data.csv")
     np.savetxt(path, np.column_stack([x, y]), delimiter=",", header="x,y", comments="", fmt="%.17g")
     command = printed(
