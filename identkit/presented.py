@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -136,7 +136,12 @@ def certified_table(
     line before each step. Raises :class:`~identkit.errors.InputError` for a ``dim`` out of range.
     """
     check_dim(dim)
-    return presented(Table, table.table(dim, seed=seed, progress=progress))
+    found = table.table(dim, seed=seed, progress=progress)
+    rows = (
+        replace(row, checks=tuple(presented(CheckResult, c) for c in row.checks))
+        for row in found.rows
+    )
+    return presented(Table, replace(found, rows=tuple(rows)))
 
 
 class Verified(verification.Verified):

@@ -67,6 +67,7 @@ def test_certified_table(monkeypatch, capsys):
     assert found.markdown() == found._repr_markdown_()
     assert "| linear |" in found.markdown()
     assert r"\begin{tabular}" in found.latex()
+    assert found.rows[0].checks[0].to_dict()["schema"] == "identkit.check/1"
     assert "certified / published, d = 1" in str(found)
     with pytest.raises(identkit.InputError, match="dim"):
         identkit.certified_table(0)

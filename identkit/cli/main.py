@@ -110,7 +110,3 @@ def _interval(waiting: list[str]) -> str:
     if "=" in first or not waiting or waiting[0].startswith("--"):
         return first
     return f"{first}:{waiting.pop(0)}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())
