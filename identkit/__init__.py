@@ -1,4 +1,10 @@
-"""identkit: machine-checked identifiability for mixture-of-experts models."""
+"""identkit: machine-checked identifiability for mixture-of-experts models.
+
+What the commands do can be done from Python: :func:`check`, :func:`explain`,
+:func:`certified_table`, :func:`interactions`, :func:`verify`, :func:`list_claims`,
+:func:`check_claims`; with data, :func:`fit_data`; with simulated data, :func:`search_truth`,
+:func:`run_rates`, :func:`run_sweep`, :func:`stored_results`, :func:`write_report`.
+"""
 
 from __future__ import annotations
 
@@ -9,48 +15,83 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from identkit import fit, losses
-    from identkit.checking import check
-    from identkit.errors import DomainError, ExpressionError, IdentkitError, InputError
+    from identkit.claims.listing import check_claims, list_claims
+    from identkit.errors import (
+        CertificateError,
+        DomainError,
+        ExpressionError,
+        IdentkitError,
+        InputError,
+    )
     from identkit.estimator import MoERegressor as MoERegressor
     from identkit.experts import Expert
+    from identkit.fit.presented import FitReport, fit_data
     from identkit.gates import Gate
     from identkit.interaction import interactions
     from identkit.mixing import MixingMeasure
-    from identkit.results import CheckResult
+    from identkit.presented import CheckResult, certified_table, check, explain, verify
+    from identkit.rates.presented import run_rates, run_sweep, stored_results, write_report
+    from identkit.rates.truth import search_truth
     from identkit.simulation import simulate
 
 _HOME = {
-    "check": "identkit.checking",
+    "CertificateError": "identkit.errors",
+    "CheckResult": "identkit.presented",
+    "DomainError": "identkit.errors",
     "Expert": "identkit.experts",
+    "ExpressionError": "identkit.errors",
+    "FitReport": "identkit.fit.presented",
     "Gate": "identkit.gates",
-    "interactions": "identkit.interaction",
-    "MixingMeasure": "identkit.mixing",
-    "MoERegressor": "identkit.estimator",
-    "simulate": "identkit.simulation",
-    "fit": "identkit.fit",
-    "losses": "identkit.losses",
-    "CheckResult": "identkit.results",
     "IdentkitError": "identkit.errors",
     "InputError": "identkit.errors",
-    "ExpressionError": "identkit.errors",
-    "DomainError": "identkit.errors",
+    "MixingMeasure": "identkit.mixing",
+    "MoERegressor": "identkit.estimator",
+    "certified_table": "identkit.presented",
+    "check": "identkit.presented",
+    "check_claims": "identkit.claims.listing",
+    "explain": "identkit.presented",
+    "fit": "identkit.fit",
+    "fit_data": "identkit.fit.presented",
+    "interactions": "identkit.interaction",
+    "list_claims": "identkit.claims.listing",
+    "losses": "identkit.losses",
+    "run_rates": "identkit.rates.presented",
+    "run_sweep": "identkit.rates.presented",
+    "search_truth": "identkit.rates.truth",
+    "simulate": "identkit.simulation",
+    "stored_results": "identkit.rates.presented",
+    "verify": "identkit.presented",
+    "write_report": "identkit.rates.presented",
 }
 
 __all__ = [
+    "CertificateError",
     "CheckResult",
     "DomainError",
     "Expert",
     "ExpressionError",
+    "FitReport",
     "Gate",
     "IdentkitError",
     "InputError",
     "MixingMeasure",
     "__version__",
+    "certified_table",
     "check",
+    "check_claims",
+    "explain",
     "fit",
+    "fit_data",
     "interactions",
+    "list_claims",
     "losses",
+    "run_rates",
+    "run_sweep",
+    "search_truth",
     "simulate",
+    "stored_results",
+    "verify",
+    "write_report",
 ]
 
 

@@ -18,8 +18,6 @@ import sympy as sp
 from flint import arb, fmpq
 from flint import ctx as flint_context
 
-from identkit.expression import Step
-
 NOT_A_NUMBER = arb("nan")
 
 Node = Any
@@ -46,6 +44,26 @@ def ball(value: Fraction | int) -> arb:
 def interval(low: Fraction, high: Fraction) -> arb:
     """A ball containing [low, high]."""
     return ball(low).union(ball(high))
+
+
+class Step(sp.Function):
+    """1 where the argument is positive, 0 where it is negative; derivative 0 almost everywhere."""
+
+    nargs = 1
+    is_real = True
+
+    @classmethod
+    def eval(cls, arg: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        # by balls: SymPy's is_positive seeks minimal polynomials where digits do not tell
+        known = sign(arg) if arg.is_number else None
+        return None if known is None else sp.Integer(int(known > 0))
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return sp.Integer(0)
+
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        power = "" if exp is None else f"^{{{exp}}}"
+        return rf"\mathbf{{1}}_{{>0}}{power}\left({printer._print(self.args[0])}\right)"
 
 
 def step(z: arb) -> arb:
@@ -178,3 +196,29 @@ class Tape:
         """The expressions' values, in order."""
         slots = self.run(values)
         return [slots[i] for i in self.outputs]
+
+
+def enclosure(value: Any) -> arb | None:
+    """A ball around a constant, tight enough to tell its sign if 1,024 bits are; None if no such.
+
+    Unlike SymPy's digits it costs the same however large the constant is.
+    """
+    try:
+        tape = Tape([value], ())
+    except TypeError:
+        return None
+    found = None
+    for bits in (128, 1024):
+        with precision(bits):
+            found = tape.evaluate([])[0]
+        if found.is_finite() and (found > 0 or found < 0):
+            return found
+    return found if found is not None and found.is_finite() else None
+
+
+def sign(number: Any) -> int | None:
+    """-1, 0 or 1; None where 1,024 bits do not tell."""
+    if number.is_Rational or number.is_Float:
+        return 1 if number > 0 else -1 if number < 0 else 0
+    found = enclosure(number)
+    return None if found is None else 1 if found > 0 else -1 if found < 0 else None

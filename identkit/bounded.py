@@ -16,6 +16,7 @@ import pickle
 import select
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from importlib import import_module
@@ -134,8 +135,6 @@ def _die_with(parent: int) -> None:
 def _portable(error: BaseException) -> BaseException:
     """The exception as it can be sent, with the frames it came through in a note."""
     if not isinstance(error, IdentkitError):
-        import traceback
-
         error.add_note("".join(traceback.format_tb(error.__traceback__)))
     try:
         pickle.loads(pickle.dumps(error))

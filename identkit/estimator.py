@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError, whole
+from identkit.fit import Box, Compute, Model, least_squares
+from identkit.fit.starts import random_starts
+from identkit.mixing import MixingMeasure, real_array
 
 try:
     from sklearn.base import BaseEstimator, RegressorMixin
@@ -25,9 +28,7 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from identkit.experts import Expert
-    from identkit.fit import Box
     from identkit.gates import Gate
-    from identkit.mixing import MixingMeasure
 
 Array = NDArray[np.float64]
 
@@ -95,10 +96,6 @@ class MoERegressor(RegressorMixin, BaseEstimator):
         Raises :class:`~identkit.errors.InputError`, a ValueError, for parameters out of their
         range and, as scikit-learn does, ValueError for data that are not finite numbers.
         """
-        from identkit.fit import Compute, Model, least_squares
-        from identkit.fit.starts import random_starts
-        from identkit.mixing import real_array
-
         for name, given in (("X", X), ("y", y), ("sample_weight", sample_weight)):
             if np.ma.isMaskedArray(given):
                 real_array(name, given)  # scikit-learn drops the mask

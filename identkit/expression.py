@@ -1,7 +1,7 @@
 """User text -> SymPy, through a whitelist: nothing a user types is ever evaluated as code.
 
 The grammar is Python's expression grammar cut down to numbers, names, ``+ - * / **`` and calls
-of the functions in :data:`FUNCTIONS`. Piecewise-linear functions are written with :class:`Step`,
+of the functions in :data:`FUNCTIONS`. Piecewise-linear functions are written with ``Step``,
 whose derivative is 0 almost everywhere (theory section 2: no Dirac terms).
 """
 
@@ -20,6 +20,7 @@ from typing import Any
 import sympy as sp
 from flint import arb
 
+from identkit.balls import Step, enclosure, sign
 from identkit.bounded import GRACE, bounded
 from identkit.deadline import Deadline
 from identkit.errors import ExpressionError, OutOfTime
@@ -50,26 +51,6 @@ MAX_EXPANDED = 10_000
 INPUT = re.compile(r"x(0|[1-9][0-9]*|)\Z")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _CHARACTERS = re.compile(r"[A-Za-z0-9_.,+\-*/^%()\[\]{} \t]")
-
-
-class Step(sp.Function):
-    """1 where the argument is positive, 0 where it is negative; derivative 0 almost everywhere."""
-
-    nargs = 1
-    is_real = True
-
-    @classmethod
-    def eval(cls, arg: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        # by balls: SymPy's is_positive seeks minimal polynomials where digits do not tell
-        sign = _sign(arg) if arg.is_number else None
-        return None if sign is None else sp.Integer(int(sign > 0))
-
-    def fdiff(self, argindex: int = 1) -> sp.Expr:
-        return sp.Integer(0)
-
-    def _latex(self, printer: Any, exp: str | None = None) -> str:
-        power = "" if exp is None else f"^{{{exp}}}"
-        return rf"\mathbf{{1}}_{{>0}}{power}\left({printer._print(self.args[0])}\right)"
 
 
 def step(z: Any) -> Any:
@@ -419,7 +400,7 @@ class _Reader:
         if isinstance(node.op, ast.Mult):
             return left * right
         if isinstance(node.op, ast.Div):
-            if right.is_number and _sign(right) is None:
+            if right.is_number and sign(right) is None:
                 raise ExpressionError(
                     f"expression: '{self._source(node)}' divides by zero, or by what cannot be "
                     "told from it; remove that part."
@@ -436,7 +417,7 @@ class _Reader:
                 f"expression: the exponent in '{self._source(node)}' must be a fraction of "
                 f"absolute value at most {MAX_EXPONENT}."
             )
-        if left.is_number and not right.is_Integer and _sign(left) == -1:
+        if left.is_number and not right.is_Integer and sign(left) == -1:
             raise ExpressionError(
                 f"expression: '{self._source(node)}' is a fractional power of a negative number; "
                 "it is not real."
@@ -492,40 +473,12 @@ class _Reader:
         return FUNCTIONS[name][0](*arguments)
 
 
-def _sign(number: Any) -> int | None:
-    """-1, 0 or 1; None where 1,024 bits do not tell."""
-    if number.is_Rational or number.is_Float:
-        return 1 if number > 0 else -1 if number < 0 else 0
-    ball = enclosure(number)
-    return None if ball is None else 1 if ball > 0 else -1 if ball < 0 else None
-
-
 def _largest(sizes: Sequence[int]) -> int:
     """Nodes of Max written out, from those of its arguments (about)."""
     if len(sizes) == 1:
         return sizes[0]
     middle = (len(sizes) + 1) // 2
     return 2 * _largest(sizes[:middle]) + 3 * _largest(sizes[middle:])
-
-
-def enclosure(value: Any) -> arb | None:
-    """A ball around a constant, tight enough to tell its sign if 1,024 bits are; None if no such.
-
-    Unlike SymPy's digits it costs the same however large the constant is.
-    """
-    from identkit.balls import Tape, precision
-
-    try:
-        tape = Tape([value], ())
-    except TypeError:
-        return None
-    ball = None
-    for bits in (128, 1024):
-        with precision(bits):
-            ball = tape.evaluate([])[0]
-        if ball.is_finite() and (ball > 0 or ball < 0):
-            return ball
-    return ball if ball is not None and ball.is_finite() else None
 
 
 def _bits(value: Any) -> int:

@@ -1,15 +1,14 @@
 """What a check returns: frozen records of what was proved, for which parameters, by what method.
 
-Printing lives in :mod:`identkit.report`; the JSON form is produced there from these records.
+No record knows how it is printed: that lives in :mod:`identkit.report`, which reads records.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from identkit.certificates.independence import Witness
 from identkit.conditions import BasisFunction, condition
-from identkit.degeneracy.records import Exceptional, Premise, Rate, SecondOrder
+from identkit.degeneracy.records import Exceptional, Premise, Rate, SecondOrder, Witness
 from identkit.domain import EVERYWHERE, Domain
 from identkit.experts import Expert
 from identkit.gates import RegimeCode
@@ -256,7 +255,7 @@ class Requirement:
 
 @dataclass(frozen=True, repr=False)
 class CheckResult:
-    """The answer of :func:`identkit.check`."""
+    """What a check found; :class:`identkit.CheckResult` is this with its printed forms."""
 
     version: str
     expert: Expert
@@ -285,39 +284,6 @@ class CheckResult:
             return {True: 0, False: 1, None: 3}[self.requirement.met]
         return 3 if all(r.verdict == "undecided" for r in self.results) else 0
 
-    def to_dict(self) -> dict:
-        """The JSON form, schema ``identkit.check/1``."""
-        from identkit.report.json_form import check_document
-
-        return check_document(self)
-
-    def certificate(self) -> dict:
-        """The certificate document, schema ``identkit.certificate/2``."""
-        from identkit.certificates.store import certificate_document
-
-        return certificate_document(self)
-
-    def save(self, path: str) -> None:
-        """Write the certificate to ``path``. Raises InputError if it cannot be written."""
-        from identkit.certificates.store import save
-
-        save(self, path)
-
     def __repr__(self) -> str:
         verdicts = ", ".join(f"{r.condition} {r.verdict}" for r in self.results)
         return f"<CheckResult: {self.expert.label}, {self.gate} gate: {verdicts}>"
-
-    def __str__(self) -> str:
-        from identkit.report.terminal import render
-
-        return render(self)
-
-    def _repr_html_(self) -> str:
-        from identkit.report.markup import html
-
-        return html(self)
-
-    def _repr_latex_(self) -> str:
-        from identkit.report.markup import latex
-
-        return latex(self)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from identkit.checking import NONDEGENERATE, check
+from identkit.checking import NONDEGENERATE
 from identkit.experts import ACTIVATIONS, SHAPES, Expert, builtin
 from identkit.gates import GATES, Gate
+from identkit.presented import CheckResult, check
 from identkit.report.statements import nevertheless
-from identkit.results import CheckResult
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -57,6 +57,12 @@ def assert_identifiable(
     return result
 
 
+def _strategies() -> Any:
+    from hypothesis import strategies
+
+    return strategies
+
+
 def experts(
     *,
     max_dim: int = 2,
@@ -68,7 +74,7 @@ def experts(
 
     ``smooth`` True leaves out experts with kinks, False keeps only those.
     """
-    from hypothesis import strategies as st
+    st = _strategies()
 
     names = {None: tuple(ACTIVATIONS), True: SMOOTH_ACTIVATIONS, False: ("relu",)}[smooth]
     dims = st.integers(1, max_dim)
@@ -81,7 +87,7 @@ def experts(
 
 def gates() -> SearchStrategy[Gate]:
     """Every registered gate."""
-    from hypothesis import strategies as st
+    st = _strategies()
 
     return st.sampled_from(list(GATES.values()))
 
@@ -90,10 +96,9 @@ def mixing_measures(
     *, parameters: int, dim: int = 1, min_atoms: int = 1, max_atoms: int = 4, bound: float = 5.0
 ) -> SearchStrategy[MixingMeasure]:
     """Mixing measures whose experts have ``parameters`` parameters, entries in [-bound, bound]."""
-    from hypothesis import strategies as st
-
     from identkit.mixing import MixingMeasure
 
+    st = _strategies()
     number = st.floats(-bound, bound, allow_nan=False, width=32)
 
     def of_size(k: int) -> SearchStrategy[MixingMeasure]:

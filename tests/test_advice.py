@@ -18,12 +18,12 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 NOT_OURS = {"--nthreads", "--no-deps", "--upgrade"}
 """Options of dask and pip that texts show."""
 OWNERS = {
-    "cli_fit.py": ("fit",),
+    "fit.py": ("fit",),
     "fit": ("fit",),
     "fit_report.py": ("fit",),
     "tables.py": ("fit",),
-    "cli_interactions.py": ("interactions", "check"),
-    "cli_claims.py": ("claims",),
+    "interactions.py": ("interactions", "check"),
+    "claims.py": ("claims",),
     "checking.py": ("check",),
 }
 """Modules that speak of certain commands only."""

@@ -18,9 +18,9 @@ pytest.importorskip("numba")
 from jsonschema import Draft202012Validator
 
 import identkit
-from identkit import cli_fit
+from identkit.cli import fit as cli_fit
 from identkit.cli import main
-from identkit.cli_progress import Bar
+from identkit.cli.progress import Bar
 from identkit.errors import InputError
 from identkit.fit import Model, least_squares
 from identkit.fit.result import Box

@@ -29,10 +29,9 @@ def _members(name: str, value: object) -> Iterator[str]:
         yield name
     if not inspect.isclass(value) or issubclass(value, Exception):
         return
-    for key in sorted(vars(value)):
+    own = (c for c in value.__mro__ if c.__module__.startswith("identkit"))
+    for key in sorted({key for c in own for key in vars(c) if not key.startswith("_")}):
         member = inspect.getattr_static(value, key)
-        if key.startswith("_"):
-            continue
         inner = getattr(member, "__func__", member)
         if inspect.isfunction(inner):
             yield f"  {name}.{key}{inspect.signature(inner)}"

@@ -23,9 +23,8 @@ import identkit
 from identkit.errors import InputError
 from identkit.fit import Model
 from identkit.fit.result import Box
-from identkit.rates import figures
+from identkit.rates import figures, observe
 from identkit.rates.fits import blocks, environment, perform
-from identkit.rates.result import observe
 from identkit.rates.setting import Experiment, Setting
 from identkit.rates.slopes import Prediction, slope
 

@@ -26,11 +26,10 @@ from identkit.certificates.store import digest
 from identkit.errors import InputError
 from identkit.fit import Model
 from identkit.fit.result import Box
-from identkit.rates import figures
+from identkit.rates import figures, observe
 from identkit.rates.fits import blocks, environment, perform
 from identkit.rates.page import page, write_page
 from identkit.rates.quantities import checked
-from identkit.rates.result import observe
 from identkit.rates.setting import Experiment, Setting
 
 CHROMIUM = next(

@@ -12,7 +12,7 @@ import pytest
 import identkit
 from identkit.errors import InputError
 from identkit.fit import Box, Model
-from identkit.rates import predictions
+from identkit.rates import observe, predictions
 from identkit.rates.fits import Block, Row, blocks, environment, perform
 from identkit.rates.quantities import DEVIANCE, certified, errors
 from identkit.rates.refits import (
@@ -24,7 +24,6 @@ from identkit.rates.refits import (
     nearest,
     within_box,
 )
-from identkit.rates.result import observe
 from identkit.rates.setting import Experiment, Setting
 from identkit.report import rates_report
 from identkit.report.terminal import plain

@@ -17,9 +17,9 @@ from test_rates_result import GOOD, TWIN, experiment, rows, setting
 
 from identkit.fit import Box
 from identkit.fit.result import Status
+from identkit.rates import observe
 from identkit.rates.fits import environment
 from identkit.rates.quantities import _FIXED
-from identkit.rates.result import observe
 from identkit.report.json_form import schema
 from identkit.simulation import STARTS
 

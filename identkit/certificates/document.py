@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from identkit.certificates.independence import Witness
 from identkit.conditions import BasisFunction
+from identkit.degeneracy.records import Witness
 from identkit.results import (
     ConditionResult,
     FixedProof,

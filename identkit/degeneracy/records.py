@@ -7,9 +7,23 @@ that a certificate can be read back through the whitelist parser.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from identkit.causes import CAUSES
-from identkit.certificates.independence import Witness
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A nonzero determinant: ``atoms`` (k × q), ``points`` (N × d), all rational.
+
+    ``determinant`` is the ball's text at ``precision`` bits, for reading; verification evaluates
+    it afresh.
+    """
+
+    atoms: tuple[tuple[Fraction, ...], ...]
+    points: tuple[tuple[Fraction, ...], ...]
+    precision: int
+    determinant: str
 
 
 @dataclass(frozen=True)

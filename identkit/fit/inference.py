@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from identkit.checking import check
 from identkit.domain import Domain
 from identkit.errors import IdentkitError, InputError
 from identkit.fit.result import FitResult
@@ -169,33 +170,10 @@ def information(
     result: FitResult, x: ArrayLike, y: ArrayLike, weight: ArrayLike | None = None
 ) -> Array:
     """JᵀJ at one fit over all parameters, shape (p, p), by the kernel that fitted it."""
-    import torch
 
-    from identkit.fit.engine import NativeSums
+    from identkit.fit.job import squared_jacobian
 
-    def row(array: ArrayLike) -> Array:
-        """As one problem; writeable, since torch warns of read-only arrays."""
-        return np.require(array, np.float64, ("C_CONTIGUOUS", "WRITEABLE"))[None]
-
-    points, values = row(x), row(y)
-    weights = None if weight is None else row(weight)
-    device = torch.device("cuda" if result.settings.device.startswith("cuda") else "cpu")
-    sums: Any
-    if result.settings.kernel == "native":
-        from identkit.fit.cpu_kernel import CpuSums
-
-        threads = max(1, result.settings.threads)
-        sums = NativeSums(CpuSums(result.model, points, values, weights, threads))
-    else:
-        from identkit.fit.torch_kernel import TorchSums
-
-        tensors = [None if a is None else torch.from_numpy(a) for a in (points, values, weights)]
-        assert tensors[0] is not None
-        assert tensors[1] is not None
-        sums = TorchSums(result.model, tensors[0], tensors[1], tensors[2], device)
-    theta = torch.from_numpy(result.model.pack(result.measure)[None].copy()).to(device)
-    which = torch.zeros(1, dtype=torch.int64, device=device)
-    return sums.steps(theta, which, False)[2][0].cpu().numpy()
+    return squared_jacobian(result, x, y, weight)
 
 
 def _directions(
@@ -310,8 +288,6 @@ def identifiability(
     one is not; without shared gates every cell looks exactly specified, and the first-order
     condition of the dense regime is the one that matters.
     """
-    from identkit.checking import check
-
     regime = model.gate.of_truth(not (groups and all(g.constant for g in groups))).code
     domain = None
     try:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from identkit import __version__
 from identkit.errors import InputError
 from identkit.fit.model import Model
 from identkit.mixing import MixingMeasure
@@ -189,8 +190,6 @@ class FitResult:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, schema ``identkit.fit/1``; numbers that are not finite are null."""
-        from identkit import __version__
-
         many = bool(self.measure.batch)
         rows = [self] if not many else [self[r] for r in range(len(self.status))]
         return {

@@ -10,6 +10,7 @@ trials take a few steps of the fit, and the best becomes the start.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from identkit.errors import InputError
+from identkit.fit.engine import Compute, least_squares
 from identkit.fit.model import Model
 from identkit.mixing import MixingMeasure
 
@@ -77,10 +79,6 @@ def random_starts(
     Raises :class:`~identkit.errors.InputError` for more parameters than samples, and where f is
     not finite on the data for any parameters tried.
     """
-    from dataclasses import replace
-
-    from identkit.fit.engine import Compute, least_squares
-
     if k < 1 or count < 1:
         raise InputError(f"starts: {count} of {k} atoms; give at least one of each.")
     if x.ndim != 2 or x.shape[1] != model.dim:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from identkit.degeneracy.records import Family
 from identkit.errors import InputError
 from identkit.expression import parse, symbol
+from identkit.fit.model import numpy_functions
 from identkit.gates import Gate
 from identkit.losses.norms import Rule
 from identkit.losses.partition import Labels, check_pair, largest, squares, voronoi
@@ -217,8 +218,6 @@ def _compiled(
     moving: Sequence[Any], names: Sequence[Any], images: Sequence[Any]
 ) -> Callable[[Array, Array], Array]:
     """expressions as a function of positions (n,) or (n, F) and η (n, q): shape (n, images)."""
-    from identkit.fit.model import numpy_functions
-
     call = sp.lambdify([*moving, *names], list(images), modules=[numpy_functions(), "numpy"])
 
     def evaluate(position: Array, eta: Array) -> Array:

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from identkit.rates.figures import compare_figure, rate_figure, small_multiples
     from identkit.rates.page import write_page
     from identkit.rates.plan import load_plan, presets
-    from identkit.rates.result import RateResult, observe
+    from identkit.rates.presented import (
+        RateResult,
+        observe,
+        run_rates,
+        run_sweep,
+        stored_results,
+        write_report,
+    )
     from identkit.rates.scheduling import scheduler
     from identkit.rates.setting import Experiment, Setting
     from identkit.rates.slopes import slope
@@ -23,22 +30,26 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Experiment": "setting",
-    "RateResult": "result",
+    "RateResult": "presented",
     "Setting": "setting",
     "Store": "store",
     "compare_figure": "figures",
     "conditioning": "conditioned",
     "load_plan": "plan",
     "load_truth": "truth",
-    "observe": "result",
+    "observe": "presented",
     "presets": "plan",
     "rate_figure": "figures",
     "run": "sweep",
+    "run_rates": "presented",
+    "run_sweep": "presented",
     "scheduler": "scheduling",
     "search_truth": "truth",
     "slope": "slopes",
     "small_multiples": "figures",
+    "stored_results": "presented",
     "write_page": "page",
+    "write_report": "presented",
 }
 
 __all__ = [
@@ -54,11 +65,15 @@ __all__ = [
     "presets",
     "rate_figure",
     "run",
+    "run_rates",
+    "run_sweep",
     "scheduler",
     "search_truth",
     "slope",
     "small_multiples",
+    "stored_results",
     "write_page",
+    "write_report",
 ]
 
 

@@ -10,10 +10,12 @@ pyplot: figures leave nothing behind. Needs matplotlib (``pip install identkit[f
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import re
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ from identkit.files import regular, write_whole
 from identkit.rates.quantities import quantity as described
 from identkit.rates.result import Line, RateResult
 from identkit.rates.slopes import LEVEL, Prediction, Slope
+from identkit.report import rates_report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -143,9 +146,7 @@ def main_loss(result: RateResult) -> str:
 
 def title(result: RateResult) -> str:
     """Expert, gate and regime."""
-    from identkit.report.rates_report import title
-
-    return title(result)
+    return rates_report.title(result)
 
 
 def rate_figure(
@@ -250,10 +251,10 @@ def small_multiples(
     columns = min(columns, len(results))
     rows = -(-len(results) // columns)
     with _style():
-        from matplotlib.figure import Figure
-
         legend_rows = -(-(len(kinds) + 2) // columns)
-        figure = Figure((3.0 * columns + 0.4, 2.2 * rows + 0.5 + LINE_HEIGHT * legend_rows))
+        figure = _matplotlib().figure.Figure(
+            (3.0 * columns + 0.4, 2.2 * rows + 0.5 + LINE_HEIGHT * legend_rows)
+        )
         figure.set_layout_engine("constrained")
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         handles: dict[str, Any] = {}
@@ -355,8 +356,6 @@ def svg(figure: Figure | Axes, prefix: str) -> str:
 
     Without prologue, style sheet and namespaces, which HTML does not need; it has no ``<title>``.
     """
-    import io
-
     stream = io.BytesIO()
     _write(figure, "svg", stream)
     text = stream.getvalue().decode()
@@ -375,27 +374,34 @@ def _write(figure: Figure | Axes, format: str, stream: Any) -> None:
     while getattr(owner, "figure", owner) is not owner:
         owner = owner.figure
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
-    with _style():
-        import warnings
+    with _style(), warnings.catch_warnings():
+        # a name in another script is drawn as boxes; no reason to fail
+        warnings.filterwarnings("ignore", r"Glyph .* missing from")
+        owner.savefig(
+            stream, format=format, dpi=DPI, metadata=dates[format], bbox_inches="tight",
+            pad_inches=0.06,
+        )  # fmt: skip
 
-        with warnings.catch_warnings():
-            # a name in another script is drawn as boxes; no reason to fail
-            warnings.filterwarnings("ignore", r"Glyph .* missing from")
-            owner.savefig(
-                stream, format=format, dpi=DPI, metadata=dates[format], bbox_inches="tight",
-                pad_inches=0.06,
-            )  # fmt: skip
+
+def _matplotlib() -> Any:
+    """The library, with the parts used here; whatever is drawn begins with it."""
+    try:
+        import matplotlib.figure
+        import matplotlib.lines
+        import matplotlib.patches
+        import matplotlib.ticker
+        import matplotlib.transforms
+    except ImportError:
+        raise InputError(
+            "figures need matplotlib, which is not installed; run pip install identkit[figures]."
+        ) from None
+    return matplotlib
 
 
 @contextmanager
 def _style() -> Iterator[None]:
     """matplotlib with our style and no one else's."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise InputError(
-            "figures need matplotlib, which is not installed; run pip install identkit[figures]."
-        ) from None
+    matplotlib = _matplotlib()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         settings: Any = matplotlib.rcParams
@@ -406,9 +412,7 @@ def _style() -> Iterator[None]:
 def _axes(ax: Axes | None, height: float) -> Axes:
     if ax is not None:
         return ax
-    from matplotlib.figure import Figure
-
-    return Figure((WIDTH, height), layout="constrained").subplots()
+    return _matplotlib().figure.Figure((WIDTH, height), layout="constrained").subplots()
 
 
 def _looks(count: int) -> list[Look]:
@@ -492,8 +496,6 @@ class _Drawn:
 
 def _draw(ax: Axes, result: RateResult, line: Line, look: Look, label: str) -> _Drawn:
     """One line: band, medians, fit and prediction."""
-    from matplotlib.lines import Line2D
-
     sizes = np.array(result.experiment.sizes, dtype=np.float64)
     medians, low, high = (np.array(v) for v in (line.medians, line.lower, line.upper))
     seen = np.isfinite(medians) & (medians > 0)
@@ -526,7 +528,7 @@ def _draw(ax: Axes, result: RateResult, line: Line, look: Look, label: str) -> _
             ax.plot(sizes, y, linestyle=look.dashes, zorder=2, **common)
             text = f"[{line.slope.low:.2f}, {line.slope.high:.2f}]".replace("-", "−")
             fitted = _End(float(sizes[-1]), float(y[-1]), text, "fit")
-    handle = Line2D(
+    handle = _matplotlib().lines.Line2D(
         [], [], linestyle=look.dashes, **common, **look.marks,
     )  # fmt: skip
     return _Drawn(handle, f"{_text(label, 50)}: {slope_text(line.slope)}", predicted, fitted)
@@ -580,8 +582,7 @@ def _ends(ax: Axes, ends: Sequence[_End]) -> None:
 
 def _finish(ax: Axes, sizes: Sequence[int], most: int) -> None:
     """Scales, ticks at sizes, grid and labels."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
+    ticker = _matplotlib().ticker
     ax.set_xscale("log")
     ax.set_yscale("log")
     count = len(sizes)
@@ -591,9 +592,9 @@ def _finish(ax: Axes, sizes: Sequence[int], most: int) -> None:
     if most == 3 and count % 2:
         places = {*places, count // 2}
     shown = [sizes[i] for i in sorted(places)]
-    ax.xaxis.set_major_locator(FixedLocator(list(map(float, shown))))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:,.0f}"))
+    ax.xaxis.set_major_locator(ticker.FixedLocator(list(map(float, shown))))
+    ax.xaxis.set_minor_locator(ticker.NullLocator())
+    ax.xaxis.set_major_formatter(ticker.FuncFormatter(lambda n, _: f"{n:,.0f}"))
     ax.margins(x=0.04)
     ax.grid(True, which="major")
     ax.set_xlabel("n, samples")
@@ -606,10 +607,10 @@ def _legend(ax: Axes, drawn: Sequence[_Drawn]) -> None:
     handles = [one.handle for one in drawn] + [_proxy(s) for s in styles] + [_band_proxy()]
     texts = [one.label for one in drawn] + [f"{s} rate" for s in styles]
     texts.append(f"quartiles; in brackets: {LEVEL:.0%} interval of the slope")
-    from matplotlib.transforms import ScaledTranslation
-
     root: Any = ax.get_figure()
-    below = ax.transAxes + ScaledTranslation(0, -_BELOW / 72, root.dpi_scale_trans)
+    below = ax.transAxes + _matplotlib().transforms.ScaledTranslation(
+        0, -_BELOW / 72, root.dpi_scale_trans
+    )
     ax.legend(
         handles, texts, loc="upper left", bbox_to_anchor=(0.0, 0.0), bbox_transform=below,
         borderaxespad=0.0, handlelength=3.4, labelspacing=0.45, borderpad=0.0,
@@ -621,15 +622,13 @@ def _order(sources: Mapping[str, None]) -> list[str]:
 
 
 def _proxy(source: str) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], color=_GREY, linewidth=1.0, linestyle=_PREDICTED[source])
+    return _matplotlib().lines.Line2D(
+        [], [], color=_GREY, linewidth=1.0, linestyle=_PREDICTED[source]
+    )
 
 
 def _band_proxy() -> Any:
-    from matplotlib.patches import Patch
-
-    return Patch(facecolor=_GREY, alpha=0.25, linewidth=0)
+    return _matplotlib().patches.Patch(facecolor=_GREY, alpha=0.25, linewidth=0)
 
 
 def _text(text: str, width: int = 76) -> str:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sympy
 
+from identkit import __version__
 from identkit.fit.engine import Compute, least_squares
 from identkit.fit.result import FitResult, Status
 from identkit.mixing import MixingMeasure
@@ -188,10 +190,7 @@ def environment(compute: Compute | None = None) -> dict[str, str]:
     """Versions and machine that a row was computed with; the device is the one asked for."""
     import numba
     import scipy
-    import sympy
     import torch
-
-    from identkit import __version__
 
     chosen = compute or Compute()
     device = chosen.device

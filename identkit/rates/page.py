@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from identkit import __version__
+from identkit.certificates.store import certificate_document
 from identkit.conditions import condition
 from identkit.errors import InputError
 from identkit.files import write_whole
@@ -33,7 +34,7 @@ from identkit.rates.slopes import (
     Prediction,
     Slope,
 )
-from identkit.report import explain, statements
+from identkit.report import explain, rates_report, statements
 from identkit.report.json_form import dumps
 from identkit.results import ConditionResult, SetProof
 from identkit.simulation import STARTS
@@ -66,8 +67,9 @@ def page(
     if not results:
         raise InputError("page: there are no results to show; give one or more.")
     names = figures.labels(results)
+    documents = [rates_report.document(r) for r in results]
     data = json.dumps(
-        {"title": title, "identkit": __version__, "results": [r.to_dict() for r in results]},
+        {"title": title, "identkit": __version__, "results": documents},
         sort_keys=True, ensure_ascii=False, allow_nan=False,
     ).replace("<", r"\u003c")  # fmt: skip
     body = "\n".join(
@@ -626,12 +628,15 @@ def _bounds(bound: Any) -> str:
 
 
 def _conditioning(result: RateResult) -> list[tuple[str, str]]:
-    from identkit.report.rates_report import conditioning_text
-
     found = result.conditioning
     if found is None:
         return []
-    return [("Conditioning", f"{_e(conditioning_text(found).partition(': ')[2])}; {found.method}")]
+    return [
+        (
+            "Conditioning",
+            f"{_e(rates_report.conditioning_text(found).partition(': ')[2])}; {found.method}",
+        )
+    ]
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
@@ -645,7 +650,7 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
 def _certificate(key: str, number: int, result: RateResult) -> str:
     check = checked(result.experiment.setting)
     c = result.condition
-    document = dumps(check.certificate()) + "\n"
+    document = dumps(certificate_document(check)) + "\n"
     coded = base64.b64encode(document.encode()).decode()
     file = f"certificate-{number}.json"
     exceptional = statements.exceptional(check)

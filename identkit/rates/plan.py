@@ -59,6 +59,7 @@ from identkit.fit.model import Model
 from identkit.fit.result import Box
 from identkit.gates import GATES, Gate, RegimeCode
 from identkit.mixing import MixingMeasure
+from identkit.rates import truth as truths
 from identkit.rates.quantities import check_once
 from identkit.rates.setting import (
     MOST_REPLICATES,
@@ -306,8 +307,6 @@ class _Grid:
     def _experiment(
         self, name: str, model: Model, regime: RegimeCode, folder: Path, progress: Progress
     ) -> Experiment:
-        from identkit.rates.truth import suggested_box
-
         found = self._truth(name, model, regime, folder, progress)
         given = {**found, **self.values, "truth": found["truth"]}
         if "noise" not in given:
@@ -315,7 +314,7 @@ class _Grid:
         options = {key: given[key] for key in _OPTIONS if key in given}
         truth = given["truth"]
         k = given.get("k", truth.atoms + 1)
-        box = given.get("box") or suggested_box(
+        box = given.get("box") or truths.suggested_box(
             model, truth, over=given.get("over", 0), k=max(k, truth.atoms)
         )
         setting = Setting(model, regime, truth, k, given["noise"], box, **options)
@@ -335,18 +334,16 @@ class _Grid:
         truth = self.values.get("truth", SEARCH)
         if isinstance(truth, MixingMeasure):
             return {"truth": truth}
-        from identkit.rates.truth import load_truth, search_truth
-
         if truth == SEARCH:
             progress(f"searching a truth for {name}")
-            found: Any = search_truth(
+            found: Any = truths.search_truth(
                 model, regime=regime, over=self.values.get("over", 0),
                 seed=self.values.get("seed", Setting.seed),
                 domain=self.values.get("domain", Setting.domain),
                 atoms=max(2, self.values.get("over", 0) + 1),
             )  # fmt: skip
         else:
-            found = load_truth(folder / truth)
+            found = truths.load_truth(folder / truth)
             found.check(model)
         named = {key: getattr(found, key) for key in ("truth", "noise", "box", "over")}
         return {key: value for key, value in named.items() if value is not None}

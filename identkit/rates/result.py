@@ -126,7 +126,7 @@ class Control:
 
 @dataclass(frozen=True, eq=False)
 class RateResult:
-    """The answer of ``identkit rates``; see :func:`observe`."""
+    """What :func:`observe` finds; :class:`identkit.rates.RateResult` has its JSON form too."""
 
     experiment: Experiment
     condition: ConditionResult
@@ -160,12 +160,6 @@ class RateResult:
             if (verdict.quantity.key, verdict.start) == (quantity, start):
                 return verdict
         raise KeyError(quantity)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form, schema ``identkit.rates/1``; numbers that are not finite are null."""
-        from identkit.report.rates_report import document
-
-        return document(self)
 
 
 def observe(

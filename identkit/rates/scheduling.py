@@ -26,6 +26,7 @@ from functools import lru_cache
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, Protocol
 
+from identkit import __version__
 from identkit.errors import IdentkitError, InputError
 
 # workers limit the threads of these libraries before they import them
@@ -399,8 +400,6 @@ class DaskCluster(_Closing):
             raise
 
     def _check_workers(self, address: str) -> None:
-        from identkit import __version__
-
         client: Any = self._client
         try:
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
@@ -494,8 +493,6 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
 
 def _version() -> str:
     import torch
-
-    from identkit import __version__
 
     torch.set_num_threads(1)
     return __version__

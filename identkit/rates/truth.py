@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from identkit import __version__
 from identkit.errors import InputError, whole
+from identkit.experts import Expert
 from identkit.expression import parse
 from identkit.files import read_whole, write_whole
 from identkit.fit.model import Model
@@ -581,8 +583,6 @@ def _document(
     seed: int | None,
     over: int,
 ) -> dict[str, Any]:
-    from identkit import __version__
-
     return {
         "schema": SCHEMA,
         "version": __version__,
@@ -679,8 +679,6 @@ def _measure(document: Any) -> MixingMeasure:
 
 
 def _check_expert(expert: Any) -> None:
-    from identkit.experts import Expert
-
     _exactly("expert", expert, ("name", "shape", "expression", "inputs", "parameters", "dim"))
     if not all(isinstance(expert[key], str) for key in ("name", "expression")):
         raise InputError("expert: name and expression must be text.")

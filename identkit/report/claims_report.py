@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -14,9 +13,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from identkit import __version__
-from identkit.claims import unchecked
 from identkit.claims.checks import STATUSES
-from identkit.claims.record import ClaimRecord
+from identkit.claims.listing import FAILED, Entry
 from identkit.report.json_form import dumps
 
 SCHEMA = "identkit.claims/1"
@@ -29,37 +27,7 @@ COLOURS = {
     "open": "yellow",
     REFUTED: "bold red",
 }
-FAILED = "check failed"
 UNCHECKED = "published, not checked by identkit"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A claim as listed: its record, what a rerun found (None: not rerun), and what went wrong.
-
-    ``unchecked`` says why it has no check; None if it has one.
-    """
-
-    claim: ClaimRecord
-    found: ClaimRecord | None = None
-    failures: tuple[tuple[str, str], ...] = ()
-    seconds: float | None = None
-    unchecked: str | None = None
-
-    @property
-    def status(self) -> str:
-        """The status to print: a rerun's where there was one."""
-        if self.failures:
-            return FAILED
-        return (self.found or self.claim).status
-
-
-def unchecked_entries() -> list[Entry]:
-    """Published claims without a check, as open ones."""
-    return [
-        Entry(ClaimRecord(u["id"], u["statement"], u["source"], ()), unchecked=u["why"])
-        for u in unchecked()
-    ]
 
 
 def terminal(entries: Sequence[Entry], rerun: bool, details: bool) -> RenderableType:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,18 +11,13 @@ from rich.text import Text
 
 from identkit.degeneracy.document import document as plain_records
 from identkit.files import check_json_target, write_whole
-from identkit.fit.inference import Covariance, Direction, Identifiability, SharedGate
+from identkit.fit.inference import Direction, SharedGate
 from identkit.fit.result import FitResult, Status, number
+from identkit.fit.summary import ALIKE, FitReport
 from identkit.report import statements
 from identkit.report.json_form import dumps
 from identkit.report.terminal import COLOURS
 
-SAME_COST = 1e-6
-"""Starts whose costs differ by this part reached the same minimum."""
-NOTHING_LEFT = 1e-12
-"""Of the sum of squares of y: differences below are rounding, in a fit without noise."""
-ALIKE = 2.0
-"""Difference of log-likelihoods, with normal errors, below which two minima fit equally well."""
 WIDTH = 68
 """Columns for the atoms of one block of estimates."""
 SHOWN = 4
@@ -47,112 +41,6 @@ REMEDIES = {
     Status.INTERRUPTED: "stopped before the end: what follows is not a minimum; run again",
 }
 """What to do about a status on the command line."""
-
-
-@dataclass(frozen=True, eq=False)
-class FitReport:
-    """A fit of one data set with all that is said about it.
-
-    ``covariance`` is None where the fit is not at a minimum, ``identifiability`` where no check was
-    asked for. ``variance`` is the mean square of y about its mean; ``means`` and ``spreads`` are of
-    the inputs, in order.
-    """
-
-    result: FitResult
-    file: str
-    target: str
-    inputs: tuple[str, ...]
-    means: tuple[float, ...]
-    spreads: tuple[float, ...]
-    variance: float
-    mean_square: float
-    seed: int
-    seconds: float
-    interrupted: bool
-    covariance: Covariance | None
-    shared: tuple[SharedGate, ...]
-    identifiability: Identifiability | None
-
-    @property
-    def r_squared(self) -> float | None:
-        """1 − Σ residual² / Σ(y − ȳ)²."""
-        value = 1.0 - float(self.result.root_mean_square) ** 2 / self.variance
-        return value if np.isfinite(value) else None
-
-    @property
-    def reached(self) -> list[int]:
-        """The starts that reached the best cost."""
-        costs, best = self.result.costs[0], float(self.result.cost)
-        slack = SAME_COST * best + NOTHING_LEFT * 0.5 * self.mean_square * self.result.samples
-        return [s for s, cost in enumerate(costs) if cost <= best + slack]
-
-    @property
-    def rivals(self) -> list[int]:
-        """Starts that ended elsewhere, with a cost that the errors do not tell from the best."""
-        if self.covariance is None or not np.isfinite(self.covariance.sigma):
-            return []
-        limit = float(self.result.cost) + ALIKE * self.covariance.sigma**2
-        costs = self.result.costs[0]
-        return [s for s, c in enumerate(costs) if c <= limit and s not in self.reached]
-
-    @property
-    def bounds(self) -> list[Bound]:
-        """Parameters at a bound of the box; those held to fix the gauge are not."""
-        result, model = self.result, self.result.model
-        low, high = result.settings.box.bounds(model, result.measure.atoms)
-        vector = model.pack(result.measure)
-        found = []
-        for i in np.flatnonzero(result.held & ~self.fixed):
-            atom, v = divmod(int(i), model.per_atom)
-            upper = bool(vector[i] >= high[i])
-            option = "beta1" if v < model.dim else "beta0"
-            if v > model.dim:
-                option = model.parameters[v - model.dim - 1]
-            found.append(
-                Bound(
-                    atom,
-                    model.names[v],
-                    "upper" if upper else "lower",
-                    option,
-                    (float(low[i]), float(high[i])),
-                )
-            )
-        return found
-
-    @property
-    def fixed(self) -> Any:
-        """Mask (p,) of the parameters held to fix the gauge."""
-        return self.result.model.pinned(self.result.measure.atoms)
-
-    @property
-    def regular(self) -> bool:
-        """Whether these data determine every parameter, at one minimum inside the box."""
-        c = self.covariance
-        if self.result.status is not Status.CONVERGED or self.rivals or c is None:
-            return False
-        return c.rank == c.free and not c.wide
-
-    @property
-    def exit_code(self) -> int:
-        """0 at a minimum, 1 not, 130 interrupted."""
-        if self.interrupted:
-            return 130
-        return 0 if self.result.status.finished else 1
-
-
-@dataclass(frozen=True)
-class Bound:
-    """A parameter at a bound; ``option`` is its name in ``--box``, ``between`` the bounds."""
-
-    atom: int
-    parameter: str
-    side: str
-    option: str
-    between: tuple[float, float]
-
-    @property
-    def value(self) -> float:
-        return self.between[self.side == "upper"]
 
 
 # -- sentences ----------------------------------------------------------------------------------

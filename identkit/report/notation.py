@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import sympy as sp
+
 from identkit.bounded import bounded
 from identkit.deadline import Deadline
 from identkit.errors import IdentkitError, OutOfTime
@@ -132,8 +134,6 @@ def sympy_latex(value: Any, symbols: dict[Any, str]) -> str | None:
 
     It asks for the sign of all that it writes: what is deeply nested goes to a child process.
     """
-    import sympy as sp
-
     if _depth(value) <= PLAIN_DEPTH:
         return sp.latex(value, symbol_names=symbols)
     try:

@@ -72,7 +72,7 @@ def terminal(table: Table) -> RenderableType:
     return Group(grid, Text(foot, style="dim"))
 
 
-def json_text(table: Table) -> str:
+def json_document(table: Table) -> dict[str, Any]:
     """The machine-readable table, schema ``identkit.table/1``."""
     rows: list[dict[str, Any]] = []
     for row in table.rows:
@@ -94,15 +94,18 @@ def json_text(table: Table) -> str:
                     "rate": document(r.rate),
                 }
             )
-    return dumps(
-        {
-            "schema": "identkit.table/1",
-            "identkit": table.version,
-            "dim": table.dim,
-            "seed": table.seed,
-            "rows": rows,
-        }
-    )
+    return {
+        "schema": "identkit.table/1",
+        "identkit": table.version,
+        "dim": table.dim,
+        "seed": table.seed,
+        "rows": rows,
+    }
+
+
+def json_text(table: Table) -> str:
+    """The same as text."""
+    return dumps(json_document(table))
 
 
 def markdown(table: Table) -> str:

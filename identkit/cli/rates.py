@@ -1,34 +1,26 @@
-"""``identkit rates`` and ``identkit truth``: options, defaults, the run, the report."""
+"""``identkit rates``: options, defaults, the run, the report."""
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from identkit.cli_expert import add_expert_options, chosen_expert, regime_code
-from identkit.cli_help import Help
-from identkit.cli_progress import require, status_line
-from identkit.cli_run import (
-    STORE,
-    add_run_options,
-    check_run,
-    observed,
-    perform,
-    print_interrupted,
-    work_bar,
-)
-from identkit.errors import InputError
+from identkit.cli.help import Help
+from identkit.cli.options import STORE, add_model, add_run_options, check_run, chosen_model
+from identkit.cli.output import show
+from identkit.cli.progress import require, status_line
+from identkit.cli.run import perform, print_interrupted
+from identkit.cli.truth import searched
+from identkit.errors import InputError, unknown_name, whole
 
 if TYPE_CHECKING:
     from identkit.fit.model import Model
-    from identkit.gates import RegimeCode
-    from identkit.rates.result import RateResult
     from identkit.rates.setting import Experiment
 
-RATES_EXAMPLES = """\
+EXAMPLES = """\
 examples:
   identkit rates --expert gelu --gate sigmoid --regime 1
   identkit rates --expert relu --gate sigmoid --starts split --figure relu.svg
@@ -66,28 +58,18 @@ on where it was interrupted, and adds replicates or sizes.
 exit codes: 0 done, and any --require met; 1 not met, or fits missing; 2 bad
 input; 3 the requirement is inconclusive; 130 interrupted."""
 
-TRUTH_EXAMPLES = """\
-examples:
-  identkit truth --expert gelu --gate sigmoid
-  identkit truth --expert softplus --gate softmax --dim 2 --save truth.json
 
-A rate shows at sample sizes one can afford only if the truth is
-well-conditioned. Two numbers say so: the smallest singular value of the first
-derivatives of f, and the smallest second-order change of f that first
-derivatives cannot undo. A truth at random has about 3e-4; 5e-3 is good. The
-noise is chosen so that atoms of a cell deviate by about 0.2 at n = 1000."""
-
-
-def add_rates(commands: argparse._SubParsersAction) -> None:
-    """The parsers of both commands."""
+def add(commands: argparse._SubParsersAction) -> None:
+    """The parser of the command."""
     rates = commands.add_parser(
         "rates",
         help="fit simulated data at growing n: do the errors fall as predicted?",
         description="Observed rates beside published and derived ones, on simulated data.",
-        epilog=RATES_EXAMPLES,
+        epilog=EXAMPLES,
         formatter_class=Help,
     )
-    what = _add_model(rates)
+    rates.set_defaults(call=run)
+    what = add_model(rates)
     what.add_argument("--truth", metavar="FILE", help="a saved truth (else one is searched)")
     data = rates.add_argument_group("experiment")
     data.add_argument(
@@ -115,39 +97,10 @@ def add_rates(commands: argparse._SubParsersAction) -> None:
         help="exit 1 where an observation from the first kind of start is inconsistent with "
         "these rates, 3 if one is inconclusive",
     )
-    truth = commands.add_parser(
-        "truth",
-        help="search a well-conditioned truth for rate experiments",
-        description="Search parameters at which rates show, with noise and box for them.",
-        epilog=TRUTH_EXAMPLES,
-        formatter_class=Help,
-    )
-    what = _add_model(truth)
-    what.add_argument("--atoms", type=int, default=2, metavar="K", help="true atoms (2)")
-    how = truth.add_argument_group("how")
-    how.add_argument("--candidates", type=int, default=2000, metavar="N", help="draws (2000)")
-    how.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the search (1)")
-    out = truth.add_argument_group("output")
-    out.add_argument("--json", action="store_true", help="schema identkit.truth/1")
-    out.add_argument("--save", metavar="FILE.json", help="write it, for 'rates --truth'")
 
 
-def _add_model(command: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """The options of :func:`_model`."""
-    what = command.add_argument_group("model")
-    add_expert_options(what)
-    what.add_argument("--dim", type=int, metavar="D", help="number of inputs (1)")
-    what.add_argument(
-        "--regime",
-        type=regime_code,
-        metavar="sparse|dense",
-        help="of the gate (its first); 1 and 2 for those of sigmoid",
-    )
-    return what
-
-
-def run_rates(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
-    """Run, print with ``show`` or as JSON; the exit code."""
+def run(options: argparse.Namespace) -> int:
+    """Run, print; the exit code."""
     require("rates", "numpy", "torch", "numba")
     if options.figure is not None:
         require("rates --figure", "matplotlib", extra="figures")
@@ -155,9 +108,11 @@ def run_rates(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
 
         check_path(options.figure)
     check_run(options)
-    experiment = _experiment(options)
-    _check_requirement(experiment, options.require)
+    from identkit.rates.running import check_requirement, observed, required
     from identkit.rates.store import Store
+
+    experiment = _experiment(options)
+    check_requirement(experiment, options.require)
 
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / STORE) if options.no_store else options.store
@@ -171,7 +126,7 @@ def run_rates(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
     from identkit.report.json_form import dumps
 
     if options.json:
-        print(dumps(result.to_dict()))
+        print(dumps(rates_report.document(result)))
     else:
         show(rates_report.terminal(result))
         if options.truth is None:
@@ -185,99 +140,36 @@ def run_rates(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
         save(rate_figure(result), options.figure)
         if not options.json:
             print(f"figure written to {options.figure}")
-    return code or _required(result, options.require)
-
-
-def _required(result: RateResult, which: str | None) -> int:
-    """0 met, 1 not, 3 undecided: by the quantities from the first kind of start."""
-    if which is None:
-        return 0
-    first = result.experiment.starts[0]
-    said = [getattr(v, f"against_{which}") for v in result.verdicts if v.start == first]
-    return 1 if "inconsistent" in said else 3 if "inconclusive" in said else 0
-
-
-def run_truth(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
-    """Search, print with ``show`` or as JSON, save; the exit code."""
-    require("truth", "numpy", "scipy")
-    from identkit.report.json_form import dumps
-    from identkit.report.rates_report import truth_report
-
-    if options.save is not None:
-        from identkit.files import check_json_target
-
-        check_json_target(options.save)
-    model, regime = _model(options)
-    found = _searched(model, regime, options.atoms, options.seed, options.candidates)
-    if options.save is not None:
-        found.save(options.save)
-    if options.json:
-        print(dumps(found.to_dict()))
-    else:
-        show(truth_report(found))
-        if options.save is not None:
-            print(f"written to {options.save}; use it: identkit rates … --truth {options.save}")
-    return 0
-
-
-def _model(options: argparse.Namespace) -> tuple[Model, RegimeCode]:
-    """The model and its regime."""
-    from identkit.fit.model import Model
-    from identkit.gates import known_gates, resolve
-
-    gate = resolve(options.gate)
-    if not gate.has_loss:
-        raise InputError(
-            f"--gate '{gate.name}': no Voronoi loss is known for this gate, so there are no errors "
-            f"to observe; use {known_gates(lambda g: g.has_loss)}."
-        )
-    # without --dim a built-in has one input, an expression those it names
-    dim = 1 if options.dim is None and options.expr is None else options.dim
-    model = Model(chosen_expert(options, dim), gate)
-    return model, gate.chosen(options.regime, "--regime").code
-
-
-def _searched(model: Model, regime: RegimeCode, atoms: int, seed: int, candidates: int) -> Any:
-    from identkit.rates.truth import search_truth
-
-    with work_bar() as show:
-        return search_truth(
-            model, regime=regime, atoms=atoms, seed=seed, candidates=candidates,
-            progress=lambda done, total: show(done, total, done, total, "searching a truth"),
-        )  # fmt: skip
+    return code or required(result, options.require)
 
 
 def _experiment(options: argparse.Namespace) -> Experiment:
-    """The experiment that the options ask for; what they leave open is chosen here."""
-    from identkit.rates.plan import defaults, experiment_name
-    from identkit.rates.setting import Experiment, Setting
+    """The experiment that the options ask for."""
+    from identkit.rates.plan import defaults
+    from identkit.rates.running import experiment_of
+    from identkit.rates.truth import load_truth
 
     sizes, file = parse_sizes(options.n), None
     if options.truth is not None:
-        from identkit.rates.truth import load_truth
-
         file = load_truth(options.truth)
         if options.regime is None:
             options.regime = file.regime
-    model, regime = _model(options)
+    model, regime = chosen_model(options)
     budgets, starts = _check_numbers(options, model, sizes)
     with status_line() as progress:
-        usual = defaults(model, regime, progress=progress)
-    given: dict[str, Any] = {"budgets": budgets or Setting.budgets, "seed": options.seed}
-    setting = Setting(
-        model, regime, **_truth(options, model, regime, file, sizes[0]), flat=usual.flat, **given
-    )
-    name = experiment_name(model, regime)
-    return Experiment(name, setting, sizes, options.reps, starts or usual.starts, options.control)
+        defaults(model, regime, progress=progress)  # what is proved is kept for the experiment
+    truth = searched(model, regime, 2, options.seed, 2000) if file is None else file
+    return experiment_of(
+        model, regime, truth, sizes, options.reps,
+        starts=starts, control=options.control, k=options.k, noise=options.noise, budgets=budgets,
+        seed=options.seed,
+    )  # fmt: skip
 
 
 def _check_numbers(
     options: argparse.Namespace, model: Model, sizes: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Budgets and starts, empty if not given; all that needs no truth is checked first."""
-    from itertools import pairwise
-
-    from identkit.errors import unknown_name, whole
     from identkit.simulation import STARTS
 
     whole("--seed", options.seed, least=0)
@@ -306,51 +198,6 @@ def _check_numbers(
 
         check_place(options.store, create=True)
     return budgets, starts
-
-
-def _truth(
-    options: argparse.Namespace, model: Model, regime: RegimeCode, file: Any, smallest: int
-) -> dict[str, Any]:
-    """Truth, atoms, noise and box: given, from the file, or suggested."""
-    from identkit.rates.conditioned import conditioning
-    from identkit.rates.truth import suggested_box, suggested_noise
-
-    if file is None:
-        file = _searched(model, regime, 2, options.seed, 2000)
-    else:
-        file.check(model)
-    truth, over = file.truth, file.over or 0
-    k = truth.atoms + 1 if options.k is None else options.k
-    # those of a file or a search are for k* + 1 atoms
-    usual = k == truth.atoms + 1
-    box = file.box if usual and file.box is not None else None
-    noise = options.noise
-    if noise is None and usual:
-        noise = file.noise
-    if noise is None:
-        spread = conditioning(model, truth, over=over, k=max(k, truth.atoms), regime=regime)
-        noise = suggested_noise(spread, smallest, model.free(k))
-    if box is None:
-        box = suggested_box(model, truth, over=over, k=max(k, truth.atoms))
-    return {"truth": truth, "k": k, "noise": noise, "box": box, "over": over}
-
-
-def _check_requirement(experiment: Experiment, which: str | None) -> None:
-    """Whether there is anything to require, before the run."""
-    if which is None:
-        return
-    from identkit.rates import predictions
-    from identkit.rates.quantities import certified
-
-    setting = experiment.setting
-    condition = certified(setting)
-    rates = (
-        predictions.published(setting, condition)
-        if which == "published"
-        else predictions.derived(setting, condition, experiment.starts[0])
-    )
-    if not rates:
-        raise InputError(f"--require {which}: no {which} rate is known here; drop it.")
 
 
 def _whole(option: str, text: str) -> int:

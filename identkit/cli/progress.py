@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import sys
 import threading
@@ -15,12 +16,12 @@ from identkit.streams import console
 
 QUIET_SECONDS = 2.0
 """Nothing is shown before: most runs are done by then."""
+PLAIN_SECONDS = 30.0
+"""Between lines of progress where standard error is no terminal."""
 
 
 def require(command: str, *libraries: str, extra: str = "fit") -> None:
     """Import, or say how to install: the proofs need none of these."""
-    import importlib
-
     for name in libraries:
         try:
             importlib.import_module(name)
@@ -125,3 +126,63 @@ def status_line() -> Iterator[Callable[[str], None]]:
 
     with console(error=True).status("starting") as status:
         yield lambda text: status.update(Text(text))  # a name may look like rich's markup
+
+
+@contextmanager
+def work_bar() -> Iterator[Callable[[int, int, float, float, str], None]]:
+    """Progress on standard error: what is called with (done, all, work done, all work, label).
+
+    A bar with the time left in a terminal; elsewhere, in a log, a line every now and then.
+    """
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    screen = Progress(
+        TextColumn("{task.percentage:>3.0f}%"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[left]}"),
+        TextColumn("{task.description}", markup=False),
+        console=console(error=True),
+        transient=True,
+    )
+    task = screen.add_task("starting", total=None, left="")
+    began = time.monotonic()
+
+    def show(done: int, total: int, work: float, whole: float, label: str) -> None:
+        left = time_left(time.monotonic() - began, work, whole)
+        counted = f"{done:,} of {total:,}" + (f", {label}" if label else "")
+        screen.update(task, completed=work, total=whole or None, left=left, description=counted)
+
+    with screen:
+        yield show
+
+
+class _Lines:
+    """Progress for logs."""
+
+    def __init__(self) -> None:
+        self.began = self.last = time.monotonic()
+
+    def __call__(self, done: int, total: int, work: float, whole: float, label: str) -> None:
+        now = time.monotonic()
+        if now - self.last > PLAIN_SECONDS:
+            self.last = now
+            left = time_left(now - self.began, work, whole)
+            print(f"identkit: {done:,} of {total:,}, {left}; {label}", file=sys.stderr, flush=True)
+
+
+def time_left(elapsed: float, work: float, whole: float) -> str:
+    """In words, from the share of the work that is done.
+
+    >>> time_left(30.0, 1.0, 4.0)
+    '1:30 left'
+    """
+    if not work > 0:
+        return "estimating"
+    seconds = round(elapsed * max(0.0, whole - work) / work)
+    hours, rest = divmod(seconds, 3600)
+    minutes, seconds = divmod(rest, 60)
+    clock = f"{minutes}:{seconds:02d}"
+    return (f"{hours}:{minutes:02d}:{seconds:02d}" if hours else clock) + " left"

@@ -5,22 +5,21 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from identkit.cli_expert import add_expert_options, chosen_expert
-from identkit.cli_help import Help
-from identkit.cli_progress import check_device, interruptible, progress_bar, require
+from identkit.cli.help import Help
+from identkit.cli.options import add_expert_options, chosen_expert
+from identkit.cli.output import show
+from identkit.cli.progress import check_device, interruptible, progress_bar, require
 from identkit.errors import InputError
 
 if TYPE_CHECKING:
     from identkit.experts import Expert
+    from identkit.fit.model import Model
     from identkit.fit.result import Box
-    from identkit.report.fit_report import FitReport
+    from identkit.fit.summary import FitReport
     from identkit.tables import Table
 
-CHECK_SECONDS = 20.0
-"""Time limit of the check that goes with a fit."""
 MOST_ATOMS, MOST_STARTS = 100, 1000
 
 EXAMPLES = """\
@@ -51,7 +50,7 @@ exit codes: 0 at a minimum; 1 not (step limit, diverged); 2 bad input;
 130 Ctrl-C: the fit stops after its step and prints what it has."""
 
 
-def add_fit(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     """The parser of the command."""
     fit = commands.add_parser(
         "fit",
@@ -61,6 +60,7 @@ def add_fit(commands: argparse._SubParsersAction) -> None:
         epilog=EXAMPLES,
         formatter_class=Help,
     )
+    fit.set_defaults(call=run)
     fit.add_argument("data", metavar="DATA", help="a .csv, .npz or .parquet file, or -")
     what = fit.add_argument_group("model")
     add_expert_options(what)
@@ -88,18 +88,17 @@ def add_fit(commands: argparse._SubParsersAction) -> None:
     how.add_argument(
         "--no-nodes", action="store_true", help="one input: no compression before the last steps"
     )
-    how.add_argument(
-        "--no-check", action="store_true", help=f"skip the check (at most {CHECK_SECONDS:g} s)"
-    )
+    how.add_argument("--no-check", action="store_true", help="skip the check (at most 20 s)")
     out = fit.add_argument_group("output")
     out.add_argument("--json", action="store_true", help="schema identkit.fit/1, sorted keys")
     out.add_argument("--save", metavar="FILE.json", help="write the same to a file")
 
 
-def run_fit(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
-    """Fit, print with ``show`` or as JSON, save; the exit code."""
+def run(options: argparse.Namespace) -> int:
+    """Fit, print, save; the exit code."""
     _check_numbers(options)
     require("fit", "numpy")
+    from identkit.fit.problem import check_table
     from identkit.gates import resolve
     from identkit.tables import read_table
 
@@ -110,7 +109,7 @@ def run_fit(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
         check_json_target(options.save)
     table = read_table(options.data, options.target, options.inputs)
     expert = _expert(options, table)
-    _check_table(table)
+    check_table(table)
     require("fit", "torch", "numba")
     from identkit.fit.model import Model
 
@@ -164,31 +163,6 @@ def _expert(options: argparse.Namespace, table: Table) -> Expert:
     return expert
 
 
-def _check_table(table: Table) -> None:
-    from identkit.fit.engine import LARGEST, SMALLEST
-
-    columns = [*zip(table.input_names, table.x.T, strict=True), (table.target_name, table.y)]
-    for name, column in columns:
-        if abs(column).max() > LARGEST:
-            raise InputError(
-                f"column '{name}': it holds {column[abs(column).argmax()]:g}; rescale it, "
-                f"magnitudes up to {LARGEST:g} are fitted."
-            )
-    largest = abs(table.y).max()
-    if 0 < largest < SMALLEST:
-        raise InputError(
-            f"column '{table.target_name}': its largest magnitude is {largest:g}; rescale it to "
-            f"{SMALLEST:g} or more."
-        )
-    for s, name in enumerate(table.input_names):
-        column = table.x[:, s]
-        if len(column) > 1 and (column == column[0]).all():
-            raise InputError(
-                f"inputs: column '{name}' is {column[0]:g} in every row, so its slopes cannot be "
-                "told from offsets; leave it out with --inputs."
-            )
-
-
 def parse_box(entries: list[str], parameters: tuple[str, ...]) -> Box:
     """The box of ``NAME=LO:HI`` and ``NAME=B`` entries; ±10 for what is not named.
 
@@ -234,57 +208,25 @@ def parse_box(entries: list[str], parameters: tuple[str, ...]) -> Box:
     )
 
 
-def _fitted(options: argparse.Namespace, model: Any, table: Table, box: Box) -> FitReport:
-    """Starts, fit, covariance and check, with progress, stopped by Ctrl-C where they are."""
-    import numpy as np
-
-    from identkit.fit.engine import Compute, least_squares
-    from identkit.fit.inference import covariance, identifiability, shared_gates
-    from identkit.fit.starts import TRIAL_STEPS, random_starts
-    from identkit.report.fit_report import FitReport
+def _fitted(options: argparse.Namespace, model: Model, table: Table, box: Box) -> FitReport:
+    """The run with progress, stopped by Ctrl-C where it is."""
+    from identkit.fit.problem import Compute
+    from identkit.fit.running import best_fit, reported
 
     began = time.perf_counter()
-    compute = Compute(device=options.device, nodes=not options.no_nodes, threads=options.threads)
-    x, y = table.x, table.y
     with progress_bar() as bar:
         with interruptible() as stopped:
-            bar.begin("choosing starts", TRIAL_STEPS)
-            starts = random_starts(
-                model, x, y, options.k, options.starts, options.seed,
-                box=box, compute=compute, progress=bar.update, stop=stopped,
-            )  # fmt: skip
-            bar.begin("fitting", options.max_steps)
-            result = least_squares(
-                model, x, y, starts,
-                box=box, max_steps=options.max_steps, compute=compute,
-                progress=bar.update, stop=stopped,
+            result = best_fit(
+                model, table, options.k,
+                starts=options.starts, seed=options.seed, box=box, max_steps=options.max_steps,
+                compute=Compute(
+                    device=options.device, nodes=not options.no_nodes, threads=options.threads
+                ),
+                steps=bar, stop=stopped,
             )  # fmt: skip
             interrupted = stopped()
-        matrix = covariance(result, x, y) if result.status.finished else None
-        shared = shared_gates(result, x, matrix)
-        proved = None
-        if not options.no_check and not interrupted:
-            bar.begin("checking identifiability")
-            try:
-                proved = identifiability(model, shared, x, time_limit=CHECK_SECONDS)
-            except KeyboardInterrupt:
-                interrupted = True  # the fit is done: print it
-    with np.errstate(all="ignore"):
-        spreads, means = x.std(axis=0), x.mean(axis=0)
-        variance, square = float(y.var()), float(np.mean(y**2))
-    return FitReport(
-        result=result,
-        file=options.data if options.data != "-" else "standard input",
-        target=table.target_name,
-        inputs=table.input_names,
-        means=tuple(map(float, means)),
-        spreads=tuple(map(float, spreads)),
-        variance=variance,
-        mean_square=square,
-        seed=options.seed,
-        seconds=time.perf_counter() - began,
-        interrupted=interrupted,
-        covariance=matrix,
-        shared=shared,
-        identifiability=proved,
-    )
+        return reported(
+            result, table,
+            file=options.data if options.data != "-" else "standard input", seed=options.seed,
+            began=began, interrupted=interrupted, check=not options.no_check, steps=bar,
+        )  # fmt: skip

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from typing import Any
 
-from identkit.cli_expert import add_domain, read_domain
-from identkit.cli_help import Help
-from identkit.cli_progress import status_line
+from identkit.cli.help import Help
+from identkit.cli.options import add_domain, read_domain
+from identkit.cli.output import show
+from identkit.cli.progress import status_line
 
 EXAMPLES = """\
 examples:
@@ -26,7 +25,7 @@ exit codes: 0 relations found, or independence proved; 2 bad input;
 3 undecided."""
 
 
-def add_interactions(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     """The parser of ``identkit interactions``."""
     parser = commands.add_parser(
         "interactions",
@@ -36,6 +35,7 @@ def add_interactions(commands: argparse._SubParsersAction) -> None:
         epilog=EXAMPLES,
         formatter_class=Help,
     )
+    parser.set_defaults(call=run)
     parser.add_argument("expression", metavar="U", help="in the grammar of --expr")
     parser.add_argument("--order", type=int, default=2, metavar="N", help="highest order (2)")
     parser.add_argument(
@@ -52,7 +52,7 @@ def add_interactions(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--json", action="store_true", help="machine-readable answer")
 
 
-def run_interactions(options: argparse.Namespace, show: Callable[[Any], None]) -> int:
+def run(options: argparse.Namespace) -> int:
     """Find, print. Returns the exit code."""
     from rich.text import Text
 

@@ -1,0 +1,76 @@
+"""``identkit check``: conditions decided, and what follows from them."""
+
+from __future__ import annotations
+
+import argparse
+
+from identkit.cli.help import Help
+from identkit.cli.options import add_question
+from identkit.cli.output import show
+from identkit.cli.question import checked
+
+EXAMPLES = """\
+examples:
+  identkit check --expert gelu --gate sigmoid
+  identkit check --expert relu --gate sigmoid --condition strong --level product
+  identkit check --expr "c*atan(a*x + b)" --gate softmax
+  identkit check --expert gelu --gate sigmoid --require strong --save gelu.json
+
+verdicts:
+  yes        proved: the condition holds (the report says for which parameters)
+  no         proved: it fails, with the relation or the dimension count
+  undecided  neither was proved within the limits; the report says what was
+             tried
+
+exit codes: 0 done and any --require met; 1 requirement not met; 2 bad input;
+3 the required verdict (or, without --require, every verdict) is undecided."""
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """The parser of the command."""
+    check = commands.add_parser(
+        "check",
+        help="prove or refute identifiability conditions for an expert and a gate",
+        description="Prove or refute the identifiability conditions of an expert under a gate, "
+        "say which rate follows, and which parameters can be told apart.",
+        epilog=EXAMPLES,
+        formatter_class=Help,
+    )
+    check.set_defaults(call=run)
+    add_question(check)
+    out = check.add_argument_group("output")
+    out.add_argument(
+        "--require",
+        metavar="NAME",
+        help="strong, weak or nondegenerate: exit 1 unless it is proved",
+    )
+    form = out.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="schema identkit.check/1, sorted keys")
+    form.add_argument("--latex", action="store_true", help="a paragraph to paste into a paper")
+    out.add_argument("--save", metavar="CERT.json", help="write the certificate to a file")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check, print, save; the exit code."""
+    from identkit.certificates.store import save
+    from identkit.report.json_form import check_document, dumps
+
+    printer = "json_form" if options.json else "markup" if options.latex else "terminal"
+    result = checked(options, printer, options.require)
+    if options.save is not None:
+        save(result, options.save)
+    if options.json:
+        print(dumps(check_document(result)))
+    elif options.latex:
+        from identkit.report.markup import latex
+
+        print(latex(result))
+    else:
+        from identkit.report.terminal import check_report
+
+        show(check_report(result))
+        if options.save is not None:
+            print(
+                f"certificate written to {options.save}; check it: identkit verify {options.save}"
+            )
+    return result.exit_code

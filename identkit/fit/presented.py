@@ -1,0 +1,118 @@
+"""``identkit.fit_data``: a fit of a data set with its report, as the command prints it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from identkit.errors import InputError
+from identkit.experts import Expert
+from identkit.fit import summary
+from identkit.fit.model import Model
+from identkit.fit.problem import Compute, check_table
+from identkit.fit.result import Box
+from identkit.fit.running import Steps, best_fit, reported
+from identkit.gates import Gate
+from identkit.mixing import real_array
+from identkit.presented import presented
+from identkit.report import fit_report
+from identkit.report.terminal import plain
+from identkit.tables import Column, Table, read_table
+
+
+class FitReport(summary.FitReport):
+    """The answer of :func:`identkit.fit_data`; prints as a report."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, schema ``identkit.fit/1``; numbers that are not finite are null."""
+        return fit_report.document(self)
+
+    def save(self, path: str) -> None:
+        """Write the JSON form to ``path``. Raises InputError if it cannot be written."""
+        fit_report.save(self, path)
+
+    def __repr__(self) -> str:
+        model = self.result.model
+        return (
+            f"<FitReport: {model.expert.label}, {model.gate.name} gate, "
+            f"k = {self.result.measure.atoms}: {self.result.status.value}>"
+        )
+
+    def __str__(self) -> str:
+        return plain(fit_report.terminal(self))
+
+
+def fit_data(
+    data: str | os.PathLike[str] | Table | tuple[ArrayLike, ArrayLike],
+    expert: Expert | str,
+    gate: Gate | str,
+    k: int,
+    *,
+    shape: str | None = None,
+    target: Column | None = None,
+    inputs: Column | Sequence[Column] | None = None,
+    starts: int = 5,
+    seed: int = 0,
+    box: Box | None = None,
+    max_steps: int = 500,
+    compute: Compute | None = None,
+    check: bool = True,
+    steps: Steps | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> FitReport:
+    """Fit k atoms to data by least squares, with standard errors and what is identifiable.
+
+    ``data`` is a CSV, NPZ or Parquet file, of which ``target`` and ``inputs`` choose columns
+    (:func:`identkit.tables.read_table`), or a pair of arrays x of shape (n, d) and y of shape (n,).
+    A built-in ``expert`` given by name has one input for each column. The best of ``starts`` random
+    starts is taken, in the ``box`` (±10 for each parameter). ``check`` proves on the ranges of the
+    data which parameters can be told apart; it takes up to 20 seconds. ``steps`` is told of the
+    parts of the run, ``stop`` asked after every step.
+
+    >>> x = np.linspace(-2.0, 2.0, 40)[:, None]
+    >>> report = fit_data((x, np.tanh(x[:, 0])), "tanh", "sigmoid", 1, starts=2, check=False)
+    >>> report.exit_code, report.to_dict()["schema"]
+    (0, 'identkit.fit/1')
+
+    Raises :class:`~identkit.errors.InputError` for files, columns and data that cannot be used and
+    for an expert with another number of inputs.
+    """
+    began = time.perf_counter()
+    file = "data"
+    if isinstance(data, tuple):
+        x, y = real_array("x", data[0]), real_array("y", data[1])
+        if x.ndim != 2 or y.shape != x.shape[:1]:
+            raise InputError(
+                f"data: x has shape {x.shape} and y {y.shape}; they must be (n, d) and (n,)."
+            )
+        names = (f"x{i}" for i in range(x.shape[1])) if x.shape[1] != 1 else ("x",)
+        table = Table(np.ascontiguousarray(x), np.ascontiguousarray(y), tuple(names), "y")
+    elif isinstance(data, Table):
+        table = data
+    else:
+        table, file = read_table(data, target, inputs), os.fspath(data)
+    model = Model.of(expert, gate, table.dim if isinstance(expert, str) else None, shape)
+    if model.dim != table.dim:
+        raise InputError(
+            f"x: it has {table.dim} columns, the expert {model.expert.label} has {model.dim} "
+            "inputs; choose the columns or set the dimension."
+        )
+    check_table(table)
+    result = best_fit(
+        model, table, k,
+        starts=starts, seed=seed, box=box, max_steps=max_steps, compute=compute, steps=steps,
+        stop=stop,
+    )  # fmt: skip
+    interrupted = stop is not None and stop()
+    return presented(
+        FitReport,
+        reported(
+            result, table, file=file, seed=seed, began=began, interrupted=interrupted,
+            check=check, steps=steps,
+        ),
+    )  # fmt: skip

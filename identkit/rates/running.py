@@ -1,0 +1,146 @@
+"""Rate experiments from their options to their results: defaults, the run, what the rows show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from identkit.errors import InputError, unknown_name
+from identkit.fit.engine import Compute
+from identkit.fit.model import Model
+from identkit.gates import Gate, RegimeCode, known_gates
+from identkit.mixing import MixingMeasure
+from identkit.rates import predictions
+from identkit.rates.conditioned import conditioning
+from identkit.rates.plan import defaults, experiment_name
+from identkit.rates.quantities import checked
+from identkit.rates.result import RateResult, observe
+from identkit.rates.scheduling import scheduler as scheduler_of
+from identkit.rates.setting import Experiment, Setting
+from identkit.rates.store import Store
+from identkit.rates.sweep import Outcome, Progress
+from identkit.rates.sweep import run as run_blocks
+from identkit.rates.truth import Found, TruthFile, suggested_box, suggested_noise
+
+Truth = TruthFile | Found | MixingMeasure
+
+
+def check_gate(gate: Gate) -> None:
+    """Raise InputError for a gate without errors to observe."""
+    if not gate.has_loss:
+        raise InputError(
+            f"--gate '{gate.name}': no Voronoi loss is known for this gate, so there are no errors "
+            f"to observe; use {known_gates(lambda g: g.has_loss)}."
+        )
+
+
+def experiment_of(
+    model: Model,
+    regime: RegimeCode,
+    truth: Truth,
+    sizes: Sequence[int],
+    replicates: int = 80,
+    *,
+    starts: Sequence[str] = (),
+    control: int = 16,
+    k: int | None = None,
+    noise: float | None = None,
+    budgets: Sequence[int] = (),
+    seed: int = 1,
+    progress: Callable[[str], None] | None = None,
+) -> Experiment:
+    """The experiment of these options; what they leave open is chosen here.
+
+    Noise and box come from the truth's file or search where k* + 1 atoms are fitted, which they
+    are for, and are suggested otherwise; starts and the flatness at which a fit is left are the
+    usual ones of the expert. Raises InputError.
+    """
+    usual = defaults(model, regime, progress=progress)
+    if isinstance(truth, MixingMeasure):
+        truth = TruthFile(truth)
+    if isinstance(truth, TruthFile):
+        truth.check(model)
+    measure, over = truth.truth, truth.over or 0
+    k = measure.atoms + 1 if k is None else k
+    most = max(k, measure.atoms)
+    given = truth if k == measure.atoms + 1 else None
+    box = None if given is None else given.box
+    noise = given.noise if noise is None and given is not None else noise
+    if noise is None:
+        spread = conditioning(model, measure, over=over, k=most, regime=regime)
+        noise = suggested_noise(spread, sizes[0], model.free(k))
+    setting = Setting(
+        model,
+        regime,
+        measure,
+        k,
+        noise,
+        suggested_box(model, measure, over=over, k=most) if box is None else box,
+        over=over,
+        budgets=tuple(budgets) or Setting.budgets,
+        seed=seed,
+        flat=usual.flat,
+    )
+    name = experiment_name(model, regime)
+    return Experiment(
+        name, setting, tuple(sizes), replicates, tuple(starts) or usual.starts, control
+    )
+
+
+def perform(
+    experiments: Sequence[Experiment],
+    store: Store,
+    *,
+    scheduler: str = "processes",
+    workers: int | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Outcome:
+    """Compute what the store lacks of the experiments; see :func:`identkit.rates.run`."""
+    with scheduler_of(scheduler, workers) as chosen:
+        compute = Compute(device=device)
+        return run_blocks(experiments, store, chosen, compute, progress, stop)
+
+
+def observed(experiment: Experiment, store: Store) -> RateResult:
+    """What the rows in a store say of an experiment."""
+    key = experiment.setting.key
+    return observe(experiment, store.rows(key), store.environments(key))
+
+
+def named(experiments: list[Experiment], name: str | None) -> list[Experiment]:
+    """The experiments of this name, else with it in their names, or whose key begins with it.
+
+    All without a name. Raises InputError where there is none.
+    """
+    if name is None:
+        return experiments
+    found = [e for e in experiments if e.name == name]
+    found = found or [e for e in experiments if name in e.name or e.setting.key.startswith(name)]
+    if not found:
+        raise unknown_name("experiment", name, [e.name for e in experiments])
+    return found
+
+
+def check_requirement(experiment: Experiment, which: str | None) -> None:
+    """Raise InputError where there are no ``published`` or ``derived`` rates to require."""
+    if which is None:
+        return
+    setting = experiment.setting
+    results = checked(setting).results
+    rates = (
+        predictions.published(setting, results[0])
+        if which == "published"
+        else predictions.derived(setting, results, experiment.starts[0])
+    )
+    if not rates:
+        raise InputError(f"--require {which}: no {which} rate is known here; drop it.")
+
+
+def required(result: RateResult, which: str | None) -> int:
+    """0 met, 1 not, 3 undecided: by the quantities from the first kind of start."""
+    if which is None:
+        return 0
+    first = result.experiment.starts[0]
+    said = [getattr(v, f"against_{which}") for v in result.verdicts if v.start == first]
+    return 1 if "inconsistent" in said else 3 if "inconclusive" in said else 0

@@ -1,0 +1,181 @@
+"""The declared layers hold: a module imports from its own layer and those below, never in a circle.
+
+Imports inside functions and those for type checkers count like any other. The packages
+``identkit`` and ``identkit.rates`` only hand out names on first use, so they stand on top; their
+version is the one name that all may take.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import identkit
+
+ROOT = Path(identkit.__file__).parent.parent
+LAYERS = {
+    "language": "causes errors deadline bounded domain files balls expression",
+    "model": "experts gates.regime gates.gate gates.sigmoid gates.softmax gates.normalized_sigmoid "
+    "gates atoms mixing tables",
+    "conditions": "conditions",
+    "record": "degeneracy.records results",
+    "exact": "sampling forms coordinates derivatives algebra normal_form relations coincidence "
+    "every_k certificates.independence",
+    "prove": "prove",
+    "order": "degeneracy.moments degeneracy.nullspace degeneracy.cone degeneracy.semidefinite "
+    "degeneracy.families degeneracy.kinks degeneracy.symmetry degeneracy.premise "
+    "degeneracy.realise degeneracy.rate degeneracy.analysis degeneracy.conclude",
+    "claims": "claims claims.checks claims.record claims.listing claims.running",
+    "check": "checking interaction table",
+    "document": "degeneracy.document certificates.document report.json_form",
+    "certificate": "certificates.jets certificates.store certificates.verify",
+    "mixture": "fit.structure fit.model simulation",
+    "losses": "losses losses.partition losses.norms losses.identified",
+    "fit": "fit fit.result fit.problem fit.solver fit.nodes fit.vector_math fit.cpu_kernel "
+    "fit.torch_kernel fit.job fit.engine fit.starts fit.inference fit.summary "
+    "fit.running",
+    "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth rates.refits "
+    "rates.quantities rates.predictions rates.fits rates.audit rates.formats rates.plan "
+    "rates.scheduling rates.store rates.sweep rates.result rates.running",
+    "view": "report.statements report.notation report.snippet report.markup report.terminal "
+    "report.listings report.explain report.tables report.claims_report report.fit_report "
+    "report.rates_report report.verified rates.figures rates.page",
+    "api": "presented fit.presented rates.presented estimator testing rates identkit",
+    "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run cli.main "
+    "cli.check cli.explain cli.table cli.fit cli.rates cli.truth cli.sweep cli.runs cli.report "
+    "cli.claims cli.interactions cli.verify cli.listings __main__",
+}
+"""From below: layer -> its modules."""
+HEAVY = {
+    "numpy", "torch", "numba", "scipy", "matplotlib", "pyarrow", "distributed", "jsonschema",
+    "hypothesis",
+}  # fmt: skip
+"""Libraries that are imported where they are used: most commands need none of them."""
+DEFERRED = {
+    "claims.listing": {"claims.running"},  # pytest
+    "fit.engine": {"fit.job"},  # torch
+    "fit.inference": {"fit.job"},
+    "rates.scheduling": {"rates.setting", "rates.fits"},  # a worker sets its threads before NumPy
+    "streams": {"report.terminal"},  # rich
+    "testing": {"mixing"},  # NumPy
+}
+"""Modules of identkit imported inside functions for what comes with them."""
+EMPTY = {"certificates", "degeneracy", "report"}
+"""Packages that hold nothing themselves."""
+LEVEL = {m: i for i, modules in enumerate(LAYERS.values()) for m in modules.split()}
+
+
+def name_of(path: Path) -> str:
+    """A module's name below ``identkit``, that of the package itself ``identkit``."""
+    parts = path.relative_to(ROOT).with_suffix("").parts[1:]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts) or "identkit"
+
+
+FILES = {name_of(path): path for path in sorted((ROOT / "identkit").rglob("*.py"))}
+
+
+def imports(text: str) -> Iterator[tuple[str, bool]]:
+    """(module below ``identkit``, whether at run time) of every import in a module's text."""
+    tree = ast.parse(text)
+    for_types = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [
+                name if _below(name) in FILES else node.module or ""
+                for name in whole
+                if name != "identkit.__version__"
+            ]
+        for name in names:
+            if name.partition(".")[0] == "identkit":
+                yield _below(name), node not in for_types
+
+
+def _below(name: str) -> str:
+    return name.removeprefix("identkit.")
+
+
+def upward(module: str, text: str) -> list[str]:
+    """The modules it imports that are declared above it."""
+    return sorted({m for m, _ in imports(text) if m not in EMPTY and LEVEL[m] > LEVEL[module]})
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """A circle of modules for each that is found from some module."""
+    found: list[list[str]] = []
+    done: set[str] = set()
+
+    def visit(module: str, path: list[str]) -> None:
+        if module in path:
+            found.append([*path[path.index(module) :], module])
+        elif module not in done:
+            for other in sorted(graph.get(module, ())):
+                visit(other, [*path, module])
+            done.add(module)
+
+    for module in sorted(graph):
+        visit(module, [])
+    return found
+
+
+def test_every_module_has_a_layer():
+    declared = [m for modules in LAYERS.values() for m in modules.split()]
+    assert len(declared) == len(set(declared))
+    assert set(declared) == set(FILES) - EMPTY
+    assert not any(list(imports(FILES[m].read_text(encoding="utf-8"))) for m in EMPTY)
+
+
+@pytest.mark.parametrize("module", sorted(LEVEL))
+def test_nothing_is_imported_from_above(module):
+    assert not upward(module, FILES[module].read_text(encoding="utf-8"))
+
+
+def test_there_is_no_circle():
+    texts = {m: path.read_text(encoding="utf-8") for m, path in FILES.items()}
+    graph = {m: {o for o, now in imports(text) if now} for m, text in texts.items()}
+    assert not circles(graph)
+
+
+def deferred(text: str) -> Iterator[str]:
+    """What is imported inside functions: libraries by name, modules below ``identkit``."""
+    for function in ast.walk(ast.parse(text)):
+        if isinstance(function, ast.FunctionDef):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    inner = list(imports(ast.unparse(node)))
+                    name = node.names[0].name if isinstance(node, ast.Import) else node.module
+                    yield inner[0][0] if inner else (name or "").partition(".")[0]
+
+
+@pytest.mark.parametrize("module", [m for m in sorted(LEVEL) if not m.startswith("cli")])
+def test_only_what_is_heavy_is_imported_inside_functions(module):
+    names = set(deferred(FILES[module].read_text(encoding="utf-8")))
+    assert names <= HEAVY | DEFERRED.get(module, set())
+
+
+def test_these_tests_can_fail():
+    """An import from above is seen wherever it stands, and so is a circle."""
+    inside = "def f():\n    from identkit.report import explain\n"
+    typed = "if TYPE_CHECKING:\n    from identkit.cli import main\n"
+    assert upward("results", inside) == ["report.explain"]
+    assert upward("results", typed) == ["cli.main"]
+    assert upward("prove", "import identkit.checking as c\nfrom identkit import check\n") == [
+        "checking",
+        "identkit",
+    ]
+    assert not upward("prove", "from identkit import __version__\nfrom identkit import results\n")
+    assert list(deferred(inside)) == ["report.explain"]
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c", "b"]]
