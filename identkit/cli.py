@@ -377,7 +377,7 @@ def _verify(options: argparse.Namespace) -> int:
         return 0
     e = verified.expert
     box = verified.options.domain.text(e.dim)
-    print(f"verified: h(x) = {e.text}, {verified.gate} gate")
+    print(f"verified: h(x) = {e.written}, {verified.gate} gate")
     print(f"  inputs {', '.join(e.inputs)} in {box}, parameters {', '.join(e.parameters)}")
     for r in verified.results:
         print(f"  {statements.title(r)}: {r.verdict}")

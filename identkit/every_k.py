@@ -196,7 +196,9 @@ class Movement:
         degree = self._degree(pieces)
         by_degree = None
         if degree is not None:
-            by_degree = math.comb(degree + self.field.d, self.field.d)
+            atom = self.family.atom
+            d, p = len(atom.inputs), max(1, len(atom.markers))
+            by_degree = p * math.comb(degree + d, d)
         # where forms replace inputs, x-monomials in the forms differ from atom to atom
         basis = None if self.field.forms else self._span(pieces)
         if basis is not None and (by_degree is None or len(basis) < by_degree):
@@ -212,7 +214,8 @@ class Movement:
             kernels = (field.kernel_at(i) for p in piece.numerators for i in field.occurring(p))
             if piece.region or not piece.below.is_constant() or any(k and k.in_x for k in kernels):
                 return None
-        return max(_degree_in_x(field, p) for piece in pieces for p in piece.numerators)
+        d = len(self.family.atom.inputs)
+        return max(_degree_in_x(p, d) for piece in pieces for p in piece.numerators)
 
     def _span(self, pieces: Sequence[_Piece]) -> list[str]:
         """A basis of the span, over all θ, of the combinations.
@@ -261,7 +264,8 @@ class Movement:
                 Element(self.field, below[denominator], self.field.unit_poly)
             )
             where = ", ".join(f"{key} {'>' if sign > 0 else '<'} 0" for key, sign in region)
-            texts.append(f"{sp.Add(*terms) / bottom}" + (f" on {where}" if where else ""))
+            shown = self.family.atom.shown(sp.Add(*terms) / bottom)
+            texts.append(shown + (f" on {where}" if where else ""))
         return " and ".join(texts)
 
     def _fixed_part(self, denominator: fmpq_mpoly) -> fmpq_mpoly:
@@ -303,8 +307,8 @@ class _Piece:
     below: fmpq_mpoly
 
 
-def _degree_in_x(field: Field, poly: fmpq_mpoly) -> int:
-    return max((sum(int(e) for e in exps[: field.d]) for exps in poly.monoms()), default=0)
+def _degree_in_x(poly: fmpq_mpoly, d: int) -> int:
+    return max((sum(int(e) for e in exps[:d]) for exps in poly.monoms()), default=0)
 
 
 def moving_kernels(field: Field) -> list[Kernel]:

@@ -133,11 +133,10 @@ class Prover:
         if any(all(t.function.first for t in r.terms) for r in relations):
             return
         chosen = [f for f in formal.set.functions if f in functions]
-        tape = Tape(
-            self.derivatives.expressions(chosen), (*self.sampler.inputs, *self.sampler.parameters)
-        )
+        tape = Tape(self.derivatives.expressions(chosen), self.sampler.variables)
         if not are_distinct(
-            self.sampler, lambda theta, xs: evaluate(tape, [theta], xs, None, self.deadline)
+            self.sampler,
+            lambda theta, xs: evaluate(tape, [theta], xs, None, self.atom, self.deadline),
         ):
             raise Unproved("two of the functions related may coincide unnoticed")
 
@@ -485,7 +484,8 @@ def independent_everywhere(proof: FixedProof) -> bool:
 def space_text(fixed: FixedSpace, atom: AtomFunction) -> str:
     if fixed.degree is not None:
         name = ", ".join(atom.inputs)
-        return f"polynomials in {name} of total degree at most {fixed.degree}"
+        kind = f"polynomials in {name} of total degree at most {fixed.degree}"
+        return f"vectors of {len(atom.markers)} {kind}" if atom.markers else kind
     return "span of " + ", ".join(fixed.spanned_by)
 
 

@@ -13,6 +13,7 @@ from fractions import Fraction
 import sympy as sp
 from flint import arb, arb_mat
 
+from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, precision
 from identkit.deadline import Deadline
 from identkit.sampling import Sampler
@@ -41,6 +42,7 @@ POOL_WORK = 200_000
 class Witness:
     """A nonzero determinant: ``atoms`` (k × q), ``points`` (N × d), all rational.
 
+    For an expert of several outputs a point has its component, from 1, as one more number.
     ``determinant`` is the ball's text at ``precision`` bits, for reading; verification evaluates
     it afresh.
     """
@@ -64,6 +66,7 @@ def evaluate(
     atoms: Sequence[Sequence[Fraction]],
     points: Sequence[Sequence[Fraction]],
     shared: Tape | None,
+    atom: AtomFunction,
     deadline: Deadline,
 ) -> list[list[arb]]:
     """rows: points; columns: the tape's functions at each atom in turn, then the shared ones."""
@@ -71,7 +74,7 @@ def evaluate(
     rows = []
     for point in points:
         deadline.check()
-        x = [ball(v) for v in point]
+        x = [ball(v) for v in atom.at(point)]
         row = [value for values in parameters for value in tape.evaluate([*x, *values])]
         rows.append(row + (shared.evaluate([*x, *parameters[0]]) if shared else []))
     return rows
@@ -110,7 +113,8 @@ def are_distinct(
 ) -> bool:
     """Proved: the functions that ``rows_at(θ, points)`` evaluates are pairwise non-proportional."""
     for _ in range(DRAWS_TRIED):
-        theta, points = sampler.parameter_draw(), sampler.points(DISTINCT_POINTS)
+        theta, x = sampler.parameter_draw(), sampler.points(DISTINCT_POINTS)
+        points = sampler.atom.everywhere(x)
         with precision(DISTINCT_PRECISION):
             if pairwise_independent(rows_at(theta, points)):
                 return True
@@ -126,9 +130,9 @@ def find_witness(
     deadline: Deadline,
 ) -> Search:
     """Search for parameters and points at which the determinant is nonzero."""
-    variables = (*sampler.inputs, *sampler.parameters)
-    tape = Tape(functions, variables)
-    shared_tape = Tape(shared, variables) if shared else None
+    tape = Tape(functions, sampler.variables)
+    shared_tape = Tape(shared, sampler.variables) if shared else None
+    several = len(sampler.atom.markers)
     size = atoms * len(functions) + len(shared)
     tried, limit = 0, max_precision
     alive = _alive(tape, sampler, deadline) if sampler.kinks else None
@@ -136,16 +140,19 @@ def find_witness(
         tried = draw + 1
         thetas = sampler.atoms(atoms, alive)
         points = sampler.points(size)
-        if draw or sampler.kinks:
+        if draw or sampler.kinks or several:
             pool = size * POOL << draw
             pool = max(POOL * size, min(pool, POOL_WORK // max(1, size) ** 2))
+            if several:  # each point comes with every component
+                pool = max(size, pool // several)
             points = select_points(tape, shared_tape, thetas, sampler, (size, pool), deadline)
         bits = min(FIRST_PRECISION if size < 100 else 2 * FIRST_PRECISION, max_precision)
         last = draw == DRAWS_TRIED - 1
         limit = max_precision if last else min(RETRY_PRECISION, max_precision)
         while True:
             with precision(bits):
-                value = determinant(evaluate(tape, thetas, points, shared_tape, deadline))
+                rows = evaluate(tape, thetas, points, shared_tape, sampler.atom, deadline)
+                value = determinant(rows)
                 text = value.str(12)
                 if excludes_zero(arb(text)):  # as printed: a ball of no digit is no witness
                     witness = Witness(tuple(thetas), tuple(points), bits, text)
@@ -167,10 +174,10 @@ def _alive(
     """Whether no function of an atom vanishes at all points seen, as behind a kink not crossed."""
     # a stream of its own, so that the one of the search does not depend on what is looked at here
     looking = Sampler(sampler.atom, sampler.domain, sampler.seed, (), deadline)
-    seen = looking.points(LIFE_POINTS)
+    seen = sampler.atom.everywhere(looking.points(LIFE_POINTS))
 
     def alive(theta: Sequence[Fraction]) -> bool:
-        rows = evaluate(tape, [theta], seen, None, deadline)
+        rows = evaluate(tape, [theta], seen, None, sampler.atom, deadline)
         return not any(all(v == 0 for v in column) for column in zip(*rows, strict=True))
 
     return alive
@@ -186,16 +193,23 @@ def select_points(
 ) -> list[tuple[Fraction, ...]]:
     """Points out of a pool, ``count`` = (points, pool), by Gaussian elimination with row pivoting.
 
-    Only midpoints are used: this chooses where to look and proves nothing.
+    Only midpoints are used: this chooses where to look and proves nothing. Of several components
+    each may tell a different number of functions apart, so that there is no choice without it.
     """
-    size, of = count
-    if size > SELECTION_LIMIT:
+    (size, of), atom = count, sampler.atom
+    if size > SELECTION_LIMIT and not atom.markers:
         return sampler.points(size)
-    pool = sampler.points(of)
+    pool = atom.everywhere(sampler.points(of))
     with precision(4 * FIRST_PRECISION):
-        rows = [[v.mid() for v in row] for row in evaluate(tape, atoms, pool, shared, deadline)]
+        found = evaluate(tape, atoms, pool, shared, atom, deadline)
+        rows = [[v.mid() for v in row] for row in found]
+        if atom.markers:
+            # a component that is free of a parameter is 0 in all that is derived by it
+            alive = [i for i, row in enumerate(rows) if any(v != 0 for v in row)]
+            if len(alive) >= size:
+                pool, rows = [pool[i] for i in alive], [rows[i] for i in alive]
         if any(not v.is_finite() for row in rows for v in row):
-            return sampler.points(size)
+            return pool[:size] if atom.markers else sampler.points(size)
         left = list(range(len(pool)))
         chosen: list[int] = []
         for column in range(size):

@@ -72,9 +72,12 @@ def _latex_names(expression: Any) -> dict[Any, str]:
 
 def expert_latex(result: CheckResult) -> str:
     """h in LaTeX; as typed where SymPy takes too long to write it."""
-    expression = result.expert.expression
-    written = sympy_latex(expression, _latex_names(expression))
-    return rf"\texttt{{{escape(result.expert.text)}}}" if written is None else written
+    expert = result.expert
+    parts = []
+    for text, h in zip(expert.components, expert.functions, strict=True):
+        written = sympy_latex(h, _latex_names(h))
+        parts.append(rf"\texttt{{{escape(text)}}}" if written is None else written)
+    return rf"\left({',\ '.join(parts)}\right)" if expert.markers else parts[0]
 
 
 def formula_latex(formula: str) -> str:
@@ -152,7 +155,7 @@ def html(result: CheckResult) -> str:
         f"<th>{h}</th>" for h in ("condition", "verdict", "proved", "published", "agreement")
     )
     return (
-        f"<p><b>{e(result.expert.label)}</b>: <code>h(x) = {e(result.expert.text)}</code>, "
+        f"<p><b>{e(result.expert.label)}</b>: <code>h(x) = {e(result.expert.written)}</code>, "
         f"{e(result.gate)} gate; {e(statements.witness_scope(result))}; "
         f"identkit {e(result.version)}</p>"
         f"<table><thead><tr>{header}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
