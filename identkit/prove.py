@@ -484,8 +484,20 @@ def independent_everywhere(proof: FixedProof) -> bool:
 def space_text(fixed: FixedSpace, atom: AtomFunction) -> str:
     if fixed.degree is not None:
         name = ", ".join(atom.inputs)
-        kind = f"polynomials in {name} of total degree at most {fixed.degree}"
-        return f"vectors of {len(atom.markers)} {kind}" if atom.markers else kind
+        degrees = fixed.degrees
+        if not degrees:
+            return f"polynomials in {name} of total degree at most {fixed.degree}"
+        if all(n == fixed.degree for n in degrees):
+            return f"vectors of {len(degrees)} polynomials in {name} of total degree at most " + str(
+                fixed.degree
+            )
+        own = [
+            f"of total degree at most {n} in component {c + 1}"
+            for c, n in enumerate(degrees)
+            if n is not None
+        ]
+        rest = ", 0 in the others" if len(own) < len(degrees) else ""
+        return f"vectors of polynomials in {name}, {', '.join(own)}{rest}"
     return "span of " + ", ".join(fixed.spanned_by)
 
 
