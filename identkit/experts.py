@@ -141,9 +141,9 @@ class Expert:
 
     @property
     def label(self) -> str:
-        """Name and shape, or the expression of a user's expert."""
+        """Name and shape, or a user's expert as written."""
         if self.name == "custom":
-            return self.text
+            return self.written
         return f"{self.name} {self.shape}" if self.shape else self.name
 
     @classmethod

@@ -77,7 +77,8 @@ def expert_latex(result: CheckResult) -> str:
     for text, h in zip(expert.components, expert.functions, strict=True):
         written = sympy_latex(h, _latex_names(h))
         parts.append(rf"\texttt{{{escape(text)}}}" if written is None else written)
-    return rf"\left({',\ '.join(parts)}\right)" if expert.markers else parts[0]
+    together = r",\ ".join(parts)
+    return rf"\left({together}\right)" if expert.markers else together
 
 
 def formula_latex(formula: str) -> str:
