@@ -206,7 +206,7 @@ class Expert:
         return cls("custom", text.strip(), _inputs(text, used_inputs, dim), chosen)
 
     def canonical(self) -> dict:
-        """The JSON form used in results and certificates; ``components`` where there are several."""
+        """The JSON form of results and certificates; ``components`` where there are several."""
         several = {"components": list(self.components)} if self.markers else {}
         return {
             "name": self.name,

@@ -502,8 +502,9 @@ def space_text(fixed: FixedSpace, atom: AtomFunction) -> str:
         if not degrees:
             return f"polynomials in {name} of total degree at most {fixed.degree}"
         if all(n == fixed.degree for n in degrees):
-            return f"vectors of {len(degrees)} polynomials in {name} of total degree at most " + str(
-                fixed.degree
+            return (
+                f"vectors of {len(degrees)} polynomials in {name} of total degree at most "
+                + str(fixed.degree)
             )
         own = [
             f"of total degree at most {n} in component {c + 1}"

@@ -190,7 +190,9 @@ def test_polynomials_against_an_exact_rank(parts):
     atoms = drawn(parts, proof.atoms)
     rows = {}
     for n, theta in enumerate(atoms):
-        values = {p: sp.Rational(v.numerator, v.denominator) for p, v in zip(eta, theta, strict=True)}
+        values = {
+            p: sp.Rational(v.numerator, v.denominator) for p, v in zip(eta, theta, strict=True)
+        }
         for i, f in enumerate(functions):
             for c, part in enumerate(f):
                 for monomial, value in sp.Poly(part.xreplace(values), *x).terms():
@@ -206,7 +208,17 @@ def test_polynomials_against_an_exact_rank(parts):
         assert rank < len(functions) * proof.atoms
 
 
-SMOOTH = ("tanh(a*x + b)", "sin(a*x)", "exp(b*x)", "tanh(b*x)", "a*x", "a*b", "x**2", "0", "b*sin(x)")
+SMOOTH = (
+    "tanh(a*x + b)",
+    "sin(a*x)",
+    "exp(b*x)",
+    "tanh(b*x)",
+    "a*x",
+    "a*b",
+    "x**2",
+    "0",
+    "b*sin(x)",
+)
 
 
 @few
@@ -571,7 +583,9 @@ def test_a_singular_component_is_named():
 
 
 def test_conditions_of_scalar_experts_are_refused():
-    with pytest.raises(InputError, match="shared-strong: it is defined for an expert of one output"):
+    with pytest.raises(
+        InputError, match="shared-strong: it is defined for an expert of one output"
+    ):
         check(expert(["a*x", "b"]), "softmax", condition="shared-strong")
 
 

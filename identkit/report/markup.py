@@ -6,6 +6,8 @@ import html as html_escape
 import re
 from typing import Any
 
+from sympy import Tuple
+
 from identkit.conditions import BasisFunction, condition
 from identkit.expression import parse
 from identkit.report import statements
@@ -73,12 +75,9 @@ def _latex_names(expression: Any) -> dict[Any, str]:
 def expert_latex(result: CheckResult) -> str:
     """h in LaTeX; as typed where SymPy takes too long to write it."""
     expert = result.expert
-    parts = []
-    for text, h in zip(expert.components, expert.functions, strict=True):
-        written = sympy_latex(h, _latex_names(h))
-        parts.append(rf"\texttt{{{escape(text)}}}" if written is None else written)
-    together = r",\ ".join(parts)
-    return rf"\left({together}\right)" if expert.markers else together
+    expression = Tuple(*expert.functions) if expert.markers else expert.expression
+    written = sympy_latex(expression, _latex_names(expression))
+    return rf"\texttt{{{escape(expert.written)}}}" if written is None else written
 
 
 def formula_latex(formula: str) -> str:
