@@ -206,7 +206,7 @@ class Movement:
             return FixedSpace(tuple(combinations), len(basis), None, tuple(basis))
         if by_degree is None or degrees is None:
             return None
-        degree = max(n for n in degrees if n is not None)
+        degree = max((n for n in degrees if n is not None), default=0)
         several = degrees if self.family.atom.markers else ()
         return FixedSpace(tuple(combinations), by_degree, degree, (), several)
 

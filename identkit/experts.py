@@ -211,7 +211,7 @@ class Expert:
         return {
             "name": self.name,
             "shape": self.shape,
-            "expression": self.text,
+            "expression": "; ".join(self.components) if several else self.text,
             **several,
             "inputs": list(self.inputs),
             "parameters": list(self.parameters),

@@ -81,7 +81,10 @@ def test_known_answers(parts, of_strong, nondegenerate, of_weak):
 
 
 def literal(parts, level):
-    """The functions as the definition lists them, vectors of SymPy expressions: no markers."""
+    """The functions as the definition lists them, vectors of SymPy expressions: no markers.
+
+    ``softmax`` are those that moments multiply there; under sigmoid they are all of ``product``.
+    """
     own = expert(parts)
     h = own.functions
     x, eta = ([sp.Symbol(n, real=True) for n in names] for names in (own.inputs, own.parameters))
@@ -93,7 +96,8 @@ def literal(parts, level):
         return tuple(sp.diff(part, *variables) for part in h)
 
     found = [partial(u) for u in eta]
-    found += [times(s, partial(u)) for s in x for u in eta]
+    if level != "softmax":
+        found += [times(s, partial(u)) for s in x for u in eta]
     found += [partial(u, v) for u, v in combinations_with_replacement(eta, 2)]
     if level == "product":
         found += [h, *(times(s, h) for s in x)]
@@ -171,6 +175,17 @@ def test_ranks_of_the_definitions_own_functions(parts, level):
     result = strong(parts, level=level, atoms=2)
     assert result.verdict != "undecided"
     agrees(parts, result, level)
+
+
+@pytest.mark.parametrize("gate", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("parts", [case[0] for case in CASES if len(case[0]) == 2])
+def test_invisible_moments_are_all_there_are(parts, gate):
+    second = entry(parts, "strong", gate).second_order
+    level = "softmax" if gate == "softmax" else "product"
+    functions = literal(parts, level)[0]
+    assert len(second.functions) == len(functions)
+    rank = numeric_rank(parts, level, drawn(parts, 1))
+    assert len(second.invisible) == len(functions) - rank
 
 
 POLYNOMIALS = ("a*x + b", "(a*x + b)**2", "a*b*x", "x**2*a + c", "c", "x", "b*x**3", "0", "a**2*x")
@@ -414,6 +429,16 @@ def test_a_family_is_evaluated_in_python():
         assert float(said.getvalue().split(":")[1]) < 1e-12
 
 
+def test_a_sigmoid_expert_is_exchanged_with_its_gate_where_no_other_output_tells():
+    def kinds(*parts):
+        (result,) = check(expert(parts), "sigmoid", regime=1).results
+        return [e.kind for e in result.exceptional]
+
+    assert "symmetry of one weighted atom" in kinds("sigmoid(a*x + b)", "0")
+    assert "symmetry of one weighted atom" in kinds("sigmoid(a*x + b)", "sigmoid(a*x + b)")
+    assert "symmetry of one weighted atom" not in kinds("sigmoid(a*x + b)", "x")
+
+
 def test_a_point_of_a_determinant_has_a_component():
     witness = strong(("tanh(a*x + b)", "tanh(c*x + d)")).deciding.witness
     assert {len(point) for point in witness.points} == {2}
@@ -437,6 +462,11 @@ STORED = (
 def stored(parts, gate):
     document = certificate_document(check(expert(parts), gate, atoms=2))
     return json.loads(json.dumps(document))
+
+
+def test_an_expert_made_from_a_text_without_spaces_has_the_same_certificate():
+    bare = Expert("custom", "tanh(a*x + b);tanh(c*x + d)", ("x",), ("a", "b", "c", "d"))
+    assert bare.canonical() == expert(("tanh(a*x + b)", "tanh(c*x + d)")).canonical()
 
 
 @pytest.mark.parametrize(("parts", "gate"), STORED)

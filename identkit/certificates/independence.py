@@ -34,6 +34,8 @@ SELECTION_LIMIT = 90
 POOL = 4
 """Points in the pool per point selected; doubled at each draw, since kinks of several atoms leave
 narrow gaps in which points must lie."""
+COMPONENT_POOL = 2
+"""The same for functions of several components, of which one may have to carry them all."""
 POOL_WORK = 200_000
 """Arithmetic operations of one elimination beyond which the pool is not enlarged."""
 
@@ -132,7 +134,7 @@ def find_witness(
     """Search for parameters and points at which the determinant is nonzero."""
     tape = Tape(functions, sampler.variables)
     shared_tape = Tape(shared, sampler.variables) if shared else None
-    several = len(sampler.atom.markers)
+    several = bool(sampler.atom.markers)
     size = atoms * len(functions) + len(shared)
     tried, limit = 0, max_precision
     alive = _alive(tape, sampler, deadline) if sampler.kinks else None
@@ -143,8 +145,8 @@ def find_witness(
         if draw or sampler.kinks or several:
             pool = size * POOL << draw
             pool = max(POOL * size, min(pool, POOL_WORK // max(1, size) ** 2))
-            if several:  # each point comes with every component
-                pool = max(size, pool // several)
+            if several and not sampler.kinks:
+                pool = COMPONENT_POOL * size << draw
             points = select_points(tape, shared_tape, thetas, sampler, (size, pool), deadline)
         bits = min(FIRST_PRECISION if size < 100 else 2 * FIRST_PRECISION, max_precision)
         last = draw == DRAWS_TRIED - 1
@@ -183,6 +185,10 @@ def _alive(
     return alive
 
 
+def _any_points(sampler: Sampler, size: int) -> list[tuple[Fraction, ...]]:
+    return sampler.atom.everywhere(sampler.points(size))[:size]
+
+
 def select_points(
     tape: Tape,
     shared: Tape | None,
@@ -198,18 +204,24 @@ def select_points(
     """
     (size, of), atom = count, sampler.atom
     if size > SELECTION_LIMIT and not atom.markers:
-        return sampler.points(size)
-    pool = atom.everywhere(sampler.points(of))
+        return _any_points(sampler, size)
+    waiting, pool, rows = sampler.points(of), [], []
+    batch = len(waiting)
+    if atom.markers:
+        sampler.rng.shuffle(waiting)
+        batch = -(-of // len(atom.markers))
     with precision(4 * FIRST_PRECISION):
-        found = evaluate(tape, atoms, pool, shared, atom, deadline)
-        rows = [[v.mid() for v in row] for row in found]
-        if atom.markers:
-            # a component that is free of a parameter is 0 in all that is derived by it
-            alive = [i for i, row in enumerate(rows) if any(v != 0 for v in row)]
-            if len(alive) >= size:
-                pool, rows = [pool[i] for i in alive], [rows[i] for i in alive]
-        if any(not v.is_finite() for row in rows for v in row):
-            return pool[:size] if atom.markers else sampler.points(size)
+        while waiting and len(pool) < of:
+            drawn, waiting = atom.everywhere(waiting[:batch]), waiting[batch:]
+            for point, row in zip(
+                drawn, evaluate(tape, atoms, drawn, shared, atom, deadline), strict=True
+            ):
+                # a component that is free of a parameter is 0 in all that is derived by it
+                if not atom.markers or any(v != 0 for v in row):
+                    pool.append(point)
+                    rows.append([v.mid() for v in row])
+        if len(pool) < size or any(not v.is_finite() for row in rows for v in row):
+            return _any_points(sampler, size)
         left = list(range(len(pool)))
         chosen: list[int] = []
         for column in range(size):
