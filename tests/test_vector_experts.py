@@ -105,8 +105,11 @@ def literal(parts, level):
     return found, x, eta
 
 
-def numeric_rank(parts, level, atoms, seed=0):
-    """Rank of the functions over these atoms, by elimination with full pivoting in 150 digits."""
+def numeric_rank(parts, level, atoms, places=(), seed=0):
+    """Rank of the functions over these atoms, by elimination with full pivoting in 150 digits.
+
+    Points are drawn; ``places`` are further ones, between kinks that lie close together.
+    """
     functions, x, eta = literal(parts, level)
     step = {"Step": lambda z: mpmath.mpf(z > 0)}
     columns = [sp.lambdify([*x, *eta], list(f), modules=[step, "mpmath"]) for f in functions]
@@ -117,6 +120,8 @@ def numeric_rank(parts, level, atoms, seed=0):
             [mpmath.mpf(rng.randrange(-3000, 3000)) / 1000 for _ in x]
             for _ in range(2 * len(functions) * len(thetas))
         ]
+        d = len(x)
+        points += [[mpmath.mpf(v.numerator) / v.denominator for v in p[:d]] for p in places]
         rows = []
         for point in points:
             values = [f(*point, *theta) for theta in thetas for f in columns]
@@ -155,8 +160,9 @@ def agrees(parts, result, level):
     """The verdict against the rank of the definition's own functions."""
     proof = result.deciding
     if proof.kind == "ball-determinant":
-        rank = numeric_rank(parts, level, proof.witness.atoms)
-        assert rank == len(proof.kept) * len(proof.witness.atoms)
+        witness = proof.witness
+        rank = numeric_rank(parts, level, witness.atoms, witness.points)
+        assert rank == len(proof.kept) * len(witness.atoms)
     elif proof.kind == "finite-dimension":
         rank = numeric_rank(parts, level, drawn(parts, proof.atoms))
         assert rank < len(proof.kept) * proof.atoms
@@ -164,9 +170,11 @@ def agrees(parts, result, level):
     elif proof.kind == "relation":
         first = numeric_rank(parts, level, drawn(parts, 1))
         assert first < len(proof.kept)
-        if proof.rank is not None:
-            atoms = drawn(parts, proof.atoms) if proof.witness is None else proof.witness.atoms
-            assert proof.rank == numeric_rank(parts, level, atoms)
+        if proof.rank is not None and proof.witness is None:
+            assert proof.rank == numeric_rank(parts, level, drawn(parts, proof.atoms))
+        elif proof.rank is not None:
+            witness = proof.witness
+            assert proof.rank == numeric_rank(parts, level, witness.atoms, witness.points)
 
 
 @pytest.mark.parametrize("level", ["expert", "product"])
