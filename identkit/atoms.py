@@ -2,11 +2,20 @@
 
 For regression z = x. A Gaussian likelihood will be a further object of this kind with z = (x, y)
 and one more parameter; nothing below the atom function needs to know.
+
+An expert h: R^d → R^p is the scalar function Σ_c e_c·h_c(x) of (x, e), linear in *markers* e_1 …
+e_p: vector functions of x are linearly independent over R just when these functions of (x, e) are,
+so that every step made for scalar functions decides the vector ones (theory section 2). Markers are
+variables like the inputs, except that no gate sees them and no condition multiplies by them. A
+point is then (x, component): e is a unit vector there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
 
 import sympy as sp
 
@@ -18,18 +27,47 @@ from identkit.gates import Gate
 class AtomFunction:
     """A function of the inputs z and the parameters θ, with the name used for it in print.
 
-    ``expression`` is U, ``inputs`` the names of z, ``parameters`` those of θ, in order.
+    ``expression`` is U, ``inputs`` the names of z, ``parameters`` those of θ, in order, and
+    ``markers`` those of e where U has several components.
     """
 
     symbol: str
     expression: sp.Expr
     inputs: tuple[str, ...]
     parameters: tuple[str, ...]
+    markers: tuple[str, ...] = ()
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """What U is a function of at one θ: the inputs, and the markers after them."""
+        return (*self.inputs, *self.markers)
+
+    def at(self, point: Sequence[Fraction]) -> tuple[Fraction, ...]:
+        """The values of the variables at a point, whose last number is the component, if any."""
+        if not self.markers:
+            return tuple(point)
+        *x, component = point
+        return (*x, *(Fraction(int(component == c + 1)) for c in range(len(self.markers))))
+
+    def everywhere(self, points: Sequence[tuple[Fraction, ...]]) -> list[tuple[Fraction, ...]]:
+        """Each x with every component: the points of a function of several components."""
+        if not self.markers:
+            return list(points)
+        components = [Fraction(c + 1) for c in range(len(self.markers))]
+        return [(*x, c) for x in points for c in components]
+
+    def shown(self, value: Any) -> str:
+        """An expression linear in the markers as text: its components in brackets."""
+        if not self.markers:
+            return str(value)
+        unit = symbols(self.markers)
+        parts = (value.xreplace({e: sp.Integer(int(e == own)) for e in unit}) for own in unit)
+        return f"({', '.join(map(str, parts))})"
 
 
 def expert_function(expert: Expert) -> AtomFunction:
     """h alone: what expert-level conditions differentiate."""
-    return AtomFunction("h", expert.expression, expert.inputs, expert.parameters)
+    return AtomFunction("h", expert.expression, expert.inputs, expert.parameters, expert.markers)
 
 
 def difference_function(expert: Expert) -> AtomFunction:
@@ -44,6 +82,7 @@ def difference_function(expert: Expert) -> AtomFunction:
         expert.expression - expert.expression.xreplace(moved),
         expert.inputs,
         (*expert.parameters, *others),
+        expert.markers,
     )
 
 
@@ -64,4 +103,5 @@ def gated_function(expert: Expert, gate: Gate) -> AtomFunction:
         gate.weight(score) * expert.expression,
         expert.inputs,
         (*names, *expert.parameters),
+        expert.markers,
     )

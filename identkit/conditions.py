@@ -154,6 +154,11 @@ def _one_atom(title: str, functions: list[BasisFunction]) -> FunctionSet:
 
 
 def _shared_strong(atom: AtomFunction) -> tuple[FunctionSet, ...]:
+    if atom.markers:
+        raise InputError(
+            "shared-strong: it is defined for an expert of one output; ask for strong, or for one "
+            "component."
+        )
     u = atom.symbol
     pairs = combinations_with_replacement(atom.parameters, 2)
     products = tuple(BasisFunction(u, (), ((p,), (q,))) for p, q in pairs)

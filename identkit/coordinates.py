@@ -11,7 +11,7 @@ written most simply: the linear forms in η that occur in it as coefficients.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -50,7 +50,7 @@ class Coordinates:
             for i, p in enumerate(old)
         }
         expression: Any = atom.expression.xreplace(images)
-        return AtomFunction(atom.symbol, expression, atom.inputs, self.names)
+        return replace(atom, expression=expression, parameters=self.names)
 
 
 def structural(atom: AtomFunction) -> Coordinates | None:
@@ -88,7 +88,7 @@ def _units(q: int) -> list[Form]:
 
 
 def _forms(atom: AtomFunction) -> Iterator[Form]:
-    inputs: set[Any] = set(symbols(atom.inputs))
+    inputs: set[Any] = set(symbols(atom.variables))
     parameters = symbols(atom.parameters)
 
     def visit(node: Node) -> Iterator[Node]:

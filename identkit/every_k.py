@@ -47,13 +47,15 @@ class FixedSpace:
 
     The space does not depend on θ, so ``atoms`` = dimension // len(combinations) + 1 atoms are
     dependent whatever their parameters. ``degree`` is set when the space is that of polynomials
-    in x of at most this total degree; ``spanned_by`` lists its basis otherwise.
+    in x of at most this total degree; ``spanned_by`` lists its basis otherwise. Vectors of
+    polynomials have one of ``degrees`` for each component, None where all combinations are 0.
     """
 
     combinations: tuple[Combination, ...]
     dimension: int
     degree: int | None
     spanned_by: tuple[str, ...]
+    degrees: tuple[int | None, ...] = ()
 
     @property
     def atoms(self) -> int:
@@ -193,26 +195,35 @@ class Movement:
             if not below.is_constant() and moves(self.field, below):
                 return None
             pieces.append(_Piece(*self._split(cell.signs), tuple(numerators), below))
-        degree = self._degree(pieces)
+        degrees = self._degrees(pieces)
         by_degree = None
-        if degree is not None:
-            by_degree = math.comb(degree + self.field.d, self.field.d)
+        if degrees is not None:
+            d = len(self.family.atom.inputs)
+            by_degree = sum(math.comb(n + d, d) for n in degrees if n is not None)
         # where forms replace inputs, x-monomials in the forms differ from atom to atom
         basis = None if self.field.forms else self._span(pieces)
         if basis is not None and (by_degree is None or len(basis) < by_degree):
             return FixedSpace(tuple(combinations), len(basis), None, tuple(basis))
-        if by_degree is None:
+        if by_degree is None or degrees is None:
             return None
-        return FixedSpace(tuple(combinations), by_degree, degree, ())
+        degree = max((n for n in degrees if n is not None), default=0)
+        several = degrees if self.family.atom.markers else ()
+        return FixedSpace(tuple(combinations), by_degree, degree, (), several)
 
-    def _degree(self, pieces: Sequence[_Piece]) -> int | None:
-        """The total degree in x if all pieces are one polynomial in x alone."""
+    def _degrees(self, pieces: Sequence[_Piece]) -> tuple[int | None, ...] | None:
+        """The total degree in x of each component if all pieces are one polynomial in x alone."""
         field = self.field
         for piece in pieces:
             kernels = (field.kernel_at(i) for p in piece.numerators for i in field.occurring(p))
             if piece.region or not piece.below.is_constant() or any(k and k.in_x for k in kernels):
                 return None
-        return max(_degree_in_x(field, p) for piece in pieces for p in piece.numerators)
+        atom = self.family.atom
+        d, places = len(atom.inputs), range(len(atom.inputs), len(atom.variables))
+        monomials = [m for piece in pieces for p in piece.numerators for m in p.monoms()]
+        if not places:
+            return (max((_degree_in_x(m, d) for m in monomials), default=0),)
+        own = ([_degree_in_x(m, d) for m in monomials if m[i]] for i in places)
+        return tuple(max(found, default=None) for found in own)
 
     def _span(self, pieces: Sequence[_Piece]) -> list[str]:
         """A basis of the span, over all θ, of the combinations.
@@ -261,7 +272,8 @@ class Movement:
                 Element(self.field, below[denominator], self.field.unit_poly)
             )
             where = ", ".join(f"{key} {'>' if sign > 0 else '<'} 0" for key, sign in region)
-            texts.append(f"{sp.Add(*terms) / bottom}" + (f" on {where}" if where else ""))
+            shown = self.family.atom.shown(sp.Add(*terms) / bottom)
+            texts.append(shown + (f" on {where}" if where else ""))
         return " and ".join(texts)
 
     def _fixed_part(self, denominator: fmpq_mpoly) -> fmpq_mpoly:
@@ -303,8 +315,8 @@ class _Piece:
     below: fmpq_mpoly
 
 
-def _degree_in_x(field: Field, poly: fmpq_mpoly) -> int:
-    return max((sum(int(e) for e in exps[: field.d]) for exps in poly.monoms()), default=0)
+def _degree_in_x(monomial: Sequence[Any], d: int) -> int:
+    return sum(int(e) for e in monomial[:d])
 
 
 def moving_kernels(field: Field) -> list[Kernel]:

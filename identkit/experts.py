@@ -1,15 +1,28 @@
-"""Experts h(x, η): an expression, its inputs x and its parameters η. The built-ins are rows."""
+"""Experts h(x, η): an expression, its inputs x and its parameters η. The built-ins are rows.
+
+An expert of several outputs has an expression for each, in the same inputs and parameters.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import sympy as sp
 
 from identkit.errors import ExpressionError, InputError, unknown_name
-from identkit.expression import CONSTANTS, FUNCTIONS, INPUT, Step, free_names, parse, symbol
+from identkit.expression import (
+    CONSTANTS,
+    FUNCTIONS,
+    INPUT,
+    Step,
+    free_names,
+    parse,
+    parse_all,
+    symbol,
+)
 
 ACTIVATIONS = {
     "relu": "max(0, z)",
@@ -39,16 +52,18 @@ SHAPELESS = {
 
 MAX_DIM = 64
 MAX_POLYNOMIAL = 100
+MAX_COMPONENTS = 16
 
 
 @dataclass(frozen=True)
 class Expert:
-    """An expert h(x, η).
+    """An expert h(x, η), of one output or of several.
 
-    ``text`` is the expression in identkit's grammar, ``inputs`` the names of x (length d) and
-    ``parameters`` the names of η (length q). ``name`` is the built-in's name or ``custom``;
-    ``shape`` is ``ridge``, ``nobias``, ``ffn`` or None. ``family`` is the class of experts that
-    published tables speak of (``relu``, ``polynomial``, …), None for a user's expression.
+    ``text`` is the expression in identkit's grammar, with a semicolon between the components of an
+    expert of several outputs; ``inputs`` are the names of x (length d) and ``parameters`` the names
+    of η (length q). ``name`` is the built-in's name or ``custom``; ``shape`` is ``ridge``,
+    ``nobias``, ``ffn`` or None. ``family`` is the class of experts that published tables speak of
+    (``relu``, ``polynomial``, …), None for a user's expression.
     """
 
     name: str
@@ -62,7 +77,7 @@ class Expert:
         names = (*self.inputs, *self.parameters)
         if len(set(names)) != len(names):
             raise InputError(f"expert: a name is used twice among {', '.join(names)}; rename one.")
-        used = free_names(self.expression)
+        used = set().union(*map(free_names, self.functions))
         if not self.inputs:
             raise InputError("expert: it has no input; write at least one, x or x0.")
         if not self.parameters:
@@ -77,10 +92,42 @@ class Expert:
                 "a parameter; list it among the parameters."
             )
 
+    @property
+    def components(self) -> tuple[str, ...]:
+        """The text of each component of h; a scalar expert has one."""
+        return tuple(part.strip() for part in self.text.split(";"))
+
+    @cached_property
+    def functions(self) -> tuple[sp.Expr, ...]:
+        """The components of h as SymPy expressions in real symbols."""
+        parts = self.components
+        return (parse(self.text),) if len(parts) == 1 else parse_all(parts)
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Names that tell the components apart in :attr:`expression`; none for a scalar expert.
+
+        The grammar cannot write them, so no input and no parameter has such a name.
+        """
+        count = len(self.components)
+        return tuple(f"e{str(i + 1).translate(_SUBSCRIPTS)}" for i in range(count)) * (count > 1)
+
     @cached_property
     def expression(self) -> sp.Expr:
-        """h as a SymPy expression in real symbols."""
-        return parse(self.text)
+        """h as a SymPy expression in real symbols; Σ e_i·h_i of an expert of several outputs.
+
+        The sum is linear in the markers e_i, which occur nowhere else: it is 0 for every x and e
+        just when every component is 0 for every x.
+        """
+        if not self.markers:
+            return self.functions[0]
+        return sp.Add(*(e * h for e, h in zip(symbols(self.markers), self.functions, strict=True)))
+
+    @property
+    def written(self) -> str:
+        """h as a person writes it: the expression, or the components in brackets."""
+        parts = self.components
+        return self.text if len(parts) == 1 else f"({', '.join(parts)})"
 
     @property
     def dim(self) -> int:
@@ -90,33 +137,42 @@ class Expert:
     @property
     def is_smooth(self) -> bool:
         """False if h has kinks (relu, abs, Max, Min)."""
-        return not self.expression.has(Step)
+        return not any(h.has(Step) for h in self.functions)
 
     @property
     def label(self) -> str:
-        """Name and shape, or the expression of a user's expert."""
+        """Name and shape, or a user's expert as written."""
         if self.name == "custom":
-            return self.text
+            return self.written
         return f"{self.name} {self.shape}" if self.shape else self.name
 
     @classmethod
     def from_expression(
-        cls, text: str, *, dim: int | None = None, parameters: tuple[str, ...] | None = None
+        cls,
+        text: str | Sequence[str],
+        *,
+        dim: int | None = None,
+        parameters: tuple[str, ...] | None = None,
     ) -> Expert:
-        """An expert from a user's expression.
+        """An expert from a user's expression, or from one for each of its outputs.
 
         Inputs are ``x`` (d = 1) or ``x0, x1, …``; every other symbol is a parameter unless
         ``parameters`` lists them (then the remaining symbols must be inputs). ``dim`` adds inputs
-        that the expression does not use.
+        that the expression does not use. Components, a list or a text with semicolons, share
+        inputs and parameters; each may be free of some of them.
 
         >>> Expert.from_expression("c*atan(a*x + b)").parameters
         ('c', 'a', 'b')
+        >>> Expert.from_expression(["a*tanh(b*x + c)", "d*x"]).components
+        ('a*tanh(b*x + c)', 'd*x')
 
         Raises :class:`~identkit.errors.InputError` for an expression that cannot be read, has no
         input or no parameter, or does not fit ``dim``.
         """
-        expression = parse(text)
-        names = free_names(expression)
+        parts = _components(text)
+        text = "; ".join(parts)
+        functions = (parse(text),) if len(parts) == 1 else parse_all(parts)
+        names = set().union(*map(free_names, functions))
         written = names_in_order(text, names)
         gone = _names_written(text) - names - set(FUNCTIONS) - set(CONSTANTS)
         if gone:
@@ -150,15 +206,60 @@ class Expert:
         return cls("custom", text.strip(), _inputs(text, used_inputs, dim), chosen)
 
     def canonical(self) -> dict:
-        """The JSON form used in results and certificates."""
+        """The JSON form of results and certificates; ``components`` where there are several."""
+        several = {"components": list(self.components)} if self.markers else {}
         return {
             "name": self.name,
             "shape": self.shape,
-            "expression": self.text,
+            "expression": "; ".join(self.components) if several else self.text,
+            **several,
             "inputs": list(self.inputs),
             "parameters": list(self.parameters),
             "dim": self.dim,
         }
+
+
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def _components(text: str | Sequence[str]) -> tuple[str, ...]:
+    """The texts of the components, each of them written out."""
+    if isinstance(text, str):
+        parts: list[object] = list(text.split(";"))
+    elif isinstance(text, Sequence):
+        parts = list(text)
+    else:
+        parts = [text]
+    if not 1 <= len(parts) <= MAX_COMPONENTS:
+        raise ExpressionError(
+            f"expression: it has {len(parts)} components; give from 1 to {MAX_COMPONENTS}."
+        )
+    found = []
+    for i, part in enumerate(parts):
+        if not isinstance(part, str):
+            raise ExpressionError(
+                f"expression: component {i + 1} is {ascii(part)[:60]}; give a text such as "
+                "'c*tanh(a*x + b)'."
+            )
+        if len(parts) > 1 and not part.strip():
+            raise ExpressionError(
+                f"expression: component {i + 1} of {len(parts)} is empty; write it, or 0 for a "
+                "component that is 0."
+            )
+        found.append(part if len(parts) == 1 else part.strip())
+    return tuple(found)
+
+
+def scalar(expert: Expert, what: str) -> None:
+    """Raise :class:`~identkit.errors.InputError` unless the expert has one output.
+
+    ``what`` needs that, as a clause that the sentence begins with.
+    """
+    if expert.markers:
+        raise InputError(
+            f"expert: {what} an expert of one output, and '{expert.text[:60]}' has "
+            f"{len(expert.markers)}; give one component, or use check."
+        )
 
 
 _WORD = re.compile(r"(?<![0-9.])[A-Za-z][A-Za-z0-9_]*")

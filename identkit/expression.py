@@ -11,6 +11,7 @@ import ast
 import difflib
 import keyword
 import re
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
@@ -146,6 +147,40 @@ def parse(text: str, extra: frozenset[str] = frozenset(), generous: bool = False
     if generous:
         return _read(text, extra, 100)
     return _read_once(text, extra)
+
+
+def parse_all(texts: Sequence[str]) -> tuple[sp.Expr, ...]:
+    """Parse several expressions, which together keep the limits of one.
+
+    Raises :class:`~identkit.errors.ExpressionError`.
+    """
+    length = sum(map(len, texts))
+    if length > MAX_LENGTH:
+        raise ExpressionError(
+            f"expression: {length} characters, at most {MAX_LENGTH} are read; shorten it."
+        )
+    began, size, found = time.monotonic(), 0, []
+    for text in texts:
+        found.append(parse(text))
+        size += _written_out(found[-1], {})
+        if size > MAX_EXPANDED:
+            raise ExpressionError(
+                f"expression: written out its components have more than {MAX_EXPANDED} operations; "
+                "shorten them, or nest fewer functions."
+            )
+        if time.monotonic() - began > 2 * READING_SECONDS:
+            raise ExpressionError(
+                f"expression: it is not read within {2 * READING_SECONDS:g} s; nest fewer "
+                "functions."
+            )
+    return tuple(found)
+
+
+def _written_out(node: Any, known: dict[Any, int]) -> int:
+    """The nodes of a tree; what it shares counts as often as it is written."""
+    if node not in known:
+        known[node] = 1 + sum(_written_out(part, known) for part in node.args)
+    return known[node]
 
 
 @lru_cache(maxsize=256)

@@ -19,7 +19,7 @@ from identkit.conditions import BasisFunction, FunctionSet
 from identkit.deadline import Deadline
 from identkit.domain import Domain, DomainLike
 from identkit.errors import InputError, OutOfTime, whole
-from identkit.experts import Expert, names_in_order
+from identkit.experts import Expert, names_in_order, scalar
 from identkit.expression import Step, free_names, parse
 from identkit.prove import Prover, undecided
 from identkit.results import QUANTIFIERS, Options, Relation, SetProof
@@ -189,9 +189,12 @@ def _function(
 ) -> Expert:
     """U with its names: an expert whose inputs may have any name."""
     if isinstance(text, Expert):
+        scalar(text, "interactions are those of")
         return text
     if not isinstance(text, str):
         raise InputError(f"expression: {text!r} is no text; give a function of x and parameters.")
+    if ";" in text:
+        raise InputError("expression: interactions are those of one function; drop the semicolon.")
     listed = None if parameters is None else tuple(parameters)
     if inputs is None:
         return Expert.from_expression(text, parameters=listed)

@@ -141,11 +141,10 @@ class Prover:
         if any(all(t.function.first for t in r.terms) for r in relations):
             return
         chosen = [f for f in formal.set.functions if f in functions]
-        tape = Tape(
-            self.derivatives.expressions(chosen), (*self.sampler.inputs, *self.sampler.parameters)
-        )
+        tape = Tape(self.derivatives.expressions(chosen), self.sampler.variables)
         if not are_distinct(
-            self.sampler, lambda theta, xs: evaluate(tape, [theta], xs, None, self.deadline)
+            self.sampler,
+            lambda theta, xs: evaluate(tape, [theta], xs, None, self.atom, self.deadline),
         ):
             raise Unproved("two of the functions related may coincide unnoticed")
 
@@ -374,7 +373,9 @@ class Formal:
         """Exact generic rank of functions polynomial in x; None if it was not pinned down.
 
         The rank over Q at rational parameters bounds it from below; the numbers of functions and
-        of monomials in x bound it from above. It is exact where the two meet.
+        of monomials in x bound it from above. It is exact where the two meet. The components of a
+        vector may depend on each other: there the dimension of the span, over all parameters, takes
+        the place of the number of monomials.
         """
         field = self.family.field
         if atoms * len(indices) > MAX_EXACT_RANK or len(self.family.branches) > 1:
@@ -402,7 +403,8 @@ class Formal:
             return None
         flat = [v for row in rows.values() for v in row]
         rank = int(fmpq_mat(len(rows), width, flat).rank())
-        return rank if rank == min(width, len(rows)) else None
+        bound = _span_dimension(polys, field.d) if self.family.atom.markers else len(rows)
+        return rank if rank == min(width, bound) else None
 
     # -- readable records -------------------------------------------------------------------
 
@@ -439,6 +441,17 @@ class Formal:
             merged=merged,
             dropped=self.functions(rule.dropped),
         )
+
+
+def _span_dimension(polys: Sequence[dict[tuple, fmpq]], d: int) -> int:
+    """The dimension of the span of Σ_μ θ^μ s_μ(x) for all θ: that of all the s_μ."""
+    vectors: dict[tuple, dict[tuple, fmpq]] = {}
+    for n, poly in enumerate(polys):
+        for exponents, c in poly.items():
+            vectors.setdefault((n, exponents[d:]), {})[exponents[:d]] = fmpq(c)
+    places = sorted({place for vector in vectors.values() for place in vector})
+    flat = [v.get(place, fmpq(0)) for v in vectors.values() for place in places]
+    return int(fmpq_mat(len(vectors), len(places), flat).rank())
 
 
 def _element(field: Field, poly: object) -> Element:
@@ -495,7 +508,21 @@ def independent_everywhere(proof: FixedProof) -> bool:
 def space_text(fixed: FixedSpace, atom: AtomFunction) -> str:
     if fixed.degree is not None:
         name = ", ".join(atom.inputs)
-        return f"polynomials in {name} of total degree at most {fixed.degree}"
+        degrees = fixed.degrees
+        if not degrees:
+            return f"polynomials in {name} of total degree at most {fixed.degree}"
+        if all(n == fixed.degree for n in degrees):
+            return (
+                f"vectors of {len(degrees)} polynomials in {name} of total degree at most "
+                + str(fixed.degree)
+            )
+        own = [
+            f"of total degree at most {n} in component {c + 1}"
+            for c, n in enumerate(degrees)
+            if n is not None
+        ]
+        rest = ", 0 in the others" if len(own) < len(degrees) else ""
+        return f"vectors of polynomials in {name}, {', '.join(own)}{rest}"
     return "span of " + ", ".join(fixed.spanned_by)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain
 
@@ -68,7 +68,7 @@ class FormalFamily:
         units: dict = {}
         for _ in range(MAX_REBASES):
             try:
-                self.field = Field(atom.inputs, atom.parameters, forms, units, deadline)
+                self.field = Field(atom.variables, atom.parameters, forms, units, deadline)
                 self.branches = self._branches(build)
                 break
             except Rebase as finer:
@@ -403,7 +403,7 @@ def proved_zero(expression: Node, atom: AtomFunction, deadline: Deadline) -> boo
         return True
     if expression.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
         return False
-    own = AtomFunction(atom.symbol, expression, atom.inputs, atom.parameters)
+    own = replace(atom, expression=expression)
     try:
         return FormalFamily.from_expressions([expression], own, deadline).is_zero(0)
     except (TooLarge, Rebase, NeedSign, TypeError):

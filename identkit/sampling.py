@@ -58,8 +58,9 @@ class Sampler:
         self.seed = seed
         self.rng = random.Random(seed)
         self.inputs, self.parameters = symbols(atom.inputs), symbols(atom.parameters)
+        self.variables = (*symbols(atom.variables), *self.parameters)
         self.sides = domain.sides(len(self.inputs))
-        self.tape = Tape([atom.expression], (*self.inputs, *self.parameters))
+        self.tape = Tape([atom.expression], self.variables)
         self.kinks = [h for h in self.tape.hazards if h.kind == "kink"]
         self.singular = [h for h in self.tape.hazards if h.kind != "kink"]
         self._forms = [
@@ -91,7 +92,7 @@ class Sampler:
         )
 
     def points(self, count: int) -> list[tuple[Fraction, ...]]:
-        """Distinct points (in one dimension stratified, so that every kink is surrounded)."""
+        """Distinct x (in one dimension stratified, so that every kink is surrounded)."""
         if len(self.inputs) > 1:
             found: dict[tuple[Fraction, ...], None] = {}
             while len(found) < count:
@@ -195,7 +196,8 @@ class Sampler:
         return tuple(point)
 
     def _balls(self, x: Sequence[arb], values: Sequence[Fraction]) -> list[arb]:
-        return [*x, *(ball(v) for v in values)]
+        # no kink and no singularity depends on a marker
+        return [*x, *(arb(1) for _ in self.atom.markers), *(ball(v) for v in values)]
 
     def irregular(self, values: Sequence[Fraction]) -> Hazard | None:
         """The first hazard not proved harmless on the whole domain at these parameters."""

@@ -13,6 +13,7 @@ from fractions import Fraction
 import sympy as sp
 from flint import arb, arb_mat
 
+from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, precision
 from identkit.deadline import Deadline
 from identkit.degeneracy.records import Witness
@@ -34,6 +35,8 @@ SELECTION_LIMIT = 90
 POOL = 4
 """Points in the pool per point selected; doubled at each draw, since kinks of several atoms leave
 narrow gaps in which points must lie."""
+COMPONENT_POOL = 2
+"""The same for functions of several components, of which one may have to carry them all."""
 POOL_WORK = 200_000
 """Arithmetic operations of one elimination beyond which the pool is not enlarged."""
 
@@ -51,6 +54,7 @@ def evaluate(
     atoms: Sequence[Sequence[Fraction]],
     points: Sequence[Sequence[Fraction]],
     shared: Tape | None,
+    atom: AtomFunction,
     deadline: Deadline,
 ) -> list[list[arb]]:
     """rows: points; columns: the tape's functions at each atom in turn, then the shared ones."""
@@ -58,7 +62,7 @@ def evaluate(
     rows = []
     for point in points:
         deadline.check()
-        x = [ball(v) for v in point]
+        x = [ball(v) for v in atom.at(point)]
         row = [value for values in parameters for value in tape.evaluate([*x, *values])]
         rows.append(row + (shared.evaluate([*x, *parameters[0]]) if shared else []))
     return rows
@@ -97,7 +101,8 @@ def are_distinct(
 ) -> bool:
     """Proved: the functions that ``rows_at(θ, points)`` evaluates are pairwise non-proportional."""
     for _ in range(DRAWS_TRIED):
-        theta, points = sampler.parameter_draw(), sampler.points(DISTINCT_POINTS)
+        theta, x = sampler.parameter_draw(), sampler.points(DISTINCT_POINTS)
+        points = sampler.atom.everywhere(x)
         with precision(DISTINCT_PRECISION):
             if pairwise_independent(rows_at(theta, points)):
                 return True
@@ -113,9 +118,9 @@ def find_witness(
     deadline: Deadline,
 ) -> Search:
     """Search for parameters and points at which the determinant is nonzero."""
-    variables = (*sampler.inputs, *sampler.parameters)
-    tape = Tape(functions, variables)
-    shared_tape = Tape(shared, variables) if shared else None
+    tape = Tape(functions, sampler.variables)
+    shared_tape = Tape(shared, sampler.variables) if shared else None
+    several = bool(sampler.atom.markers)
     size = atoms * len(functions) + len(shared)
     tried, limit = 0, max_precision
     alive = _alive(tape, sampler, deadline) if sampler.kinks else None
@@ -123,16 +128,19 @@ def find_witness(
         tried = draw + 1
         thetas = sampler.atoms(atoms, alive)
         points = sampler.points(size)
-        if draw or sampler.kinks:
+        if draw or sampler.kinks or several:
             pool = size * POOL << draw
             pool = max(POOL * size, min(pool, POOL_WORK // max(1, size) ** 2))
+            if several and not sampler.kinks:
+                pool = COMPONENT_POOL * size << draw
             points = select_points(tape, shared_tape, thetas, sampler, (size, pool), deadline)
         bits = min(FIRST_PRECISION if size < 100 else 2 * FIRST_PRECISION, max_precision)
         last = draw == DRAWS_TRIED - 1
         limit = max_precision if last else min(RETRY_PRECISION, max_precision)
         while True:
             with precision(bits):
-                value = determinant(evaluate(tape, thetas, points, shared_tape, deadline))
+                rows = evaluate(tape, thetas, points, shared_tape, sampler.atom, deadline)
+                value = determinant(rows)
                 text = value.str(12)
                 if excludes_zero(arb(text)):  # as printed: a ball of no digit is no witness
                     witness = Witness(tuple(thetas), tuple(points), bits, text)
@@ -154,13 +162,17 @@ def _alive(
     """Whether no function of an atom vanishes at all points seen, as behind a kink not crossed."""
     # a stream of its own, so that the one of the search does not depend on what is looked at here
     looking = Sampler(sampler.atom, sampler.domain, sampler.seed, (), deadline)
-    seen = looking.points(LIFE_POINTS)
+    seen = sampler.atom.everywhere(looking.points(LIFE_POINTS))
 
     def alive(theta: Sequence[Fraction]) -> bool:
-        rows = evaluate(tape, [theta], seen, None, deadline)
+        rows = evaluate(tape, [theta], seen, None, sampler.atom, deadline)
         return not any(all(v == 0 for v in column) for column in zip(*rows, strict=True))
 
     return alive
+
+
+def _any_points(sampler: Sampler, size: int) -> list[tuple[Fraction, ...]]:
+    return sampler.atom.everywhere(sampler.points(size))[:size]
 
 
 def select_points(
@@ -173,16 +185,29 @@ def select_points(
 ) -> list[tuple[Fraction, ...]]:
     """Points out of a pool, ``count`` = (points, pool), by Gaussian elimination with row pivoting.
 
-    Only midpoints are used: this chooses where to look and proves nothing.
+    Only midpoints are used: this chooses where to look and proves nothing. Of several components
+    each may tell a different number of functions apart, so that there is no choice without it.
     """
-    size, of = count
-    if size > SELECTION_LIMIT:
-        return sampler.points(size)
-    pool = sampler.points(of)
+    (size, of), atom = count, sampler.atom
+    if size > SELECTION_LIMIT and not atom.markers:
+        return _any_points(sampler, size)
+    waiting, pool, rows = sampler.points(of), [], []
+    batch = len(waiting)
+    if atom.markers:
+        sampler.rng.shuffle(waiting)
+        batch = -(-of // len(atom.markers))
     with precision(4 * FIRST_PRECISION):
-        rows = [[v.mid() for v in row] for row in evaluate(tape, atoms, pool, shared, deadline)]
-        if any(not v.is_finite() for row in rows for v in row):
-            return sampler.points(size)
+        while waiting and len(pool) < of:
+            drawn, waiting = atom.everywhere(waiting[:batch]), waiting[batch:]
+            for point, row in zip(
+                drawn, evaluate(tape, atoms, drawn, shared, atom, deadline), strict=True
+            ):
+                # a component that is free of a parameter is 0 in all that is derived by it
+                if not atom.markers or any(v != 0 for v in row):
+                    pool.append(point)
+                    rows.append([v.mid() for v in row])
+        if len(pool) < size or any(not v.is_finite() for row in rows for v in row):
+            return _any_points(sampler, size)
         left = list(range(len(pool)))
         chosen: list[int] = []
         for column in range(size):

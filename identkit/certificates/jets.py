@@ -165,8 +165,9 @@ class Differentiator:
     def values(
         self, functions: Sequence[BasisFunction], x: Sequence[Fraction], theta: Sequence[Fraction]
     ) -> list[arb]:
-        """The functions' values at one point and one atom's parameters."""
-        inputs = dict(zip(self.atom.inputs, (ball(v) for v in x), strict=True))
+        """The functions' values at one point (with its component) and one atom's parameters."""
+        values = (ball(v) for v in self.atom.at(x))
+        inputs = dict(zip(self.atom.variables, values, strict=True))
         jet = self._jet(inputs, theta)
         results = []
         for f in functions:

@@ -716,8 +716,13 @@ class _Part:
         q, d = len(self.atom.parameters), len(self.atom.inputs)
         if len(witness.atoms) != atoms or any(len(t) != q for t in witness.atoms):
             raise self.fail("witness.atoms", f"must be {atoms} lists of {q} parameters")
-        if len(witness.points) != size or any(len(x) != d for x in witness.points):
-            raise self.fail("witness.points", f"must be {size} points of {d} inputs")
+        p = len(self.atom.markers)
+        width = d + 1 if p else d
+        if len(witness.points) != size or any(len(x) != width for x in witness.points):
+            own = " and a component" if p else ""
+            raise self.fail("witness.points", f"must be {size} points of {d} inputs{own}")
+        if p and any(x[d] not in range(1, p + 1) for x in witness.points):
+            raise self.fail("witness.points", f"have a component that is none of 1 to {p}")
         if witness.precision > self.options.max_precision:
             raise self.fail("witness.precision", "exceeds the file's max_precision")
         if any(self.sampler.irregular(theta) is not None for theta in witness.atoms):
@@ -726,7 +731,7 @@ class _Part:
         if any(
             not low <= v <= high
             for x in witness.points
-            for v, (low, high) in zip(x, sides, strict=True)
+            for v, (low, high) in zip(x, sides, strict=False)
         ):
             raise self.fail("witness.points", "leave the domain")
         order = max((len(factor) for f in functions for factor in f.factors), default=1)

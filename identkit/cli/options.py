@@ -33,7 +33,8 @@ def add_expert_options(group: argparse._ArgumentGroup) -> None:
     one.add_argument(
         "--expr",
         metavar="EXPRESSION",
-        help="your own expert: inputs x (or x0, x1, …), every other symbol is a parameter",
+        help="your own expert: inputs x (or x0, x1, …), every other symbol is a parameter; for "
+        "check and explain, semicolons between the components of several outputs",
     )
     group.add_argument("--gate", required=True, metavar="GATE", help=GATE)
     group.add_argument("--shape", metavar="SHAPE", help="ridge (default), nobias or ffn")

@@ -42,7 +42,7 @@ def gate_exchange(expert: Expert, gate: Gate) -> Exceptional | None:
         offset = form.subs(dict.fromkeys(inputs, 0))
         terms = [offset, *(sp.diff(form, x) for x in inputs)]
         free = all(t.is_Symbol for t in terms) and len(set(terms)) == len(expert.parameters)
-        if free and gate.weight(form) == expert.expression:
+        if free and all(h in (0, gate.weight(form)) for h in expert.functions):
             names = ", ".join(str(t) for t in terms)
             own = ", ".join(gate_parameters(expert.dim))
             return Exceptional(

@@ -13,7 +13,7 @@ second-order linear equation), and each is then proved in normal form with s as 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd, lcm
 from typing import Any
 
@@ -228,7 +228,7 @@ def satisfies_second_order_equation(
 def lift(atom: AtomFunction, curve: Curve, first: Any, deadline: Deadline) -> Lift | None:
     """r1, r2 with h(curve) = r1 h + r2·first, proved in normal form with s as a parameter."""
     name = str(curve.s)
-    extended = AtomFunction(atom.symbol, atom.expression, atom.inputs, (*atom.parameters, name))
+    extended = replace(atom, parameters=(*atom.parameters, name))
     moved: Any = put(atom.expression, curve.images)
     family = FormalFamily.from_expressions([atom.expression, first, moved], extended, deadline)
     columns = family.columns()
@@ -263,9 +263,7 @@ def is_identity(
     atom: AtomFunction, curve: Curve, first: Any, r1: Any, r2: Any, deadline: Deadline
 ) -> bool:
     """Proved: h(curve) − r1 h − r2·first is zero, on every branch of the kinks."""
-    extended = AtomFunction(
-        atom.symbol, atom.expression, atom.inputs, (*atom.parameters, str(curve.s))
-    )
+    extended = replace(atom, parameters=(*atom.parameters, str(curve.s)))
     moved: Any = put(atom.expression, curve.images)
     return proved_zero(moved - r1 * atom.expression - r2 * first, extended, deadline)
 

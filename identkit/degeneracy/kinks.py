@@ -111,6 +111,7 @@ class _Study:
     def __init__(self, family: FormalFamily, sampler: Sampler) -> None:
         self.family, self.sampler = family, sampler
         self.inputs, self.parameters = symbols(family.atom.inputs), symbols(family.atom.parameters)
+        self.variables = (*symbols(family.atom.variables), *self.parameters)
         field = family.field
         self.arguments: dict[str, Any] = {
             key: field.to_sympy(Element(field, poly, field.unit_poly))
@@ -171,8 +172,8 @@ class _Study:
 
     def vanishes(self, expression: Any, inputs: tuple[Any, ...]) -> bool:
         """Proved identically zero in the given inputs and θ."""
-        names = tuple(x.name for x in inputs)
-        atom = AtomFunction("h", expression, names, self.family.atom.parameters)
+        names, own = tuple(x.name for x in inputs), self.family.atom
+        atom = AtomFunction("h", expression, names, own.parameters, own.markers)
         return proved_zero(expression, atom, self.family.deadline)
 
     def _draw(self) -> list[Any]:
@@ -185,7 +186,8 @@ class _Study:
         So are the other kinks' arguments (one at the same place could cancel this one), and at
         some point of the kink inside the domain the signs are those of two branches that meet.
         """
-        variables, s = (*self.inputs, *self.parameters), self.inputs.index(section.solved)
+        variables, s = self.variables, self.inputs.index(section.solved)
+        at, everywhere = self.family.atom.at, self.family.atom.everywhere
         others = [k for k in self.arguments if k != key]
         pairs = list(self.pairs(key, section))
         tape = Tape([*(self.arguments[k] for k in others), *slopes], variables)
@@ -196,8 +198,9 @@ class _Study:
             for _ in range(DRAWS):
                 self.family.deadline.check()
                 theta = self._draw()
-                for _ in range(DRAWS):
-                    x = [ball(v) for v in self.sampler.point()]
+                drawn = (self.sampler.point() for _ in range(DRAWS))
+                for point in (own for x in drawn for own in everywhere([x])):
+                    x = [ball(v) for v in at(point)]
                     top, bottom = solution.evaluate([*x, *theta])
                     x[s] = top / bottom
                     if not (ball(low) < x[s] < ball(high)):
@@ -228,7 +231,7 @@ class _Study:
         if any(not q.den.gcd(argument.num).is_constant() for q in quotients):
             return False
         bottoms = [field.to_sympy(Element(field, q.den, field.unit_poly)) for q in quotients]
-        tape = Tape(bottoms, (*self.inputs, *self.parameters))
+        tape = Tape(bottoms, (*self.inputs, *self.parameters))  # they are free of the markers
         with precision(64):
             box = [interval(low, high) for low, high in self.sampler.sides]
             values = tape.evaluate([*box, *self._draw()])

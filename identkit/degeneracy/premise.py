@@ -46,12 +46,13 @@ class Probe:
 
     def __init__(self, expression: Any, atom: AtomFunction, domain: Domain) -> None:
         self.parameters = symbols(atom.parameters)
-        self.tape = Tape([expression], [*symbols(atom.inputs), *self.parameters])
+        self.tape = Tape([expression], [*symbols(atom.variables), *self.parameters])
         rng = random.Random(4)
         sides = domain.sides(len(atom.inputs))
         self.points = [
             (
-                [ball(low + (high - low) / 64 * rng.randrange(1, 64)) for low, high in sides],
+                [ball(low + (high - low) / 64 * rng.randrange(1, 64)) for low, high in sides]
+                + [ball(Fraction(rng.randrange(33, 97), 64)) for _ in atom.markers],
                 {p: Fraction(rng.randrange(33, 97), 64) for p in self.parameters},
             )
             for _ in range(6)

@@ -176,14 +176,15 @@ class _Measurement:
         seed: int,
         domain: Domain,
     ) -> None:
-        self.space, self.eta, self.weight, self.gate = space, eta, weight, gate
-        self.tape = Tape([atom.expression], (*symbols(atom.inputs), *symbols(atom.parameters)))
+        self.atom, self.space = atom, space
+        self.eta, self.weight, self.gate = eta, weight, gate
+        self.tape = Tape([atom.expression], (*symbols(atom.variables), *symbols(atom.parameters)))
         rng = random.Random(seed)
         self.points = [
-            [
+            tuple(
                 low + (high - low) * Fraction(rng.randrange(1, 1024), 1024)
                 for low, high in domain.sides(len(atom.inputs))
-            ]
+            )
             for _ in range(POINTS)
         ]
 
@@ -198,21 +199,21 @@ class _Measurement:
         ]
         with precision(BITS):
             square = arb(0)
-            for point in self.points:
-                x = [ball(v) for v in point]
-                value = -ball(self.weight) * self._h(x, self.eta)
+            for point in self.atom.everywhere(self.points):
+                z = [ball(v) for v in self.atom.at(point)]
+                value = -ball(self.weight) * self._h(z, self.eta)
                 for row in moved:
                     eta = [e + v for e, v in zip(self.eta, row[split:], strict=True)]
-                    value += self._weight(x, s, row[:split]) * self._h(x, eta)
+                    value += self._weight(z, s, row[:split]) * self._h(z, eta)
                 square += value * value
             return (square.mid() / POINTS).sqrt() if square.is_finite() else square
 
-    def _weight(self, x: list[arb], s: Fraction, slopes: Sequence[Fraction]) -> arb:
+    def _weight(self, z: list[arb], s: Fraction, slopes: Sequence[Fraction]) -> arb:
         """σ(βᵀx + logit s), or the weight itself under softmax."""
         if not self.gate:
             return ball(s)
-        score = sum((ball(b) * v for b, v in zip(slopes, x, strict=True)), arb(0))
+        score = sum((ball(b) * v for b, v in zip(slopes, z, strict=False)), arb(0))
         return 1 / (1 + ball((1 - s) / s) * (-score).exp())
 
-    def _h(self, x: list[arb], eta: Sequence[Fraction]) -> arb:
-        return self.tape.evaluate([*x, *(ball(e) for e in eta)])[0]
+    def _h(self, z: list[arb], eta: Sequence[Fraction]) -> arb:
+        return self.tape.evaluate([*z, *(ball(e) for e in eta)])[0]

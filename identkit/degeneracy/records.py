@@ -16,6 +16,7 @@ from identkit.causes import CAUSES
 class Witness:
     """A nonzero determinant: ``atoms`` (k × q), ``points`` (N × d), all rational.
 
+    For an expert of several outputs a point has its component, from 1, as one more number.
     ``determinant`` is the ball's text at ``precision`` bits, for reading; verification evaluates
     it afresh.
     """

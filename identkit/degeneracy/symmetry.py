@@ -48,7 +48,7 @@ class Line:
 
     def __init__(self, atom: AtomFunction) -> None:
         self.parameters = symbols(atom.parameters)
-        self.tape = Tape([atom.expression], [*symbols(atom.inputs), *self.parameters])
+        self.tape = Tape([atom.expression], [*symbols(atom.variables), *self.parameters])
         rng = random.Random(5)
         count = MAX_DEGREE + 2
         self.places: list[tuple[list[list[Fraction]], list[Fraction]]] = []
@@ -58,6 +58,8 @@ class Line:
             move = [Fraction(rng.randrange(20, 40), 64) for _ in atom.inputs]
             xs = [[u + i * v for u, v in zip(start, move, strict=True)] for i in range(count)]
             theta = [Fraction(rng.randrange(33, 97), 64) for _ in self.parameters]
+            mixed = [Fraction(rng.randrange(33, 97), 64) for _ in atom.markers]
+            xs = [[*x, *mixed] for x in xs]
             self.places.append((xs, theta))
 
     def values(self, flip: Flip) -> list[list[arb]]:
@@ -124,7 +126,7 @@ def _polynomial(expression: Any, atom: AtomFunction, deadline: Deadline) -> Any:
     if len(found) != 1:
         return None
     value = found.pop()
-    variables = symbols((*atom.inputs, *atom.parameters))
+    variables = symbols((*atom.variables, *atom.parameters))
     return value if value.is_polynomial(*variables) else None
 
 
@@ -151,7 +153,7 @@ def reflections(atom: AtomFunction, deadline: Deadline) -> Iterator[Exceptional]
     """Generators of the sign flips that are symmetries, odd symmetries, or leave a polynomial."""
     h, parameters = atom.expression, symbols(atom.parameters)
     line = Line(atom)
-    inputs = symbols(atom.inputs)
+    inputs = symbols(atom.variables)
     candidates: list[tuple[Flip, set[tuple[str, int]]]] = []
     for flip in flips(atom):
         deadline.check()
@@ -202,7 +204,7 @@ def reflections(atom: AtomFunction, deadline: Deadline) -> Iterator[Exceptional]
             known.append(flip)
             yield Exceptional(
                 where(flip),
-                f"h(x; {eta}) {'+' if sign == 1 else '-'} h(x; {own(flip)}) = {rest}",
+                f"h(x; {eta}) {'+' if sign == 1 else '-'} h(x; {own(flip)}) = {atom.shown(rest)}",
                 "reflection",
             )
 

@@ -16,7 +16,7 @@ import sympy as sp
 from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError
-from identkit.experts import Expert, builtin
+from identkit.experts import Expert, builtin, scalar
 from identkit.fit.structure import SHARED_FUNCTIONS, Structure, stable, structure
 from identkit.gates import Gate, resolve
 from identkit.mixing import MixingMeasure, real_array
@@ -49,6 +49,9 @@ class Model:
 
     expert: Expert
     gate: Gate
+
+    def __post_init__(self) -> None:
+        scalar(self.expert, "a model is fitted and simulated with")
 
     @classmethod
     def of(

@@ -161,7 +161,7 @@ def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]
         f"{expert.dim} input{'s' if expert.dim > 1 else ''}; the {gate.name} gate gives an atom "
         f"the weight {gate.formula}."
     )
-    yield _formula(f"h(x, η) = {expert.text}")
+    yield _formula(f"h(x, η) = {expert.written}")
     yield _formula("f_G(x) = Σ_i weight_i(x)·h(x, η_i)")
     regime = gate.regime(result.regime)
     title = regime_title(result.regime)
@@ -592,7 +592,7 @@ def _markdown_text(text: str) -> str:
 
 def _display(result: CheckResult, text: str) -> str:
     """LaTeX of a displayed formula; the expert itself as SymPy writes it."""
-    if text == f"h(x, η) = {result.expert.text}":
+    if text == f"h(x, η) = {result.expert.written}":
         return rf"h(x, \eta) = {expert_latex(result)}"
     return math_latex(text)
 
@@ -639,7 +639,7 @@ def _item_near(paragraphs: Sequence[Paragraph], index: int) -> bool:
 
 def _latex_formula(result: CheckResult, text: str) -> str:
     """Displayed, over several lines if long."""
-    if len(text) <= 90 or text == f"h(x, η) = {result.expert.text}":
+    if len(text) <= 90 or text == f"h(x, η) = {result.expert.written}":
         return rf"\[ {_display(result, text)} \]"
     rows: list[list[str]] = [[]]
     for piece in pieces(text):

@@ -6,6 +6,8 @@ import html as html_escape
 import re
 from typing import Any
 
+from sympy import Tuple
+
 from identkit.conditions import BasisFunction, condition
 from identkit.expression import parse
 from identkit.report import statements
@@ -72,9 +74,10 @@ def _latex_names(expression: Any) -> dict[Any, str]:
 
 def expert_latex(result: CheckResult) -> str:
     """h in LaTeX; as typed where SymPy takes too long to write it."""
-    expression = result.expert.expression
+    expert = result.expert
+    expression = Tuple(*expert.functions) if expert.markers else expert.expression
     written = sympy_latex(expression, _latex_names(expression))
-    return rf"\texttt{{{escape(result.expert.text)}}}" if written is None else written
+    return rf"\texttt{{{escape(expert.written)}}}" if written is None else written
 
 
 def formula_latex(formula: str) -> str:
@@ -152,7 +155,7 @@ def html(result: CheckResult) -> str:
         f"<th>{h}</th>" for h in ("condition", "verdict", "proved", "published", "agreement")
     )
     return (
-        f"<p><b>{e(result.expert.label)}</b>: <code>h(x) = {e(result.expert.text)}</code>, "
+        f"<p><b>{e(result.expert.label)}</b>: <code>h(x) = {e(result.expert.written)}</code>, "
         f"{e(result.gate)} gate; {e(statements.witness_scope(result))}; "
         f"identkit {e(result.version)}</p>"
         f"<table><thead><tr>{header}</tr></thead><tbody>{''.join(rows)}</tbody></table>"

@@ -12,6 +12,22 @@ from identkit.results import CheckResult
 CODE_WIDTH = 76
 """Columns of a snippet."""
 
+_ONE = (
+    "    many = 0.0",
+    "    for w, p in zip(weights, positions):",
+    "        many += w*h(*x, *curve(p, *eta))",
+    "    worst = max(worst, abs(one - many)/max(1.0, abs(one)))",
+)
+_SEVERAL = (
+    "    many = [0.0 for _ in one]",
+    "    for w, p in zip(weights, positions):",
+    "        moved = h(*x, *curve(p, *eta))",
+    "        many = [m + w*v for m, v in zip(many, moved)]",
+    "    for a, b in zip(one, many):",
+    "        worst = max(worst, abs(a - b)/max(1.0, abs(a)))",
+)
+"""The comparison of both sides at one x, of one output and of several."""
+
 _OWN_FUNCTIONS = {
     "relu": "max(0.0, z)",
     "gelu": "z*(1 + erf(z/sqrt(2)))/2",
@@ -29,7 +45,8 @@ def snippet(check: CheckResult, family: Family) -> str:
     parameters = ", ".join(expert.parameters)
     images = dict(family.curve)
     curve = [_python(images.get(p, p)) for p in expert.parameters]
-    body = _python(expert.text)
+    several = bool(expert.markers)
+    body = _python(expert.written)
     used = set(re.findall(r"[A-Za-z_]\w*", " ".join([body, *curve])))
     own = [n for n in _OWN_FUNCTIONS if n in used]
     used |= set(re.findall(r"[A-Za-z_]\w*", " ".join(_OWN_FUNCTIONS[n] for n in own)))
@@ -60,10 +77,7 @@ def snippet(check: CheckResult, family: Family) -> str:
         "for _ in range(200):",
         *_wrap(f"x = [{drawn}]", "    "),
         "    one = h(*x, *eta)",
-        "    many = 0.0",
-        "    for w, p in zip(weights, positions):",
-        "        many += w*h(*x, *curve(p, *eta))",
-        "    worst = max(worst, abs(one - many)/max(1.0, abs(one)))",
+        *(_SEVERAL if several else _ONE),
         'print(f"largest difference: {worst:.1e}")',
     ]
     return "\n".join(lines)

@@ -36,8 +36,9 @@ def check_report(result: CheckResult) -> RenderableType:
     e = result.expert
     kind = f"{e.label}: " if e.name != "custom" else ""
     head = Text.assemble(
-        (f"{kind}h(x) = {e.text}", "bold"),
-        f"\nη = ({', '.join(e.parameters)}), gate {result.gate}, d = {e.dim}\n",
+        (f"{kind}h(x) = {e.written}", "bold"),
+        f"\nη = ({', '.join(e.parameters)}), gate {result.gate}, d = {e.dim}",
+        f", {len(e.markers)} components\n" if e.markers else "\n",
         (statements.witness_scope(result), "dim"),
     )
     blocks: list[RenderableType] = [head]

@@ -45,7 +45,7 @@ def text(verified: Verified) -> str:
     e = verified.expert
     box = verified.options.domain.text(e.dim)
     lines = [
-        f"verified: h(x) = {e.text}, {verified.gate} gate",
+        f"verified: h(x) = {e.written}, {verified.gate} gate",
         f"  inputs {', '.join(e.inputs)} in {box}, parameters {', '.join(e.parameters)}",
     ]
     for r in verified.results:

@@ -57,8 +57,14 @@ BASES: dict[str, tuple[str | Expert, str, dict[str, Any]]] = {
     "dense, strong": ("sigmoid", "sigmoid", {"regime": 2, "require": "strong"}),
     "erf": ("erf(a*x + b)", "softmax", {}),
     "scaled": ("c*sin(a*x)", "sigmoid", {"regime": 1}),
+    "two outputs": ("tanh(a*x + b); a*x", "softmax", {"atoms": 2}),
+    "a linear output": ("relu(a*x + b); c*x", "sigmoid", {"regime": 1}),
+    "dense, two outputs": ("a*x + b; (a*x + b)**2", "sigmoid", {"regime": 2, "atoms": 2}),
 }
-LIGHT = ("tanh", "relu", "linear", "linear, dense", "input-free", "own gate", "functions")
+LIGHT = (
+    *("tanh", "relu", "linear", "linear, dense", "input-free", "own gate", "functions"),
+    *("two outputs", "a linear output", "dense, two outputs"),
+)
 """Those that are verified in a fraction of a second."""
 
 CODES = ("time-limit", "size-limit", "unproved", "not-found", "signs", "no-expansion")

@@ -209,6 +209,22 @@ def piecewise(rng: random.Random) -> str:
     return f"{part(rng.randrange(1, 4))}{rng.choice(('', ' + a*x', '*a*x'))}"
 
 
+def vector(rng: random.Random) -> str:
+    """Several components: of any kind, empty, constant, or 0."""
+    kinds = (composed, composed, hidden, piecewise, lambda _: rng.choice(_VALID))
+    more = ("0", "x", "c", "a*b", "x1*a")
+    parts = [
+        rng.choice(more) if rng.random() < 0.3 else rng.choice(kinds)(rng)
+        for _ in range(rng.choice((2, 2, 2, 3, 5)))
+    ]
+    if rng.random() < 0.9:
+        # one component may write x, another x0
+        parts = [re.sub(r"\bx\b", "x0", part) for part in parts]
+    if rng.random() < 0.1:
+        parts = rng.choice(([*parts, ""], ["", *parts], parts * 9, [_damaged(rng), *parts]))
+    return rng.choice(("; ", ";", " ; ")).join(parts)
+
+
 def _gate(rng: random.Random) -> str:
     weight = rng.choice((composed, piecewise, _deep, _damaged, hidden))(rng)
     weight = re.sub(r"\b(x[012]?|[abc][012]?)\b", lambda _: rng.choice(("s", "s", "2")), weight)
@@ -225,5 +241,6 @@ _KINDS: dict[str, Callable[[random.Random], str]] = {
     "composed": composed,
     "hidden": hidden,
     "piecewise": piecewise,
+    "vector": vector,
     "gate": _gate,
 }

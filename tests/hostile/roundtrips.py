@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hostile.expressions import composed, hidden, piecewise
+from hostile.expressions import composed, hidden, piecewise, vector
 from identkit import Expert, check
 from identkit.certificates.store import certificate_document
 from identkit.certificates.verify import verify
@@ -42,7 +42,7 @@ def cases(count: int, seed: int) -> Iterator[Case]:
     """Experts with constants of every kind, and the expressions that fuzzing composes."""
     rng = random.Random(seed)
     for _ in range(count):
-        kind = rng.choice((composed, hidden, piecewise, _rooted, _rooted, _rooted))
+        kind = rng.choice((composed, hidden, piecewise, vector, vector, _rooted, _rooted, _rooted))
         yield Case(kind(rng), rng.choice(("sigmoid", "softmax")))
 
 
