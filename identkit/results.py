@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from identkit.certificates.independence import Witness
+from identkit.certificates.witness import Witness
 from identkit.conditions import BasisFunction
 from identkit.degeneracy.records import Exceptional, Premise, Rate, SecondOrder
 from identkit.domain import EVERYWHERE, Domain

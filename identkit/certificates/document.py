@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from identkit.certificates.independence import Witness
+from identkit.certificates.witness import Witness
 from identkit.conditions import BasisFunction
 from identkit.results import (
     ConditionResult,

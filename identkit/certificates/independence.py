@@ -14,6 +14,7 @@ import sympy as sp
 from flint import arb, arb_mat
 
 from identkit.balls import Tape, ball, precision
+from identkit.certificates.witness import Witness
 from identkit.deadline import Deadline
 from identkit.sampling import Sampler
 
@@ -35,20 +36,6 @@ POOL = 4
 narrow gaps in which points must lie."""
 POOL_WORK = 200_000
 """Arithmetic operations of one elimination beyond which the pool is not enlarged."""
-
-
-@dataclass(frozen=True)
-class Witness:
-    """A nonzero determinant: ``atoms`` (k × q), ``points`` (N × d), all rational.
-
-    ``determinant`` is the ball's text at ``precision`` bits, for reading; verification evaluates
-    it afresh.
-    """
-
-    atoms: tuple[tuple[Fraction, ...], ...]
-    points: tuple[tuple[Fraction, ...], ...]
-    precision: int
-    determinant: str
 
 
 @dataclass(frozen=True)

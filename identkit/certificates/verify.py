@@ -46,7 +46,7 @@ from identkit.certificates.independence import (
 )
 from identkit.certificates.jets import Differentiator
 from identkit.certificates.store import digest, size_doubt
-from identkit.checking import check_time_limit, conclude, options_of, plans, prove_sets
+from identkit.checking import conclude, prove_sets
 from identkit.claims import published_claim
 from identkit.conditions import LEVELS, BasisFunction, FunctionSet
 from identkit.conditions import condition as find_condition
@@ -70,6 +70,7 @@ from identkit.prove import (
     space_text,
     witness_quantifier,
 )
+from identkit.questions import check_time_limit, options_of, plans
 from identkit.relations import Combination, FormalFamily
 from identkit.report.json_form import result_document, schema
 from identkit.results import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from identkit.causes import CAUSES
-from identkit.certificates.independence import Witness
+from identkit.certificates.witness import Witness
 
 
 @dataclass(frozen=True)

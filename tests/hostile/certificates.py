@@ -21,12 +21,12 @@ from typing import Any
 
 from identkit import Expert, check
 from identkit.certificates.store import certificate_document, digest
-from identkit.checking import REQUIREMENTS, _plan
 from identkit.cli import main
 from identkit.conditions import CONDITIONS
 from identkit.errors import InputError
 from identkit.experts import builtin
 from identkit.gates import resolve as resolve_gate
+from identkit.questions import REQUIREMENTS, plan_of
 
 BASES: dict[str, tuple[str | Expert, str, dict[str, Any]]] = {
     # every kind of proof, premise, second order, coordinates and gate
@@ -541,7 +541,7 @@ def _honest(question: str) -> dict[str, Any] | None:
     levels = (None, "expert", "product")
     for regime, name, require, level in product(regimes, names, (None, *REQUIREMENTS), levels):
         try:
-            if _plan(gate, regime, name, require) != plan:
+            if plan_of(gate, regime, name, require) != plan:
                 continue
             result = check(
                 expert,
