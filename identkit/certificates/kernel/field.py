@@ -155,7 +155,8 @@ class Field:
         self.forms: dict[int, Element] = {}
         self.signs: dict[str, int] = {}
         self.kinks: dict[str, fmpq_mpoly] = {}
-        self.values = _places(sides, self.q)
+        self._given = _places(sides, self.q)
+        self.values = [list(v) for v in self._given]
         self._derivatives: dict[tuple[int, int], Element] = {}
         self._memo = {symbol(n): self.generator(i) for i, n in enumerate(self.names)}
         self._replace_inputs(forms)
@@ -259,6 +260,28 @@ class Field:
             images[i] = form.num
         return poly.compose(*images, ctx=self.context)
 
+    def expression(self, poly: fmpq_mpoly) -> Any:
+        """A polynomial as an expression, where its generators are simple."""
+        total: Any = sp.Integer(0)
+        for exponents, c in poly.to_dict().items():
+            value = _rational(c)
+            term: Any = sp.Rational(value.numerator, value.denominator)
+            for index, power in enumerate(exponents):
+                term *= self._written(index) ** int(power) if power else 1
+            total += term
+        return total
+
+    def _written(self, index: int) -> Any:
+        k = self.kernel_at(index)
+        if k is None and index not in self.forms:
+            return symbol(self.names[index])
+        if k is None or k.kind not in ("pi", "exp", "root"):
+            raise Unshown("a kink given by a function that is not simple")
+        if k.argument is None:
+            return sp.pi
+        u = self.expression(k.argument.num) / self.expression(k.argument.den)
+        return sp.exp(u) if k.kind == "exp" else u ** sp.Rational(1, k.order)
+
     # -- values at places -------------------------------------------------------------------
 
     def value(self, poly: fmpq_mpoly, place: int) -> arb:
@@ -274,6 +297,10 @@ class Field:
             inner = arb(0) if u is None else _value(u.num, known) / _value(u.den, known)
             known.append(_FUNCTIONS[k.kind](inner, k.order))
         return [_value(e.num, known) / _value(e.den, known) for e in elements]
+
+    def inputs_and_parameters(self) -> list[list[arb]]:
+        """The places themselves."""
+        return self._given
 
     def at_places(self, element: Element) -> Iterator[arb]:
         """The values where they are finite."""
@@ -384,7 +411,7 @@ class Field:
     def _function(self, head: type, u: Element) -> Element:
         one, two = self.one, self.constant(2)
         if head is Step:
-            return self._step(u)
+            return self.step(u)
         if head in (sp.exp, sp.log):
             return self.exp(u) if head is sp.exp else self.log(u)
         if head in (sp.erf, sp.atan):
@@ -513,7 +540,7 @@ class Field:
             raise _Finer(("root", key), math.lcm(unit, order))
         return self.kernel("root", u, unit) ** (unit // order)
 
-    def _step(self, u: Element) -> Element:
+    def step(self, u: Element) -> Element:
         if u.is_zero:
             return self.zero
         sign = 1
@@ -641,8 +668,9 @@ class Cases:
         sides: Sequence[Interval],
         build: Callable[[Field], list[Element]],
         deadline: Deadline,
+        by_forms: bool = True,
     ) -> None:
-        forms = [f for f in affine_forms(atom) if not f.has(Step)]
+        forms = [f for f in affine_forms(atom) if not f.has(Step)] if by_forms else []
         units: dict[tuple, Any] = {}
         for _ in range(MAX_UNITS):
             try:

@@ -27,7 +27,7 @@ READ_BITS = 45
 """Relative accuracy at which a stored determinant, of 12 digits, is compared."""
 BOXES = 128
 """Parts of the domain looked at to show that the expert is regular on all of it."""
-DRAWS = 16
+DRAWS = 12
 """Parameters at which functions are looked at."""
 POINTS = 12
 WALK_POINTS = 300
@@ -59,23 +59,34 @@ def order_of(functions: Sequence[BasisFunction]) -> int:
     return max((len(factor) for f in functions for factor in f.factors), default=1)
 
 
-def refuted(
-    atom: AtomFunction,
-    functions: Sequence[BasisFunction],
-    coefficients: Sequence[Any],
-    sides: Sequence[Interval],
-) -> bool:
-    """Whether Σ c·f is nonzero somewhere, by jets."""
-    tape = Tape(coefficients, symbols(atom.parameters))
+def samples(
+    atom: AtomFunction, functions: Sequence[BasisFunction], sides: Sequence[Interval]
+) -> list[tuple[Vector, list[arb]]]:
+    """Parameters with the functions' values at a point, where these are finite."""
     differentiator = Differentiator(atom, order_of(functions))
+    found = []
     with precision(FIRST_BITS):
         for theta, points in draws(atom, sides, 1):
+            values = differentiator.values(functions, points[0], theta)
+            if all(v.is_finite() for v in values):
+                found.append((theta, values))
+    return found
+
+
+def refuted(
+    coefficients: Sequence[Any],
+    positions: Sequence[int],
+    parameters: tuple[str, ...],
+    seen: Sequence[tuple[Vector, list[arb]]],
+) -> bool:
+    """Whether Σ c·g, over the functions at these positions, is nonzero in a sample."""
+    tape = Tape(coefficients, symbols(parameters))
+    with precision(FIRST_BITS):
+        for theta, values in seen:
             factors = tape.evaluate([ball(v) for v in theta])
-            for x in points[:4]:
-                values = differentiator.values(functions, x, theta)
-                pairs = zip(factors, values, strict=True)
-                if excludes_zero(sum((c * v for c, v in pairs), arb(0))):
-                    return True
+            terms = (c * values[i] for c, i in zip(factors, positions, strict=True))
+            if excludes_zero(sum(terms, arb(0))):
+                return True
     return False
 
 
