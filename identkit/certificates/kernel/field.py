@@ -493,12 +493,27 @@ class Field:
         """(S, C) proportional to (sin u/2, cos u/2), from the tangents of its terms."""
         a, b = self.zero, self.one
         for key, c, monomial in self._terms(u):
-            unit, n = self._multiple("tan", key, c / 2)
-            t = self.kernel("tan", monomial * self.constant(unit))
-            t = t if n > 0 else -t
+            s, k = self._simple_angle(monomial, c / 2)
+            n = 1
+            if k is None:
+                unit, n = self._multiple("tan", key, c / 2)
+                s, k = self.kernel("tan", monomial * self.constant(unit)), self.one
+            s = s if n > 0 else -s
             for _ in range(abs(n)):
-                a, b = a + b * t, b - a * t
+                a, b = a * k + b * s, b * k - a * s
         return a, b
+
+    def _simple_angle(self, monomial: Element, c: Fraction) -> tuple[Element, Element | None]:
+        """(S, C) for c·π if 12·c is whole; else C is None."""
+        pi = next((k.index for k in self.kernels if k.kind == "pi"), None)
+        if pi is None or monomial.num != self.gens[pi] or 12 % c.denominator:
+            return self.zero, None
+        three, one, turn = self.root(self.constant(3), 2), self.one, int(12 * c) % 12
+        two = one + one
+        size = [self.zero, two - three, one / three, one, three, two + three]
+        if turn == 6:
+            return one, self.zero
+        return (size[turn], one) if turn < 6 else (-size[12 - turn], one)
 
     def log(self, u: Element) -> Element:
         """log u = Σ e·log|f| over the irreducible factors f of u > 0."""
