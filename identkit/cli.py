@@ -71,9 +71,9 @@ def build_parser() -> argparse.ArgumentParser:
     verify = commands.add_parser(
         "verify",
         help="verify a certificate file written by check --save",
-        description="Re-derive the functions and re-evaluate the proof from the file alone, by a "
-        "route that does not use the prover's derivatives or determinants. Exit code 0: it holds; "
-        "1: rejected, with the first thing that fails.",
+        description="Check the evidence in the file by a small kernel that shares no code with the "
+        "prover. What the kernel cannot show the prover derives once more, and it says so. Exit "
+        "code 0: it holds; 1: rejected, with the first thing that fails.",
     )
     verify.add_argument("file", metavar="CERT.json")
     verify.add_argument("--json", action="store_true", help="machine-readable answer")
@@ -336,6 +336,7 @@ def _table(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from identkit.certificates.store import load
     from identkit.certificates.verify import verify
+    from identkit.gates import resolve as resolve_gate
     from identkit.report import statements
     from identkit.report.json_form import dumps
 
@@ -343,6 +344,11 @@ def _verify(options: argparse.Namespace) -> int:
     with status_line() as progress:
         progress(f"verifying {options.file}")
         verified = verify(document, options.time_limit)
+    gate = resolve_gate(verified.gate)
+    near = [
+        (found := gate.regime(r.regime)) is not None and found.refits == "elsewhere"
+        for r in verified.results
+    ]
     if options.json:
         results = [
             {
@@ -357,15 +363,16 @@ def _verify(options: argparse.Namespace) -> int:
                 "nondegenerate": r.nondegenerate,
                 "rate": None if r.rate is None else r.rate.derived,
                 "rate_cause": None if r.rate is None else r.rate.cause,
-                "rate_elsewhere": None if r.rate is None else r.rate.elsewhere,
+                "near_the_truth_only": n,
                 "premise": None if r.premise is None else r.premise.verdict,
+                "checked_by": by,
             }
-            for r in verified.results
+            for r, n, by in zip(verified.results, near, verified.by, strict=True)
         ]
         print(
             dumps(
                 {
-                    "schema": "identkit.verify/1",
+                    "schema": "identkit.verify/2",
                     "verified": True,
                     "expert": verified.expert.canonical(),
                     "gate": verified.gate,
@@ -379,7 +386,7 @@ def _verify(options: argparse.Namespace) -> int:
     box = verified.options.domain.text(e.dim)
     print(f"verified: h(x) = {e.text}, {verified.gate} gate")
     print(f"  inputs {', '.join(e.inputs)} in {box}, parameters {', '.join(e.parameters)}")
-    for r in verified.results:
+    for r, n, by in zip(verified.results, near, verified.by, strict=True):
         print(f"  {statements.title(r)}: {r.verdict}")
         print(f"    {statements.scope(r)}")
         if r.coordinates:
@@ -388,8 +395,12 @@ def _verify(options: argparse.Namespace) -> int:
             premise = "" if r.premise is None else f", premise {r.premise.verdict}"
             derived = statements.derived_rate(r.rate)
             print(f"    nondegenerate: {r.nondegenerate}, derived rate: {derived}{premise}")
-            for limit in statements.limits(r.rate):
-                print(f"    {limit}")
+            if n and r.nondegenerate == "yes":
+                print("    near the truth only: exact refits elsewhere are not excluded")
+        for who, what in (("kernel", "checked by the kernel"), ("prover", "derived once more by the prover, not checked by the kernel")):
+            pieces = [piece for piece, said in by.items() if said == who]
+            if pieces:
+                print(f"    {what}: {', '.join(pieces)}")
     return 0
 
 

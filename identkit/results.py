@@ -280,7 +280,7 @@ class CheckResult:
         return check_document(self)
 
     def certificate(self) -> dict:
-        """The certificate document, schema ``identkit.certificate/2``."""
+        """The certificate document, schema ``identkit.certificate/3``."""
         from identkit.certificates.store import certificate_document
 
         return certificate_document(self)

@@ -21,7 +21,7 @@ def dumps(document: Any) -> str:
 
 @cache
 def schema(name: str) -> dict:
-    """A JSON Schema shipped in the package: ``check-1`` or ``certificate-2``."""
+    """A JSON Schema shipped in the package: ``check-1`` or ``certificate-3``."""
     text = resources.files("identkit.report").joinpath("schemas", f"{name}.json").read_text("utf-8")
     return json.loads(text)
 

@@ -83,7 +83,7 @@ class Part:
             "ball-determinant": self._independent,
             "relation": self._relation,
             "finite-dimension": self._finite_dimension,
-            "none": lambda: replace(proof, verdict="undecided", quantifier=None, rank=None),
+            "none": self._nothing,
         }
         shown = kinds[proof.kind]()
         for field in ("verdict", "rank", "atoms"):
@@ -112,6 +112,13 @@ class Part:
             raise self.fail("every_k", f"has no place in a proof of kind {proof.kind}")
 
     # -- kinds ------------------------------------------------------------------------------
+
+    def _nothing(self) -> SetProof:
+        if self.proof.kept or self.proof.merged or self.proof.dropped:
+            raise self.fail("kept", "has no place where nothing is claimed")
+        return replace(
+            self.proof, verdict="undecided", quantifier=None, rank=None, atoms=self.options.atoms
+        )
 
     def _independent(self) -> SetProof:
         proof, witness = self.proof, self.proof.witness
