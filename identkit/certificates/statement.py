@@ -117,11 +117,11 @@ def part_entry(proof: SetProof) -> dict[str, Any]:
         "merged": []
         if is_open
         else [
-            {"function": m.function.label, "into": m.into.label, "terms": _terms(m.relation.terms)}
+            {"function": m.function.label, "into": m.into.label, "relation": _relation(m.relation)}
             for m in proof.merged
         ],
         "dropped": [] if is_open or not everything else [f.label for f in proof.dropped],
-        "relations": [_terms(r.terms) for r in proof.relations],
+        "relations": [_relation(r) for r in proof.relations],
         "witness": None
         if w is None
         else {"functions": [f.label for f in proof.witnessed], **_witness(w)},
@@ -140,6 +140,10 @@ def part_entry(proof: SetProof) -> dict[str, Any]:
 
 def _terms(terms: Sequence[Term]) -> list[dict[str, str]]:
     return [{"coefficient": t.coefficient, "function": t.function.label} for t in terms]
+
+
+def _relation(relation: Relation) -> dict[str, Any]:
+    return {"terms": _terms(relation.terms)}
 
 
 def _witness(w: Witness) -> dict[str, Any]:
@@ -165,12 +169,12 @@ def read_part(data: dict[str, Any], functions: Functions) -> SetProof:
             MergedFunction(
                 functions[m["function"]],
                 functions[m["into"]],
-                Relation(_read_terms(m["terms"], functions), ""),
+                _read_relation(m["relation"], functions),
             )
             for m in data["merged"]
         ),
         dropped=tuple(functions[name] for name in data["dropped"]),
-        relations=tuple(Relation(_read_terms(r, functions), "") for r in data["relations"]),
+        relations=tuple(_read_relation(r, functions) for r in data["relations"]),
         witness=None if w is None else _read_witness(w),
         witnessed=() if w is None else tuple(functions[n] for n in w["functions"]),
         fixed=None
@@ -192,6 +196,10 @@ def read_part(data: dict[str, Any], functions: Functions) -> SetProof:
 
 def _read_terms(data: Sequence[dict[str, str]], functions: Functions) -> tuple[Term, ...]:
     return tuple(Term(t["coefficient"], functions[t["function"]]) for t in data)
+
+
+def _read_relation(data: dict[str, Any], functions: Functions) -> Relation:
+    return Relation(_read_terms(data["terms"], functions), "")
 
 
 def _read_witness(data: dict[str, Any]) -> Witness:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -284,37 +284,35 @@ class Field:
 
     # -- values at places -------------------------------------------------------------------
 
-    def value(self, poly: fmpq_mpoly, place: int) -> arb:
-        return _value(poly, [values[place] for values in self.values])
-
     def evaluate(self, elements: Sequence[Element], at: Sequence[arb]) -> list[arb]:
         """Elements at balls of the inputs and parameters."""
-        known = list(at)
-        forms = {p: _value(form.num, known) / _value(form.den, known) for p, form in self.forms.items()}
-        known = [forms.get(i, v) for i, v in enumerate(known)]
-        for k in self.kernels:
-            u = k.argument
-            inner = arb(0) if u is None else _value(u.num, known) / _value(u.den, known)
-            known.append(_FUNCTIONS[k.kind](inner, k.order))
-        return [_value(e.num, known) / _value(e.den, known) for e in elements]
+        known = [*at, *(NOT_A_NUMBER for _ in self.kernels)]
+        for in_x in (False, True):
+            if in_x:  # the slopes of the forms are known by now
+                forms = {p: self._quotient(form, known) for p, form in self.forms.items()}
+                known = [forms.get(i, v) for i, v in enumerate(known)]
+            for k in self.kernels:
+                if k.in_x == in_x:
+                    inner = arb(0) if k.argument is None else self._quotient(k.argument, known)
+                    known[k.index] = _FUNCTIONS[k.kind](inner, k.order)
+        return [self._quotient(e, known) for e in elements]
+
+    def _quotient(self, element: Element, values: Sequence[arb]) -> arb:
+        return _value(element.num, values) / _value(element.den, values)
 
     def inputs_and_parameters(self) -> list[list[arb]]:
         """The places themselves."""
         return self._given
 
-    def at_places(self, element: Element) -> Iterator[arb]:
+    def at_places(self, element: Element) -> list[arb]:
         """The values where they are finite."""
-        with precision(BITS):
-            for place in range(PLACES):
-                value = self.value(element.num, place) / self.value(element.den, place)
-                if value.is_finite():
-                    yield value
+        return [v for v in self._everywhere(element) if v.is_finite()]
 
     def is_nonzero(self, poly: fmpq_mpoly) -> bool:
         """Shown to be nonzero wherever it is defined among the places."""
         if poly.is_constant():
             return not poly.is_zero()
-        return nowhere_zero(list(self.at_places(Element(self, poly, self.unit))))
+        return nowhere_zero(self.at_places(Element(self, poly, self.unit)))
 
     def show_nonzero(self, poly: fmpq_mpoly) -> None:
         if not self.is_nonzero(poly):
@@ -351,8 +349,7 @@ class Field:
 
     def _everywhere(self, element: Element) -> list[arb]:
         with precision(BITS):
-            pairs = ((self.value(element.num, n), self.value(element.den, n)) for n in range(PLACES))
-            return [top / bottom for top, bottom in pairs]
+            return [self._quotient(element, [v[n] for v in self.values]) for n in range(PLACES)]
 
     def linear_parts(
         self, element: Element, without: set[int] = frozenset()  # type: ignore[assignment]
