@@ -155,6 +155,8 @@ class Part:
         failures = [
             r for r in proof.relations if self._rule_leaves_alone({t.function for t in r.terms})
         ]
+        if not failures and all(len(r.terms) <= 2 for r in proof.relations):
+            raise self.fail("relations", "are what the coincidence rule merges or drops")
         if not failures:
             raise Unshown("that the functions related do not coincide")
         if not related <= {*proof.kept, *proof.shared}:
