@@ -33,6 +33,7 @@ from identkit.results import (
     combined_verdict,
 )
 
+
 def check(
     expert: Expert | str,
     gate: Gate | str,

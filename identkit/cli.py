@@ -397,7 +397,10 @@ def _verify(options: argparse.Namespace) -> int:
             print(f"    nondegenerate: {r.nondegenerate}, derived rate: {derived}{premise}")
             if n and r.nondegenerate == "yes":
                 print("    near the truth only: exact refits elsewhere are not excluded")
-        for who, what in (("kernel", "checked by the kernel"), ("prover", "derived once more by the prover, not checked by the kernel")):
+        for who, what in (
+            ("kernel", "checked by the kernel"),
+            ("prover", "derived once more by the prover, not checked by the kernel"),
+        ):
             pieces = [piece for piece, said in by.items() if said == who]
             if pieces:
                 print(f"    {what}: {', '.join(pieces)}")

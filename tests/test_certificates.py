@@ -18,8 +18,8 @@ from identkit import Expert, check
 from identkit.atoms import expert_function
 from identkit.balls import Tape, ball, precision
 from identkit.certificates.jets import Differentiator
-from identkit.certificates.store import certificate_document, digest, load, save
 from identkit.certificates.kernel.points import is_nonsingular
+from identkit.certificates.store import certificate_document, digest, load, save
 from identkit.certificates.verify import verify
 from identkit.conditions import condition
 from identkit.derivatives import Derivatives
@@ -240,7 +240,7 @@ def test_the_coincidence_rule_must_be_applied_completely(documents):
         forged["results"][0].update(verdict="no", quantifier="every", atoms_scope=scope)
         forged["results"][0]["atoms"] = proof.get("atoms", 3)
         forged["digest"] = digest(forged)
-        with pytest.raises(CertificateError, match="coinciden|not coincide"):
+        with pytest.raises(CertificateError, match=r"coinciden|not coincide"):
             verify(forged)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
 import json
 import subprocess
@@ -125,7 +126,7 @@ def test_the_prover_has_to_come_to_the_same(monkeypatch):
     entry["certificate"]["parts"][0]["every_k"] = True
     entry["atoms_scope"] = "every"
     forged["digest"] = digest(forged)
-    with pytest.raises(CertificateError, match="cannot show .* and the prover does not come"):
+    with pytest.raises(CertificateError, match=r"cannot show .* and the prover does not come"):
         verify(forged)
 
 
@@ -170,7 +171,9 @@ NO_IDENTITIES = (
 
 def zero(text):
     expression = parse(text)
-    return vanishes(expression, AtomFunction("h", expression, ("x",), ("a", "b")), SIDES, Deadline(60))
+    return vanishes(
+        expression, AtomFunction("h", expression, ("x",), ("a", "b")), SIDES, Deadline(60)
+    )
 
 
 @pytest.mark.parametrize("text", IDENTITIES)
@@ -180,10 +183,8 @@ def test_identities_are_accepted(text):
 
 @pytest.mark.parametrize("text", NO_IDENTITIES)
 def test_nothing_else_is(text):
-    try:
+    with contextlib.suppress(Unshown):  # no judgement is as good
         assert not zero(text)
-    except Unshown:
-        pass  # no judgement is as good
 
 
 def field():
@@ -204,10 +205,16 @@ def test_what_is_0_unnoticed_is_not_divided_by():
 
 def test_derivatives_by_the_chain_rule_are_those_of_sympy():
     a, b, x = (sp.Symbol(n, real=True) for n in "abx")
-    for text in ("tanh(a*x + b)*erf(x)", "sqrt(1 + a**2*x**2)", "atan(a*x)*sin(b*x)", "gelu(a*x + b)"):
+    for text in (
+        "tanh(a*x + b)*erf(x)",
+        "sqrt(1 + a**2*x**2)",
+        "atan(a*x)*sin(b*x)",
+        "gelu(a*x + b)",
+    ):
         u = parse(text)
         atom = AtomFunction("h", u, ("x",), ("a", "b"))
         for number, variable in enumerate((x, a, b)):
+
             def build(f, number=number, variable=variable, u=u):
                 return [f.derivative(f.convert(u), number) - f.convert(sp.diff(u, variable))]
 

@@ -13,6 +13,7 @@ from identkit.results import (
     Term,
 )
 
+
 def evidence(result: ConditionResult) -> dict[str, Any]:
     """The certificate of one result: the kind of its deciding proof, and every part."""
     return {"kind": result.deciding.kind, "parts": [part(p) for p in result.proofs]}

@@ -1,8 +1,8 @@
 """The second stage of verification: the prover comes to a statement once more.
 
 This is for what the kernel cannot show from the evidence of a file, and it is less: the prover that
-wrote the file is asked again, so that a mistake of the prover is a mistake here. Each answer is told
-apart from the kernel's (:attr:`identkit.certificates.verify.Verified.by`).
+wrote the file is asked again, so that a mistake of the prover is a mistake here. Each answer is
+told apart from the kernel's (:attr:`identkit.certificates.verify.Verified.by`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def rederive(
             again = refit in [refit_entry(r) for r in conclusions.premise.refits]
         elif question.piece == "second order":
             found = conclusions.second_order(result.regime)
-            assert found is not None and result.second_order is not None
+            assert found is not None
+            assert result.second_order is not None
             again = _same(second_entry(result.second_order), second_entry(found), SECOND)
         else:
             again = _verdict(expert, gate, options, result, question.part, deadline)

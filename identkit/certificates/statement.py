@@ -1,8 +1,8 @@
 """What a certificate says, and the evidence for it: records <-> plain JSON values.
 
-Nothing else is in the file: no sentence, no remark on a search, no number that nobody checks. What a
-check leaves open is stored as open, without the reason. ``rate`` and the like follow from the rest
-(:func:`concluded`), and are stored to be read.
+Nothing else is in the file: no sentence, no remark on a search, no number that nobody checks. What
+a check leaves open is stored as open, without the reason. ``rate`` and the like follow from the
+rest (:func:`concluded`), and are stored to be read.
 """
 
 from __future__ import annotations

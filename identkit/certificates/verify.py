@@ -156,9 +156,7 @@ class _Reader:
             try:
                 proof = read_part(data, named)
             except KeyError as name:
-                raise CertificateError(
-                    f"{place}: the condition has no function {name}."
-                ) from None
+                raise CertificateError(f"{place}: the condition has no function {name}.") from None
             part = Part(atom, functions, proof, self.options, place, self.deadline)
             self._show(part.check, number, "verdict", i)
             proofs.append(proof)

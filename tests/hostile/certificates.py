@@ -613,9 +613,8 @@ def _beyond(found: dict[str, Any], true: dict[str, Any]) -> str | None:
         return wrong
     if found["coordinates"] != true["coordinates"]:
         return "coordinates"
-    if found["verdict"] != "undecided" and found["atoms_scope"] != true["atoms_scope"]:
-        if SCOPES.index(found["atoms_scope"]) > SCOPES.index(true["atoms_scope"]):
-            return f"the scope is {found['atoms_scope']}"
+    if SCOPES.index(found["atoms_scope"]) > SCOPES.index(true["atoms_scope"]):
+        return f"the scope is {found['atoms_scope']}"
     for key, nothing in (("nondegenerate", "undecided"), ("premise", "undecided")):
         if found[key] not in (true[key], nothing) or (found[key] is None) != (true[key] is None):
             return f"{key} is {found[key]}, not {true[key]}"

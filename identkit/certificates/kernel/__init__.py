@@ -1,8 +1,8 @@
 """The trusted kernel: whether the evidence in a certificate shows what the certificate says.
 
-It is meant to be read on its own. It rests on the grammar of expressions, on balls (FLINT), on jets,
-on the definitions of experts, atoms, gates, conditions and moments (they say what is claimed) and on
-plain records, on nothing of the prover.
+It is meant to be read on its own. It rests on the grammar of expressions, on balls (FLINT), on
+jets, on the definitions of experts, atoms, gates, conditions and moments (they say what is claimed)
+and on plain records, on nothing of the prover.
 
 - :mod:`~identkit.certificates.kernel.field`: a zero test that is sound and not complete. To accept
   Σ c·g = 0 it is enough to write both sides in generators that are replaced only by equals, and to

@@ -10,8 +10,8 @@ Call c(θ)·g(·, θ) *fixed* if it stays in one finite-dimensional space of fun
   kinks that move the same argument makes f_i one function on both sides (theory section 2).
 
 That no combination is fixed is a matrix of full column rank: its rows are the derivatives by the
-moving generators, the remainders at moving poles and the jumps across moving kinks; a minor is shown
-to be nonzero by a ball. Which functions are independent is Ax's theorem with Kolchin's and
+moving generators, the remainders at moving poles and the jumps across moving kinks; a minor is
+shown to be nonzero by a ball. Which functions are independent is Ax's theorem with Kolchin's and
 Ostrowski's: exp and tan of polynomials in x that are independent over Q modulo constants (the
 moving ones modulo functions of x alone), erf of a polynomial, log of an irreducible polynomial in x
 and those, atan of a polynomial.
@@ -136,7 +136,9 @@ class Movement:
             for exponents, c in terms.items():
                 value = int(fmpq(c).p) * pow(int(fmpq(c).q), -1, PRIME)
                 for index, power in enumerate(exponents):
-                    value = value * pow(numbers[index], int(power), PRIME) % PRIME if power else value
+                    value = (
+                        value * pow(numbers[index], int(power), PRIME) % PRIME if power else value
+                    )
                 total += value
             return total % PRIME
 
@@ -153,9 +155,7 @@ class Movement:
         with precision(max(384, 64 + 16 * rank)):
             for place in range(PLACES):
                 values = [v[place] for v in field.values]
-                entries = [
-                    poly_value(c.get(row, {}), values) for row in chosen for c in columns
-                ]
+                entries = [poly_value(c.get(row, {}), values) for row in chosen for c in columns]
                 if excludes_zero(arb_mat(rank, rank, entries).det()):
                     return True
         return False
@@ -173,8 +173,7 @@ def _remainders(field: Field, polys: Sequence[fmpq_mpoly], divisor: fmpq_mpoly) 
     for degree in range(top, n - 1, -1):
         shifted = field.times(divisor, field.gens[variable] ** (degree - n))
         result = [
-            field.times(lead, p)
-            - field.times(field.powers(p, variable).get(degree, zero), shifted)
+            field.times(lead, p) - field.times(field.powers(p, variable).get(degree, zero), shifted)
             for p in result
         ]
     return result

@@ -6,9 +6,9 @@ tangent, log of a product, R^q = radicand; so a fraction whose numerator is the 
 The converse fails, since generators may depend on each other unnoticed, and nothing here uses it.
 
 Two things have to hold besides. A denominator must not be the function 0 unnoticed (with
-√(3 + 2√2) = 1 + √2 it could be): whatever is divided by is shown to be nonzero by balls at every one
-of a few places where it is defined (:meth:`Field.show_nonzero`). And Step makes cases: under each
-set of signs of the irreducible factors of its arguments the functions are smooth, and what is
+√(3 + 2√2) = 1 + √2 it could be): whatever is divided by is shown to be nonzero by balls at every
+one of a few places where it is defined (:meth:`Field.show_nonzero`). And Step makes cases: under
+each set of signs of the irreducible factors of its arguments the functions are smooth, and what is
 claimed has to hold in every case (:class:`Cases`).
 """
 
@@ -190,9 +190,7 @@ class Field:
                 continue
             if num.degrees()[root.index] >= root.order or den.degrees()[root.index] >= root.order:
                 top, bottom = self._reduced(num, root), self._reduced(den, root)
-                return self.fraction(
-                    self.times(top[0], bottom[1]), self.times(top[1], bottom[0])
-                )
+                return self.fraction(self.times(top[0], bottom[1]), self.times(top[1], bottom[0]))
         if num.is_zero():
             return self.zero
         if not den.is_constant():
@@ -340,9 +338,8 @@ class Field:
                 solved[i] = outer + inner[pivot] * value if pivot in inner else other
             solved[pivot] = value
             self.forms[pivot] = affine
-        old = {p: [v for v in self._everywhere(affine)] for p, affine in self.forms.items()}
-        for pivot, values in old.items():
-            self.values[pivot] = values
+        found = {p: self._everywhere(affine) for p, affine in self.forms.items()}
+        self.values = [found.get(i, v) for i, v in enumerate(self.values)]
         self._memo = {symbol(n): self._memo[symbol(n)] for n in self.names}
         for pivot, value in solved.items():
             self._memo[symbol(self.names[pivot])] = value
@@ -352,7 +349,9 @@ class Field:
             return [self._quotient(element, [v[n] for v in self.values]) for n in range(PLACES)]
 
     def linear_parts(
-        self, element: Element, without: set[int] = frozenset()  # type: ignore[assignment]
+        self,
+        element: Element,
+        without: set[int] = frozenset(),  # type: ignore[assignment]
     ) -> tuple[dict[int, Element], Element]:
         """Slopes in the inputs (but some) and the rest of an element that is affine in them."""
         slopes: dict[int, dict] = {}
@@ -436,9 +435,10 @@ class Field:
     def kernel(self, kind: str, argument: Element | None, order: int = 0) -> Element:
         """The generator of this function of this argument, added if it is new."""
         for k in self.kernels:
-            if k.kind == kind and k.order == order:
-                if argument is None or k.argument is None or (k.argument - argument).is_zero:
-                    return self.generator(k.index)
+            same = k.kind == kind and k.order == order
+            u, v = k.argument, argument
+            if same and (u is None or v is None or (u - v).is_zero):
+                return self.generator(k.index)
         if len(self.kernels) == SPARE:
             raise Unshown("too many functions")
         index = self.d + self.q + len(self.kernels)
@@ -773,7 +773,11 @@ def _places(sides: Sequence[Interval], q: int) -> list[list[arb]]:
         ]
         parameters = [
             [
-                ball(Fraction(rng.randrange(3, 48) * (-1 if n % 3 == 2 and rng.random() < 0.5 else 1), 16))
+                ball(
+                    Fraction(
+                        rng.randrange(3, 48) * (-1 if n % 3 == 2 and rng.random() < 0.5 else 1), 16
+                    )
+                )
                 for n in range(PLACES)
             ]
             for _ in range(q)

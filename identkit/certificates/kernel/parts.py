@@ -1,7 +1,7 @@
 """The proof of one set of functions: what its evidence shows.
 
-- *independent*: the functions kept have a nonzero determinant; each one dropped is 0, each one merged
-  is a multiple, free of x, of one kept. Then no merge is missing either.
+- *independent*: the functions kept have a nonzero determinant; each one dropped is 0, each one
+  merged is a multiple, free of x, of one kept. Then no merge is missing either.
 - *relation*: Σ c·g = 0 with some c nonzero, among functions no two of which are proportional (two
   first derivatives apart), so that the coincidence rule cannot remove it.
 - *finite dimension*: combinations in one space of functions of x whatever θ.
@@ -211,7 +211,11 @@ class Part:
         everywhere = all(
             any(
                 is_number(t.coefficient)
-                and all(t.function not in {u.function for u in o} for o in fixed.combinations if o is not c)
+                and all(
+                    t.function not in {u.function for u in o}
+                    for o in fixed.combinations
+                    if o is not c
+                )
                 for t in c
             )
             for c in fixed.combinations

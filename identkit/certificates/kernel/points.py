@@ -161,8 +161,7 @@ def is_nonsingular(rows: list[list[arb]]) -> bool:
         return False
     product = inverse * matrix
     sums = (
-        sum((abs(product[i, j] - (1 if i == j else 0)) for j in range(n)), arb(0))
-        for i in range(n)
+        sum((abs(product[i, j] - (1 if i == j else 0)) for j in range(n)), arb(0)) for i in range(n)
     )
     return all(total < 1 for total in sums)
 
@@ -196,7 +195,9 @@ class Regularity:
         """A witness extends to almost every θ only where U is analytic for all real (x, θ)."""
         with precision(FIRST_BITS):
             numbers = (h for h in self.singular if h.expression.is_number)
-            fine = {id(h) for h in numbers if _harmless(h, Tape([h.expression], ()).evaluate([])[0])}
+            fine = {
+                id(h) for h in numbers if _harmless(h, Tape([h.expression], ()).evaluate([])[0])
+            }
         rest = [h for h in self.singular if id(h) not in fine]
         analytic = all(h.kind != "tan" and is_positive(h.expression) for h in rest)
         return "almost-every" if analytic and not self.kinks else "open-set"
@@ -279,7 +280,9 @@ class Walk:
         self.still = {n for n, s in enumerate(self.speeds) if all(e.is_zero for e in s)}
         self.parent: dict[tuple[int, ...], tuple[int, ...]] = {}
         rng, (low, high) = random.Random(3), sides[0]
-        strata = [low + (high - low) * Fraction(8 * n + 4, 8 * WALK_POINTS) for n in range(WALK_POINTS)]
+        strata = [
+            low + (high - low) * Fraction(8 * n + 4, 8 * WALK_POINTS) for n in range(WALK_POINTS)
+        ]
         wobble = (high - low) / (4 * WALK_POINTS)
         points = [
             (s + wobble * Fraction(rng.randrange(-512, 512), 512), *draw(sides, rng)[1:])

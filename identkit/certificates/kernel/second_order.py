@@ -1,10 +1,10 @@
 """Second order (theory section 4): families, null vectors, facial reduction, dual, kinks.
 
 *No* is shown by a family (a curve along which f stays the same), by a first-order relation, or by
-invisible moments with M ⪰ 0. *Yes*: the null vectors are relations; as the functions left beside them
-have a nonzero determinant, they are all there are. Where yᵀM y = 0 for the moments still invisible,
-M ⪰ 0 gives M y = 0; the directions y of the file are gone through in its order. Nothing is left then,
-or a positive definite matrix is orthogonal to every M that is.
+invisible moments with M ⪰ 0. *Yes*: the null vectors are relations; as the functions left beside
+them have a nonzero determinant, they are all there are. Where yᵀM y = 0 for the moments still
+invisible, M ⪰ 0 gives M y = 0; the directions y of the file are gone through in its order. Nothing
+is left then, or a positive definite matrix is orthogonal to every M that is.
 """
 
 from __future__ import annotations
@@ -67,10 +67,8 @@ class Analysis:
             if found.quantifier is not None or found.families or found.across_atoms != "open":
                 raise self.fail("verdict", "is open, and yet something is claimed")
             return
-        if found.verdict == "no":
-            shown = self._degenerate(found)
-        else:
-            shown = self._nondegenerate(found)
+        no = found.verdict == "no"
+        shown = self._degenerate(found) if no else self._nondegenerate(found)
         order = QUANTIFIERS.index
         if found.quantifier is None or order(found.quantifier) > order(shown):
             raise self.fail("quantifier", "does not follow from the proof")
@@ -174,9 +172,14 @@ class Analysis:
         cases = Cases(extended, self.sides, build, self.deadline)
         field = cases.field
         if not all(case.elements[0].is_zero for case in cases.cases):
-            if any(
-                excludes_zero(v) for case in cases.cases for v in field.at_places(case.elements[0])
-            ) and not field.kinks:
+            if (
+                any(
+                    excludes_zero(v)
+                    for case in cases.cases
+                    for v in field.at_places(case.elements[0])
+                )
+                and not field.kinks
+            ):
                 raise self.fail(where, "is no identity")
             raise Unshown("the identity of a family")
         start = {symbol(s): sp.Integer(0)}
@@ -187,7 +190,9 @@ class Analysis:
         case = cases.cases[0]
         if not any(field.is_nonzero(e.num) for c in cases.cases for e in c.elements[3:]):
             raise Unshown("that a curve moves")
-        needed = case.elements[2] if r2 != 0 else None if self.gates or r1 == 1 else case.elements[1]
+        needed = (
+            case.elements[2] if r2 != 0 else None if self.gates or r1 == 1 else case.elements[1]
+        )
         if needed is not None and not self._nonzero_at_start(field, needed):
             raise Unshown("that weights exist for a family")
 
@@ -201,7 +206,7 @@ class Analysis:
         return False
 
     def _flow(self, family: Family, where: str) -> None:
-        """V·∇h = λ h almost everywhere with λ free of x, and h continuous: h is multiplied along V."""
+        """V·∇h = λ h almost everywhere, λ free of x, h continuous: h is multiplied along V."""
         names = frozenset(self.atom.parameters)
         speed = {p: self._read(e, names, where) for p, e in family.velocity}
         if not set(speed) <= names:
@@ -364,7 +369,8 @@ class Analysis:
 
     def _null_vectors(self, found: SecondOrder) -> list[Vector]:
         return [
-            self._vector(entry.moments, f"invisible[{i}]") for i, entry in enumerate(found.invisible)
+            self._vector(entry.moments, f"invisible[{i}]")
+            for i, entry in enumerate(found.invisible)
         ]
 
     def _vector(self, moments: Sequence[tuple[str, str]], where: str) -> Vector:
@@ -464,7 +470,9 @@ class Kinks:
     def _parts(self, key: str, s: int) -> tuple[Element, Element]:
         powers, field = self.field.powers(self.field.kinks[key], s), self.field
         zero = field.context.constant(0)
-        return Element(field, powers[1], field.unit), Element(field, powers.get(0, zero), field.unit)
+        return Element(field, powers[1], field.unit), Element(
+            field, powers.get(0, zero), field.unit
+        )
 
     def _pairs(self, key: str) -> list[tuple[Case, Case]]:
         """Cases on the two sides whose other signs agree."""
@@ -480,7 +488,9 @@ class Kinks:
         """h in one case, without kinks."""
         self.field.under(case.signs)
         h: Any = self.atom.expression
-        return h.replace(Step, lambda u: sp.Integer(0 if self.field.step(self.field.convert(u)).is_zero else 1))
+        return h.replace(
+            Step, lambda u: sp.Integer(0 if self.field.step(self.field.convert(u)).is_zero else 1)
+        )
 
     def _is_continuous(self, key: str, s: int) -> bool:
         a, b = self._parts(key, s)
