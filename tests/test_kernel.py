@@ -255,3 +255,18 @@ def test_how_far_a_witness_reaches(text, quantifier):
     expert = Expert.from_expression(text)
     atom = AtomFunction("h", expert.expression, expert.inputs, expert.parameters)
     assert Regularity(atom, SIDES).quantifier() == quantifier
+
+
+def test_pieces_over_different_factors_are_counted_apart():
+    """f = x₊/(1 + a²) + (−x)₊/(2 + a²): two atoms' ∂f/∂a are independent, three are not."""
+    expert = Expert.from_expression("relu(x)/(1 + a**2) + relu(-x)/(2 + a**2)")
+    result = check(expert, "sigmoid", condition="shared-strong")
+    assert result.results[0].proofs[0].fixed.dimension == 2
+    document = json.loads(json.dumps(certificate_document(result)))
+    verify(document)
+    part = document["results"][0]["certificate"]["parts"][0]
+    part["fixed"].update(dimension=1, atoms=2)
+    part["atoms"] = document["results"][0]["atoms"] = 2
+    document["digest"] = digest(document)
+    with pytest.raises(CertificateError, match="does not describe the space"):
+        verify(document)

@@ -260,7 +260,8 @@ def space_of(cases: Cases, combinations: Sequence[dict[int, Element]]) -> Space:
                 degree = max(degree, *powers, 0)
             for row, terms in split(field, poly).items():
                 for monomial, c in terms.items():
-                    key = (position, pattern, monomial)
+                    # regions belong together only over the same factor in θ
+                    key = (position, pattern, str(common / below), monomial)
                     vectors.setdefault(key, {})[region, str(below), row] = fmpq(c)
     by_degree = math.comb(degree + field.d, field.d) if polynomial else None
     if not field.forms:  # in forms the monomials differ from atom to atom

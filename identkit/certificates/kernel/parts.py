@@ -94,7 +94,7 @@ class Part:
         if proof.quantifier is not None and shown.quantifier is not None:
             order = QUANTIFIERS.index
             if order(proof.quantifier) > order(shown.quantifier):
-                raise self.fail("quantifier", "does not follow from the proof")
+                raise Unshown(f"that it holds for {proof.quantifier} parameters")
 
     def _nothing_unread(self) -> None:
         """Fields a kind of proof does not use must be empty: nobody would have checked them."""

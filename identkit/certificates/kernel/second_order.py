@@ -39,6 +39,8 @@ from identkit.experts import symbols
 from identkit.expression import Step, free_names, parse, put, symbol
 from identkit.results import Options
 
+BY_MOMENTS = ("invisible", "witness")
+
 Vector = dict[int, Element]
 """Moment -> value, free of x; absent means 0."""
 
@@ -63,21 +65,37 @@ class Analysis:
 
     def check(self, found: SecondOrder) -> None:
         """Raises CertificateError for what is wrong, and Unshown for what is not shown."""
+        self._nothing_unread(found)
         if found.verdict == "undecided":
-            if found.quantifier is not None or found.families or found.across_atoms != "open":
-                raise self.fail("verdict", "is open, and yet something is claimed")
             return
         no = found.verdict == "no"
         shown = self._degenerate(found) if no else self._nondegenerate(found)
         order = QUANTIFIERS.index
-        if found.quantifier is None or order(found.quantifier) > order(shown):
-            raise self.fail("quantifier", "does not follow from the proof")
+        if found.quantifier is None:
+            raise self.fail("quantifier", "is missing")
+        if order(found.quantifier) > order(shown):
+            raise Unshown(f"that it holds for {found.quantifier} parameters")
         if found.across_atoms == "independent" and self.gates:
-            if found.verdict != "yes" or found.determinant is None:
-                raise self.fail("across_atoms", "has no place here")
+            assert found.determinant is not None
             left = [i for i, f in enumerate(self.functions) if f.label in found.independent]
             if not holds_for_every_k(self.cases, self.sides, found.determinant.atoms, left):
                 raise Unshown("independence across atoms")
+
+    def _nothing_unread(self, found: SecondOrder) -> None:
+        """Fields that the verdict does not rest on are empty: nobody would have checked them."""
+        used = {
+            "yes": ("quantifier", "invisible", "visible", "dual", "independent", "determinant"),
+            "no": ("quantifier", "families") if found.families else ("quantifier", *BY_MOMENTS),
+            "undecided": (),
+        }[found.verdict]
+        for field in ("quantifier", "families", *BY_MOMENTS, "visible", "dual", "independent"):
+            if getattr(found, field) and field not in used:
+                raise self.fail(field, f"has no place beside {found.verdict}")
+        if found.verdict != "yes" and (found.determinant or found.across_atoms != "open"):
+            raise self.fail("across_atoms", f"has no place beside {found.verdict}")
+        for i, f in enumerate(found.families):
+            if f.kind == "flow" and (f.parameter or f.curve or f.r1 or f.r2):
+                raise self.fail(f"families[{i}]", "has no curve")
 
     # -- no ---------------------------------------------------------------------------------
 
@@ -169,6 +187,8 @@ class Analysis:
             factors = [field.derivative(field.convert(r), number) for r in (r1, r2)]
             return [rest, *factors, *changes]
 
+        if any(e.has(Step) for e in (r1, r2, *images.values())):
+            raise Unshown("a family with kinks of its own")
         cases = Cases(extended, self.sides, build, self.deadline)
         field = cases.field
         if not all(case.elements[0].is_zero for case in cases.cases):
@@ -237,8 +257,6 @@ class Analysis:
     # -- yes --------------------------------------------------------------------------------
 
     def _nondegenerate(self, found: SecondOrder) -> str:
-        if found.families or found.witness is not None:
-            raise self.fail("verdict", "contradicts what is stored beside it")
         vectors = self._null_vectors(found)
         self._complete(found, vectors)
         for i, y in enumerate(found.visible):
@@ -257,6 +275,8 @@ class Analysis:
             raise Unshown("that first moments are visible")
         if vectors:
             self._dual(found, vectors)
+        elif found.dual is not None:
+            raise self.fail("dual", "has no place where no moments are left")
         return Regularity(self.atom, self.sides).quantifier()
 
     def _complete(self, found: SecondOrder, vectors: Sequence[Vector]) -> None:
