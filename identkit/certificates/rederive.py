@@ -40,6 +40,9 @@ def rederive(
         if question.piece == "premise":
             refit = refit_entry(result.premise.refits[question.part])  # type: ignore[union-attr]
             again = refit in [refit_entry(r) for r in conclusions.premise.refits]
+        elif question.piece == "exceptional":
+            identity = result.exceptional[question.part].identity
+            again = identity in [e.identity for e in conclusions.exceptional]
         elif question.piece == "second order":
             found = conclusions.second_order(result.regime)
             assert found is not None

@@ -19,7 +19,9 @@ from identkit.degeneracy.document import document
 from identkit.degeneracy.rate import derived_rate
 from identkit.degeneracy.records import (
     Dual,
+    Exceptional,
     Family,
+    Identity,
     Invisible,
     MomentWitness,
     Premise,
@@ -55,6 +57,11 @@ def result_entry(result: ConditionResult, gate: Gate) -> dict[str, Any]:
             "second_order": None if second is None else second_entry(second),
         },
         "refits": None if premise is None else [refit_entry(r) for r in premise.refits],
+        "exceptional": [
+            {"kind": e.kind, **document(e.identity)}
+            for e in result.exceptional
+            if e.identity is not None
+        ],
     }
 
 
@@ -294,6 +301,13 @@ def _pairs(data: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
 
 def refit_entry(refit: Refit) -> dict[str, Any]:
     return {"kind": refit.kind, "substitution": document(refit.substitution)}
+
+
+def read_exceptional(data: dict[str, Any]) -> Exceptional:
+    """A set of parameters given by its identity."""
+    terms = tuple((c, _pairs(images)) for c, images in data["terms"])
+    identity = Identity(terms, _pairs(data["slopes"]), data["rest"], data["parameter"])
+    return Exceptional("", "", data["kind"], identity)
 
 
 def read_premise(refits: Sequence[dict[str, Any]]) -> Premise:

@@ -19,10 +19,18 @@ from typing import Any
 
 from identkit.atoms import AtomFunction, expert_function
 from identkit.bounded import bounded
-from identkit.certificates.kernel import Analysis, Part, Unshown, check_refit, knows
+from identkit.certificates.kernel import (
+    Analysis,
+    Part,
+    Unshown,
+    check_exceptional,
+    check_refit,
+    knows,
+)
 from identkit.certificates.statement import (
     concluded,
     expected,
+    read_exceptional,
     read_part,
     read_premise,
     read_second,
@@ -52,7 +60,8 @@ KERNEL, PROVER = "kernel", "prover"
 class Verified:
     """What a verified certificate proves.
 
-    ``by`` says for each result of which piece (``verdict``, ``second order``, ``premise``) the
+    ``by`` says for each result of which piece (``verdict``, ``second order``, ``premise``,
+    ``exceptional``) the
     kernel has checked the evidence, and which only the prover came to again.
     """
 
@@ -181,6 +190,23 @@ class _Reader:
                     "premise",
                     i,
                 )
+        exceptional = tuple(map(read_exceptional, entry["exceptional"]))
+        if exceptional:
+            self.pieces[-1].append("exceptional")
+        for i, found in enumerate(exceptional):
+            place = f"{where}.exceptional[{i}]"
+            self._show(
+                lambda found=found, place=place: check_exceptional(
+                    expert_function(self.expert),
+                    found,
+                    self.options.domain.sides(self.expert.dim),
+                    place,
+                    self.deadline,
+                ),
+                number,
+                "exceptional",
+                i,
+            )
         return ConditionResult(
             regime=regime,
             condition=condition.name,
@@ -191,6 +217,7 @@ class _Reader:
             published=None,
             second_order=second,
             premise=premise,
+            exceptional=exceptional,
         )
 
     def _show(self, check: Callable[[], None], number: int, piece: str, part: int) -> None:

@@ -242,6 +242,8 @@ def _open_honestly(document: Any, rng: random.Random) -> str:
             entry.update(refits=[], premise="undecided")
             if entry["condition"] == "weak" and entry["verdict"] == "yes":
                 entry["rate"] = {"derived": "undecided", "cause": "premise-open"}
+        if rng.random() < 0.5:
+            entry["exceptional"] = []
         if second is not None and entry["rate"] is not None and rng.random() < 0.7:
             lists = ("families", "invisible", "visible", "independent")
             second.update(verdict="undecided", quantifier=None, across_atoms="open")
@@ -615,6 +617,10 @@ def _beyond(found: dict[str, Any], true: dict[str, Any]) -> str | None:
         return "coordinates"
     if SCOPES.index(found["atoms_scope"]) > SCOPES.index(true["atoms_scope"]):
         return f"the scope is {found['atoms_scope']}"
+    if any(e not in true["exceptional"] for e in found["exceptional"]):
+        known = {e["kind"] for e in true["exceptional"]}
+        if not {e["kind"] for e in found["exceptional"]} <= known:
+            return "exceptional parameters"
     for key, nothing in (("nondegenerate", "undecided"), ("premise", "undecided")):
         if found[key] not in (true[key], nothing) or (found[key] is None) != (true[key] is None):
             return f"{key} is {found[key]}, not {true[key]}"

@@ -11,7 +11,8 @@ and on plain records, on nothing of the prover.
 - :mod:`~identkit.certificates.kernel.parts`: independence, relations, dimension counts.
 - :mod:`~identkit.certificates.kernel.every_k`: every number of atoms.
 - :mod:`~identkit.certificates.kernel.second_order`: families, moments, facial reduction, kinks.
-- :mod:`~identkit.certificates.kernel.refits`: exact refits of f with more atoms.
+- :mod:`~identkit.certificates.kernel.refits`: exact refits of f with more atoms,
+  and parameters at which atoms lose independence.
 
 Each piece of evidence ends in one of three ways: it is shown; it is wrong (CertificateError); or it
 is not shown (:class:`Unshown`), which says nothing of it. Statements that claim less than their
@@ -25,12 +26,12 @@ import sympy as sp
 
 from identkit.certificates.kernel.field import Unshown
 from identkit.certificates.kernel.parts import Part
-from identkit.certificates.kernel.refits import check_refit
+from identkit.certificates.kernel.refits import check_exceptional, check_refit
 from identkit.certificates.kernel.second_order import Analysis
 from identkit.expression import symbol
 from identkit.gates import Expansion
 
-__all__ = ["Analysis", "Part", "Unshown", "check_refit", "knows"]
+__all__ = ["Analysis", "Part", "Unshown", "check_exceptional", "check_refit", "knows"]
 
 
 def knows(expansion: Expansion) -> bool:

@@ -771,16 +771,13 @@ def _places(sides: Sequence[Interval], q: int) -> list[list[arb]]:
             [ball(low + (high - low) * Fraction(rng.randrange(1, 512), 512)) for _ in range(PLACES)]
             for low, high in sides
         ]
+        sizes = [
+            [Fraction(rng.randrange(192, 3072), 1024) for _ in range(PLACES)] for _ in range(q)
+        ]
+        # a third of the places have parameters of both signs, where some experts are not real
         parameters = [
-            [
-                ball(
-                    Fraction(
-                        rng.randrange(3, 48) * (-1 if n % 3 == 2 and rng.random() < 0.5 else 1), 16
-                    )
-                )
-                for n in range(PLACES)
-            ]
-            for _ in range(q)
+            [ball(-v if n % 3 == 2 and rng.random() < 0.5 else v) for n, v in enumerate(line)]
+            for line in sizes
         ]
     return inputs + parameters
 

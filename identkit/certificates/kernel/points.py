@@ -51,7 +51,7 @@ def draws(
     for n in range(DRAWS):
         scale = 1 if n % 4 < 2 else 3 / reach
         signs = [1 if n % 2 or rng.random() < 0.5 else -1 for _ in atom.parameters]
-        theta = tuple(s * scale * Fraction(rng.randrange(20, 120), 64) for s in signs)
+        theta = tuple(s * scale * Fraction(rng.randrange(160, 960), 512) for s in signs)
         yield theta, [draw(sides, rng) for _ in range(POINTS)]
 
 
