@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import product
 from typing import Any
 
 from identkit import __version__
-from identkit.atoms import AtomFunction, gated_function
+from identkit.atoms import AtomFunction
 from identkit.bounded import bounded
 from identkit.claims import published_claim
-from identkit.conditions import CONDITIONS, Condition
+from identkit.conditions import Condition
 from identkit.conditions import condition as find_condition
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
 from identkit.degeneracy.conclude import Conclusions
-from identkit.domain import Domain, DomainLike
+from identkit.domain import DomainLike
 from identkit.errors import InputError, OutOfTime
 from identkit.experts import Expert
 from identkit.experts import resolve as resolve_expert
 from identkit.gates import Gate, RegimeCode, known_gates
 from identkit.gates import resolve as resolve_gate
 from identkit.prove import Prover, undecided
+from identkit.questions import (
+    NONDEGENERATE,
+    REQUIREMENTS,
+    asked_in,
+    asked_with,
+    options_of,
+    plan_of,
+    questions_of,
+)
 from identkit.results import (
     CheckResult,
     ConditionResult,
@@ -33,12 +40,6 @@ from identkit.results import (
     SetProof,
     combined_verdict,
 )
-
-MAX_ATOMS = 50
-MAX_PRECISION = 65_536
-NONDEGENERATE = "nondegenerate"
-"""Not a condition of its own: what follows from those of each regime, at second order."""
-REQUIREMENTS = ("strong", "weak", NONDEGENERATE)
 
 
 def check(
@@ -84,7 +85,7 @@ def check(
     options = options_of(atoms, domain, expert.inputs, seed, max_precision, time_limit)
     if require is not None and require not in REQUIREMENTS:
         raise InputError(f"--require {require}: choose one of {', '.join(REQUIREMENTS)}.")
-    plan = _plan(gate, regime, condition, require)
+    plan = plan_of(gate, regime, condition, require)
     if not gate.has_theory and NONDEGENERATE in (require, condition):
         raise InputError(
             f"{NONDEGENERATE}: it is not known how to decide it for the gate {gate.name}; use "
@@ -210,100 +211,11 @@ def conclude(
     for r in results:
         # rates are published for the regime, whatever condition was asked for
         regime = gate.regime(r.regime)
-        own = [] if regime is None else [find_condition(*pair) for pair in regime.conditions]
-        asked = {
-            w.condition: w
-            for w in results
-            if w.regime == r.regime and (w.condition, w.level) in {(c.name, c.level) for c in own}
-        }
-        first = own[0] if own else find_condition(r.condition)
+        name, level = (r.condition, None) if regime is None else regime.conditions[0]
+        first = find_condition(name, level)
         claim = published_claim(expert, gate.name, r.regime, first.name, first.level)
-        completed.append(conclusions.complete(r, claim, asked))
+        completed.append(conclusions.complete(r, claim, asked_in(regime, results)))
     return completed
-
-
-def check_time_limit(seconds: float) -> None:
-    """Raise InputError unless this is more than 0 seconds and at most a day."""
-    if not 0 < seconds <= 86_400:
-        raise InputError(f"--time-limit {seconds:g}: give between 0 and 86400 seconds.")
-
-
-def options_of(
-    atoms: int,
-    domain: DomainLike,
-    inputs: Sequence[str],
-    seed: int,
-    max_precision: int,
-    time_limit: float = Options.time_limit,
-) -> Options:
-    """The options, each within its range. Raises InputError."""
-    if not 1 <= atoms <= MAX_ATOMS:
-        raise InputError(f"--atoms {atoms}: the number of atoms must be between 1 and {MAX_ATOMS}.")
-    if not 64 <= max_precision <= MAX_PRECISION:
-        raise InputError(
-            f"--max-precision {max_precision}: give between 64 and {MAX_PRECISION} bits."
-        )
-    check_time_limit(time_limit)
-    if not 0 <= seed < 2**63:
-        raise InputError(f"--seed {seed}: give a whole number from 0 to 2**63 - 1.")
-    return Options(atoms, Domain.of(domain, inputs), seed, max_precision, time_limit)
-
-
-def _plan(
-    gate: Gate, which: RegimeCode, condition: str | None, require: str | None
-) -> list[tuple[RegimeCode, str]]:
-    """Which (regime, condition) pairs to decide."""
-    chosen = gate.regimes if which is None else (gate.chosen(which, "--regime"),)
-    regime = None if which is None else chosen[0].code
-    if condition == NONDEGENERATE:
-        condition = None
-    if condition is not None:
-        find_condition(condition)
-    plan = [(r.code, name) for r in chosen for name, _ in r.conditions]
-    if condition is not None:
-        matching = [pair for pair in plan if pair[1] == condition]
-        plan = matching or [(regime, condition)]
-    if require not in (None, NONDEGENERATE) and all(name != require for _, name in plan):
-        if condition is not None:
-            raise InputError(
-                f"--require {require}: --condition {condition} leaves it unchecked; drop one."
-            )
-        plan.append((regime, require))
-    return plan
-
-
-def questions_of(
-    gate: Gate, plan: Sequence[tuple[RegimeCode, str]], level: str | None
-) -> list[tuple[RegimeCode, Condition]]:
-    """The conditions at ``level``, or else at that of the regime. Raises InputError."""
-    questions = []
-    for code, name in plan:
-        regime = gate.regime(code)
-        own = dict(() if regime is None else regime.conditions).get(name)
-        found = find_condition(name, level or own)
-        if found.atom is gated_function and gate.divides and not gate.shifts:
-            raise InputError(
-                f"{name}: it is about F = weight·h, and the {gate.name} gate divides by the sum of "
-                "all weights; use --level expert, or strong."
-            )
-        questions.append((code, found))
-    return questions
-
-
-def plans(gate: Gate) -> set[tuple[tuple[RegimeCode, str], ...]]:
-    """Every list of (regime, condition) that some check of this gate decides."""
-    found = set()
-    regimes = (None, *(r.code for r in gate.regimes))
-    names = (None, *(c.name for c in CONDITIONS))
-    for regime, name, require in product(regimes, names, (None, *REQUIREMENTS)):
-        with suppress(InputError):
-            found.add(tuple(_plan(gate, regime, name, require)))
-    return found
-
-
-def asked_with(condition: Condition, options: Options) -> Options:
-    """The options with the number of atoms that the condition is about."""
-    return replace(options, atoms=1) if condition.single else options
 
 
 def prove_sets(

@@ -194,7 +194,9 @@ class Movement:
             below = self._fixed_part(common)
             if not below.is_constant() and moves(self.field, below):
                 return None
-            pieces.append(_Piece(*self._split(cell.signs), tuple(numerators), below))
+            pieces.append(
+                _Piece(*self._split(cell.signs), tuple(numerators), below, common / below)
+            )
         degrees = self._degrees(pieces)
         by_degree = None
         if degrees is not None:
@@ -239,8 +241,9 @@ class Movement:
                 self.family.add_rows(column, ((piece.region, str(piece.below)),), numerator)
                 for row, terms in column.items():
                     for monomial, value in terms.items():
-                        # pieces of one function under the same signs of parameters belong together
-                        key = (position, piece.pattern, monomial)
+                        # pieces of one function under the same signs of parameters belong together,
+                        # over the same factor in θ
+                        key = (position, piece.pattern, str(piece.factor), monomial)
                         vectors.setdefault(key, {})[row] = fmpq(value)
         # the reduced echelon form, functions ordered by name: one basis whatever led to the span
         rows = sorted({row for v in vectors.values() for row in v}, key=self._row_name)
@@ -306,13 +309,15 @@ class _Cell:
 class _Piece:
     """Fixed combinations on the part of the x-space where ``region``'s signs hold.
 
-    ``pattern`` are signs of parameters; each value is numerator / ``below`` up to a factor in θ.
+    ``pattern`` are signs of parameters; each value is numerator / (``below`` · ``factor``), where
+    ``factor`` is free of x.
     """
 
     pattern: tuple
     region: tuple
     numerators: tuple[fmpq_mpoly, ...]
     below: fmpq_mpoly
+    factor: fmpq_mpoly
 
 
 def _degree_in_x(monomial: Sequence[Any], d: int) -> int:

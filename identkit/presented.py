@@ -47,7 +47,7 @@ class CheckResult(results.CheckResult):
         return check_document(self)
 
     def certificate(self) -> dict:
-        """The certificate document, schema ``identkit.certificate/2``."""
+        """The certificate document, schema ``identkit.certificate/3``."""
         return store.certificate_document(self)
 
     def save(self, path: str) -> None:
@@ -148,7 +148,7 @@ class Verified(verification.Verified):
     """What a certificate proves, proved again; see :func:`verify`."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form, schema ``identkit.verify/1``."""
+        """The JSON form, schema ``identkit.verify/2``."""
         return verified.document(self)
 
     def __repr__(self) -> str:

@@ -21,11 +21,11 @@ from identkit.balls import Tape
 from identkit.causes import NOT_FOUND, SIGNS, SIZE_LIMIT, cause_of
 from identkit.certificates.independence import (
     Search,
-    Witness,
     are_distinct,
     evaluate,
     find_witness,
 )
+from identkit.certificates.witness import Witness
 from identkit.coincidence import Coincidences, apply_rule, coincide_for, distinct_on_every_branch
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.deadline import Deadline

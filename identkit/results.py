@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from identkit.certificates.witness import Witness
 from identkit.conditions import BasisFunction, condition
-from identkit.degeneracy.records import Exceptional, Premise, Rate, SecondOrder, Witness
+from identkit.degeneracy.records import Exceptional, Premise, Rate, SecondOrder
 from identkit.domain import EVERYWHERE, Domain
 from identkit.experts import Expert
 from identkit.gates import RegimeCode

@@ -1,6 +1,6 @@
 """Files of every format, written once and committed: read with the same content ever after.
 
-A format that is no longer read is refused with one sentence (``certificate-1.json``, see
+A format that is no longer read is refused with one sentence (``certificate-1.json`` and ``-2``, see
 test_forgeries).
 """
 
@@ -23,8 +23,9 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def test_certificate():
-    verified = verify(load(GOLDEN / "certificate-2.json"))
+    verified = verify(load(GOLDEN / "certificate-3.json"))
     assert (verified.expert.label, verified.gate) == ("relu ridge", "sigmoid")
+    assert all(who == "kernel" for by in verified.by for who in by.values())
     assert [(r.regime, r.verdict, r.rate.derived) for r in verified.results] == [
         (1, "yes", "no consistent estimator"),
         (2, "yes", "none: the premise fails"),

@@ -1,25 +1,17 @@
-"""Proof records <-> plain JSON values. Functions are named by their labels throughout."""
+"""Proof records -> plain JSON values. Functions are named by their labels throughout."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 from identkit.conditions import BasisFunction
-from identkit.degeneracy.records import Witness
 from identkit.results import (
     ConditionResult,
     FixedProof,
-    MergedFunction,
     Relation,
     SetProof,
     Term,
 )
-
-REMARKS = ("every_k_obstacle", "notes")
-"""Of a part, what explains a search to its reader: nothing follows from it, and no certificate
-holds it."""
 
 
 def evidence(result: ConditionResult) -> dict[str, Any]:
@@ -88,68 +80,3 @@ def _fixed(fixed: FixedProof | None) -> dict[str, Any] | None:
         "space": fixed.space,
         "atoms": fixed.atoms,
     }
-
-
-# -- back ---------------------------------------------------------------------------------------
-
-
-def read_part(data: dict[str, Any], functions: Mapping[str, BasisFunction]) -> SetProof:
-    """The record described by ``part``'s output without its remarks.
-
-    Labels are looked up in ``functions``.
-    Raises KeyError for one that the condition does not contain.
-    """
-    witness = data["witness"]
-    fixed = data["fixed"]
-    return SetProof(
-        title=data["title"],
-        kind=data["kind"],
-        verdict=data["verdict"],
-        atoms=data["atoms"],
-        kept=tuple(functions[name] for name in data["kept"]),
-        shared=tuple(functions[name] for name in data["shared"]),
-        merged=tuple(
-            MergedFunction(
-                functions[m["function"]],
-                functions[m["into"]],
-                _read_relation(m["relation"], functions),
-            )
-            for m in data["merged"]
-        ),
-        dropped=tuple(functions[name] for name in data["dropped"]),
-        relations=tuple(_read_relation(r, functions) for r in data["relations"]),
-        witness=None
-        if witness is None
-        else Witness(
-            tuple(tuple(Fraction(v) for v in values) for values in witness["atoms"]),
-            tuple(tuple(Fraction(v) for v in point) for point in witness["points"]),
-            witness["precision"],
-            witness["determinant"],
-        ),
-        witnessed=() if witness is None else tuple(functions[n] for n in witness["functions"]),
-        fixed=None
-        if fixed is None
-        else FixedProof(
-            tuple(_read_terms(c, functions) for c in fixed["combinations"]),
-            fixed["dimension"],
-            fixed["degree"],
-            fixed["space"],
-            fixed["atoms"],
-        ),
-        rank=data["rank"],
-        quantifier=data["quantifier"],
-        every_k=data["every_k"],
-        every_k_obstacle=None,
-        notes=(),
-        cause=data["cause"],
-    )
-
-
-def _read_terms(
-    data: list[dict[str, str]], functions: Mapping[str, BasisFunction]
-) -> tuple[Term, ...]:
-    return tuple(Term(t["coefficient"], functions[t["function"]]) for t in data)
-
-
-def _read_relation(data: dict[str, Any], functions: Mapping[str, BasisFunction]) -> Relation:
-    return Relation(_read_terms(data["terms"], functions), data["text"])

@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import sympy as sp
-from flint import arb, arb_mat
+from flint import arb
 
 from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, precision
+from identkit.certificates.witness import (
+    Witness,
+    determinant,
+    excludes_zero,
+    pairwise_independent,
+)
 from identkit.deadline import Deadline
-from identkit.degeneracy.records import Witness
 from identkit.sampling import Sampler
 
 FIRST_PRECISION = 128
@@ -66,33 +71,6 @@ def evaluate(
         row = [value for values in parameters for value in tape.evaluate([*x, *values])]
         rows.append(row + (shared.evaluate([*x, *parameters[0]]) if shared else []))
     return rows
-
-
-def determinant(rows: list[list[arb]]) -> arb:
-    """The ball determinant, columns scaled by powers of two for a readable size."""
-    n = len(rows)
-    return arb_mat(n, n, [value for row in rows for value in row]).det()
-
-
-def excludes_zero(value: arb) -> bool:
-    """Whether a ball is finite and does not contain 0."""
-    return bool(value.is_finite() and not value.contains(0))
-
-
-def pairwise_independent(rows: list[list[arb]]) -> bool:
-    """Proved: no column vanishes and no two are proportional, by 2×2 minors that exclude 0.
-
-    Functions that coincide without the normal form noticing would be merges left undone, and a
-    relation between them no failure; this shows that there are none among the columns.
-    """
-    count = len(rows[0])
-    if count == 1:
-        return any(excludes_zero(row[0]) for row in rows)
-    return all(
-        any(excludes_zero(r[i] * s[j] - r[j] * s[i]) for n, r in enumerate(rows) for s in rows[:n])
-        for i in range(count)
-        for j in range(i)
-    )
 
 
 def are_distinct(

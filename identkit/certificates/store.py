@@ -5,16 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from identkit.certificates.document import REMARKS
+from identkit.certificates.statement import (
+    concluded,
+    read_premise,
+    read_second,
+    refit_entry,
+    result_entry,
+    second_entry,
+    statement,
+)
 from identkit.errors import InputError
 from identkit.files import write_whole
-from identkit.report.json_form import check_document, dumps
-from identkit.results import CheckResult
+from identkit.gates import Gate
+from identkit.gates import resolve as resolve_gate
+from identkit.report.json_form import dumps, options_document
+from identkit.results import CheckResult, ConditionResult
 
-SCHEMA = "identkit.certificate/2"
+SCHEMA_NAME = "certificate-3"
+SCHEMA = "identkit.certificate/3"
 MAX_BYTES = 8 * 2**20
 """A d = 8 certificate has about 200 kB; larger files are refused before they are parsed."""
 MAX_VALUES = 150_000
@@ -40,21 +52,37 @@ def digest(document: dict[str, Any]) -> str:
 
 
 def certificate_document(result: CheckResult) -> dict[str, Any]:
-    """The certificate: everything the check proved, and a digest of it.
+    """The certificate: what the check proved, the evidence for it, and a digest.
 
     Raises InputError where it would be larger than what :func:`verify` reads.
     """
-    document = {**check_document(result), "schema": SCHEMA}
-    del document["requirement"]
-    del document["options"]["time_limit"]  # a budget of the search, not part of the proof
-    for entry in document["results"]:
-        for part in entry["certificate"]["parts"]:
-            for remark in REMARKS:
-                del part[remark]
+    gate, options = resolve_gate(result.gate), options_document(result)
+    del options["time_limit"]  # a budget of the search, not part of the proof
+    entries = [result_entry(r, gate) for r in result.results]
+    said = map(statement, concluded(gate, [_as_read(r, gate) for r in result.results]))
+    document = {
+        "schema": SCHEMA,
+        "identkit": result.version,
+        "seed": result.options.seed,
+        "gate": result.gate,
+        "expert": result.expert.canonical(),
+        "options": options,
+        "results": [{**entry, **s} for entry, s in zip(entries, said, strict=True)],
+    }
     doubt = size_doubt(document)
     if doubt is not None:
         raise InputError(f"the certificate cannot be written so that verify reads it: {doubt}.")
     return {**document, "digest": digest(document)}
+
+
+def _as_read(result: ConditionResult, gate: Gate) -> ConditionResult:
+    """The result as the file will tell it: an open question is open for no reason."""
+    second, premise = result.second_order, result.premise
+    if second is not None:
+        second = read_second(second_entry(second), gate, result.regime)
+    if premise is not None:
+        premise = read_premise([refit_entry(r) for r in premise.refits])
+    return replace(result, second_order=second, premise=premise)
 
 
 def size_doubt(document: dict[str, Any]) -> str | None:

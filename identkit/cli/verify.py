@@ -12,9 +12,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     verify = commands.add_parser(
         "verify",
         help="verify a certificate file written by check --save",
-        description="Re-derive the functions and re-evaluate the proof from the file alone, by a "
-        "route that does not use the prover's derivatives or determinants. Exit code 0: it holds; "
-        "1: rejected, with the first thing that fails.",
+        description="Check the evidence in the file by a small kernel that shares no code with the "
+        "prover. What the kernel cannot show the prover derives once more, and it says so. Exit "
+        "code 0: it holds; 1: rejected, with the first thing that fails.",
     )
     verify.set_defaults(call=run)
     verify.add_argument("file", metavar="CERT.json")

@@ -16,14 +16,15 @@ from identkit.degeneracy.analysis import Analysis, cut_short, exact_curves, unkn
 from identkit.degeneracy.families import Flow, Lift
 from identkit.degeneracy.moments import MomentSpace
 from identkit.degeneracy.premise import regime_2_premise
-from identkit.degeneracy.rate import PREMISE_OPEN, caveats, derived_rate, near_the_truth
-from identkit.degeneracy.records import Exceptional, Premise, Rate, SecondOrder
+from identkit.degeneracy.rate import caveats_of, derived_rate, near_the_truth
+from identkit.degeneracy.records import Exceptional, Premise, SecondOrder
 from identkit.degeneracy.symmetry import exceptional_sets
 from identkit.errors import OutOfTime
 from identkit.experts import Expert, symbols
 from identkit.forms import affine_forms
 from identkit.gates import Expansion, Gate, RegimeCode
 from identkit.normal_form import NeedSign, Rebase
+from identkit.questions import is_first_order
 from identkit.relations import FormalFamily
 from identkit.results import ConditionResult, Options, Published
 
@@ -51,13 +52,6 @@ def gate_exchange(expert: Expert, gate: Gate) -> Exceptional | None:
                 "symmetry of one weighted atom",
             )
     return None
-
-
-def _has_rates(rate: Rate, second: SecondOrder | None) -> bool:
-    """Whether some rate rests on the regime's theorem: an exact family does not."""
-    if rate.derived.startswith("n^-") or rate.cause == PREMISE_OPEN:
-        return True
-    return second is not None and any(i.rate.startswith("n^-") for i in second.identifiable)
 
 
 @dataclass
@@ -98,8 +92,7 @@ class Conclusions:
         rate, provided = None, ()
         if regime is not None:
             rate = derived_rate(claim, second, premise, asked, regime)
-            if _has_rates(rate, second):
-                provided = caveats(regime, asked)
+            provided = caveats_of(rate, second, regime, asked)
         if rate is not None and refits == "elsewhere":
             rate = near_the_truth(rate, self.premise)
         return replace(
@@ -108,9 +101,7 @@ class Conclusions:
             rate=rate,
             premise=premise,
             exceptional=self.exceptional,
-            first_order=regime is not None
-            and regime.order == 1
-            and asked.get(regime.condition) is result,
+            first_order=is_first_order(regime, result, asked),
             caveats=provided,
         )
 

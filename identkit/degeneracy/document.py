@@ -10,7 +10,8 @@ from typing import Any
 def document(record: Any) -> Any:
     """Dataclasses become objects, tuples lists, rationals text; everything else stays."""
     if is_dataclass(record):
-        return {f.name: document(getattr(record, f.name)) for f in fields(record)}
+        shown = (f for f in fields(record) if "evidence" not in f.metadata)
+        return {f.name: document(getattr(record, f.name)) for f in shown}
     if isinstance(record, tuple):
         return [document(entry) for entry in record]
     return str(record) if isinstance(record, Fraction) else record

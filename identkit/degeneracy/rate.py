@@ -67,6 +67,16 @@ def caveats(regime: Regime, asked: Mapping[str, ConditionResult]) -> tuple[str, 
     return tuple(c.text for c in regime.caveats_given(verdicts))
 
 
+def caveats_of(
+    rate: Rate, second: SecondOrder | None, regime: Regime, asked: Mapping[str, ConditionResult]
+) -> tuple[str, ...]:
+    """The hypotheses where some rate rests on the regime's theorem: an exact family does not."""
+    local = () if second is None else second.identifiable
+    if rate.derived.startswith("n^-") or rate.cause == PREMISE_OPEN:
+        return caveats(regime, asked)
+    return caveats(regime, asked) if any(i.rate.startswith("n^-") for i in local) else ()
+
+
 def _second_order(found: SecondOrder, provided: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     if found.verdict == "no" and found.families:
         kinds = ", ".join(dict.fromkeys(f.kind for f in found.families))

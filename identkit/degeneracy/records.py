@@ -6,25 +6,14 @@ that a certificate can be read back through the whitelist parser.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from identkit.causes import CAUSES
+from identkit.certificates.witness import Witness
 
-
-@dataclass(frozen=True)
-class Witness:
-    """A nonzero determinant: ``atoms`` (k × q), ``points`` (N × d), all rational.
-
-    For an expert of several outputs a point has its component, from 1, as one more number.
-    ``determinant`` is the ball's text at ``precision`` bits, for reading; verification evaluates
-    it afresh.
-    """
-
-    atoms: tuple[tuple[Fraction, ...], ...]
-    points: tuple[tuple[Fraction, ...], ...]
-    precision: int
-    determinant: str
+EVIDENCE = MappingProxyType({"evidence": True})
+"""Marks a field that is for certificates only, and no part of what is printed."""
 
 
 @dataclass(frozen=True)
@@ -139,15 +128,31 @@ class Identified:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Σ c·h(x; images) + Σ c·∂h/∂p + ``rest`` = 0 for all x and η.
+
+    ``terms`` are pairs (c, images), ``slopes`` pairs (parameter, c); ``parameter`` is the name that
+    a curve brings, or empty.
+    """
+
+    terms: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    slopes: tuple[tuple[str, str], ...]
+    rest: str
+    parameter: str
+
+
+@dataclass(frozen=True)
 class Exceptional:
     """Parameters at which atoms lose independence: ``relation`` holds for all x and η.
 
-    ``kind`` is ``not-searched``, without a relation, where a limit cut the search short.
+    ``identity`` is the relation to be verified; None where it is about more than h. ``kind`` is
+    ``not-searched``, without a relation, where a limit cut the search short.
     """
 
     where: str
     relation: str
     kind: str
+    identity: Identity | None = field(default=None, metadata=EVIDENCE)
 
 
 @dataclass(frozen=True)

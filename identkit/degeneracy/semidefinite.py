@@ -19,7 +19,7 @@ from flint import arb
 
 from identkit.algebra import Element, TooLarge
 from identkit.balls import Tape, ball, precision
-from identkit.certificates.independence import excludes_zero
+from identkit.certificates.witness import excludes_zero
 from identkit.degeneracy.cone import Face
 from identkit.degeneracy.nullspace import Vector, minus
 from identkit.degeneracy.records import Dual

@@ -28,7 +28,7 @@ from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, precision
 from identkit.deadline import Deadline
 from identkit.degeneracy.families import Lift
-from identkit.degeneracy.records import Exceptional
+from identkit.degeneracy.records import Exceptional, Identity
 from identkit.experts import symbols
 from identkit.expression import Step
 from identkit.forms import affine_forms
@@ -167,6 +167,9 @@ def reflections(atom: AtomFunction, deadline: Deadline) -> Iterator[Exceptional]
     def own(flip: Flip) -> str:
         return ", ".join(f"-{p}" if p in flip else str(p) for p in parameters)
 
+    def flipped(flip: Flip) -> tuple[tuple[str, str], ...]:
+        return tuple((str(p), f"-{p}") for p in parameters if p in flip)
+
     eta = ", ".join(atom.parameters)
     primes = ", ".join(f"{p}'" for p in atom.parameters)
     one = len(parameters) == 1
@@ -188,6 +191,7 @@ def reflections(atom: AtomFunction, deadline: Deadline) -> Iterator[Exceptional]
                 where(flip),
                 f"h(x; {own(flip)}) = {'-' if odd else ''}h(x; {eta})",
                 "reflection" if odd else "symmetry of one atom",
+                Identity((("1", ()), (str(sign), flipped(flip))), (), "0", ""),
             )
     # a parameter with polynomial ∂h leaves a polynomial when flipped, whatever the rest of h is
     plain = [p for p in parameters if _is_plain(sp.diff(h, p), inputs)]
@@ -206,6 +210,7 @@ def reflections(atom: AtomFunction, deadline: Deadline) -> Iterator[Exceptional]
                 where(flip),
                 f"h(x; {eta}) {'+' if sign == 1 else '-'} h(x; {own(flip)}) = {atom.shown(rest)}",
                 "reflection",
+                Identity((("1", ()), (str(sign), flipped(flip))), (), str(-rest), ""),
             )
 
 
@@ -243,6 +248,19 @@ def orbits(atom: AtomFunction, lifts: Sequence[Lift]) -> Iterator[Exceptional]:
             f"{number} atoms at {place} for different {curve.s}, under equal gates",
             f"h(x; {images}) = {' + '.join(terms)}",
             "orbit",
+            Identity(
+                (
+                    ("1", tuple((str(p), str(e)) for p, e in curve.images.items())),
+                    (str(-lift.r1), ()),
+                ),
+                tuple(
+                    (str(p), str(-lift.r2 * v))
+                    for p, v in zip(parameters, curve.velocity, strict=True)
+                    if v * lift.r2 != 0
+                ),
+                "0",
+                str(curve.s),
+            ),
         )
 
 

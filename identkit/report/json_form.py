@@ -22,7 +22,7 @@ def dumps(document: Any) -> str:
 
 @cache
 def schema(name: str) -> dict:
-    """A JSON Schema shipped in the package, complete in itself: ``check-1``, ``certificate-2``.
+    """A JSON Schema shipped in the package, complete in itself: ``check-1``, ``certificate-3``.
 
     Files hold the definitions that are a format's own; those it refers to besides are added from
     ``shared.json``, which several formats share.

@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from identkit.certificates.verify import Verified
+from identkit.gates import resolve
 from identkit.report import statements
 
-SCHEMA = "identkit.verify/1"
+SCHEMA = "identkit.verify/2"
+
+
+def _near(verified: Verified) -> list[bool]:
+    """For each result whether its rate is about a neighbourhood of the truth."""
+    found = (resolve(verified.gate).regime(r.regime) for r in verified.results)
+    return [regime is not None and regime.refits == "elsewhere" for regime in found]
 
 
 def document(verified: Verified) -> dict[str, Any]:
-    """The ``identkit.verify/1`` document."""
+    """The ``identkit.verify/2`` document."""
     results = [
         {
             "condition": r.condition,
@@ -25,10 +32,12 @@ def document(verified: Verified) -> dict[str, Any]:
             "nondegenerate": r.nondegenerate,
             "rate": None if r.rate is None else r.rate.derived,
             "rate_cause": None if r.rate is None else r.rate.cause,
-            "rate_elsewhere": None if r.rate is None else r.rate.elsewhere,
+            "near_the_truth_only": near,
             "premise": None if r.premise is None else r.premise.verdict,
+            "caveats": list(r.caveats),
+            "checked_by": by,
         }
-        for r in verified.results
+        for r, near, by in zip(verified.results, _near(verified), verified.by, strict=True)
     ]
     return {
         "schema": SCHEMA,
@@ -48,7 +57,7 @@ def text(verified: Verified) -> str:
         f"verified: h(x) = {e.written}, {verified.gate} gate",
         f"  inputs {', '.join(e.inputs)} in {box}, parameters {', '.join(e.parameters)}",
     ]
-    for r in verified.results:
+    for r, near, by in zip(verified.results, _near(verified), verified.by, strict=True):
         lines += [f"  {statements.title(r)}: {r.verdict}", f"    {statements.scope(r)}"]
         if r.coordinates:
             lines.append(f"    in the coordinates {', '.join(r.coordinates)}")
@@ -56,5 +65,14 @@ def text(verified: Verified) -> str:
             premise = "" if r.premise is None else f", premise {r.premise.verdict}"
             derived = statements.derived_rate(r.rate)
             lines.append(f"    nondegenerate: {r.nondegenerate}, derived rate: {derived}{premise}")
-            lines += [f"    {limit}" for limit in statements.limits(r.rate)]
+            lines += [f"    provided: {statements.sentence(c)}" for c in r.caveats]
+            if near and r.nondegenerate == "yes":
+                lines.append("    near the truth only: exact refits elsewhere are not excluded")
+        for who, what in (
+            ("kernel", "checked by the kernel"),
+            ("prover", "derived once more by the prover, not checked by the kernel"),
+        ):
+            pieces = [piece for piece, said in by.items() if said == who]
+            if pieces:
+                lines.append(f"    {what}: {', '.join(pieces)}")
     return "\n".join(lines)

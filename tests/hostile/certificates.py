@@ -23,12 +23,12 @@ from checked import check
 
 from identkit import Expert
 from identkit.certificates.store import certificate_document, digest
-from identkit.checking import REQUIREMENTS, _plan
 from identkit.cli import main
 from identkit.conditions import CONDITIONS
 from identkit.errors import InputError
 from identkit.experts import builtin
 from identkit.gates import resolve as resolve_gate
+from identkit.questions import REQUIREMENTS, plan_of
 
 BASES: dict[str, tuple[str | Expert, str, dict[str, Any]]] = {
     # every kind of proof, premise, second order, coordinates and gate
@@ -67,13 +67,7 @@ LIGHT = (
 )
 """Those that are verified in a fraction of a second."""
 
-CODES = ("time-limit", "size-limit", "unproved", "not-found", "signs", "no-expansion")
-TIME_UP = "time-limit"
-LIMITS = (TIME_UP, "size-limit")
-SENTENCES = {
-    "time-limit": "the time limit was reached",
-    "size-limit": "the expressions outgrow the limits of the normal form",
-}
+CODES = ("second-order-open", "weak-not-asked", "weak-open", "premise-open", "no-expansion")
 WORDS = (
     *("yes", "no", "undecided", "every", "almost-every", "open-set", "up-to", "from", "none"),
     *("ball-determinant", "relation", "finite-dimension", "confirmed", "contradicted", "unclaimed"),
@@ -240,88 +234,70 @@ def _any_result(document: Any, rng: random.Random) -> dict[str, Any]:
 
 
 def _open_premise(document: Any, rng: random.Random) -> str:
-    """The premise cut short, the rate of the theorem beside it: the sentences as they would be."""
-    entry, cause = _any_result(document, rng), rng.choice(LIMITS)
-    texts = [
-        f"the search was cut short: {SENTENCES[cause]}",
-        "the search was cut short: the time limit of 60 s was reached",
-        "not decided within the limits: the time limit of 60 s was reached",
-    ]
-    entry["premise"] = {
-        "verdict": rng.choice(["undecided", "holds"]),
-        "refits": [],
-        "searched": rng.choice(texts),
-        "cause": rng.choice([cause, None]),
-    }
-    if entry["rate"] is not None:
-        derived = rng.choice(["n^-1/2", "undecided", "n^-1/4"])
-        entry["rate"].update(
-            derived=derived,
-            cause=rng.choice([None, cause, "premise-open"]),
-            agreement=rng.choice(["confirmed", "undecided", "unclaimed", "open"]),
-            reasons=[
-                "first derivatives are independent: n^-1/2 towards a unique population minimiser",
-                "provided f_G* has no exact refit with more atoms (none was found)",
-            ][: rng.randrange(3)],
-        )
-    return "premise cut short"
+    """The premise without its refits, the rate of the theorem beside it."""
+    entry = _any_result(document, rng)
+    entry.update(refits=[], premise=rng.choice(["undecided", "holds", None]))
+    derived = rng.choice(["n^-1/2", "undecided", "n^-1/4"])
+    entry["rate"] = {"derived": derived, "cause": rng.choice([None, *CODES])}
+    return "premise without refits"
 
 
 def _open_honestly(document: Any, rng: random.Random) -> str:
-    """A limit reached where it was not, told as an honest file would: nothing is claimed."""
-    cause = rng.choice(LIMITS)
-    whole = rng.random() < 0.6
-    said = f"the search was cut short: {SENTENCES[cause]}"
+    """Something left open that was not, as an honest file would have it: nothing is claimed."""
     for entry in document["results"]:
-        rate = entry["rate"]
         second = entry["certificate"]["second_order"]
-        if entry["regime"] == 2 and entry["premise"]:
-            entry["premise"] = {
-                **{"verdict": "undecided", "refits": [], "searched": said, "cause": cause}
-            }
+        if entry["refits"]:
+            entry.update(refits=[], premise="undecided")
             if entry["condition"] == "weak" and entry["verdict"] == "yes":
-                reasons = [f"the theorem's premise: {said}"]
-                rate.update(derived="undecided", cause=cause, reasons=reasons)
-                rate["agreement"] = "unclaimed" if rate["published"] is None else "undecided"
-        if entry["regime"] == 1 and rate is not None and second is not None:
-            near = f"near the truth only: exact refits elsewhere are not known; {said}"
-            reasons = rate["reasons"][:-1] if rate["elsewhere"] else rate["reasons"]
-            rate.update(reasons=[*reasons, near] if whole else reasons, elsewhere=cause)
+                entry["rate"] = {"derived": "undecided", "cause": "premise-open"}
         if rng.random() < 0.5:
-            entry["exceptional"] = [
-                {"where": "not searched within the limits", "relation": "", "kind": "not-searched"}
-            ]
-    return f"cut short by {cause}"
+            entry["exceptional"] = []
+        if second is not None and entry["rate"] is not None and rng.random() < 0.7:
+            lists = ("families", "invisible", "visible", "independent")
+            second.update(verdict="undecided", quantifier=None, across_atoms="open")
+            second.update(dual=None, determinant=None, witness=None, **{key: [] for key in lists})
+            entry["nondegenerate"] = "undecided"
+            entry["rate"] = {"derived": "undecided", "cause": "second-order-open"}
+    return "left open"
 
 
-def _near_the_truth(document: Any, rng: random.Random) -> str:
-    entry = _any_result(document, rng)
-    if entry["rate"] is None or not entry["rate"]["reasons"]:
+def _second(document: Any, rng: random.Random) -> str:
+    """Evidence of second order, taken away or claimed."""
+    found = [s for r in document["results"] if (s := r["certificate"]["second_order"])]
+    if not found:
         return _leaf(document, rng)
-    entry["rate"]["reasons"].pop(rng.randrange(len(entry["rate"]["reasons"])))
-    entry["rate"]["elsewhere"] = rng.choice([None, "refits", *LIMITS])
-    return "a reason less, and elsewhere"
+    second, what = rng.choice(found), rng.randrange(7)
+    if what == 0:
+        second["across_atoms"] = rng.choice(["independent", "open"])
+    elif what == 1 and second["visible"]:
+        second["visible"].pop(rng.randrange(len(second["visible"])))
+    elif what == 2 and second["invisible"]:
+        second["invisible"].pop(rng.randrange(len(second["invisible"])))
+    elif what == 3 and second["families"]:
+        family = rng.choice(second["families"])
+        key = rng.choice(["r1", "r2", "parameter"])
+        family[key] = rng.choice(["1", "0", "exp(s)", "s", "a", "x", "1 + s", "t"])
+    elif what == 4:
+        second["quantifier"] = rng.choice(["every", "almost-every", "open-set"])
+    elif what == 5:
+        second["visible"].append([[rng.choice(["a", "b", "β1"]), rng.choice(["1", "a", "-b"])]])
+    else:
+        second["invisible"].append([["m0", "1"]])
+    return f"second order {what}"
 
 
 def _rate(document: Any, rng: random.Random) -> str:
     entry = _any_result(document, rng)
-    if entry["rate"] is None:
-        entry["rate"] = {
-            **{"published": None, "derived": "n^-1/2", "agreement": "unclaimed", "reasons": []},
-            **{"cause": None, "elsewhere": None},
-        }
-    else:
-        entry["rate"].update(derived=rng.choice(["n^-1/2", "n^-1/4", "undecided"]), cause=None)
-        entry["rate"]["agreement"] = rng.choice(["confirmed", "unclaimed", "open"])
-    return f"rate {entry['rate']['derived']}"
+    derived = rng.choice(["n^-1/2", "n^-1/4", "undecided", "no consistent estimator"])
+    entry["rate"] = {"derived": derived, "cause": rng.choice([None, None, *CODES])}
+    return f"rate {derived}"
 
 
 def _regime(document: Any, rng: random.Random) -> str:
     entry = _any_result(document, rng)
     entry["regime"] = rng.choice([None, 1, 2, 3])
     if rng.random() < 0.7:
-        entry.update(published=None, agreement="unclaimed", rate=None, premise=None)
-        entry.update(witness=None, family=None, identifiable=[], nondegenerate=None)
+        entry.update(rate=None, premise=None, refits=None, nondegenerate=None)
         entry["certificate"]["second_order"] = None
     return f"regime {entry['regime']}"
 
@@ -330,22 +306,23 @@ def _every_k(document: Any, rng: random.Random) -> str:
     entry = _any_result(document, rng)
     part = rng.choice(entry["certificate"]["parts"])
     part["every_k"] = not part["every_k"]
-    part["cause"] = rng.choice([None, None, *CODES])
     entry["atoms_scope"] = rng.choice(["every", "up-to"])
-    return f"every_k {part['every_k']}, cause {part['cause']}"
+    return f"every_k {part['every_k']}"
 
 
 def _nothing(document: Any, rng: random.Random) -> str:
     """A proof replaced by none, consistently."""
-    entry, cause = _any_result(document, rng), rng.choice([*CODES, None])
+    entry = _any_result(document, rng)
     for part in entry["certificate"]["parts"]:
         part.update(kind="none", verdict="undecided", relations=[], witness=None, fixed=None)
-        part.update(rank=None, quantifier=None, every_k=False, cause=cause)
+        part.update(rank=None, quantifier=None, every_k=False, kept=[], merged=[], dropped=[])
         part["atoms"] = document["options"]["atoms"]
-    entry["certificate"]["kind"] = "none"
-    entry.update(verdict="undecided", rank=None, quantifier=None, atoms_scope="none", relations=[])
-    entry["agreement"] = "unclaimed" if entry["published"] is None else "undecided"
-    return f"nothing proved, {cause}"
+    entry.update(verdict="undecided", quantifier=None, atoms_scope="none")
+    entry["atoms"] = document["options"]["atoms"]
+    if entry["rate"] is not None and entry["certificate"]["second_order"] is None:
+        entry["rate"] = {"derived": "undecided", "cause": rng.choice(["weak-open", None])}
+        entry["nondegenerate"] = "undecided"
+    return "nothing proved"
 
 
 def _flip(document: Any, rng: random.Random) -> str:
@@ -355,18 +332,7 @@ def _flip(document: Any, rng: random.Random) -> str:
     entry["verdict"] = verdict
     for part in entry["certificate"]["parts"]:
         part["verdict"] = verdict
-    if entry["published"] is not None:
-        same = entry["published"]["verdict"] == verdict
-        entry["agreement"] = "confirmed" if same else "contradicted"
     return f"verdict {verdict}"
-
-
-def _published(document: Any, rng: random.Random) -> str:
-    entry = _any_result(document, rng)
-    claim = {"verdict": "yes", "rate": "n^-1/2", "source": "arXiv 2405.13997, Theorem 9"}
-    entry["published"] = rng.choice([None, claim])
-    entry["agreement"] = rng.choice(["confirmed", "contradicted", "unclaimed"])
-    return f"published {entry['published'] is not None}"
 
 
 def _options(document: Any, rng: random.Random) -> str:
@@ -424,19 +390,15 @@ def _witness(document: Any, rng: random.Random) -> str:
 
 
 def _relation(document: Any, rng: random.Random) -> str:
-    """Terms and text of a relation changed together, in the part and in the result."""
+    """A term of a relation or of a merge."""
     entry = _any_result(document, rng)
-    relations = [r for p in entry["certificate"]["parts"] for r in p["relations"]]
+    parts = entry["certificate"]["parts"]
+    relations = [r for p in parts for r in (*p["relations"], *(m["relation"] for m in p["merged"]))]
     if not relations:
         return _leaf(document, rng)
-    relation = rng.choice(relations)
-    term = rng.choice(relation["terms"])
+    term = rng.choice(rng.choice(relations)["terms"])
     old, new = term["coefficient"], rng.choice(["2", "a", "-1", "a - a", "x", "0", "1/2"])
-    for found in (relation, *relations):
-        if found is relation:
-            term["coefficient"] = new
-            found["text"] = found["text"].replace(old, new, 1)
-    entry["relations"] = [r["text"] for r in relations]
+    term["coefficient"] = new
     return f"coefficient {old} -> {new}"
 
 
@@ -477,8 +439,8 @@ def _large(document: Any, rng: random.Random) -> str:
 
 BLIND = (_leaf, _leaf, _leaf, _pair, _pair, _remove, _empty, _add, _permute)
 MEANT: tuple[Callable[[Any, random.Random], str], ...] = (
-    *(_open_premise, _open_honestly, _near_the_truth, _rate, _regime, _every_k, _nothing, _flip),
-    *(_published, _options, _asked, _witness, _relation, _expert, _large),
+    *(_open_premise, _open_honestly, _second, _rate, _regime, _every_k, _nothing, _flip),
+    *(_options, _asked, _witness, _relation, _expert, _large),
 )
 
 
@@ -549,7 +511,7 @@ def _honest(question: str) -> dict[str, Any] | None:
     levels = (None, "expert", "product")
     for regime, name, require, level in product(regimes, names, (None, *REQUIREMENTS), levels):
         try:
-            if _plan(gate, regime, name, require) != plan:
+            if plan_of(gate, regime, name, require) != plan:
                 continue
             result = check(
                 expert,
@@ -599,16 +561,13 @@ def doubt(document: dict[str, Any]) -> str | None:
 def misprint(document: dict[str, Any], printed: dict[str, Any]) -> str | None:
     """Where the verifier prints something else than the file says; None if nowhere."""
     for found, said in zip(document["results"], printed["results"], strict=True):
-        rate = found["rate"] or {"derived": None, "cause": None, "elsewhere": None}
+        rate = found["rate"] or {"derived": None, "cause": None}
+        same = ("regime", "condition", "level", "verdict", "atoms", "quantifier", "atoms_scope")
         shown = {
-            **{key: found[key] for key in ("regime", "condition", "level", "verdict", "atoms")},
-            **{key: found[key] for key in ("quantifier", "atoms_scope", "nondegenerate")},
-            "coordinates": found["coordinates"],
+            **{key: found[key] for key in (*same, "nondegenerate", "coordinates", "premise")},
             **{"rate": rate["derived"], "rate_cause": rate["cause"]},
-            "rate_elsewhere": rate["elsewhere"],
-            "premise": found["premise"] and found["premise"]["verdict"],
         }
-        if said != shown:
+        if {key: said[key] for key in shown} != shown:
             return f"verify printed {said} of {shown}"
     asked = (document["expert"], document["gate"], document["options"]["domain"])
     if (printed["expert"], printed["gate"], printed["domain"]) != asked:
@@ -616,73 +575,67 @@ def misprint(document: dict[str, Any], printed: dict[str, Any]) -> str | None:
     return None
 
 
-EVIDENCE = ("witness", "relations", "fixed", "merged")
-"""Of a part, what proves its statement in one of several ways."""
+QUANTIFIERS = (None, "open-set", "almost-every", "every")
+SCOPES = ("none", "up-to", "from", "every")
+RATES = {
+    "n^-1/4": ("n^-1/4 for one true atom",),
+    "no consistent estimator": ("slower than n^-1/4",),
+}
+"""Rates -> what says less."""
 
 
-def _beyond(found: dict[str, Any], true: dict[str, Any]) -> str | None:
-    """What one result says that a check does not."""
-    opened = set()
-    left, right = (
-        {k: v for k, v in r.items() if k not in ("certificate", "rate", "premise", "exceptional")}
-        for r in (found, true)
-    )
-    for part, real in zip(found["certificate"]["parts"], true["certificate"]["parts"], strict=True):
-        if part["kind"] == "none" and part["cause"] == TIME_UP:
-            opened |= {"verdict"} if real["kind"] != "none" else set()
-            continue
-        if part["rank"] is None and real["rank"] is not None and part["kind"] != "ball-determinant":
-            opened.add("rank")
-            real = {**real, "rank": None}
-        for key in part:
-            if key not in EVIDENCE and part[key] != real[key]:
-                return f"a part's {key} is {part[key]}, not {real[key]}"
-    second, analysed = (r["certificate"]["second_order"] for r in (found, true))
-    if second is not None and second["cause"] == TIME_UP and second != analysed:
-        if second["verdict"] != "undecided" or second["families"] or second["identifiable"]:
-            return "second order is left open and yet says something"
-        opened.add("second order")
-    elif second != analysed:
-        return "second order"
-    for key in ("premise", "exceptional"):
-        if found[key] != true[key]:
-            entry = found[key][0] if key == "exceptional" and found[key] else found[key]
-            cause = entry and (entry.get("cause") or entry.get("kind"))
-            searched = cause not in (TIME_UP, "not-searched")
-            if searched or entry.get("refits") or entry.get("relation"):
-                return key
-            opened.add(key)
-    if found["rate"] != true["rate"]:
-        wrong = _rate_beyond(found["rate"], true["rate"])
-        if wrong:
-            return wrong
-    weaker = {
-        "verdict": {"verdict": ("undecided",), "quantifier": (None,), "atoms_scope": ("none",)},
-        "rank": {"rank": (None,)},
-        "second order": {
-            **{"nondegenerate": ("undecided",), "witness": (None,), "family": (None,)},
-            "identifiable": ([],),
-        },
-    }
-    if "verdict" in opened:  # the counts are of whatever decides, which is another part now
-        weaker["verdict"] |= {"nondegenerate": ("undecided",), "rank": (None,), "relations": ([],)}
-        weaker["verdict"] |= {key: (left[key],) for key in ("atoms", "functions", "merged")}
-        weaker["verdict"]["agreement"] = ("undecided", "unclaimed")
-    for key in left:
-        allowed = [true[key], *(v for o in opened for v in weaker.get(o, {}).get(key, ()))]
-        if left[key] not in allowed and not (key == "relations" and left[key]):
-            return f"{key} is {left[key]}, not {right[key]}"
+def _weaker(found: dict[str, Any], true: dict[str, Any], where: str) -> str | None:
+    """Where a record with a verdict claims more than the true one."""
+    if found["verdict"] == "undecided":
+        return None
+    if found["verdict"] != true["verdict"]:
+        return f"{where} is {found['verdict']}, not {true['verdict']}"
+    order = QUANTIFIERS.index
+    if order(found["quantifier"]) > order(true["quantifier"]):
+        return f"{where} holds for {found['quantifier']}"
     return None
 
 
-def _rate_beyond(rate: Any, true: Any) -> str | None:
-    """What a rate says beyond the true one: it may be open, or limited to near the truth."""
-    if rate is None or true is None:
+def _beyond(found: dict[str, Any], true: dict[str, Any]) -> str | None:
+    """What one result says that a check does not; it may say less."""
+    for part, real in zip(found["certificate"]["parts"], true["certificate"]["parts"], strict=True):
+        if part["kind"] == "none":
+            continue
+        for key in ("title", "kind", "atoms", "kept", "shared", "dropped"):
+            if part[key] != real[key]:
+                return f"a part's {key} is {part[key]}, not {real[key]}"
+        if part["every_k"] and not real["every_k"]:
+            return "a part is about every k"
+        if part["rank"] is not None and part["rank"] != real["rank"]:
+            return f"a part's rank is {part['rank']}, not {real['rank']}"
+        wrong = _weaker(part, real, "a part")
+        if wrong:
+            return wrong
+    second, analysed = (r["certificate"]["second_order"] for r in (found, true))
+    if (second is None) != (analysed is None):
+        return "second order"
+    if second is not None:
+        wrong = _weaker(second, analysed, "second order")
+        if wrong or (second["across_atoms"], analysed["across_atoms"]) == ("independent", "open"):
+            return wrong or "cells are independent"
+    wrong = _weaker(found, true, "the result")
+    if wrong:
+        return wrong
+    if found["coordinates"] != true["coordinates"]:
+        return "coordinates"
+    if SCOPES.index(found["atoms_scope"]) > SCOPES.index(true["atoms_scope"]):
+        return f"the scope is {found['atoms_scope']}"
+    if any(e not in true["exceptional"] for e in found["exceptional"]):
+        known = {e["kind"] for e in true["exceptional"]}
+        if not {e["kind"] for e in found["exceptional"]} <= known:
+            return "exceptional parameters"
+    for key, nothing in (("nondegenerate", "undecided"), ("premise", "undecided")):
+        if found[key] not in (true[key], nothing) or (found[key] is None) != (true[key] is None):
+            return f"{key} is {found[key]}, not {true[key]}"
+    if (found["rate"] is None) != (true["rate"] is None):
         return "rate"
-    if rate["derived"] == "undecided" and rate["cause"] is not None:
-        return None
-    if (rate["derived"], rate["agreement"]) != (true["derived"], true["agreement"]):
-        return f"rate {rate['derived']}, not {true['derived']}"
-    if rate["elsewhere"] == TIME_UP and "near the truth only" in rate["reasons"][-1]:
-        return None
-    return "reasons"
+    if found["rate"] is not None:
+        said, real = found["rate"]["derived"], true["rate"]["derived"]
+        if said not in ("undecided", real, *RATES.get(real, ())):
+            return f"rate {said}, not {real}"
+    return None

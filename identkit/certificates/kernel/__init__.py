@@ -1,0 +1,42 @@
+"""The trusted kernel: whether the evidence in a certificate shows what the certificate says.
+
+It is meant to be read on its own. It rests on the grammar of expressions, on balls (FLINT), on
+jets, on the definitions of experts, atoms, gates, conditions and moments (they say what is claimed)
+and on plain records, on nothing of the prover.
+
+- :mod:`~identkit.certificates.kernel.field`: a zero test that is sound and not complete. To accept
+  Σ c·g = 0 it is enough to write both sides in generators that are replaced only by equals, and to
+  find the polynomial 0; that other polynomials may be 0 as functions does not matter.
+- :mod:`~identkit.certificates.kernel.points`: what is *not* 0, by balls at rational points.
+- :mod:`~identkit.certificates.kernel.parts`: independence, relations, dimension counts.
+- :mod:`~identkit.certificates.kernel.every_k`: every number of atoms.
+- :mod:`~identkit.certificates.kernel.second_order`: families, moments, facial reduction, kinks.
+- :mod:`~identkit.certificates.kernel.refits`: exact refits of f with more atoms,
+  and parameters at which atoms lose independence.
+
+Each piece of evidence ends in one of three ways: it is shown; it is wrong (CertificateError); or it
+is not shown (:class:`Unshown`), which says nothing of it. Statements that claim less than their
+evidence shows are accepted. Not claimed, so not checked: that no other relation, family, refit or
+exceptional set exists, and why something was left open.
+"""
+
+from __future__ import annotations
+
+import sympy as sp
+
+from identkit.certificates.kernel.field import Unshown
+from identkit.certificates.kernel.parts import Part
+from identkit.certificates.kernel.refits import check_exceptional, check_refit
+from identkit.certificates.kernel.second_order import Analysis
+from identkit.expression import symbol
+from identkit.gates import Expansion
+
+__all__ = ["Analysis", "Part", "Unshown", "check_exceptional", "check_refit", "knows"]
+
+
+def knows(expansion: Expansion) -> bool:
+    """Whether theory section 4 is about it: its criteria are those of two weight rules."""
+    s, rule = symbol("s"), expansion.rule
+    sigmoid = rule.weight == 1 / (1 + sp.exp(-s)) and not rule.normalised
+    softmax = rule.weight == sp.exp(s) and rule.normalised
+    return expansion.order == 2 and (sigmoid if expansion.gates else softmax)

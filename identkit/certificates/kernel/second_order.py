@@ -1,0 +1,577 @@
+"""Second order (theory section 4): families, null vectors, facial reduction, dual, kinks.
+
+*No* is shown by a family (a curve along which f stays the same), by a first-order relation, or by
+invisible moments with M ⪰ 0. *Yes*: the null vectors are relations; as the functions left beside
+them have a nonzero determinant, they are all there are. Where yᵀM y = 0 for the moments still
+invisible, M ⪰ 0 gives M y = 0; the directions y of the file are gone through in its order. Nothing
+is left then, or a positive definite matrix is orthogonal to every M that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+from flint import arb, arb_mat
+
+from identkit.atoms import AtomFunction
+from identkit.balls import ball, precision
+from identkit.certificates.kernel.every_k import apply, holds_for_every_k
+from identkit.certificates.kernel.field import BITS, PLACES, Case, Cases, Element, Unshown, vanishes
+from identkit.certificates.kernel.parts import QUANTIFIERS, determinant_doubt
+from identkit.certificates.kernel.points import (
+    FIRST_BITS,
+    Regularity,
+    draws,
+    positive_definite,
+    refuted,
+    samples,
+)
+from identkit.certificates.witness import excludes_zero
+from identkit.deadline import Deadline
+from identkit.degeneracy.moments import MomentSpace, moment_space
+from identkit.degeneracy.records import Family, MomentWitness, SecondOrder
+from identkit.errors import CertificateError
+from identkit.experts import symbols
+from identkit.expression import Step, free_names, parse, put, symbol
+from identkit.results import Options
+
+BY_MOMENTS = ("invisible", "witness")
+
+Vector = dict[int, Element]
+"""Moment -> value, free of x; absent means 0."""
+
+
+class Analysis:
+    """The evidence of a second-order verdict on the expert function ``atom``.
+
+    ``gates``: weight and gate have moments of their own (sigmoid), or are pinned (softmax).
+    """
+
+    def __init__(
+        self, atom: AtomFunction, gates: bool, options: Options, where: str, deadline: Deadline
+    ) -> None:
+        self.atom, self.gates, self.options, self.where = atom, gates, options, where
+        self.deadline = deadline
+        self.sides = options.domain.sides(len(atom.inputs))
+        self.space: MomentSpace = moment_space(atom, gates)
+        self.functions = [m.function for m in self.space.moments]
+
+    def fail(self, field: str, reason: str) -> CertificateError:
+        return CertificateError(f"{self.where}.second_order.{field}: {reason}.")
+
+    def check(self, found: SecondOrder) -> None:
+        """Raises CertificateError for what is wrong, and Unshown for what is not shown."""
+        self._nothing_unread(found)
+        if found.verdict == "undecided":
+            return
+        no = found.verdict == "no"
+        shown = self._degenerate(found) if no else self._nondegenerate(found)
+        order = QUANTIFIERS.index
+        if found.quantifier is None:
+            raise self.fail("quantifier", "is missing")
+        if order(found.quantifier) > order(shown):
+            raise Unshown(f"that it holds for {found.quantifier} parameters")
+        if found.across_atoms == "independent" and self.gates:
+            assert found.determinant is not None
+            left = [i for i, f in enumerate(self.functions) if f.label in found.independent]
+            if not holds_for_every_k(self.cases, self.sides, found.determinant.atoms, left):
+                raise Unshown("independence across atoms")
+
+    def _nothing_unread(self, found: SecondOrder) -> None:
+        """Fields that the verdict does not rest on are empty: nobody would have checked them."""
+        used = {
+            "yes": ("quantifier", "invisible", "visible", "dual", "independent", "determinant"),
+            "no": ("quantifier", "families") if found.families else ("quantifier", *BY_MOMENTS),
+            "undecided": (),
+        }[found.verdict]
+        for field in ("quantifier", "families", *BY_MOMENTS, "visible", "dual", "independent"):
+            if getattr(found, field) and field not in used:
+                raise self.fail(field, f"has no place beside {found.verdict}")
+        if found.verdict != "yes" and (found.determinant or found.across_atoms != "open"):
+            raise self.fail("across_atoms", f"has no place beside {found.verdict}")
+        for i, f in enumerate(found.families):
+            if f.kind == "flow" and (f.parameter or f.curve or f.r1 or f.r2):
+                raise self.fail(f"families[{i}]", "has no curve")
+
+    # -- no ---------------------------------------------------------------------------------
+
+    def _degenerate(self, found: SecondOrder) -> str:
+        for i, family in enumerate(found.families):
+            (self._flow if family.kind == "flow" else self._family)(family, f"families[{i}]")
+        if found.families:
+            return "almost-every"
+        if not self.kinks.continuous():
+            raise Unshown("that h is continuous")
+        second = [{i: self.one} for i, m in enumerate(self.space.moments) if len(m.pair) == 2]
+        for vector in self._restrict(self._null_vectors(found), second):
+            if any(self.space.moments[i].pair and not c.is_zero for i, c in vector.items()):
+                return "almost-every"  # a relation among first moments
+        if found.witness is None:
+            raise self.fail("witness", "is missing")
+        if self.atom.expression.has(Step):
+            raise Unshown("that no kink shows the moments")
+        return self._positive(found.witness)
+
+    def _positive(self, witness: MomentWitness) -> str:
+        """Invisible moments whose M is positive semidefinite and not 0."""
+        vector = self._vector(witness.moments, "witness.moments")
+        at = self._numbers(witness.at, "witness.at")
+        names = self.space.coordinates
+        matrix = [[self._entry(vector, u, v) for v in names] for u in names]
+        with precision(FIRST_BITS):
+            values = self._at([e for row in matrix for e in row], at)
+            m = [values[i * len(names) : (i + 1) * len(names)] for i in range(len(names))]
+            chosen: list[int] = []
+            for i in range(len(names)):
+                trial = [*chosen, i]
+                if positive_definite([[m[a][b] for b in trial] for a in trial]):
+                    chosen = trial
+        if not chosen:
+            raise self.fail("witness", "has no positive second moment")
+        # the rest is determined by it: the Schur complement is 0, as a function of θ
+        if not self._schur_vanishes(matrix, chosen):
+            raise Unshown("that the second moments are positive semidefinite")
+        head = matrix[chosen[0]][chosen[0]]
+        constant = all(matrix[a][b].is_number for a in chosen for b in chosen)
+        square = len(chosen) == 1 and self._is_square(head)
+        return "almost-every" if constant or square else "open-set"
+
+    def _schur_vanishes(self, matrix: list[list[Element]], chosen: list[int]) -> bool:
+        """Eliminates the chosen coordinates, whose pivots are positive at one θ."""
+        work = [list(row) for row in matrix]
+        for k in chosen:
+            for i in range(len(work)):
+                if i == k:
+                    continue
+                factor = work[i][k] / work[k][k]
+                work[i] = [a - factor * b for a, b in zip(work[i], work[k], strict=True)]
+        others = [i for i in range(len(work)) if i not in chosen]
+        return all(work[i][j].is_zero for i in others for j in others)
+
+    def _is_square(self, element: Element) -> bool:
+        found = [self.field.factor(p) for p in (element.num, element.den)]
+        return all(c > 0 and all(e % 2 == 0 for _, e in factors) for c, factors in found)
+
+    # -- families ---------------------------------------------------------------------------
+
+    def _family(self, family: Family, where: str) -> None:
+        """h(curve(s)) = r1 h + r2·V·∇h, with weights for it on both sides of s = 0."""
+        atom, s = self.atom, family.parameter
+        if not s.isidentifier() or s in (*atom.inputs, *atom.parameters):
+            raise self.fail(where, "has no parameter of its own")
+        names = frozenset((*atom.parameters, s))
+        images = {symbol(p): self._read(e, names, where) for p, e in family.curve}
+        speed = {p: self._read(e, names - {s}, where) for p, e in family.velocity}
+        r1, r2 = (self._read(e, names, where) for e in (family.r1, family.r2))
+        if not {str(p) for p in images} | set(speed) <= set(atom.parameters):
+            raise self.fail(where, "moves what is no parameter")
+        kinds = {(True, True): "redundant", (False, True): "scale", (True, False): "split"}
+        if family.kind != kinds.get((r1 == 1, r2 == 0), "phase"):
+            raise self.fail(where, "is of another kind")
+        if not (self.gates or r2 == 0 or r1 == 1):
+            raise self.fail(where, "changes the total weight, which the gate pins")
+        extended = AtomFunction(atom.symbol, atom.expression, atom.inputs, (*atom.parameters, s))
+        moved, number = put(atom.expression, images), len(atom.inputs) + len(atom.parameters)
+
+        def build(field: Any) -> list[Element]:
+            h = field.convert(atom.expression)
+            rest = field.convert(moved) - field.convert(r1) * h
+            for p, v in speed.items():
+                slope = field.derivative(h, field.names.index(p))
+                rest = rest - field.convert(r2) * field.convert(v) * slope
+            changes = [field.derivative(field.convert(e), number) for e in images.values()]
+            factors = [field.derivative(field.convert(r), number) for r in (r1, r2)]
+            return [rest, *factors, *changes]
+
+        if any(e.has(Step) for e in (r1, r2, *images.values())):
+            raise Unshown("a family with kinks of its own")
+        cases = Cases(extended, self.sides, build, self.deadline)
+        field = cases.field
+        if not all(case.elements[0].is_zero for case in cases.cases):
+            if (
+                any(
+                    excludes_zero(v)
+                    for case in cases.cases
+                    for v in field.at_places(case.elements[0])
+                )
+                and not field.kinks
+            ):
+                raise self.fail(where, "is no identity")
+            raise Unshown("the identity of a family")
+        start = {symbol(s): sp.Integer(0)}
+        identities = [put(r1, start) - 1, put(r2, start)]
+        identities += [put(e, start) - p for p, e in images.items()]
+        if not all(self._is_zero(e) for e in identities):
+            raise Unshown("that a curve begins at the truth")
+        case = cases.cases[0]
+        if not any(field.is_nonzero(e.num) for c in cases.cases for e in c.elements[3:]):
+            raise Unshown("that a curve moves")
+        needed = (
+            case.elements[2] if r2 != 0 else None if self.gates or r1 == 1 else case.elements[1]
+        )
+        if needed is not None and not self._nonzero_at_start(field, needed):
+            raise Unshown("that weights exist for a family")
+
+    def _nonzero_at_start(self, field: Any, rate: Element) -> bool:
+        """A factor changes at s = 0, so that it lies on both sides near it."""
+        with precision(FIRST_BITS):
+            for theta, points in draws(self.atom, self.sides, 5):
+                at = [ball(v) for v in (*points[0], *theta, 0)]
+                if excludes_zero(field.evaluate([rate], at)[0]):
+                    return True
+        return False
+
+    def _flow(self, family: Family, where: str) -> None:
+        """V·∇h = λ h almost everywhere, λ free of x, h continuous: h is multiplied along V."""
+        names = frozenset(self.atom.parameters)
+        speed = {p: self._read(e, names, where) for p, e in family.velocity}
+        if not set(speed) <= names:
+            raise self.fail(where, "moves what is no parameter")
+        if not self.kinks.continuous():
+            raise Unshown("that h is continuous")
+
+        def build(field: Any) -> list[Element]:
+            h, change = field.convert(self.atom.expression), field.zero
+            for p, v in speed.items():
+                change = change + field.convert(v) * field.derivative(h, field.names.index(p))
+            return [h, change, *(field.convert(v) for v in speed.values())]
+
+        cases = Cases(self.atom, self.sides, build, self.deadline)
+        field = cases.field
+        if not any(field.is_nonzero(e.num) for c in cases.cases for e in c.elements[2:]):
+            raise Unshown("that a flow moves")
+        rates = []
+        for case in cases.cases:
+            h, change = case.elements[:2]
+            if h.is_zero and change.is_zero:
+                continue
+            rates.append(change / h)
+        free = all(field.derivative(r, n).is_zero for r in rates for n in range(field.d))
+        if not rates or not free or any(not (r - rates[0]).is_zero for r in rates):
+            raise Unshown("the identity of a flow")
+
+    # -- yes --------------------------------------------------------------------------------
+
+    def _nondegenerate(self, found: SecondOrder) -> str:
+        vectors = self._null_vectors(found)
+        self._complete(found, vectors)
+        for i, y in enumerate(found.visible):
+            direction = {u: self._constant(e, f"visible[{i}]") for u, e in y.entries}
+            if not set(direction) <= set(self.space.coordinates):
+                raise self.fail(f"visible[{i}]", "is no direction of the moments")
+            if not self._shows(direction, vectors) and not self.kinks.move(direction):
+                raise Unshown(f"that the direction {i + 1} is visible")
+            rows = [
+                {self.space.index(t, u): c for u, c in direction.items()}
+                for t in self.space.coordinates
+            ]
+            vectors = self._restrict(vectors, rows)
+        second = [{i: self.one} for i, m in enumerate(self.space.moments) if len(m.pair) == 2]
+        if self._restrict(vectors, second):
+            raise Unshown("that first moments are visible")
+        if vectors:
+            self._dual(found, vectors)
+        elif found.dual is not None:
+            raise self.fail("dual", "has no place where no moments are left")
+        return Regularity(self.atom, self.sides).quantifier()
+
+    def _complete(self, found: SecondOrder, vectors: Sequence[Vector]) -> None:
+        """The functions left are independent, so there are no other null vectors."""
+        aside = [i for i, f in enumerate(self.functions) if f.label not in found.independent]
+        left = [f for f in self.functions if f.label in found.independent]
+        if len(left) != len(found.independent) or len(aside) != len(vectors):
+            raise self.fail("independent", "are not the functions left beside the null vectors")
+        entries = [v.get(i, self.field.zero) for v in vectors for i in aside]
+        if vectors and not self._is_regular(entries, len(aside)):
+            raise Unshown("that the null vectors are independent")
+        if found.determinant is None:
+            raise self.fail("determinant", "is missing")
+        doubt = determinant_doubt(
+            self.atom, left, (), 1, found.determinant, self.options, self.deadline
+        )
+        if doubt is not None:
+            raise self.fail("determinant", doubt)
+
+    def _is_regular(self, entries: Sequence[Element], size: int) -> bool:
+        field = self.field
+        with precision(BITS):
+            for place in range(PLACES):
+                at = [v[place] for v in field.inputs_and_parameters()]
+                if excludes_zero(arb_mat(size, size, field.evaluate(entries, at)).det()):
+                    return True
+        return False
+
+    def _shows(self, y: dict[str, Element], vectors: Sequence[Vector]) -> bool:
+        """yᵀM y = 0 for all vectors."""
+        functional: Vector = {}
+        for u, a in y.items():
+            for v, b in y.items():
+                i = self.space.index(u, v)
+                functional[i] = functional.get(i, self.field.zero) + a * b
+        return all(self._value(functional, v).is_zero for v in vectors)
+
+    def _dual(self, found: SecondOrder, vectors: Sequence[Vector]) -> None:
+        """D ≻ 0, block by block, with ⟨D, M⟩ = 0 identically."""
+        if found.dual is None:
+            raise self.fail("dual", "is missing")
+        if [names for names, _ in found.dual.blocks] != [
+            b for b in (self.space.gates, self.space.experts) if b
+        ]:
+            raise self.fail("dual", "is not about the moments")
+        totals = [self.field.zero for _ in vectors]
+        for names, rows in found.dual.blocks:
+            matrix = [[self._constant(e, "dual") for e in row] for row in rows]
+            pairs = [(i, j) for i in range(len(names)) for j in range(len(names))]
+            if len(rows) != len(names) or any(len(row) != len(names) for row in rows):
+                raise self.fail("dual", "is no square matrix")
+            if any(not (matrix[i][j] - matrix[j][i]).is_zero for i, j in pairs):
+                raise self.fail("dual", "is not symmetric")
+            if not all(e.is_number for row in matrix for e in row):
+                raise Unshown("a dual matrix that is no constant")
+            with precision(FIRST_BITS):
+                values = [self._at(row, [Fraction(1)] * self.field.q) for row in matrix]
+                if not positive_definite(values):
+                    raise self.fail("dual", "is not positive definite")
+            for k, v in enumerate(vectors):
+                for i, j in pairs:
+                    entry = self._entry(v, names[i], names[j])
+                    totals[k] = totals[k] + matrix[i][j] * entry
+        if not all(t.is_zero for t in totals):
+            raise Unshown("that the dual matrix is orthogonal to the moments")
+
+    # -- pieces -----------------------------------------------------------------------------
+
+    @cached_property
+    def cases(self) -> Cases:
+        return Cases(
+            self.atom, self.sides, lambda f: f.functions(self.atom, self.functions), self.deadline
+        )
+
+    @property
+    def field(self) -> Any:
+        return self.cases.field
+
+    @property
+    def one(self) -> Element:
+        return self.field.one
+
+    @cached_property
+    def kinks(self) -> Kinks:
+        return Kinks(self.atom, self.sides, self.deadline, self.cases)
+
+    @cached_property
+    def _samples(self) -> list:
+        return samples(self.atom, self.functions, self.sides)
+
+    def _read(self, text: str, names: frozenset[str], where: str) -> Any:
+        expression = parse(text, extra=names, generous=True)
+        if not free_names(expression) <= names:
+            raise self.fail(where, f"'{text[:60]}' is not free of x")
+        return expression
+
+    def _constant(self, text: str, where: str) -> Element:
+        expression = self._read(text, frozenset(self.atom.parameters), where)
+        if expression.has(Step):
+            raise self.fail(where, f"'{text[:60]}' has a kink")
+        return self.field.convert(expression)
+
+    def _numbers(self, texts: Sequence[str], where: str) -> list[Fraction]:
+        if len(texts) != self.field.q:
+            raise self.fail(where, "must be a value for each parameter")
+        return [Fraction(t) for t in texts]
+
+    def _is_zero(self, expression: Any) -> bool:
+        return vanishes(expression, self.atom, self.sides, self.deadline)
+
+    def _null_vectors(self, found: SecondOrder) -> list[Vector]:
+        return [
+            self._vector(entry.moments, f"invisible[{i}]")
+            for i, entry in enumerate(found.invisible)
+        ]
+
+    def _vector(self, moments: Sequence[tuple[str, str]], where: str) -> Vector:
+        """Moments whose expansion Σ μ_l g_l / scale_l is shown to vanish."""
+        position = {m.name: i for i, m in enumerate(self.space.moments)}
+        if not {name for name, _ in moments} <= set(position) or len(dict(moments)) != len(moments):
+            raise self.fail(where, "is about other moments")
+        names = frozenset(self.atom.parameters)
+        texts = {position[name]: self._read(e, names, where) for name, e in moments}
+        scales = {i: sp.Rational(1, self.space.moments[i].scale) for i in texts}
+        scaled = [e * scales[i] for i, e in texts.items()]
+        if refuted(scaled, list(texts), self.atom.parameters, self._samples):
+            raise self.fail(where, "is not zero")
+        vector = {position[name]: self._constant(e, where) for name, e in moments}
+        combination = {
+            i: c * self.field.constant(Fraction(1, self.space.moments[i].scale))
+            for i, c in vector.items()
+        }
+        if not all(apply(self.field, combination, case).is_zero for case in self.cases.cases):
+            raise Unshown("that moments are invisible")
+        return {i: c for i, c in vector.items() if not c.is_zero}
+
+    def _entry(self, vector: Vector, u: str, v: str) -> Element:
+        return vector.get(self.space.index(u, v), self.field.zero)
+
+    def _value(self, functional: Vector, vector: Vector) -> Element:
+        total = self.field.zero
+        for i, c in functional.items():
+            total = total + c * vector[i] if i in vector else total
+        return total
+
+    def _at(self, elements: Sequence[Element], theta: Sequence[Fraction]) -> list[arb]:
+        middle = [ball((low + high) / 2) for low, high in self.sides]
+        return self.field.evaluate(elements, [*middle, *(ball(v) for v in theta)])
+
+    def _restrict(self, vectors: Sequence[Vector], functionals: Sequence[Vector]) -> list[Vector]:
+        """A basis of the span on which the functionals vanish, for almost every θ."""
+        span = [dict(v) for v in vectors]
+        for functional in functionals:
+            self.deadline.check()
+            values = [self._value(functional, v) for v in span]
+            live = [k for k, c in enumerate(values) if not c.is_zero]
+            if not live:
+                continue
+            pivot = min(live, key=lambda k: (len(values[k].num) + len(values[k].den), k))
+            for k in live:
+                if k != pivot:
+                    factor = values[k] / values[pivot]
+                    changed = {i: c * factor for i, c in span[pivot].items()}
+                    total = {
+                        i: span[k].get(i, self.field.zero) - changed.get(i, self.field.zero)
+                        for i in {*span[k], *changed}
+                    }
+                    span[k] = {i: c for i, c in total.items() if not c.is_zero}
+            self.field.show_nonzero(values[pivot].num)
+            del span[pivot]
+        return span
+
+
+class Kinks:
+    """The kinks p = A x_s + B = 0 of h: continuity, and the directions y that move one.
+
+    If h is continuous where p = 0 and its slope jumps, ∇²h contains ∇p∇pᵀδ(p) times what is not 0,
+    and no other function does. So ⟨M, ∇p∇pᵀ⟩ = 0 there, and M ⪰ 0 gives M ∇p = 0 on the kink: with
+    x_s = −B/A, M y = 0 for each coefficient y of A∇B − B∇A in the other inputs.
+    """
+
+    def __init__(
+        self, atom: AtomFunction, sides: Sequence[Any], deadline: Deadline, functions: Cases
+    ) -> None:
+        self.atom, self.sides, self.deadline, self.outer = atom, sides, deadline, functions
+        self.cases = Cases(
+            atom, sides, lambda f: [f.convert(atom.expression)], deadline, by_forms=False
+        )
+        self.field = self.cases.field
+
+    def continuous(self) -> bool:
+        """Whether h is shown to be continuous at every kink."""
+        in_x = [key for key, poly in self.field.kinks.items() if self.field.depends(poly)]
+        return all(any(self._is_continuous(key, s) for s in self._inputs(key)) for key in in_x)
+
+    def move(self, y: dict[str, Element]) -> bool:
+        """Whether M y = 0 is shown by a kink."""
+        for key in self.field.kinks:
+            for s in self._inputs(key):
+                if self._has_row(key, s, y) and self._is_continuous(key, s) and self._bends(key, s):
+                    return True
+        return False
+
+    def _inputs(self, key: str) -> list[int]:
+        """The inputs for which the kink's equation is solved."""
+        poly, field = self.field.kinks[key], self.field
+        if any((k := field.kernel_at(i)) and k.in_x for i in field.occurring(poly)):
+            return []
+        return [s for s in range(field.d) if poly.degrees()[s] == 1]
+
+    def _parts(self, key: str, s: int) -> tuple[Element, Element]:
+        powers, field = self.field.powers(self.field.kinks[key], s), self.field
+        zero = field.context.constant(0)
+        return Element(field, powers[1], field.unit), Element(
+            field, powers.get(0, zero), field.unit
+        )
+
+    def _pairs(self, key: str) -> list[tuple[Case, Case]]:
+        """Cases on the two sides whose other signs agree."""
+        above, below = ([c for c in self.cases.cases if c.signs.get(key) == v] for v in (1, -1))
+        return [
+            (a, b)
+            for a in above
+            for b in below
+            if all(b.signs.get(k, sign) == sign for k, sign in a.signs.items() if k != key)
+        ]
+
+    def _smooth(self, case: Case) -> Any:
+        """h in one case, without kinks."""
+        self.field.under(case.signs)
+        h: Any = self.atom.expression
+        return h.replace(
+            Step, lambda u: sp.Integer(0 if self.field.step(self.field.convert(u)).is_zero else 1)
+        )
+
+    def _is_continuous(self, key: str, s: int) -> bool:
+        a, b = self._parts(key, s)
+        x, field = symbols(self.atom.inputs)[s], self.field
+        place = {x: -field.expression(b.num) / field.expression(a.num)}
+        inputs = tuple(n for i, n in enumerate(self.atom.inputs) if i != s)
+        sides = [side for i, side in enumerate(self.sides) if i != s]
+        for above, below in self._pairs(key):
+            jump = put(self._smooth(above) - self._smooth(below), place)
+            own = AtomFunction(self.atom.symbol, jump, inputs, self.atom.parameters)
+            if not vanishes(jump, own, sides, self.deadline):
+                return False
+        return True
+
+    def _has_row(self, key: str, s: int, y: dict[str, Element]) -> bool:
+        """Whether y is a coefficient of A∇B − B∇A, up to a factor."""
+        a, b = self._parts(key, s)
+        field, outer = self.field, self.outer.field
+        rows: dict[tuple, dict[str, Any]] = {}
+        for number, name in enumerate(self.atom.parameters, field.d):
+            e = a * field.derivative(b, number) - b * field.derivative(a, number)
+            for exponents, c in e.num.to_dict().items():
+                monomial = tuple(exponents[: field.d])
+                rest = (*(0 for _ in range(field.d)), *exponents[field.d :])
+                terms = rows.setdefault(monomial, {}).setdefault(name, {})
+                terms[rest] = c
+        for row in rows.values():
+            shown = {
+                n: outer.convert(field.expression(field.polynomial(t))) for n, t in row.items()
+            }
+            zero = outer.zero
+            names = [*{**shown, **y}]
+            if all(
+                (y.get(u, zero) * shown.get(v, zero) - y.get(v, zero) * shown.get(u, zero)).is_zero
+                for u in names
+                for v in names
+            ) and any(not e.is_zero for e in shown.values()):
+                return True
+        return False
+
+    def _bends(self, key: str, s: int) -> bool:
+        """Somewhere on the kink, inside the domain, the slope of h jumps."""
+        field, (low, high) = self.field, self.sides[s]
+        a, b = self._parts(key, s)
+        others = [k for k in field.kinks if k != key]
+        arguments = [Element(field, field.kinks[k], field.unit) for k in others]
+        pairs = self._pairs(key)
+        slopes = [field.derivative(p.elements[0] - q.elements[0], s) for p, q in pairs]
+        with precision(FIRST_BITS):
+            for theta, points in draws(self.atom, self.sides, 6):
+                for x in points:
+                    at = [ball(v) for v in (*x, *theta)]
+                    top, bottom = field.evaluate([b, a], at)
+                    at[s] = -top / bottom
+                    if not (ball(low) < at[s] < ball(high)):
+                        continue
+                    values = dict(zip(others, field.evaluate(arguments, at), strict=True))
+                    for (p, q), slope in zip(pairs, slopes, strict=True):
+                        known = {**p.signs, **q.signs}
+                        met = all(values[k] * known[k] > 0 for k in known if k != key)
+                        clear = all(excludes_zero(v) for v in values.values())
+                        if met and clear and excludes_zero(field.evaluate([slope], at)[0]):
+                            return True
+        return False

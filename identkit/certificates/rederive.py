@@ -1,0 +1,81 @@
+"""The second stage of verification: the prover comes to a statement once more.
+
+This is for what the kernel cannot show from the evidence of a file, and it is less: the prover that
+wrote the file is asked again, so that a mistake of the prover is a mistake here. Each answer is
+told apart from the kernel's (:attr:`identkit.certificates.verify.Verified.by`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from identkit.certificates.statement import part_entry, refit_entry, second_entry
+from identkit.checking import prove_sets
+from identkit.conditions import condition as find_condition
+from identkit.coordinates import structural
+from identkit.deadline import Deadline
+from identkit.degeneracy.conclude import Conclusions
+from identkit.errors import CertificateError
+from identkit.experts import Expert
+from identkit.gates import Gate
+from identkit.results import ConditionResult, Options
+
+PART = ("kind", "verdict", "atoms", "kept", "dropped", "rank", "quantifier", "every_k")
+SECOND = ("verdict", "quantifier", "across_atoms")
+
+
+def rederive(
+    expert: Expert,
+    gate: Gate,
+    options: Options,
+    results: Sequence[ConditionResult],
+    questions: Sequence[Any],
+    deadline: Deadline,
+) -> None:
+    """Raises CertificateError where the prover says otherwise, and OutOfTime."""
+    conclusions = Conclusions(expert, gate, options, deadline)
+    for question in questions:
+        result, where = results[question.result], f"results[{question.result}]"
+        if question.piece == "premise":
+            refit = refit_entry(result.premise.refits[question.part])  # type: ignore[union-attr]
+            again = refit in [refit_entry(r) for r in conclusions.premise.refits]
+        elif question.piece == "exceptional":
+            identity = result.exceptional[question.part].identity
+            again = identity in [e.identity for e in conclusions.exceptional]
+        elif question.piece == "second order":
+            found = conclusions.second_order(result.regime)
+            assert found is not None
+            assert result.second_order is not None
+            again = _same(second_entry(result.second_order), second_entry(found), SECOND)
+        else:
+            again = _verdict(expert, gate, options, result, question.part, deadline)
+        if not again:
+            deadline.check()  # what the prover did not come to in time is no contradiction
+            raise CertificateError(
+                f"{where}: the kernel cannot show {question.what}, and the prover does not come to "
+                f"the same {question.piece}."
+            )
+
+
+def _same(stored: dict[str, Any], found: dict[str, Any], keys: Sequence[str]) -> bool:
+    return all(stored[key] == found[key] for key in keys)
+
+
+def _verdict(
+    expert: Expert,
+    gate: Gate,
+    options: Options,
+    result: ConditionResult,
+    part: int,
+    deadline: Deadline,
+) -> bool:
+    condition = find_condition(result.condition, result.level)
+    atom = condition.atom(expert, gate)
+    if part < 0:  # the given coordinates are to fail as well as the stored ones
+        given = prove_sets(condition, atom, options, deadline)
+        return any(p.depends_on_coordinates for p in given)
+    coordinates = structural(atom) if result.coordinates else None
+    atom = atom if coordinates is None else coordinates.apply(atom)
+    found = prove_sets(condition, atom, options, deadline)[part]
+    return _same(part_entry(result.proofs[part]), part_entry(found), PART)

@@ -1,0 +1,124 @@
+"""The questions a check can be asked: options, and which conditions of which regimes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import product
+
+from identkit.atoms import gated_function
+from identkit.conditions import CONDITIONS, Condition
+from identkit.conditions import condition as find_condition
+from identkit.domain import Domain, DomainLike
+from identkit.errors import InputError
+from identkit.gates import Gate, Regime, RegimeCode
+from identkit.results import ConditionResult, Options
+
+MAX_ATOMS = 50
+MAX_PRECISION = 65_536
+NONDEGENERATE = "nondegenerate"
+"""Not a condition of its own: what follows from those of each regime, at second order."""
+REQUIREMENTS = ("strong", "weak", NONDEGENERATE)
+
+
+def check_time_limit(seconds: float) -> None:
+    """Raise InputError unless this is more than 0 seconds and at most a day."""
+    if not 0 < seconds <= 86_400:
+        raise InputError(f"--time-limit {seconds:g}: give between 0 and 86400 seconds.")
+
+
+def options_of(
+    atoms: int,
+    domain: DomainLike,
+    inputs: Sequence[str],
+    seed: int,
+    max_precision: int,
+    time_limit: float = Options.time_limit,
+) -> Options:
+    """The options, each within its range. Raises InputError."""
+    if not 1 <= atoms <= MAX_ATOMS:
+        raise InputError(f"--atoms {atoms}: the number of atoms must be between 1 and {MAX_ATOMS}.")
+    if not 64 <= max_precision <= MAX_PRECISION:
+        raise InputError(
+            f"--max-precision {max_precision}: give between 64 and {MAX_PRECISION} bits."
+        )
+    check_time_limit(time_limit)
+    if not 0 <= seed < 2**63:
+        raise InputError(f"--seed {seed}: give a whole number from 0 to 2**63 - 1.")
+    return Options(atoms, Domain.of(domain, inputs), seed, max_precision, time_limit)
+
+
+def plan_of(
+    gate: Gate, which: RegimeCode, condition: str | None, require: str | None
+) -> list[tuple[RegimeCode, str]]:
+    """Which (regime, condition) pairs to decide."""
+    chosen = gate.regimes if which is None else (gate.chosen(which, "--regime"),)
+    regime = None if which is None else chosen[0].code
+    if condition == NONDEGENERATE:
+        condition = None
+    if condition is not None:
+        find_condition(condition)
+    plan = [(r.code, name) for r in chosen for name, _ in r.conditions]
+    if condition is not None:
+        matching = [pair for pair in plan if pair[1] == condition]
+        plan = matching or [(regime, condition)]
+    if require not in (None, NONDEGENERATE) and all(name != require for _, name in plan):
+        if condition is not None:
+            raise InputError(
+                f"--require {require}: --condition {condition} leaves it unchecked; drop one."
+            )
+        plan.append((regime, require))
+    return plan
+
+
+def questions_of(
+    gate: Gate, plan: Sequence[tuple[RegimeCode, str]], level: str | None
+) -> list[tuple[RegimeCode, Condition]]:
+    """The conditions at ``level``, or else at that of the regime. Raises InputError."""
+    questions = []
+    for code, name in plan:
+        regime = gate.regime(code)
+        own = dict(() if regime is None else regime.conditions).get(name)
+        found = find_condition(name, level or own)
+        if found.atom is gated_function and gate.divides and not gate.shifts:
+            raise InputError(
+                f"{name}: it is about F = weight·h, and the {gate.name} gate divides by the sum of "
+                "all weights; use --level expert, or strong."
+            )
+        questions.append((code, found))
+    return questions
+
+
+def plans(gate: Gate) -> set[tuple[tuple[RegimeCode, str], ...]]:
+    """Every list of (regime, condition) that some check of this gate decides."""
+    found = set()
+    regimes = (None, *(r.code for r in gate.regimes))
+    names = (None, *(c.name for c in CONDITIONS))
+    for regime, name, require in product(regimes, names, (None, *REQUIREMENTS)):
+        with suppress(InputError):
+            found.add(tuple(plan_of(gate, regime, name, require)))
+    return found
+
+
+def asked_with(condition: Condition, options: Options) -> Options:
+    """The options with the number of atoms that the condition is about."""
+    return replace(options, atoms=1) if condition.single else options
+
+
+def asked_in(
+    regime: Regime | None, results: Sequence[ConditionResult]
+) -> dict[str, ConditionResult]:
+    """The results on the regime's own conditions, by name."""
+    if regime is None:
+        return {}
+    own = {(c.name, c.level) for c in (find_condition(*pair) for pair in regime.conditions)}
+    mine = (r for r in results if r.regime == regime.code)
+    return {r.condition: r for r in mine if (r.condition, r.level) in own}
+
+
+def is_first_order(
+    regime: Regime | None, result: ConditionResult, asked: Mapping[str, ConditionResult]
+) -> bool:
+    """Whether the regime's expansion stops at first order and this is the condition it asks for."""
+    return regime is not None and regime.order == 1 and asked.get(regime.condition) is result
