@@ -17,16 +17,16 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-import identkit.checking
+import identkit
 from identkit.experts import resolve as resolve_expert
-from identkit.results import CheckResult
+from identkit.presented import CheckResult
 
 FOLDER = "IDENTKIT_TEST_CHECKS"
 """Environment variable with the folder, set by ``conftest.py``: workers inherit it."""
 PATIENCE = 120.0
 """Seconds to wait for another worker that is at the same check."""
 
-_compute = identkit.checking.check
+_compute = identkit.check
 _signature = inspect.signature(_compute)
 
 

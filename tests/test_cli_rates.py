@@ -187,8 +187,11 @@ def test_a_searched_truth_is_used_by_rates(capsys, tmp_path):
         (["rates", *TANH, "--n", "1000"], "3 or more"),
         (["rates", *TANH, "--n", "1e3:1e5"], "LO:HI:COUNT"),
         (["rates", *TANH, "--n", "1.5,2,3"], "whole numbers"),
-        (["rates", *TANH, "--regime", "3"], "regimes 1 and 2"),
-        (["rates", "--expert", "tanh", "--gate", "softmax", "--regime", "1"], "no regimes"),
+        (["rates", *TANH, "--regime", "3"], "choose sparse (1) or dense (2)"),
+        (
+            ["rates", "--expert", "tanh", "--gate", "softmax", "--regime", "1"],
+            "no such regime; leave it out",
+        ),
         (["rates", *TANH, "--truth", "missing.json"], "missing.json"),
         (["rates", *TANH, "--starts", "near"], "near"),
         (["rates", *TANH, "--device", "tpu"], "--device tpu"),

@@ -128,7 +128,7 @@ def pinned_parameters(model, atoms):
 
 
 def pinned(model, measure):
-    return measure.pinned() if model.gate.normalised else measure
+    return measure.pinned() if model.gate.shifts else measure
 
 
 # -- well-specified --------------------------------------------------------------------------------
@@ -215,6 +215,7 @@ def test_a_minimum_is_called_one():
 OVER = {
     "sigmoid": [0, 1, 2.2, 0.7, -4.5, -1, -4, 1.25],
     "softmax": [0.9, 1.4, 1.5, 0.95, 0, 0, -2.4, -1.55],
+    "normalized-sigmoid": [0, 1.1, -1.8, 1.6, -1.2, -1.4, 3.4, 3],
 }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from identkit.claims import published_rates
 from identkit.degeneracy.rate import NONE, SLOWER
@@ -38,15 +39,19 @@ def published(setting: Setting, condition: ConditionResult) -> dict[str, str]:
     return rates
 
 
-def derived(setting: Setting, results: Sequence[ConditionResult], start: str) -> dict[str, str]:
+def derived(
+    setting: Setting,
+    condition: ConditionResult,
+    start: str,
+    further: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, str]:
     """Quantity -> rate that follows from what is proved, for fits from this kind of start.
 
-    ``results`` are those of the setting's regime, the one on its own condition first. Left out are
+    ``further`` are the verdicts on the regime's further conditions, by name. Left out are
     quantities without a rate, and rates whose restrictions the setting does not meet: a start in
     the cell, a single true atom, the caveats of the regime (k < 2k* under softmax), a cell large
     enough for an exact family or for invisible moments.
     """
-    condition = results[0]
     # f_G* is in the fitted class, of finite dimension: n^-1/2 up to logarithms
     regression = {"regression": ROOT}
     if not setting.shared:
@@ -54,7 +59,7 @@ def derived(setting: Setting, results: Sequence[ConditionResult], start: str) ->
         return regression if attained(setting, condition) else {}
     second = condition.second_order
     known = setting.truth.atoms
-    caveats = setting.case.caveats_given({r.condition: r.verdict for r in results})
+    caveats = setting.case.caveats_given(further)
     unmet = not all(c.holds(setting.situation) for c in caveats)
     if second is None or start not in LOCAL or second.verdict == "undecided" or unmet:
         return regression

@@ -276,7 +276,9 @@ def _verdicts(
     verdicts = []
     for start in experiment.starts:
         mine = [s for s in shares if s.start == start and s.budget == setting.budgets[-1]]
-        follows = predictions.derived(setting, results, start)
+        follows = predictions.derived(
+            setting, results[0], start, {r.condition: r.verdict for r in results}
+        )
         doubt = _doubt(mine)
         for name in dict.fromkeys(line.quantity for line in lines):
             own = [by[name, start, budget] for budget in setting.budgets]

@@ -131,7 +131,9 @@ def check_requirement(experiment: Experiment, which: str | None) -> None:
     rates = (
         predictions.published(setting, results[0])
         if which == "published"
-        else predictions.derived(setting, results, experiment.starts[0])
+        else predictions.derived(
+            setting, results[0], experiment.starts[0], {r.condition: r.verdict for r in results}
+        )
     )
     if not rates:
         raise InputError(f"--require {which}: no {which} rate is known here; drop it.")
