@@ -289,10 +289,12 @@ def invisible(text, flat, sloped):
                 row += [weight * v for v in (value[1:] if i < flat else value[1 : 1 + count])]
             rows.append([entry / total for entry in row])
         sizes = [mp.sqrt(mp.fsum(row[c] ** 2 for row in rows)) for c in range(columns)]
-        matrix = mp.matrix(
-            [[e / n if n else e for e, n in zip(r, sizes, strict=True)] for r in rows]
-        )
-        found = list(mp.svd_r(matrix, compute_uv=False))
+        none = mp.mpf(10) ** (-DIGITS // 2)  # a column of rounding is 0
+        unit = [
+            [e / n if n > none else mp.zero for e, n in zip(row, sizes, strict=True)]
+            for row in rows
+        ]
+        found = list(mp.svd_r(mp.matrix(unit), compute_uv=False))
     small = [v for v in found if v < mp.mpf(10) ** (-DIGITS // 2)]
     assert all(v > mp.mpf(10) ** (-DIGITS // 3) for v in found if v not in small), found
     return len(small)
