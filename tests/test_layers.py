@@ -21,7 +21,7 @@ LAYERS = {
     "model": "experts gates.regime gates.gate gates.sigmoid gates.softmax gates.normalized_sigmoid "
     "gates atoms mixing tables",
     "conditions": "conditions",
-    "record": "degeneracy.records results",
+    "record": "certificates.witness degeneracy.records results questions",
     "exact": "sampling forms coordinates derivatives algebra normal_form relations coincidence "
     "every_k certificates.independence",
     "prove": "prove",
@@ -31,7 +31,10 @@ LAYERS = {
     "claims": "claims claims.checks claims.record claims.listing claims.running",
     "check": "checking interaction table",
     "document": "degeneracy.document certificates.document report.json_form",
-    "certificate": "certificates.jets certificates.store certificates.verify",
+    "certificate": "certificates.jets certificates.kernel.field certificates.kernel.points "
+    "certificates.kernel.parts certificates.kernel.every_k certificates.kernel.second_order "
+    "certificates.kernel.refits certificates.kernel certificates.statement certificates.store "
+    "certificates.rederive certificates.verify",
     "mixture": "fit.structure fit.model simulation",
     "losses": "losses losses.partition losses.norms losses.identified",
     "fit": "fit fit.result fit.problem fit.solver fit.nodes fit.vector_math fit.cpu_kernel "
@@ -55,6 +58,7 @@ HEAVY = {
 }  # fmt: skip
 """Libraries that are imported where they are used: most commands need none of them."""
 DEFERRED = {
+    "certificates.verify": {"certificates.rederive"},  # the prover
     "claims.listing": {"claims.running"},  # pytest
     "fit.engine": {"fit.job"},  # torch
     "fit.inference": {"fit.job"},
