@@ -27,6 +27,8 @@ from identkit.sampling import Sampler
 
 VARIABLES = symbols(("x", "a", "b"))
 
+ATOM = AtomFunction("h", parse("tanh(a*x + b)"), ("x",), ("a", "b"))
+
 
 def sampler(text="tanh(a*x + b)", seed=0):
     atom = AtomFunction("h", parse(text), ("x",), ("a", "b"))
@@ -85,12 +87,12 @@ def test_columns_are_atoms_in_turn_then_what_they_share():
     )
     atoms = [(Fraction(2), Fraction(3)), (Fraction(5), Fraction(7))]
     points = [(Fraction(1),), (Fraction(-2),)]
-    found = evaluate(tape, atoms, points, shared, Deadline(5))
+    found = evaluate(tape, atoms, points, shared, ATOM, Deadline(5))
     assert [[int(v.unique_fmpz()) for v in row] for row in found] == [
         [2, 3, 5, 7, 1],
         [-4, 3, -10, 7, 4],
     ]
-    assert [len(row) for row in evaluate(tape, atoms, points, None, Deadline(5))] == [4, 4]
+    assert [len(row) for row in evaluate(tape, atoms, points, None, ATOM, Deadline(5))] == [4, 4]
 
 
 def test_a_witness_has_a_determinant_that_is_not_zero():
@@ -102,7 +104,9 @@ def test_a_witness_has_a_determinant_that_is_not_zero():
     tape = Tape([parse("tanh(a*x + b)"), parse("x*tanh(a*x + b)")], VARIABLES)
     shared = Tape([parse("1 + 0*a*b*x")], VARIABLES)
     with precision(witness.precision):
-        value = determinant(evaluate(tape, witness.atoms, witness.points, shared, Deadline(5)))
+        value = determinant(
+            evaluate(tape, witness.atoms, witness.points, shared, ATOM, Deadline(5))
+        )
         assert excludes_zero(value)
         assert value.overlaps(arb(witness.determinant))
         assert excludes_zero(arb(witness.determinant))
@@ -135,7 +139,7 @@ def test_kinks_take_points_where_functions_live():
     step = Tape([parse("relu(a*x + b)")], VARIABLES)
     for theta in found.witness.atoms:
         values = [
-            row[0] for row in evaluate(step, [theta], found.witness.points, None, Deadline(5))
+            row[0] for row in evaluate(step, [theta], found.witness.points, None, ATOM, Deadline(5))
         ]
         assert sum(v > 0 for v in values) >= 2
 
@@ -159,7 +163,7 @@ def test_points_are_selected_for_their_pivots():
 def test_functions_are_shown_to_be_distinct():
     def at(*texts):
         tape = Tape([parse(t) for t in texts], VARIABLES)
-        return lambda theta, points: evaluate(tape, [theta], points, None, Deadline(5))
+        return lambda theta, points: evaluate(tape, [theta], points, None, ATOM, Deadline(5))
 
     assert are_distinct(sampler(), at("tanh(a*x)", "x*tanh(a*x)", "b + x"))
     assert not are_distinct(sampler(), at("tanh(a*x)", "b*tanh(a*x)"))

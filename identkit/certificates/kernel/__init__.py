@@ -22,21 +22,19 @@ exceptional set exists, and why something was left open.
 
 from __future__ import annotations
 
-import sympy as sp
-
 from identkit.certificates.kernel.field import Unshown
 from identkit.certificates.kernel.parts import Part
 from identkit.certificates.kernel.refits import check_exceptional, check_refit
 from identkit.certificates.kernel.second_order import Analysis
-from identkit.expression import symbol
-from identkit.gates import Expansion
+from identkit.gates import Expansion, sigmoid, softmax
 
 __all__ = ["Analysis", "Part", "Unshown", "check_exceptional", "check_refit", "knows"]
 
 
+CRITERIA = {sigmoid.RULE: True, softmax.RULE: False}
+"""Whether the gate's own moments count, for the weight rules whose criterion is in the kernel."""
+
+
 def knows(expansion: Expansion) -> bool:
-    """Whether theory section 4 is about it: its criteria are those of two weight rules."""
-    s, rule = symbol("s"), expansion.rule
-    sigmoid = rule.weight == 1 / (1 + sp.exp(-s)) and not rule.normalised
-    softmax = rule.weight == sp.exp(s) and rule.normalised
-    return expansion.order == 2 and (sigmoid if expansion.gates else softmax)
+    """Whether theory section 4 has its criterion, and the kernel can check it."""
+    return expansion.order > 1 and CRITERIA.get(expansion.rule) is expansion.gates
