@@ -126,6 +126,35 @@ def test_the_guard_in_the_readme_works_as_pasted(tmp_path):
 
 
 def test_public_names():
+    assert set(identkit.__all__) == {
+        "CertificateError",
+        "CheckResult",
+        "DomainError",
+        "Expert",
+        "ExpressionError",
+        "FitReport",
+        "Gate",
+        "IdentkitError",
+        "InputError",
+        "MixingMeasure",
+        "__version__",
+        "certified_table",
+        "check",
+        "check_claims",
+        "explain",
+        "fit",
+        "fit_data",
+        "interactions",
+        "list_claims",
+        "losses",
+        "run_rates",
+        "run_sweep",
+        "search_truth",
+        "simulate",
+        "stored_results",
+        "verify",
+        "write_report",
+    }
     for name in identkit.__all__:
         assert getattr(identkit, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'chekc'"):
