@@ -83,6 +83,11 @@ def test_many_cells_are_too_large(monkeypatch):
         f.cells(lambda key: True)
 
 
+def test_a_slope_with_a_sign_is_a_matter_of_branches():
+    f = family("tanh(abs(a)*x + b)", "x")
+    assert [b.signs for b in f.branches] == [{"a": -1}, {"a": 1}]
+
+
 def test_finer_units():
     assert family("exp(x) - exp(x/2)**2", "exp(x/6) - exp(x/2)").is_zero(0)
 
@@ -186,6 +191,11 @@ def test_no_combination_where_there_is_none():
     f = family("x", "x**2", "tanh(a*x)")
     assert f.null_combination(f.columns(), 2, [0, 1]) is None
     assert f.null_combination(f.columns(), 2, [0, 0]) is None  # no two independent rows
+
+
+def test_a_coefficient_may_be_zero():
+    f = family("x", "x**2", "3*x")
+    assert written(f, f.null_combination(f.columns(), 2, [0, 1])) == {0: "-3", 2: "1"}
 
 
 def test_long_supports_are_not_solved(monkeypatch):
@@ -333,6 +343,7 @@ def test_what_has_no_normal_form_is_not_proved_zero():
     atom = AtomFunction("h", parse("a*x + b"), ("x",), ("a", "b"))
     x = parse("x")
     assert proved_zero(sp.Integer(0), atom, Deadline(20))
+    assert not proved_zero(sp.Integer(1), atom, Deadline(20))
     for odd in (sp.zoo, sp.nan, sp.oo * x, sp.I * x - sp.I * x + sp.I, sp.gamma(x)):
         assert not proved_zero(odd, atom, Deadline(20))
     assert not proved_zero(parse(kinks(5)) - parse(kinks(4)), atom, Deadline(20))
