@@ -160,6 +160,45 @@ def test_points_are_selected_for_their_pivots():
     ).points(91)
 
 
+BUMP = "relu(x)*relu(1/4 - x)"
+
+
+@pytest.mark.parametrize("first", ["x + 0*a*b", "relu(x - 4) + 0*a*b"])
+def test_points_are_selected_by_elimination(first):
+    """What tells the second function from the first lives on (0, 1/4), where neither is large.
+
+    The other first function is 0 on the domain: no pivot, and none of its rows is divided by it.
+    """
+    tape = Tape([parse(first), parse(f"x + {BUMP}" if first[0] == "x" else BUMP)], VARIABLES)
+    theta = (Fraction(1), Fraction(1))
+    chosen = select_points(tape, None, [theta], sampler(), (2, 128), Deadline(5))
+    assert any(0 < x < Fraction(1, 4) for (x,) in chosen)
+
+
+def test_where_functions_are_not_finite_points_are_taken_as_drawn():
+    tape = Tape([parse("log(x) + 0*a*b"), parse("x")], VARIABLES)
+    expected = sampler()
+    expected.points(16)
+    found = select_points(tape, None, [(Fraction(1), Fraction(1))], sampler(), (2, 16), Deadline(5))
+    assert found == expected.points(2)
+
+
+class Asked(Deadline):
+    """Counts how often it is asked."""
+
+    times = 0
+
+    def check(self):
+        self.times += 1
+
+
+def test_the_deadline_is_asked_at_every_point_and_every_column():
+    asked = Asked(5)
+    tape = Tape([parse("a*x"), parse("b + 0*x")], VARIABLES)
+    select_points(tape, None, [(Fraction(1), Fraction(1))], sampler(), (2, 16), asked)
+    assert asked.times == 16 + 2
+
+
 def test_functions_are_shown_to_be_distinct():
     def at(*texts):
         tape = Tape([parse(t) for t in texts], VARIABLES)

@@ -23,7 +23,10 @@ PARTIALS = [(), *((u,) for u in NAMES), *((u, v) for u in NAMES for v in NAMES i
 TEXTS = [
     *(f"{name}(a*x + b)*c" for name in ("exp", "sin", "cos", "tan", "tanh", "sinh", "cosh")),
     *(f"c*{name}(a*x + b)" for name in ("log", "atan", "erf", "relu", "abs", "sqrt")),
+    "c*log((a*x + b)/9)",
+    "c*sqrt((a*x + b)/9)",
     *(f"(a*x + b + c)**{n}" for n in (1, 2, 3, 4, -1, -2, "(3/2)", "(-1/3)")),
+    *(f"b*(a*x - 9 + c)**{n}" for n in (1, 2, 3, -1, -2)),  # the base is negative
     "(a*x + b)**c",
     "exp(1)*a*b*c*x + pi*a**2 + c/3",
     "a*b*c*x + a*b + b*c",

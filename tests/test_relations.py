@@ -12,6 +12,7 @@ from identkit import relations
 from identkit.algebra import TooLarge
 from identkit.atoms import AtomFunction
 from identkit.deadline import Deadline
+from identkit.experts import symbols
 from identkit.expression import parse
 from identkit.relations import (
     Combination,
@@ -80,6 +81,11 @@ def test_many_cells_are_too_large(monkeypatch):
     monkeypatch.setattr(relations, "MAX_CELLS", 1)
     with pytest.raises(TooLarge, match="more than 1 cases"):
         f.cells(lambda key: True)
+
+
+def test_a_slope_with_a_sign_is_a_matter_of_branches():
+    f = family("tanh(abs(a)*x + b)", "x")
+    assert [b.signs for b in f.branches] == [{"a": -1}, {"a": 1}]
 
 
 def test_finer_units():
@@ -185,6 +191,11 @@ def test_no_combination_where_there_is_none():
     f = family("x", "x**2", "tanh(a*x)")
     assert f.null_combination(f.columns(), 2, [0, 1]) is None
     assert f.null_combination(f.columns(), 2, [0, 0]) is None  # no two independent rows
+
+
+def test_a_coefficient_may_be_zero():
+    f = family("x", "x**2", "3*x")
+    assert written(f, f.null_combination(f.columns(), 2, [0, 1])) == {0: "-3", 2: "1"}
 
 
 def test_long_supports_are_not_solved(monkeypatch):
@@ -332,6 +343,7 @@ def test_what_has_no_normal_form_is_not_proved_zero():
     atom = AtomFunction("h", parse("a*x + b"), ("x",), ("a", "b"))
     x = parse("x")
     assert proved_zero(sp.Integer(0), atom, Deadline(20))
+    assert not proved_zero(sp.Integer(1), atom, Deadline(20))
     for odd in (sp.zoo, sp.nan, sp.oo * x, sp.I * x - sp.I * x + sp.I, sp.gamma(x)):
         assert not proved_zero(odd, atom, Deadline(20))
     assert not proved_zero(parse(kinks(5)) - parse(kinks(4)), atom, Deadline(20))
@@ -349,3 +361,35 @@ def test_rows_that_depend_on_others_are_passed_over():
     f = family(*texts, f"3*({texts[0]}) - 5*({texts[1]}) + 7*({texts[2]})")
     found = f.null_combination(f.columns(), 3, [0, 1, 2])
     assert written(f, found) == {0: "-3", 1: "5", 2: "-7", 3: "1"}
+
+
+def test_what_is_free_of_x_keeps_values_of_its_own_modulo_the_prime():
+    """exp(a) is no power of a: with equal values the two functions would look dependent."""
+    f = family("exp(a)*x + a*x**2", "a*x + exp(a)*x**2")
+    assert f.echelon(f.columns(), [0, 1]) == ([0, 1], [])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_determinants_of_singular_and_other_matrices(size):
+    f = family("x + a + b")
+    a, b = (element(f, n).num for n in "ab")
+    one = f.field.unit_poly
+    rows = [[a**i * b**j + (i * j) * one for j in range(size)] for i in range(size)]
+    names = symbols(("a", "b"))
+    exact = sp.Matrix(size, size, lambda i, j: names[0] ** i * names[1] ** j + i * j).det()
+    found = f.field.to_sympy(f.field.fraction(f._determinant(rows), one))
+    assert sp.expand(found - exact) == 0
+    for column in range(size):
+        singular = [[v if j != column else v - v for j, v in enumerate(row)] for row in rows]
+        assert f._determinant(singular).is_zero()
+
+
+def test_a_root_in_a_denominator_is_cleared_or_refused():
+    """√u·√u = u = 1/(1 + y) + …: what is left below is multiplied into all, if it is free of x."""
+    f = family("1/sqrt(1/(1 + a**2) + b)", "sqrt(1/(1 + a**2) + b)")
+    numerators, common = f.over_common(f.branches[0].elements)
+    for numerator, e in zip(numerators, f.branches[0].elements, strict=True):
+        assert (f.field.fraction(numerator, common) - e).is_zero
+    f = family("1/sqrt(1/(1 + x**2) + a)", "sqrt(1/(1 + x**2) + a)")
+    with pytest.raises(TooLarge, match="cleared from a denominator"):
+        f.over_common(f.branches[0].elements)
