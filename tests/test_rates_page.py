@@ -220,7 +220,7 @@ def test_data_and_certificates_are_in_it(result, tree):
     links = [a for _, a, _ in tree.of("a") if "download" in a]
     assert [a["download"] for a in links] == ["certificate-1.json", "certificate-2.json"]
     document = json.loads(base64.b64decode(links[0]["href"].partition("base64,")[2]))
-    assert document["schema"] == "identkit.certificate/2"
+    assert document["schema"] == "identkit.certificate/3"
     assert document["digest"] == digest(document)
 
 
