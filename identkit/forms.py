@@ -71,3 +71,26 @@ def _stands_still(form: sp.Expr, inputs: set[sp.Symbol]) -> bool:
     coefficients = [sp.diff(form, x) for x in inputs] + [at_zero]
     nonzero = [c for c in coefficients if c != 0]
     return all((c / nonzero[0]).is_number for c in nonzero)
+
+
+MOST_OPERATIONS = 500
+"""Beyond this a jump is not excluded: dividing larger expressions takes seconds."""
+
+
+def may_jump(atom: AtomFunction) -> bool:
+    """Whether it is not seen that the function is continuous where it has kinks.
+
+    It is if, for every Step(u), its values on the two sides differ by a multiple of u.
+    """
+    h: Any = atom.expression
+    steps = h.atoms(Step)
+    if not steps:
+        return False
+    if h.count_ops() > MOST_OPERATIONS:
+        return True
+    for kink in steps:
+        gap = h.xreplace({kink: sp.Integer(1)}) - h.xreplace({kink: sp.Integer(0)})
+        size = sp.fraction(sp.cancel(sp.together(gap)))[0]
+        if not sp.fraction(sp.cancel(size / kink.args[0]))[1].is_number:
+            return True
+    return False

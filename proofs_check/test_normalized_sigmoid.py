@@ -10,8 +10,8 @@ q_j = m0 + m_β·x + ½ xᵀM_ββ x, r_j = m_η·∇h_j + xᵀM_βη∇h_j + ½
 gate over s_j), and an atom e of E changes its weight by σ_e (1 − σ_e) A_e, A_e = Δβ0 + Δβ1ᵀx, and
 its expert by m_e·∇h_e, to first order.
 
-Statements. All for almost every choice of the slopes of E; h is any elementary function of (x, η),
-piecewise analytic in x.
+Statements. All for almost every choice of the slopes of E; h is built from
+exp, log, roots, trigonometric functions and erf, piecewise analytic in x.
 
 1. *Coefficients.* (Σ σ_i)·(f_G − f*)·(Σ_true σ) is, to these orders, a polynomial in the σ_e,
    e ∈ E, with the coefficients of :func:`coefficients`, which do not hold β of E.
@@ -27,8 +27,9 @@ piecewise analytic in x.
    span of ∇h_e (condition ``anchor``: for one cell in Z, h_e − h_j; then for several cells and
    almost every choice of their weights, since the determinant is analytic in these and not 0 as all
    but one tend to 0). No atom in E: c·σ(β0_j) for σ(β0_j) leaves f unchanged.
-   The quadratic parts of the s_j q_j add up to 0 and by the lemma on sigmoid moments none is
-   negative, so every M_ββ = 0 and, M being positive semidefinite, every M_βη = 0.
+   If every m_β is 0 at first order (one cell in Z; or several whose h, x h, ∇h are independent),
+   the quadratic parts of the s_j q_j, which add up to 0, are not negative by the lemma on sigmoid
+   moments, so every M_ββ = 0 and, M being positive semidefinite, every M_βη = 0.
    With one cell in Z therefore q = 0 and r = m_η·∇h + ½ M_ηη:∇²h = 0: the criterion of softmax.
 4. *Dense*, first order, Z empty: with two atoms or more, f's derivatives in all parameters are
    independent if and only if ∇h_e has no linear relation at any atom. One atom: f = h.

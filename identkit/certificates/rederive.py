@@ -22,7 +22,7 @@ from identkit.gates import Gate
 from identkit.results import ConditionResult, Options
 
 PART = ("kind", "verdict", "atoms", "kept", "dropped", "rank", "quantifier", "every_k")
-SECOND = ("verdict", "quantifier", "across_atoms")
+SECOND = ("verdict", "quantifier", "across_atoms", "families")
 
 
 def rederive(

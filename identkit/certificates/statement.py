@@ -12,6 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from identkit.atoms import expert_function
 from identkit.causes import NO_EXPANSION
 from identkit.certificates.witness import Witness
 from identkit.conditions import BasisFunction
@@ -29,6 +30,7 @@ from identkit.degeneracy.records import (
     SecondOrder,
     Visible,
 )
+from identkit.experts import Expert
 from identkit.gates import Gate
 from identkit.questions import asked_in, is_first_order
 from identkit.results import (
@@ -83,14 +85,18 @@ def statement(result: ConditionResult) -> dict[str, Any]:
     }
 
 
-def concluded(gate: Gate, results: Sequence[ConditionResult]) -> list[ConditionResult]:
+def concluded(
+    expert: Expert, gate: Gate, results: Sequence[ConditionResult]
+) -> list[ConditionResult]:
     """The results with the rates that follow."""
     completed = []
     for r in results:
         regime, rate, provided = gate.regime(r.regime), None, ()
         asked = asked_in(regime, results)
         if regime is not None and r.condition != "shared-strong":
-            rate = derived_rate(None, r.second_order, r.premise, asked, regime)
+            rate = derived_rate(
+                None, r.second_order, r.premise, asked, regime, expert_function(expert)
+            )
             provided = caveats_of(rate, r.second_order, regime, asked)
         first = is_first_order(regime, r, asked)
         completed.append(replace(r, rate=rate, first_order=first, caveats=provided))

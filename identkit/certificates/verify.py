@@ -118,7 +118,7 @@ def _verified(document: dict[str, Any], deadline: Deadline) -> Verified:
         _check_asked(gate, entries)
         reader = _Reader(expert, gate, options, deadline)
         bare = [reader.result(i, entry) for i, entry in enumerate(entries)]
-        results = concluded(gate, bare)
+        results = concluded(expert, gate, bare)
         for i, (entry, result) in enumerate(zip(entries, results, strict=True)):
             for key, value in statement(result).items():
                 if entry[key] != value:
@@ -168,7 +168,7 @@ class _Reader:
                 raise CertificateError(f"{place}: the condition has no function {name}.") from None
             options = asked_with(condition, self.options)
             part = Part(atom, functions, proof, options, place, self.deadline)
-            self._show(part.check, number, "verdict", i)
+            self._show(part.check, number, "verdict", i, proof.kind == "none")
             proofs.append(proof)
         if others and any(p.depends_on_coordinates for p in proofs):
             if not entry["coordinates"]:
@@ -221,9 +221,12 @@ class _Reader:
             exceptional=exceptional,
         )
 
-    def _show(self, check: Callable[[], None], number: int, piece: str, part: int) -> None:
+    def _show(
+        self, check: Callable[[], None], number: int, piece: str, part: int, is_open: bool = False
+    ) -> None:
+        """``is_open``: nothing is claimed, so that nothing has to be shown."""
         try:
-            if self.expert.markers:
+            if self.expert.markers and not is_open:
                 raise Unshown("what is said of several components")
             check()
         except Unshown as missing:
@@ -266,7 +269,7 @@ class _Reader:
             atom = expert_function(self.expert)
             Analysis(atom, gates, self.options, place, self.deadline).check(found)
 
-        self._show(check, number, "second order", 0)
+        self._show(check, number, "second order", 0, found.verdict == "undecided")
         return found
 
 

@@ -91,7 +91,7 @@ class Conclusions:
         premise = self.premise if refits == "premise" else None
         rate, provided = None, ()
         if regime is not None:
-            rate = derived_rate(claim, second, premise, asked, regime)
+            rate = derived_rate(claim, second, premise, asked, regime, self.atom)
             provided = caveats_of(rate, second, regime, asked)
         if rate is not None and refits == "elsewhere":
             rate = near_the_truth(rate, self.premise)

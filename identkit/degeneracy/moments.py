@@ -68,8 +68,8 @@ class MomentSpace:
 def value_space(atom: AtomFunction) -> MomentSpace:
     """With m0 and m_β on h and x h, as where only a sum of the cells' weights is pinned.
 
-    That M_ββ and M_βη vanish is known of each cell: the second moments of the gates add up to 0
-    and none is negative.
+    Where these functions are independent over the cells, m_β is 0 at first order for each of them;
+    then M_ββ ⪰ 0 for each, and since they add up to 0, M_ββ = 0 and M_βη = 0.
     """
     full = moment_space(atom, True)
     kept = tuple(m for m in full.moments if len(m.pair) < 2 or set(m.pair) <= set(full.experts))

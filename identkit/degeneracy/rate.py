@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from identkit.atoms import AtomFunction
 from identkit.causes import CAUSES
 from identkit.degeneracy.records import Premise, Rate, SecondOrder
+from identkit.forms import may_jump
 from identkit.gates import Regime
 from identkit.results import ConditionResult, Published
 
@@ -24,11 +26,13 @@ UNDECIDED = "undecided"
 SECOND_ORDER_OPEN = "second-order-open"
 WEAK_NOT_ASKED = "weak-not-asked"
 WEAK_OPEN = "weak-open"
+JUMPS = "jumps"
 PREMISE_OPEN = "premise-open"
 OPEN = {
     SECOND_ORDER_OPEN: "second order is not decided",
     WEAK_NOT_ASKED: "the weak condition was not asked for",
     WEAK_OPEN: "the weak condition is not decided",
+    JUMPS: "a jump that moves shows at first order, which derivatives do not tell",
     PREMISE_OPEN: "n^-1/2 if the theorem's premise holds",
     **CAUSES,
 }
@@ -41,12 +45,13 @@ def derived_rate(
     premise: Premise | None,
     asked: Mapping[str, ConditionResult],
     regime: Regime,
+    atom: AtomFunction,
 ) -> Rate:
     """The rate of the parameters of an over-specified atom under least squares.
 
     ``second_order`` where the regime's expansion has order 2; where it has order 1 that is None
     and the regime's own condition, among those ``asked``, with the ``premise`` of its theorem
-    counts.
+    counts. ``atom`` is the expert.
     """
     cause: str | None = None
     if second_order is not None and second_order.verdict == "undecided":
@@ -55,7 +60,7 @@ def derived_rate(
     elif second_order is not None:
         derived, reasons = _second_order(second_order, caveats(regime, asked))
     else:
-        derived, reasons, cause = _first_order(asked.get(regime.condition), premise, regime)
+        derived, reasons, cause = _first_order(asked.get(regime.condition), premise, regime, atom)
     said = None if published is None else published.rate
     fails = premise is not None and premise.verdict == "fails"
     return Rate(said, derived, agreement(said, derived, fails), reasons, cause)
@@ -114,13 +119,15 @@ def _partial(found: SecondOrder) -> tuple[str, ...]:
 
 
 def _first_order(
-    weak: ConditionResult | None, premise: Premise | None, regime: Regime
+    weak: ConditionResult | None, premise: Premise | None, regime: Regime, atom: AtomFunction
 ) -> tuple[str, tuple[str, ...], str | None]:
     """Derived rate, reasons, and why there is no rate: none follows unless the premise holds."""
     subject = "" if regime.expansion is None else regime.expansion.subject
     if weak is None or weak.verdict == "undecided":
         cause = WEAK_NOT_ASKED if weak is None else WEAK_OPEN
         return UNDECIDED, (OPEN[cause],), cause
+    if weak.verdict == "no" and may_jump(atom):
+        return UNDECIDED, (OPEN[JUMPS],), JUMPS
     if weak.verdict == "no":
         reason = f"first derivatives{subject} are linearly dependent"
         return "slower than n^-1/2", (reason,), None
@@ -138,8 +145,8 @@ def _first_order(
     reasons.append(
         "provided f_G* has no exact refit with more atoms: none was found, which proves nothing"
         if premise is not None
-        else "provided f_G* has no exact refit with more atoms and the minimiser's Hessian is not "
-        "singular: neither is known for this gate"
+        else "provided the population minimiser is unique and its Hessian is not singular: neither "
+        "is shown for this gate"
     )
     return UNDECIDED, tuple(reasons), PREMISE_OPEN
 

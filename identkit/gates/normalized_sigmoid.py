@@ -17,8 +17,9 @@ of these the σ_e are algebraically independent over the coefficients, so each o
 
 With two atoms in E the first gives A_e = 0; with one the second does, if no affine multiple of
 h_e − H/S is a combination of ∇h_e (condition ``anchor``). Either way m_e·∇h_e = 0 and then Q = 0:
-the denominator pins the sum of the cells' weights, and with one cell in Z only the moments of the
-expert are left, as under softmax. Without E, σ(β0_j) → c·σ(β0_j) is an exact gauge.
+the denominator pins the sum of the cells' weights, and with one atom in Z only the moments of the
+expert are left, as under softmax. Several atoms in Z, also exactly fitted ones, can be treated one
+by one if their h, x h, ∇h, ∇²h are independent. Without E, σ(β0_j) → c·σ(β0_j) is an exact gauge.
 
 Dense regime: first order only. With Z empty the same lines ask for m_e·∇h_e = 0 alone.
 Source: theory section 4; proofs_check/test_normalized_sigmoid.py.
@@ -32,6 +33,7 @@ from identkit.expression import symbol
 from identkit.gates.gate import Gate, Share
 from identkit.gates.regime import Caveat, Expansion, Regime, Situation, WeightRule
 from identkit.gates.sigmoid import DENSE_LOSS, SPARSE_LOSS, share
+from identkit.gates.softmax import below_doubling
 
 RULE = WeightRule(1 / (1 + sp.exp(-symbol("s"))), True)
 
@@ -52,8 +54,8 @@ def slopes_fitted_once(situation: Situation) -> bool:
 
 
 def several(situation: Situation) -> bool:
-    """A single atom's weight cancels."""
-    return len(situation.sloped) > 1
+    """A single atom's weight cancels, and flat atoms ask for more."""
+    return len(situation.sloped) > 1 and all(situation.sloped)
 
 
 GATE = Gate(
@@ -69,7 +71,10 @@ GATE = Gate(
             also=(
                 (
                     "anchor",
-                    Caveat("provided two true atoms have β1* ≠ 0", anchored_twice),
+                    Caveat(
+                        "two true atoms have β1* ≠ 0: that one is enough is not proved",
+                        anchored_twice,
+                    ),
                 ),
             ),
             meaning="every over-specified true atom has β1* = 0",
@@ -88,14 +93,14 @@ GATE = Gate(
             loss=SPARSE_LOSS,
             caveats=(
                 Caveat(
-                    "for almost every choice of the gates, provided some true atom has β1* ≠ 0 "
-                    "(without one, all σ(β0) can be multiplied by a constant)",
+                    "for almost every choice of the nonzero β1*, provided some true atom has "
+                    "β1* ≠ 0 (without one, all σ(β0) can be multiplied by a constant)",
                     anchored,
                 ),
                 Caveat(
                     "near the truth, where no atom with β1* ≠ 0 is fitted twice: elsewhere f_G* "
-                    "has exact refits, such as two copies of each such atom beside doubled "
-                    "weights of the others",
+                    "can have exact refits, such as two copies of each such atom beside doubled "
+                    "weights of the others, if these are below 1/2 and k is large enough",
                     slopes_fitted_once,
                 ),
             ),
@@ -120,9 +125,12 @@ GATE = Gate(
             loss=DENSE_LOSS,
             caveats=(
                 Caveat(
-                    "for almost every choice of the gates, of two atoms or more (the weight of a "
-                    "single one cancels)",
+                    "for almost every choice of gates with β1 ≠ 0, of two true atoms or more (the "
+                    "weight of a single one cancels)",
                     several,
+                ),
+                Caveat(
+                    "k < 2k*, since two copies of every atom are an exact refit", below_doubling
                 ),
             ),
             rests_on=("normalized-sigmoid-dense", "normalized-sigmoid-refits"),

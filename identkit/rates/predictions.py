@@ -64,7 +64,8 @@ def derived(
     if second is None or start not in LOCAL or second.verdict == "undecided" or unmet:
         return regression
     if setting.k == known:
-        return {**regression, "exact": ROOT} if second.verdict == "yes" else regression
+        alone = second.across_atoms == "independent" or known == 1
+        return {**regression, "exact": ROOT} if second.verdict == "yes" and alone else regression
     rates = {**regression, **_cell(setting, condition, second)}
     if known > 1:
         rates = {name: rate for name, rate in rates.items() if ALONE not in rate}
