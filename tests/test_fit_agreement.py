@@ -121,7 +121,7 @@ def scipy_fit(model, x, y, start, fixed, bound=np.inf, max_nfev=1000):
 
 def pinned_parameters(model, atoms):
     fixed = np.zeros(atoms * model.per_atom, dtype=bool)
-    if model.gate.normalised:
+    if model.gate.shifts:
         last = (atoms - 1) * model.per_atom
         fixed[last : last + model.dim + 1] = True
     return fixed
