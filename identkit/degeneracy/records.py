@@ -212,7 +212,7 @@ class SecondOrder:
     """
 
     gate: str
-    regime: int | None
+    regime: int | str | None
     verdict: str
     quantifier: str | None
     reason: str

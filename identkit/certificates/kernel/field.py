@@ -644,7 +644,9 @@ class Field:
         # what is free of θ makes no cases for derivatives, which are 0
         _, moving = atom.expression.as_independent(*symbols(atom.parameters), as_Add=True)
         whole = any(not factor for f in basis for factor in f.factors)
-        known = {(): self.convert(atom.expression if whole else moving)}
+        known: dict[tuple[str, ...], Element] = {
+            (): self.convert(atom.expression if whole else moving)
+        }
 
         def partial(names: tuple[str, ...]) -> Element:
             if names not in known:

@@ -66,7 +66,8 @@ def check_exceptional(
     identity = found.identity
     assert identity is not None
     s, inputs = identity.parameter, frozenset(atom.inputs)
-    names = frozenset((*atom.parameters, *([s] if s else [])))
+    own = [s] if s else []
+    names: frozenset[str] = frozenset([*atom.parameters, *own])
     if (s and not s.isidentifier()) or s in (*atom.inputs, *atom.parameters):
         raise CertificateError(f"{where}: has no parameter of its own.")
     maps = [_images(atom, pairs, where, names) for _, pairs in identity.terms]

@@ -187,7 +187,8 @@ class Analysis:
             factors = [field.derivative(field.convert(r), number) for r in (r1, r2)]
             return [rest, *factors, *changes]
 
-        if any(e.has(Step) for e in (r1, r2, *images.values())):
+        written: list[Any] = [r1, r2, *images.values()]
+        if any(e.has(Step) for e in written):
             raise Unshown("a family with kinks of its own")
         cases = Cases(extended, self.sides, build, self.deadline)
         field = cases.field
@@ -285,7 +286,7 @@ class Analysis:
         left = [f for f in self.functions if f.label in found.independent]
         if len(left) != len(found.independent) or len(aside) != len(vectors):
             raise self.fail("independent", "are not the functions left beside the null vectors")
-        entries = [v.get(i, self.field.zero) for v in vectors for i in aside]
+        entries = [self._get(v, i) for v in vectors for i in aside]
         if vectors and not self._is_regular(entries, len(aside)):
             raise Unshown("that the null vectors are independent")
         if found.determinant is None:
@@ -311,7 +312,7 @@ class Analysis:
         for u, a in y.items():
             for v, b in y.items():
                 i = self.space.index(u, v)
-                functional[i] = functional.get(i, self.field.zero) + a * b
+                functional[i] = self._get(functional, i) + a * b
         return all(self._value(functional, v).is_zero for v in vectors)
 
     def _dual(self, found: SecondOrder, vectors: Sequence[Vector]) -> None:
@@ -413,8 +414,12 @@ class Analysis:
             raise Unshown("that moments are invisible")
         return {i: c for i, c in vector.items() if not c.is_zero}
 
+    def _get(self, vector: Vector, i: int) -> Element:
+        found = vector.get(i)
+        return self.field.zero if found is None else found
+
     def _entry(self, vector: Vector, u: str, v: str) -> Element:
-        return vector.get(self.space.index(u, v), self.field.zero)
+        return self._get(vector, self.space.index(u, v))
 
     def _value(self, functional: Vector, vector: Vector) -> Element:
         total = self.field.zero
@@ -441,7 +446,7 @@ class Analysis:
                     factor = values[k] / values[pivot]
                     changed = {i: c * factor for i, c in span[pivot].items()}
                     total = {
-                        i: span[k].get(i, self.field.zero) - changed.get(i, self.field.zero)
+                        i: self._get(span[k], i) - self._get(changed, i)
                         for i in {*span[k], *changed}
                     }
                     span[k] = {i: c for i, c in total.items() if not c.is_zero}
