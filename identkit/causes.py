@@ -28,7 +28,6 @@ CAUSES = {
 
 MACHINE = (TIME_LIMIT, MEMORY_LIMIT, BROKE_OFF)
 """Those that another machine, or another day, may not meet."""
-LIMITS = (*MACHINE, SIZE_LIMIT)
 """Those that cut an analysis short."""
 
 

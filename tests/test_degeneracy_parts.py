@@ -9,6 +9,7 @@ from mpmath import mp, mpf
 from identkit import Expert
 from identkit.atoms import expert_function
 from identkit.balls import ball, precision
+from identkit.certificates.witness import positive_definite
 from identkit.deadline import Deadline
 from identkit.degeneracy.cone import coordinate_directions, face_of
 from identkit.degeneracy.kinks import kink_constraints
@@ -19,7 +20,6 @@ from identkit.degeneracy.semidefinite import (
     Feasible,
     Infeasible,
     _most_definite,
-    _positive_definite,
     _Problem,
     decide,
 )
@@ -219,10 +219,10 @@ def test_the_boundary_of_the_cone_is_found():
 def test_ball_ldl():
     with precision(128):
         identity = [[ball(int(i == j)) for j in range(3)] for i in range(3)]
-        assert _positive_definite(identity)
+        assert positive_definite(identity)
         singular = [[ball(1), ball(1)], [ball(1), ball(1)]]
-        assert not _positive_definite(singular)
-        assert _positive_definite([[ball(2), ball(1)], [ball(1), ball(2)]])
+        assert not positive_definite(singular)
+        assert positive_definite([[ball(2), ball(1)], [ball(1), ball(2)]])
 
 
 def test_solver_maximises_the_least_eigenvalue():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from identkit.certificates.witness import Witness
 from identkit.conditions import BasisFunction
 from identkit.results import (
     ConditionResult,
@@ -34,7 +36,9 @@ def part(proof: SetProof) -> dict[str, Any]:
         ],
         "dropped": _labels(proof.dropped),
         "relations": [_relation(r) for r in proof.relations],
-        "witness": _witness(proof),
+        "witness": None
+        if proof.witness is None
+        else {"functions": _labels(proof.witnessed), **witness(proof.witness)},
         "fixed": _fixed(proof.fixed),
         "rank": proof.rank,
         "quantifier": proof.quantifier,
@@ -49,20 +53,18 @@ def _labels(functions: tuple[BasisFunction, ...]) -> list[str]:
     return [f.label for f in functions]
 
 
-def _terms(terms: tuple[Term, ...]) -> list[dict[str, str]]:
-    return [{"coefficient": t.coefficient, "function": t.function.label} for t in terms]
+def terms(listed: Sequence[Term]) -> list[dict[str, str]]:
+    """A combination: each coefficient with its function."""
+    return [{"coefficient": t.coefficient, "function": t.function.label} for t in listed]
 
 
 def _relation(relation: Relation) -> dict[str, Any]:
-    return {"text": relation.text, "terms": _terms(relation.terms)}
+    return {"text": relation.text, "terms": terms(relation.terms)}
 
 
-def _witness(proof: SetProof) -> dict[str, Any] | None:
-    w = proof.witness
-    if w is None:
-        return None
+def witness(w: Witness) -> dict[str, Any]:
+    """A determinant."""
     return {
-        "functions": _labels(proof.witnessed),
         "atoms": [[str(v) for v in values] for values in w.atoms],
         "points": [[str(v) for v in point] for point in w.points],
         "precision": w.precision,
@@ -74,7 +76,7 @@ def _fixed(fixed: FixedProof | None) -> dict[str, Any] | None:
     if fixed is None:
         return None
     return {
-        "combinations": [_terms(c) for c in fixed.combinations],
+        "combinations": [terms(c) for c in fixed.combinations],
         "dimension": fixed.dimension,
         "degree": fixed.degree,
         "space": fixed.space,

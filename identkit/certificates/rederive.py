@@ -21,7 +21,7 @@ from identkit.experts import Expert
 from identkit.gates import Gate
 from identkit.results import ConditionResult, Options
 
-PART = ("kind", "verdict", "atoms", "kept", "dropped", "rank", "quantifier", "every_k")
+PART = ("kind", "verdict", "atoms", "kept", "dropped", "fixed", "rank", "quantifier", "every_k")
 SECOND = ("verdict", "quantifier", "across_atoms", "families")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from identkit.atoms import expert_function
 from identkit.causes import NO_EXPANSION
+from identkit.certificates.document import terms, witness
 from identkit.certificates.witness import Witness
 from identkit.conditions import BasisFunction
 from identkit.degeneracy.document import document
@@ -31,7 +32,7 @@ from identkit.degeneracy.records import (
     Visible,
 )
 from identkit.experts import Expert
-from identkit.gates import Gate
+from identkit.gates import Gate, RegimeCode
 from identkit.questions import asked_in, is_first_order
 from identkit.results import (
     ConditionResult,
@@ -43,8 +44,6 @@ from identkit.results import (
 )
 
 Functions = Mapping[str, BasisFunction]
-Regime = Any
-"""How a gate names a regime."""
 
 
 def result_entry(result: ConditionResult, gate: Gate) -> dict[str, Any]:
@@ -103,7 +102,7 @@ def concluded(
     return completed
 
 
-def expected(gate: Gate, regime: Regime, condition: str) -> tuple[bool, bool]:
+def expected(gate: Gate, regime: RegimeCode, condition: str) -> tuple[bool, bool]:
     """Whether a result has a second-order analysis, and whether a premise."""
     found = gate.regime(regime)
     if found is None or condition == "shared-strong":
@@ -138,11 +137,11 @@ def part_entry(proof: SetProof) -> dict[str, Any]:
         "relations": [_relation(r) for r in proof.relations],
         "witness": None
         if w is None
-        else {"functions": [f.label for f in proof.witnessed], **_witness(w)},
+        else {"functions": [f.label for f in proof.witnessed], **witness(w)},
         "fixed": None
         if fixed is None
         else {
-            "combinations": [_terms(c) for c in fixed.combinations],
+            "combinations": [terms(c) for c in fixed.combinations],
             "dimension": fixed.dimension,
             "atoms": fixed.atoms,
         },
@@ -152,21 +151,8 @@ def part_entry(proof: SetProof) -> dict[str, Any]:
     }
 
 
-def _terms(terms: Sequence[Term]) -> list[dict[str, str]]:
-    return [{"coefficient": t.coefficient, "function": t.function.label} for t in terms]
-
-
 def _relation(relation: Relation) -> dict[str, Any]:
-    return {"terms": _terms(relation.terms)}
-
-
-def _witness(w: Witness) -> dict[str, Any]:
-    return {
-        "atoms": [[str(v) for v in values] for values in w.atoms],
-        "points": [[str(v) for v in point] for point in w.points],
-        "precision": w.precision,
-        "determinant": w.determinant,
-    }
+    return {"terms": terms(relation.terms)}
 
 
 def read_part(data: dict[str, Any], functions: Functions) -> SetProof:
@@ -242,7 +228,7 @@ def second_entry(found: SecondOrder) -> dict[str, Any]:
         "visible": [document(v.entries) for v in found.visible] if yes else [],
         "dual": document(found.dual.blocks) if yes and found.dual is not None else None,
         "independent": list(found.independent) if yes else [],
-        "determinant": _witness(entry) if yes and entry is not None else None,
+        "determinant": witness(entry) if yes and entry is not None else None,
         "witness": {"moments": document(w.moments), "at": list(w.at)}
         if by_moments and w is not None
         else None,
@@ -261,7 +247,7 @@ def _family(found: Family) -> dict[str, Any]:
     }
 
 
-def open_question(gate: Gate, regime: Regime, cause: str | None = None) -> SecondOrder:
+def open_question(gate: Gate, regime: RegimeCode, cause: str | None = None) -> SecondOrder:
     """Second order, undecided."""
     return SecondOrder(
         gate.name, regime, "undecided", None, "", (), (), None, "open", (), (), (), None, None, (),
@@ -269,7 +255,7 @@ def open_question(gate: Gate, regime: Regime, cause: str | None = None) -> Secon
     )  # fmt: skip
 
 
-def read_second(data: dict[str, Any], gate: Gate, regime: Regime) -> SecondOrder:
+def read_second(data: dict[str, Any], gate: Gate, regime: RegimeCode) -> SecondOrder:
     """The record; ``reason`` and whatever else explains is empty."""
     found = gate.regime(regime)
     unknown = found is not None and found.expansion is None

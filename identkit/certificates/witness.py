@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -48,3 +49,16 @@ def pairwise_independent(rows: list[list[arb]]) -> bool:
         for i in range(count)
         for j in range(i)
     )
+
+
+def positive_definite(matrix: Sequence[Sequence[arb]]) -> bool:
+    """Proved: every pivot of LDLᵀ is a positive ball."""
+    work = [list(row) for row in matrix]
+    for k, row in enumerate(work):
+        if not row[k] > 0:
+            return False
+        for other in work[k + 1 :]:
+            factor = other[k] / row[k]
+            for j in range(k, len(work)):
+                other[j] = other[j] - factor * row[j]
+    return True

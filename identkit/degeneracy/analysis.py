@@ -7,7 +7,7 @@ come first-order relations, and last the semidefinite problem on what is left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -94,9 +94,7 @@ class Analysis:
     """Decides nondegeneracy of one over-specified cell for the expert function ``atom``.
 
     ``expansion`` says whether m0 and the gate's own moments take part (``weight_free``), and what
-    has to be independent over atoms. ``curves`` are those of :func:`exact_curves`. ``build``
-    derives the functions (SymPy by default; verification passes the differential field's chain
-    rule).
+    has to be independent over atoms. ``curves`` are those of :func:`exact_curves`.
     """
 
     atom: AtomFunction
@@ -106,7 +104,6 @@ class Analysis:
     options: Options
     deadline: Deadline
     curves: tuple[list[Lift], list[Flow]]
-    build: Callable[[MomentSpace], FormalFamily] | None = None
 
     def __post_init__(self) -> None:
         self.weight_free = self.expansion.gates
@@ -118,7 +115,7 @@ class Analysis:
         )
         self.labels = tuple(m.function.label for m in self.space.moments)
 
-    def _by_sympy(self, space: MomentSpace) -> FormalFamily:
+    def _functions(self, space: MomentSpace) -> FormalFamily:
         expressions = self.derivatives.expressions([m.function for m in space.moments])
         return FormalFamily.from_expressions(expressions, self.atom, self.deadline)
 
@@ -222,7 +219,7 @@ class Analysis:
     # -- moments ----------------------------------------------------------------------------
 
     def _by_moments(self, known: SecondOrder, lifts: list[Lift], kinks: Kinks) -> SecondOrder:
-        null = NullSpace.of((self.build or self._by_sympy)(self.space), self.space)
+        null = NullSpace.of(self._functions(self.space), self.space)
         self.null = null
         directions = self._directions(lifts)
         rows = [[self._direction("", r, "kink") for r in k.rows] for k in kinks.constraints]
@@ -324,7 +321,7 @@ class Analysis:
             null = self.null
             if self.expansion.across == "values":
                 space = value_space(self.atom)
-                null = NullSpace.of((self.build or self._by_sympy)(space), space)
+                null = NullSpace.of(self._functions(space), space)
                 face = face_of(null)
                 face.reduce(coordinate_directions(space, null.family.field))
                 if face.first_order():

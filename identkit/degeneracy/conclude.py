@@ -9,12 +9,11 @@ from typing import Any
 
 import sympy as sp
 
-from identkit.atoms import AtomFunction, expert_function, gate_parameters
+from identkit.atoms import expert_function, gate_parameters
 from identkit.causes import cause_of
 from identkit.deadline import Deadline
 from identkit.degeneracy.analysis import Analysis, cut_short, exact_curves, unknown
 from identkit.degeneracy.families import Flow, Lift
-from identkit.degeneracy.moments import MomentSpace
 from identkit.degeneracy.premise import regime_2_premise
 from identkit.degeneracy.rate import caveats_of, derived_rate, near_the_truth
 from identkit.degeneracy.records import Exceptional, Premise, SecondOrder
@@ -25,7 +24,6 @@ from identkit.forms import affine_forms
 from identkit.gates import Expansion, Gate, RegimeCode
 from identkit.normal_form import NeedSign, Rebase
 from identkit.questions import is_first_order
-from identkit.relations import FormalFamily
 from identkit.results import ConditionResult, Options, Published
 
 NOT_SEARCHED = Exceptional("not searched within the limits", "", "not-searched")
@@ -58,7 +56,6 @@ def gate_exchange(expert: Expert, gate: Gate) -> Exceptional | None:
 class Conclusions:
     """What holds for an expert under a gate, whatever condition is asked for; each found once.
 
-    ``build`` is the route to the derivatives (see :class:`~identkit.degeneracy.analysis.Analysis`).
     ``found`` is told of each piece once it is there, as :meth:`take` takes it.
     """
 
@@ -66,7 +63,6 @@ class Conclusions:
     gate: Gate
     options: Options
     deadline: Deadline
-    build: Callable[[AtomFunction, MomentSpace, Deadline], FormalFamily] | None = None
     found: Callable[[str, Any], None] = lambda name, piece: None
 
     def __post_init__(self) -> None:
@@ -123,17 +119,10 @@ class Conclusions:
         return self._analyse(number, regime.expansion)
 
     def _analyse(self, number: RegimeCode, expansion: Expansion) -> SecondOrder:
-        build, name = self.build, self.gate.name
+        atom, name, options = self.atom, self.gate.name, self.options
         try:
             return Analysis(
-                self.atom,
-                name,
-                number,
-                expansion,
-                self.options,
-                self.deadline,
-                self.curves,
-                None if build is None else lambda space: build(self.atom, space, self.deadline),
+                atom, name, number, expansion, options, self.deadline, self.curves
             ).run()
         except (OutOfTime, Rebase, NeedSign) as error:
             return self._open(number, error)

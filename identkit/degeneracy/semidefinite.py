@@ -19,7 +19,7 @@ from flint import arb
 
 from identkit.algebra import Element, TooLarge
 from identkit.balls import Tape, ball, precision
-from identkit.certificates.witness import excludes_zero
+from identkit.certificates.witness import excludes_zero, positive_definite
 from identkit.degeneracy.cone import Face
 from identkit.degeneracy.nullspace import Vector, minus
 from identkit.degeneracy.records import Dual
@@ -169,7 +169,7 @@ class _Problem:
             for pivot, row in values.items():
                 full[pivot] = -sum((c * full[k] for k, c in row.items() if k != pivot), zero)
             if all(
-                _positive_definite([[full[_key(b, u, v)] for v in b] for u in b]) for b in blocks
+                positive_definite([[full[_key(b, u, v)] for v in b] for u in b]) for b in blocks
             ):
                 return free
         return None
@@ -218,7 +218,7 @@ class _Problem:
                     )
                     for k in keys
                 }
-                if _positive_definite([[full[_key(names, u, v)] for v in names] for u in names]):
+                if positive_definite([[full[_key(names, u, v)] for v in names] for u in names]):
                     constant = all(_is_number(e) for row in rows for e in row.values())
                     quantifier = "almost-every" if constant else "open-set"
                     vector = self._combination(factors, vectors)
@@ -275,19 +275,6 @@ def _echelon(
         solved[pivot] = row
         independent.append(number)
     return solved, independent
-
-
-def _positive_definite(matrix: Sequence[Sequence[arb]]) -> bool:
-    """Proved: every pivot of LDLᵀ is a positive ball."""
-    work = [list(row) for row in matrix]
-    for k, row in enumerate(work):
-        if not row[k] > 0:
-            return False
-        for other in work[k + 1 :]:
-            factor = other[k] / row[k]
-            for j in range(k, len(work)):
-                other[j] = other[j] - factor * row[j]
-    return True
 
 
 def _most_definite(

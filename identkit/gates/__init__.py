@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from identkit.gates import normalized_sigmoid, sigmoid, softmax
-from identkit.gates.gate import GATES, GROUP, Gate, Share, known_gates, register, resolve
+from identkit.gates.gate import (
+    GATES,
+    GROUP,
+    Gate,
+    Share,
+    known_gates,
+    register,
+    resolve,
+    without_loss,
+)
 from identkit.gates.regime import (
     Caveat,
     Expansion,
@@ -33,6 +42,7 @@ __all__ = [
     "regime_title",
     "register",
     "resolve",
+    "without_loss",
 ]
 
 for _gate in (sigmoid.GATE, softmax.GATE, normalized_sigmoid.GATE):

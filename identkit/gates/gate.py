@@ -200,6 +200,12 @@ def known_gates(having: Callable[[Gate], bool]) -> str:
     return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+def without_loss(gate: Gate) -> InputError:
+    """That no errors can be observed under this gate."""
+    use = known_gates(lambda g: g.has_loss)
+    return InputError(f"gate {gate.name}: no Voronoi loss is known; use {use}.")
+
+
 def register(gate: Gate) -> Gate:
     """Make a gate known by its name, to this process and those it starts.
 

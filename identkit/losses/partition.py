@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identkit.errors import InputError
-from identkit.gates import Gate, LossTerms, Regime, RegimeCode, in_regime, known_gates, resolve
+from identkit.gates import Gate, LossTerms, Regime, RegimeCode, in_regime, resolve, without_loss
 from identkit.mixing import Array, MixingMeasure
 
 Labels = NDArray[np.intp]
@@ -89,9 +89,7 @@ def _formula(gate: Gate, regime: Regime, order: float | None) -> _Formula:
         raise InputError(f"order {order}: must be a number of at least 1.")
     terms = regime.loss
     if terms is None:
-        raise InputError(
-            f"gate {gate.name}: no Voronoi loss is known; use {known_gates(lambda g: g.has_loss)}."
-        )
+        raise without_loss(gate)
     if terms.fixed and order not in (None, terms.order):
         raise InputError(
             f"order {order}: the loss of the {gate.name} gate{in_regime(regime.code)} has first "

@@ -21,7 +21,7 @@ from identkit.errors import InputError, unknown_name, whole
 from identkit.experts import Expert
 from identkit.fit.model import Model
 from identkit.fit.result import Box
-from identkit.gates import Regime, RegimeCode, Situation, known_gates, resolve
+from identkit.gates import Regime, RegimeCode, Situation, resolve, without_loss
 from identkit.mixing import MixingMeasure
 from identkit.simulation import STARTS, Simulation
 
@@ -69,10 +69,7 @@ class Setting:
     def __post_init__(self) -> None:
         gate = self.model.gate
         if not gate.has_loss:
-            raise InputError(
-                f"gate {gate.name}: no Voronoi loss is known; use "
-                f"{known_gates(lambda g: g.has_loss)}."
-            )
+            raise without_loss(gate)
         case = gate.chosen(self.regime)
         if self.regime is None and case.code is not None:
             raise InputError(f"regime: the {gate.name} gate has several; name one of them.")

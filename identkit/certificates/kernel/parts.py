@@ -206,6 +206,8 @@ class Part:
         count = fixed.dimension // len(fixed.combinations) + 1
         if space.dimension > fixed.dimension or fixed.atoms != count:
             raise self.fail("fixed", "does not describe the space of its combinations")
+        if space.dimension < fixed.dimension:
+            raise Unshown(f"that the space has dimension {fixed.dimension}, not less")
         if not self.functions.any_number and count > self.options.atoms:
             raise self.fail("fixed", "is about more atoms than are asked for")
         everywhere = all(

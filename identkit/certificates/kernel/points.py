@@ -166,19 +166,6 @@ def is_nonsingular(rows: list[list[arb]]) -> bool:
     return all(total < 1 for total in sums)
 
 
-def positive_definite(matrix: Sequence[Sequence[arb]]) -> bool:
-    """Proved: every pivot of LDLᵀ is a positive ball."""
-    work = [list(row) for row in matrix]
-    for k, row in enumerate(work):
-        if not row[k] > 0:
-            return False
-        for other in work[k + 1 :]:
-            factor = other[k] / row[k]
-            for j in range(k, len(work)):
-                other[j] = other[j] - factor * row[j]
-    return True
-
-
 # -- regularity ---------------------------------------------------------------------------------
 
 

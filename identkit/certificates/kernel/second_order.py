@@ -26,11 +26,10 @@ from identkit.certificates.kernel.points import (
     FIRST_BITS,
     Regularity,
     draws,
-    positive_definite,
     refuted,
     samples,
 )
-from identkit.certificates.witness import excludes_zero
+from identkit.certificates.witness import excludes_zero, positive_definite
 from identkit.deadline import Deadline
 from identkit.degeneracy.moments import MomentSpace, moment_space
 from identkit.degeneracy.records import Family, MomentWitness, SecondOrder
