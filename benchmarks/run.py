@@ -86,7 +86,7 @@ def atoms() -> None:
 
 def table() -> None:
     rows = [(f"table, d = {d}", [*IDENTKIT, "table", "--dim", str(d)]) for d in (1, 2)]
-    report("The whole table: 15 experts, 3 columns", rows, 3)
+    report("The whole table: 15 experts, 6 columns", rows, 3)
 
 
 def verify() -> None:
