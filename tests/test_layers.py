@@ -20,7 +20,8 @@ LAYERS = {
     "language": "causes errors deadline bounded domain files balls expression",
     "model": "experts gates.regime gates.gate gates.sigmoid gates.softmax gates.normalized_sigmoid "
     "gates atoms mixing tables",
-    "conditions": "conditions",
+    "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
+    "conditions.shared_strong conditions",
     "record": "certificates.witness degeneracy.records results questions",
     "exact": "sampling forms coordinates derivatives algebra normal_form relations coincidence "
     "every_k certificates.independence",

@@ -37,8 +37,8 @@ from identkit.certificates.statement import (
     statement,
 )
 from identkit.certificates.store import SCHEMA_NAME, digest, size_doubt
-from identkit.conditions import LEVELS
 from identkit.conditions import condition as find_condition
+from identkit.conditions import levels
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
 from identkit.errors import CertificateError, IdentkitError, InputError, OutOfTime
@@ -284,7 +284,7 @@ def _check_asked(gate: Gate, entries: Sequence[dict[str, Any]]) -> None:
         said = ", ".join(f"{name} in regime {regime or 'null'}" for regime, name in asked)
         raise CertificateError(f"results: no check of the {gate.name} gate gives {said}.")
     stored = [entry["level"] for entry in entries]
-    if not any(_levels(gate, asked, level) == stored for level in (None, *LEVELS)):
+    if not any(_levels(gate, asked, level) == stored for level in (None, *levels())):
         raise CertificateError("results.level: no check asks for these levels together.")
 
 

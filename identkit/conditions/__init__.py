@@ -1,0 +1,34 @@
+"""Identifiability conditions, one file each; the rest reads the objects."""
+
+from __future__ import annotations
+
+from identkit.conditions import anchor, shared_strong, strong, weak
+from identkit.conditions.contract import (
+    CONDITIONS,
+    BasisFunction,
+    Condition,
+    FunctionSet,
+    condition,
+    levels,
+    register,
+)
+
+__all__ = [
+    "CONDITIONS",
+    "BasisFunction",
+    "Condition",
+    "FunctionSet",
+    "condition",
+    "levels",
+    "register",
+]
+
+for _condition in (
+    strong.EXPERT,
+    strong.PRODUCT,
+    weak.PRODUCT,
+    weak.EXPERT,
+    anchor.EXPERT,
+    shared_strong.EXPERT,
+):
+    register(_condition)
