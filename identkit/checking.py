@@ -22,6 +22,7 @@ from identkit.experts import Expert
 from identkit.experts import resolve as resolve_expert
 from identkit.gates import Gate, RegimeCode, known_gates
 from identkit.gates import resolve as resolve_gate
+from identkit.likelihoods import Likelihood
 from identkit.prove import Prover, undecided
 from identkit.questions import (
     NONDEGENERATE,
@@ -46,6 +47,7 @@ def check(
     expert: Expert | str,
     gate: Gate | str,
     *,
+    likelihood: Likelihood | str | None = None,
     shape: str | None = None,
     dim: int = 2,
     regime: RegimeCode = None,
@@ -66,6 +68,8 @@ def check(
     ``condition`` and ``level`` narrow that down. ``nondegenerate`` follows
     from these, and may be named in place of a condition or required. ``expert`` is an
     :class:`~identkit.experts.Expert` or a built-in's name, then ``shape`` and ``dim`` apply.
+    ``likelihood`` is the gate's, least squares for a gate given by name; under another one nothing
+    follows but what the gate registers for it.
     ``atoms`` is k in the witness, ``domain`` the (low, high) of every input, or a mapping with one
     for each (``{"x0": (0, 5), "x1": (-3, 3)}``), ``require`` a condition
     that must hold for exit code 0. ``progress`` is called with a line before each step.
@@ -81,7 +85,7 @@ def check(
     soon after that, and at 1.5 GiB, whatever it is doing (:mod:`identkit.bounded`).
     """
     started = time.monotonic()
-    expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate)
+    expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate, likelihood)
     options = options_of(atoms, domain, expert.inputs, seed, max_precision, time_limit)
     if require is not None and require not in REQUIREMENTS:
         raise InputError(f"--require {require}: choose one of {', '.join(REQUIREMENTS)}.")
@@ -101,6 +105,7 @@ def check(
         results=tuple(results),
         requirement=_requirement(require, results),
         seconds=time.monotonic() - started,
+        likelihood=gate.likelihood,
     )
 
 
@@ -189,9 +194,7 @@ class _Check:
         proofs: tuple[SetProof, ...],
         equations: tuple[str, ...],
     ) -> ConditionResult:
-        claim = published_claim(
-            self.expert, self.gate.name, regime, condition.name, condition.level
-        )
+        claim = published_claim(self.expert, self.gate, regime, condition)
         return ConditionResult(
             regime=regime,
             condition=condition.name,
@@ -213,7 +216,7 @@ def conclude(
         regime = gate.regime(r.regime)
         name, level = (r.condition, None) if regime is None else regime.conditions[0]
         first = find_condition(name, level)
-        claim = published_claim(expert, gate.name, r.regime, first.name, first.level)
+        claim = published_claim(expert, gate, r.regime, first)
         completed.append(conclusions.complete(r, claim, asked_in(regime, results)))
     return completed
 

@@ -13,6 +13,7 @@ from identkit.degeneracy.records import Exceptional, Premise, Rate, SecondOrder
 from identkit.domain import EVERYWHERE, Domain
 from identkit.experts import Expert
 from identkit.gates import RegimeCode
+from identkit.likelihoods import LEAST_SQUARES
 
 GIVEN_NUMBER = "the question is about this number of atoms"
 """Why nothing is said of every number of atoms."""
@@ -265,6 +266,7 @@ class CheckResult:
     results: tuple[ConditionResult, ...]
     requirement: Requirement | None
     seconds: float
+    likelihood: str = LEAST_SQUARES
 
     def result(self, condition: str) -> ConditionResult:
         """The result for this condition. Raises KeyError if it was not checked."""

@@ -6,7 +6,7 @@ order of the calls therefore cannot change a bit of it, and any replicate can be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError, unknown_name, whole
+from identkit.likelihoods import LEAST_SQUARES, resolve
 from identkit.mixing import MixingMeasure
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def simulate(
     if truth.batch:
         raise InputError(f"truth: holds {len(truth)} measures; choose one, as in truth[0].")
     model.pack(truth)  # raises unless it fits
+    drawing(model.gate)
     return Simulation(model, truth, n, replicates, sd, seed, (low, high))
 
 
@@ -157,7 +159,7 @@ class Simulation:
 
     def _draw(self, r: int, x: Array, y: Array) -> None:
         """Fill x (n, d) and y (n,), both contiguous: first all of x, then the noise."""
-        rng = _generator(self.seed, r, self.n)
+        rng, respond = _generator(self.seed, r, self.n), drawing(self.model.gate)
         low, high = self.domain
         flat = x.reshape(-1)  # a view: uniforms are drawn sample by sample, input by input
         for start in range(0, flat.size, CHUNK):
@@ -167,9 +169,7 @@ class Simulation:
             part += low
         for start in range(0, self.n, CHUNK):
             points, part = x[start : start + CHUNK], y[start : start + CHUNK]
-            rng.standard_normal(out=part)
-            part *= self.noise
-            part += self.model.predict(self.truth, points)
+            part[...] = respond(rng, self.model.predict(self.truth, points), self.noise)
             if not np.isfinite(part).all():
                 where = points[int(np.argmin(np.isfinite(part)))]
                 raise InputError(
@@ -257,6 +257,16 @@ class Simulation:
             spread = _number("spread", spread)
             eta[copies] *= np.linspace(1 - spread, 1 + spread, extra + 1)[:, None]
         return MixingMeasure(beta0, truth.beta1[order], eta)
+
+
+def drawing(gate: Gate) -> Callable[[np.random.Generator, Array, float], Array]:
+    """How responses are drawn under the gate's likelihood. Raises InputError if none are."""
+    likelihood = resolve(gate.likelihood)
+    if likelihood.respond is None:
+        raise InputError(
+            f"likelihood {likelihood.name}: no rule draws a response from f; use {LEAST_SQUARES}."
+        )
+    return likelihood.respond
 
 
 def _shared(gate: Gate, beta0: float, m: int) -> float:

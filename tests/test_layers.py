@@ -18,7 +18,8 @@ import identkit
 ROOT = Path(identkit.__file__).parent.parent
 LAYERS = {
     "language": "causes errors deadline bounded domain files balls expression",
-    "model": "experts gates.regime gates.gate gates.sigmoid gates.softmax gates.normalized_sigmoid "
+    "model": "likelihoods.contract likelihoods.least_squares likelihoods experts "
+    "gates.regime gates.gate gates.sigmoid gates.softmax gates.normalized_sigmoid "
     "gates atoms mixing tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions",

@@ -14,7 +14,7 @@ from scipy import stats
 from identkit import simulation
 from identkit.errors import InputError
 from identkit.fit.model import Model
-from identkit.gates import GATES
+from identkit.gates import GATES, resolve
 from identkit.mixing import MixingMeasure
 from identkit.simulation import CHUNK, STARTS, simulate
 
@@ -392,6 +392,7 @@ def test_a_truth_that_is_not_finite_is_named():
         """Stands in for an expert with a pole at 0."""
 
         dim = 1
+        gate = resolve("sigmoid")
 
         def pack(self, truth):
             return truth.to_vector()

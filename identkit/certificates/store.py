@@ -22,7 +22,7 @@ from identkit.errors import InputError
 from identkit.files import write_whole
 from identkit.gates import Gate
 from identkit.gates import resolve as resolve_gate
-from identkit.report.json_form import dumps, options_document
+from identkit.report.json_form import asked_under, dumps, options_document
 from identkit.results import CheckResult, ConditionResult
 
 SCHEMA_NAME = "certificate-3"
@@ -56,7 +56,7 @@ def certificate_document(result: CheckResult) -> dict[str, Any]:
 
     Raises InputError where it would be larger than what :func:`verify` reads.
     """
-    gate, options = resolve_gate(result.gate), options_document(result)
+    gate, options = resolve_gate(result.gate, result.likelihood), options_document(result)
     del options["time_limit"]  # a budget of the search, not part of the proof
     entries = [result_entry(r, gate) for r in result.results]
     said = map(
@@ -66,7 +66,7 @@ def certificate_document(result: CheckResult) -> dict[str, Any]:
         "schema": SCHEMA,
         "identkit": result.version,
         "seed": result.options.seed,
-        "gate": result.gate,
+        **asked_under(result.gate, result.likelihood),
         "expert": result.expert.canonical(),
         "options": options,
         "results": [{**entry, **s} for entry, s in zip(entries, said, strict=True)],

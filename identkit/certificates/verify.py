@@ -45,6 +45,7 @@ from identkit.errors import CertificateError, IdentkitError, InputError, OutOfTi
 from identkit.experts import Expert, builtin
 from identkit.gates import Gate, RegimeCode
 from identkit.gates import resolve as resolve_gate
+from identkit.likelihoods import LEAST_SQUARES
 from identkit.questions import asked_with, check_time_limit, options_of, plans, questions_of
 from identkit.report.json_form import schema
 from identkit.results import ConditionResult, Options, combined_verdict
@@ -70,6 +71,7 @@ class Verified:
     options: Options
     results: tuple[ConditionResult, ...]
     by: tuple[dict[str, str], ...]
+    likelihood: str = LEAST_SQUARES
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def verify(document: dict[str, Any], time_limit: float = TIME_LIMIT) -> Verified
 def _verified(document: dict[str, Any], deadline: Deadline) -> Verified:
     try:
         expert = _expert(document["expert"])
-        gate = resolve_gate(document["gate"])
+        gate = resolve_gate(document["gate"], document.get("likelihood", LEAST_SQUARES))
         if gate.name != document["gate"]:
             raise CertificateError(f"gate: its name is '{gate.name}'.")
         options = _options(document, expert)
@@ -138,7 +140,7 @@ def _verified(document: dict[str, Any], deadline: Deadline) -> Verified:
     except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
         # a crafted file can drive the algebra anywhere; wherever it breaks, it is rejected
         raise CertificateError(f"the certificate is malformed: {error}") from None
-    return Verified(expert, gate.name, options, tuple(results), tuple(by))
+    return Verified(expert, gate.name, options, tuple(results), tuple(by), gate.likelihood)
 
 
 class _Reader:

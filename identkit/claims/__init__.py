@@ -1,8 +1,8 @@
 """Published claims as data, one file for each paper (``published/``), and the look-up of an expert.
 
-Classifications and rates are up to logarithms and of over-specified experts under least squares;
-regime null means that the gate has only one. Every entry names the file that checks it;
-``unchecked`` lists those that identkit does not check, and why.
+Classifications and rates are up to logarithms and of over-specified experts, under least squares
+where no ``likelihood`` is named; regime null means that the gate has only one. Every entry names
+the file that checks it; ``unchecked`` lists those that identkit does not check, and why.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import json
 from functools import cache
 from importlib import resources
 
+from identkit.conditions import Condition
 from identkit.experts import Expert
-from identkit.gates import RegimeCode
+from identkit.gates import Gate, RegimeCode
+from identkit.likelihoods import LEAST_SQUARES
 from identkit.results import Published
 
 
@@ -40,19 +42,20 @@ def unchecked() -> tuple[dict, ...]:
 
 
 def published_claim(
-    expert: Expert, gate: str, regime: RegimeCode, condition: str, level: str
+    expert: Expert, gate: Gate, regime: RegimeCode, condition: Condition
 ) -> Published | None:
-    """What the literature says of this expert under this gate, or None.
+    """What the literature says of this expert under this gate and its likelihood, or None.
 
     A claim is matched only at the level its condition is read at: the product-level form of
     ``strong`` is identkit's, so nothing published speaks of it.
     """
     for claim in claims():
         if (
-            claim["gate"] == gate
+            claim["gate"] == gate.name
+            and claim.get("likelihood", LEAST_SQUARES) == gate.likelihood
             and claim["regime"] == regime
-            and claim["condition"] == condition
-            and claim["level"] == level
+            and claim["condition"] == condition.name
+            and claim["level"] == condition.level
             and expert.family in claim["experts"]
             and expert.shape in claim["shapes"]
         ):
@@ -60,7 +63,7 @@ def published_claim(
     return None
 
 
-def published_rates(gate: str, regime: RegimeCode, verdict: str | None) -> dict[str, str]:
+def published_rates(gate: Gate, regime: RegimeCode, verdict: str | None) -> dict[str, str]:
     """Quantity -> published rate, up to logarithms, besides that of the experts themselves.
 
     ``verdict`` is the paper's classification of the expert: rates of Voronoi losses are claimed for
@@ -69,7 +72,8 @@ def published_rates(gate: str, regime: RegimeCode, verdict: str | None) -> dict[
     return {
         rate["quantity"]: rate["rate"]
         for rate in rates()
-        if rate["gate"] == gate
+        if rate["gate"] == gate.name
+        and rate.get("likelihood", LEAST_SQUARES) == gate.likelihood
         and rate["regime"] == regime
         and (rate["for"] == "every expert" or verdict == "yes")
     }

@@ -1,4 +1,4 @@
-"""``identkit experts``, ``gates`` and ``conditions``: what exists."""
+"""``identkit experts``, ``gates``, ``conditions`` and ``likelihoods``: what exists."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         ("experts", "list the built-in experts with formulas"),
         ("gates", "list the gates with formulas and sources"),
         ("conditions", "list the identifiability conditions with functions and sources"),
+        ("likelihoods", "list what can be estimated: the likelihoods with sources"),
     ):
         listing = commands.add_parser(name, help=text, description=text)
         listing.set_defaults(call=run)

@@ -101,6 +101,12 @@ def add_question(check: argparse.ArgumentParser) -> None:
     what = check.add_argument_group("what to check")
     add_expert_options(what)
     what.add_argument("--dim", type=int, metavar="D", help="number of inputs (default 2)")
+    what.add_argument(
+        "--likelihood",
+        default="least-squares",
+        metavar="NAME",
+        help="what is estimated, and how (least-squares; see likelihoods)",
+    )
     which = check.add_argument_group("which conditions")
     which.add_argument(
         "--regime",

@@ -37,6 +37,7 @@ def checked(options: argparse.Namespace, printer: str, require: str | None = Non
         result = check(
             expert,
             options.gate,
+            likelihood=options.likelihood,
             regime=options.regime,
             condition=options.condition,
             level=options.level,

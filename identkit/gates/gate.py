@@ -20,6 +20,8 @@ from identkit.deadline import Deadline
 from identkit.errors import ExpressionError, InputError, OutOfTime, unknown_name
 from identkit.expression import enclosure, free_names, parse, symbol
 from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
+from identkit.likelihoods import LEAST_SQUARES, Likelihood
+from identkit.likelihoods import resolve as resolve_likelihood
 
 SHIFT_SECONDS = 5.0
 """For whether a gate has a common shift, which a fit must know."""
@@ -51,8 +53,8 @@ class Gate:
     experts. ``regimes`` are the cases of the theory with the condition each asks for; ``share``
     says how copies of an atom share its weight, None if that is not known.
 
-    An expansion, a loss or a sharing rule that is about another weight rule is dropped: no gate
-    inherits the theorem of its neighbour.
+    An expansion, a loss or a sharing rule that is about another weight rule, or proved under
+    another ``likelihood``, is dropped: no gate inherits the theorem of its neighbour.
     """
 
     name: str
@@ -63,18 +65,33 @@ class Gate:
     regimes: tuple[Regime, ...]
     source: str
     share: Share | None = None
+    likelihood: str = LEAST_SQUARES
 
     def __post_init__(self) -> None:
         if self.share is None and all(r == _bare(r) for r in self.regimes):
             return
         rule = WeightRule(self.weight(symbol("s")), self.normalised)
-        kept = (
-            r if r.expansion is not None and r.expansion.rule == rule else _bare(r)
-            for r in self.regimes
-        )
+        kept = (r if self._proved(r, rule) else _bare(r) for r in self.regimes)
         object.__setattr__(self, "regimes", tuple(kept))
         if self.share is not None and self.share.rule != rule:
             object.__setattr__(self, "share", None)
+
+    def _proved(self, regime: Regime, rule: WeightRule) -> bool:
+        """Whether what the regime registers is a theorem of this gate."""
+        found = regime.expansion
+        return found is not None and (found.rule, found.likelihood) == (rule, self.likelihood)
+
+    def under(self, likelihood: Likelihood | str) -> Gate:
+        """The gate with what is known of it under this likelihood.
+
+        Where nothing is registered for the two together, the regimes keep their conditions and
+        nothing follows from them. Raises InputError for a likelihood that is not known.
+        """
+        name = resolve_likelihood(likelihood).name
+        if name == self.likelihood:
+            return self
+        own = GATES.get(self.name) if name == LEAST_SQUARES else VARIANTS.get((self.name, name))
+        return replace(self, likelihood=name) if own is None else own
 
     @classmethod
     def from_expression(cls, text: str, *, normalised: bool = False) -> Gate:
@@ -119,7 +136,7 @@ class Gate:
 
     def __reduce__(self) -> tuple:
         """A gate pickles as its name and module: weights are functions, which do not."""
-        return _revived, (self.name, getattr(self.weight, "__module__", None))
+        return _revived, (self.name, getattr(self.weight, "__module__", None), self.likelihood)
 
     def regime(self, which: RegimeCode) -> Regime | None:
         """The regime of this number, key or code (None: the only one), or None."""
@@ -191,7 +208,9 @@ def vanishes(expression: Any) -> bool:
 
 
 GATES: dict[str, Gate] = {}
-"""Every gate that is known by name, the built-in ones first."""
+"""Every gate that is known by name, the built-in ones first, under least squares."""
+VARIANTS: dict[tuple[str, str], Gate] = {}
+"""(name, likelihood) -> the gate with what is registered under a further likelihood."""
 
 
 def known_gates(having: Callable[[Gate], bool]) -> str:
@@ -219,27 +238,37 @@ def register(gate: Gate) -> Gate:
         raise InputError(
             f"gate: '{gate.name}' cannot be registered; name it in small letters, digits and -."
         )
+    if gate.likelihood != LEAST_SQUARES:
+        resolve_likelihood(gate.likelihood)
+        VARIANTS[gate.name, gate.likelihood] = gate
+        return gate
     if GATES.get(gate.name, gate) is not gate:
         raise InputError(f"gate: {gate.name} is registered already; choose another name.")
     GATES[gate.name] = gate
     return gate
 
 
-def _revived(name: str, module: str | None) -> Gate:
+def _revived(name: str, module: str | None, likelihood: str) -> Gate:
     """The gate of this name in another process, which may have to import its module first."""
     if name not in GATES and module and module != __name__:
         for made in list(vars(import_module(module)).values()):  # which may register it as well
             if isinstance(made, Gate) and made.name == name:
-                return GATES.setdefault(name, made)
-    return resolve(name)
+                return GATES.setdefault(name, made).under(likelihood)
+    return resolve(name, likelihood)
 
 
-def resolve(gate: Gate | str) -> Gate:
+def resolve(gate: Gate | str, likelihood: Likelihood | str | None = None) -> Gate:
     """A :class:`Gate` from itself, its name, or an expression in the score s.
 
-    A normalised gate of one's own is named ``normalised EXPRESSION``. Raises InputError for a name
-    that is not known and an expression that cannot be read.
+    A normalised gate of one's own is named ``normalised EXPRESSION``. ``likelihood`` (None: the
+    gate's own, least squares for a name) is what its theorems are under. Raises InputError for
+    names that are not known and an expression that cannot be read.
     """
+    found = _named(gate)
+    return found if likelihood is None else found.under(likelihood)
+
+
+def _named(gate: Gate | str) -> Gate:
     if isinstance(gate, Gate):
         return gate
     if not isinstance(gate, str):

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import sympy as sp
 
+from identkit.likelihoods import LEAST_SQUARES
+
 RegimeCode = int | str | None
 """How files, results and options name a regime: its number where the papers have one, else its
 key; None for the only regime of a gate."""
@@ -31,6 +33,8 @@ class WeightRule:
 class Expansion:
     """What is proved of f_G − f_G* near the truth, in one regime of one weight rule.
 
+    ``likelihood`` names the likelihood that it is a theorem under.
+
     ``order`` 2: several fitted atoms can share a true one, and second moments of its cell count;
     ``gates`` says whether those of weight and gate are among them (else the denominator pins
     them). ``order`` 1: a true atom is not shared, and first derivatives count, of ``subject``.
@@ -49,6 +53,7 @@ class Expansion:
     across: Literal["moments", "values", "gates"] = "gates"
     subject: str = ""
     argument: str = field(default="", repr=False)
+    likelihood: str = LEAST_SQUARES
 
 
 @dataclass(frozen=True)

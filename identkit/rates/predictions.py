@@ -31,7 +31,7 @@ def published(setting: Setting, condition: ConditionResult) -> dict[str, str]:
     regime = setting.regime
     claim = None if condition.rate is None else condition.rate.published
     verdict = None if condition.published is None else condition.published.verdict
-    rates = published_rates(setting.model.gate.name, regime, verdict)
+    rates = published_rates(setting.model.gate, regime, verdict)
     if claim is not None:
         rates["expert" if setting.shared else "minimiser-expert"] = claim
     if setting.k == setting.truth.atoms:  # claims are about over-specified fits

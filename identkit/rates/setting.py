@@ -22,6 +22,7 @@ from identkit.experts import Expert
 from identkit.fit.model import Model
 from identkit.fit.result import Box
 from identkit.gates import Regime, RegimeCode, Situation, resolve, without_loss
+from identkit.likelihoods import LEAST_SQUARES
 from identkit.mixing import MixingMeasure
 from identkit.simulation import STARTS, Simulation
 
@@ -70,6 +71,11 @@ class Setting:
         gate = self.model.gate
         if not gate.has_loss:
             raise without_loss(gate)
+        if gate.likelihood != LEAST_SQUARES:
+            raise InputError(
+                f"likelihood {gate.likelihood}: no fit is registered for it; rates are observed "
+                f"under {LEAST_SQUARES}."
+            )
         case = gate.chosen(self.regime)
         if self.regime is None and case.code is not None:
             raise InputError(f"regime: the {gate.name} gate has several; name one of them.")

@@ -81,11 +81,10 @@ def explanation(result: CheckResult) -> Explanation:
     """The argument for every result, empty sections left out."""
     expert = result.expert
     label = f"`{expert.label}`" if expert.name == "custom" else expert.label
-    what = (
-        "Second-order nondegeneracy of" if resolve_gate(result.gate).has_theory else "Conditions on"
-    )
+    known = resolve_gate(result.gate, result.likelihood).has_theory
+    what = "Second-order nondegeneracy of" if known else "Conditions on"
     return Explanation(
-        f"{what} {label} under the {result.gate} gate",
+        f"{what} {label} under the {result.gate} gate{statements.under(result)}",
         tuple(_part(result, r) for r in result.results),
     )
 
@@ -154,7 +153,7 @@ def _part(check: CheckResult, result: ConditionResult) -> Part:
 
 
 def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]:
-    expert, gate = check.expert, resolve_gate(check.gate)
+    expert, gate = check.expert, resolve_gate(check.gate, check.likelihood)
     eta = _tuple(expert.parameters)
     yield _text(
         f"The expert is `h(x, η)` below, with parameters `η = {eta}` and "
@@ -196,7 +195,7 @@ def _functions(check: CheckResult, second: SecondOrder) -> Iterator[Paragraph]:
         f"function{'s' if len(second.functions) > 1 else ''} of x, derivatives taken at the true "
         "atom:"
     )
-    expansion = resolve_gate(second.gate).expansion(second.regime)
+    expansion = resolve_gate(check.gate, check.likelihood).expansion(second.regime)
     gates = expansion is not None and expansion.gates
     space = moment_space(expert_function(check.expert), gates)
     if tuple(m.function.label for m in space.moments) == second.functions:

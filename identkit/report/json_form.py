@@ -10,6 +10,7 @@ from typing import Any
 
 from identkit.certificates.document import evidence
 from identkit.degeneracy.document import document
+from identkit.likelihoods import LEAST_SQUARES
 from identkit.results import CheckResult, ConditionResult, Published
 
 CHECK_SCHEMA = "identkit.check/1"
@@ -61,7 +62,7 @@ def check_document(result: CheckResult) -> dict[str, Any]:
         "schema": CHECK_SCHEMA,
         "identkit": result.version,
         "seed": result.options.seed,
-        "gate": result.gate,
+        **asked_under(result.gate, result.likelihood),
         "expert": result.expert.canonical(),
         "options": options_document(result),
         "results": [result_document(r) for r in result.results],
@@ -69,6 +70,12 @@ def check_document(result: CheckResult) -> dict[str, Any]:
         if result.requirement is None
         else {"name": result.requirement.name, "met": result.requirement.met},
     }
+
+
+def asked_under(gate: str, likelihood: str) -> dict[str, str]:
+    """The gate, and the likelihood where it is not least squares."""
+    named = {} if likelihood == LEAST_SQUARES else {"likelihood": likelihood}
+    return {"gate": gate, **named}
 
 
 def options_document(result: CheckResult) -> dict[str, Any]:

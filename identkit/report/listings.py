@@ -1,4 +1,4 @@
-"""``identkit experts | gates | conditions``: what exists, with formulas and sources."""
+"""``identkit experts | gates | conditions | likelihoods``: what exists, with sources."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from identkit.conditions import CONDITIONS
 from identkit.experts import ACTIVATIONS, SHAPELESS, SHAPES
 from identkit.expression import FUNCTIONS
 from identkit.gates import GATES
+from identkit.likelihoods import LIKELIHOODS
 from identkit.report.json_form import dumps
 
 Rows = list[dict[str, str]]
@@ -76,10 +77,28 @@ def _conditions() -> tuple[Rows, str]:
     return rows, note
 
 
+def _likelihoods() -> tuple[Rows, str]:
+    rows = [
+        {
+            "name": known.name,
+            "estimated": known.estimates,
+            "gates": ", ".join(g.name for g in GATES.values() if g.under(known).has_theory),
+            "source": known.source,
+        }
+        for known in LIKELIHOODS.values()
+    ]
+    note = (
+        "Theorems are under one likelihood: rates are derived for the gates listed with it, and "
+        "for no other gate."
+    )
+    return rows, note
+
+
 _LISTINGS: dict[str, Callable[[], tuple[Rows, str]]] = {
     "experts": _experts,
     "gates": _gates,
     "conditions": _conditions,
+    "likelihoods": _likelihoods,
 }
 
 

@@ -99,7 +99,8 @@ def latex(result: CheckResult) -> str:
     parameters = ", ".join(name_latex(p) for p in result.expert.parameters)
     head = (
         "% needs amsmath\n"
-        rf"\paragraph{{Expert $h(x)={expert_latex(result)}$, {escape(result.gate)} gate.}}"
+        rf"\paragraph{{Expert $h(x)={expert_latex(result)}$, {escape(result.gate)} gate"
+        rf"{escape(statements.under(result))}.}}"
         rf" Parameters $\eta=({parameters})$, $x\in{box}$; seed {result.options.seed},"
         f" identkit {result.version}."
     )
@@ -156,7 +157,8 @@ def html(result: CheckResult) -> str:
     )
     return (
         f"<p><b>{e(result.expert.label)}</b>: <code>h(x) = {e(result.expert.written)}</code>, "
-        f"{e(result.gate)} gate; {e(statements.witness_scope(result))}; "
+        f"{e(result.gate)} gate{e(statements.under(result))}; "
+        f"{e(statements.witness_scope(result))}; "
         f"identkit {e(result.version)}</p>"
         f"<table><thead><tr>{header}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
         + (f"<p>{e(statements.sentence(own))}</p>" if (own := statements.own_gate(result)) else "")

@@ -10,7 +10,16 @@ from identkit.degeneracy.rate import NONE, OPEN, UNDECIDED
 from identkit.degeneracy.records import Family, MomentWitness, Rate
 from identkit.gates import GATES, in_regime, regime_title
 from identkit.gates import resolve as resolve_gate
+from identkit.likelihoods import LEAST_SQUARES
+from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.results import GIVEN_NUMBER, QUANTIFIERS, CheckResult, ConditionResult, SetProof
+
+
+def under(result: CheckResult) -> str:
+    """`` under`` the likelihood, to follow the gate; nothing for least squares."""
+    if result.likelihood == LEAST_SQUARES:
+        return ""
+    return f" under {resolve_likelihood(result.likelihood).title}"
 
 
 def title(result: ConditionResult) -> str:
@@ -259,9 +268,11 @@ def exceptional(result: CheckResult) -> list[str]:
 
 def own_gate(result: CheckResult) -> str:
     """What is not derived for a gate of one's own; empty for the built-in ones."""
-    gate = resolve_gate(result.gate)
+    gate = resolve_gate(result.gate, result.likelihood)
     if gate.has_theory:
         return ""
+    if result.likelihood != LEAST_SQUARES and result.gate in GATES:
+        return f"no rate is derived: nothing is registered for the {gate.name} gate{under(result)}"
     same = gate.known_as
     hint = (
         f"; it is the {same} gate up to the scale of s, --gate {same} derives rates" if same else ""

@@ -37,7 +37,8 @@ def check_report(result: CheckResult) -> RenderableType:
     kind = f"{e.label}: " if e.name != "custom" else ""
     head = Text.assemble(
         (f"{kind}h(x) = {e.written}", "bold"),
-        f"\nη = ({', '.join(e.parameters)}), gate {result.gate}, d = {e.dim}",
+        f"\nη = ({', '.join(e.parameters)}), gate {result.gate}{statements.under(result)}",
+        f", d = {e.dim}",
         f", {len(e.markers)} components\n" if e.markers else "\n",
         (statements.witness_scope(result), "dim"),
     )

@@ -7,13 +7,14 @@ from typing import Any
 from identkit.certificates.verify import Verified
 from identkit.gates import resolve
 from identkit.report import statements
+from identkit.report.json_form import asked_under
 
 SCHEMA = "identkit.verify/2"
 
 
 def _near(verified: Verified) -> list[bool]:
     """For each result whether its rate is about a neighbourhood of the truth."""
-    found = (resolve(verified.gate).regime(r.regime) for r in verified.results)
+    found = (resolve(verified.gate, verified.likelihood).regime(r.regime) for r in verified.results)
     return [regime is not None and regime.refits == "elsewhere" for regime in found]
 
 
@@ -43,7 +44,7 @@ def document(verified: Verified) -> dict[str, Any]:
         "schema": SCHEMA,
         "verified": True,
         "expert": verified.expert.canonical(),
-        "gate": verified.gate,
+        **asked_under(verified.gate, verified.likelihood),
         "domain": verified.options.domain.document(),
         "results": results,
     }

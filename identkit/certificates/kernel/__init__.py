@@ -27,6 +27,7 @@ from identkit.certificates.kernel.parts import Part
 from identkit.certificates.kernel.refits import check_exceptional, check_refit
 from identkit.certificates.kernel.second_order import Analysis
 from identkit.gates import Expansion, sigmoid, softmax
+from identkit.likelihoods import LEAST_SQUARES
 
 __all__ = ["Analysis", "Part", "Unshown", "check_exceptional", "check_refit", "knows"]
 
@@ -37,4 +38,5 @@ CRITERIA = {sigmoid.RULE: True, softmax.RULE: False}
 
 def knows(expansion: Expansion) -> bool:
     """Whether theory section 4 has its criterion, and the kernel can check it."""
-    return expansion.order > 1 and CRITERIA.get(expansion.rule) is expansion.gates
+    known = expansion.likelihood == LEAST_SQUARES
+    return known and expansion.order > 1 and CRITERIA.get(expansion.rule) is expansion.gates
