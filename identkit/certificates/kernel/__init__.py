@@ -10,7 +10,7 @@ and on plain records, on nothing of the prover.
 - :mod:`~identkit.certificates.kernel.points`: what is *not* 0, by balls at rational points.
 - :mod:`~identkit.certificates.kernel.parts`: independence, relations, dimension counts.
 - :mod:`~identkit.certificates.kernel.every_k`: every number of atoms.
-- :mod:`~identkit.certificates.kernel.second_order`: families, moments, facial reduction, kinks.
+- :mod:`~identkit.certificates.kernel.second_order`: families, moments, facial reduction.
 - :mod:`~identkit.certificates.kernel.refits`: exact refits of f with more atoms,
   and parameters at which atoms lose independence.
 
@@ -26,15 +26,23 @@ from identkit.certificates.kernel.field import Unshown
 from identkit.certificates.kernel.parts import Part
 from identkit.certificates.kernel.refits import check_exceptional, check_refit
 from identkit.certificates.kernel.second_order import Analysis
-from identkit.gates import Expansion, sigmoid, softmax
+from identkit.gates import Expansion, normalized_sigmoid, sigmoid, softmax
 
 __all__ = ["Analysis", "Part", "Unshown", "check_exceptional", "check_refit", "knows"]
 
 
-CRITERIA = {sigmoid.RULE: True, softmax.RULE: False}
-"""Whether the gate's own moments count, for the weight rules whose criterion is in the kernel."""
+CRITERIA = {
+    sigmoid.RULE: (True, "moments"),
+    softmax.RULE: (False, "gates"),
+    normalized_sigmoid.RULE: (False, "values"),
+}
+"""Weight rules whose criterion is in the kernel: whether the gate's own moments count, and what has
+to be independent over atoms."""
 
 
 def knows(expansion: Expansion) -> bool:
     """Whether theory section 4 has its criterion, and the kernel can check it."""
-    return expansion.order > 1 and CRITERIA.get(expansion.rule) is expansion.gates
+    return expansion.order > 1 and CRITERIA.get(expansion.rule) == (
+        expansion.gates,
+        expansion.across,
+    )
