@@ -134,6 +134,18 @@ def test_cells_are_not_told_apart_where_h_is_a_combination_of_its_derivatives(na
         verify(document)
 
 
+def test_a_degenerate_cell_needs_a_family_or_moments():
+    document = json.loads(
+        json.dumps(certificate_document(check(builtin("gelu", None, 1), "sigmoid")))
+    )
+    second = document["results"][0]["certificate"]["second_order"]
+    second.update(verdict="no", across_atoms="open", invisible=[], visible=[], independent=[])
+    second.update(determinant=None)
+    document["digest"] = digest(document)
+    with pytest.raises(CertificateError, match="witness: is missing"):
+        verify(document)
+
+
 def test_evidence_that_the_kernel_does_not_read_is_the_prover_s():
     document = json.loads(
         json.dumps(certificate_document(check(builtin("gelu", None, 1), "sigmoid")))

@@ -252,9 +252,6 @@ class Analysis:
                 for t in self.space.coordinates
             ]
             vectors = self._restrict(vectors, rows)
-        second = [{i: self.one} for i, m in enumerate(self.space.moments) if len(m.pair) == 2]
-        if self._restrict(vectors, second):
-            raise Unshown("that first moments are visible")
         if vectors or found.dual is not None:
             raise Unshown("that no moments are left")
         return Regularity(self.atom, self.sides).quantifier()
