@@ -56,6 +56,10 @@ TESTS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("tests/test_independence.py",),
     ),
     "verify": ("identkit/certificates/verify.py", ("tests/test_certificates.py",)),
+    **{
+        f"kernel.{name}": (f"identkit/certificates/kernel/{name}.py", ("tests/test_kernel.py",))
+        for name in ("field", "points", "parts", "every_k", "refits", "second_order")
+    },
 }
 
 COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {

@@ -113,7 +113,48 @@ def test_the_kernel_alone_checks_every_built_in_expert(name, shape, gate):
         assert by_kernel(check(builtin(name, shape, dim), gate))
 
 
+@pytest.mark.parametrize("name", ["gelu", "sin", "exp", "linear"])
+def test_second_order_under_the_normalized_sigmoid_is_shown_by_the_kernel(name):
+    assert by_kernel(check(builtin(name, None, 1), "normalized-sigmoid"))
+
+
 # -- what the kernel cannot show ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "shape"), [("sin", "ridge"), ("exp", "nobias")])
+def test_cells_are_not_told_apart_where_h_is_a_combination_of_its_derivatives(name, shape):
+    """h = −∂²h/∂b² for sin(a·x + b): with a sum pinned alone, its weight trades with curvature."""
+    result = check(builtin(name, shape, 1), "normalized-sigmoid")
+    document = json.loads(json.dumps(certificate_document(result)))
+    second = document["results"][0]["certificate"]["second_order"]
+    assert (second["verdict"], second["across_atoms"]) == ("yes", "open")
+    second["across_atoms"] = "independent"
+    document["digest"] = digest(document)
+    with pytest.raises(CertificateError):
+        verify(document)
+
+
+def test_a_degenerate_cell_needs_a_family_or_moments():
+    document = json.loads(
+        json.dumps(certificate_document(check(builtin("gelu", None, 1), "sigmoid")))
+    )
+    second = document["results"][0]["certificate"]["second_order"]
+    second.update(verdict="no", across_atoms="open", invisible=[], visible=[], independent=[])
+    second.update(determinant=None)
+    document["digest"] = digest(document)
+    with pytest.raises(CertificateError, match="witness: is missing"):
+        verify(document)
+
+
+def test_evidence_that_the_kernel_does_not_read_is_the_prover_s():
+    document = json.loads(
+        json.dumps(certificate_document(check(builtin("gelu", None, 1), "sigmoid")))
+    )
+    second = document["results"][0]["certificate"]["second_order"]
+    second["dual"] = [[["β1"], [["1"]]], [["a", "b"], [["1", "0"], ["0", "1"]]]]
+    document["digest"] = digest(document)
+    with pytest.raises(CertificateError, match="the prover does not come to the same"):
+        verify(document)
 
 
 def test_what_the_kernel_cannot_show_is_told_apart(monkeypatch):

@@ -267,9 +267,8 @@ class _Reader:
                 raise CertificateError(f"{place}.second_order: no expansion is known here.")
             if expansion is not None and not knows(expansion):
                 raise Unshown("the criterion of this gate")
-            gates = expansion is not None and expansion.gates
             atom = expert_function(self.expert)
-            Analysis(atom, gates, self.options, place, self.deadline).check(found)
+            Analysis(atom, expansion, self.options, place, self.deadline).check(found)
 
         self._show(check, number, "second order", 0, found.verdict == "undecided")
         return found

@@ -596,6 +596,12 @@ def _weaker(found: dict[str, Any], true: dict[str, Any], where: str) -> str | No
     return None
 
 
+def _unordered(entry: dict[str, Any]) -> dict[str, Any]:
+    """An identity without the order of its terms, nor that of a substitution, which say nothing."""
+    terms = sorted((c, sorted(images)) for c, images in entry["terms"])
+    return {**entry, "terms": terms, "slopes": sorted(entry["slopes"])}
+
+
 def _beyond(found: dict[str, Any], true: dict[str, Any]) -> str | None:
     """What one result says that a check does not; it may say less."""
     for part, real in zip(found["certificate"]["parts"], true["certificate"]["parts"], strict=True):
@@ -625,10 +631,9 @@ def _beyond(found: dict[str, Any], true: dict[str, Any]) -> str | None:
         return "coordinates"
     if SCOPES.index(found["atoms_scope"]) > SCOPES.index(true["atoms_scope"]):
         return f"the scope is {found['atoms_scope']}"
-    if any(e not in true["exceptional"] for e in found["exceptional"]):
-        known = {e["kind"] for e in true["exceptional"]}
-        if not {e["kind"] for e in found["exceptional"]} <= known:
-            return "exceptional parameters"
+    known = [_unordered(e) for e in true["exceptional"]]
+    if any(_unordered(e) not in known for e in found["exceptional"]):
+        return "exceptional parameters"
     for key, nothing in (("nondegenerate", "undecided"), ("premise", "undecided")):
         if found[key] not in (true[key], nothing) or (found[key] is None) != (true[key] is None):
             return f"{key} is {found[key]}, not {true[key]}"

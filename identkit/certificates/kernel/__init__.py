@@ -10,14 +10,21 @@ and on plain records, on nothing of the prover.
 - :mod:`~identkit.certificates.kernel.points`: what is *not* 0, by balls at rational points.
 - :mod:`~identkit.certificates.kernel.parts`: independence, relations, dimension counts.
 - :mod:`~identkit.certificates.kernel.every_k`: every number of atoms.
-- :mod:`~identkit.certificates.kernel.second_order`: families, moments, facial reduction, kinks.
+- :mod:`~identkit.certificates.kernel.second_order`: families, moments, facial reduction.
 - :mod:`~identkit.certificates.kernel.refits`: exact refits of f with more atoms,
   and parameters at which atoms lose independence.
 
 Each piece of evidence ends in one of three ways: it is shown; it is wrong (CertificateError); or it
 is not shown (:class:`Unshown`), which says nothing of it. Statements that claim less than their
 evidence shows are accepted. Not claimed, so not checked: that no other relation, family, refit or
-exceptional set exists, and why something was left open.
+exceptional set exists, and why something was left open. An identity of a curve, a refit or an
+exceptional set that is not found to be zero is not shown; the prover has to find the same one.
+
+The aim was 1,200 lines. There are 1,992 of code (without blank lines, comments and docstrings):
+field 609, parts 338, second_order 323, every_k 313, points 240, refits 152. Nearly a third is the
+zero test, which is written apart from the prover's normal form, with a rule for every function of
+the grammar, for roots and kinks. Left out, since no built-in expert rests on it: flows, dual
+matrices, what kinks show of second moments.
 """
 
 from __future__ import annotations
@@ -26,17 +33,23 @@ from identkit.certificates.kernel.field import Unshown
 from identkit.certificates.kernel.parts import Part
 from identkit.certificates.kernel.refits import check_exceptional, check_refit
 from identkit.certificates.kernel.second_order import Analysis
-from identkit.gates import Expansion, sigmoid, softmax
+from identkit.gates import Expansion, normalized_sigmoid, sigmoid, softmax
 from identkit.likelihoods import LEAST_SQUARES
 
 __all__ = ["Analysis", "Part", "Unshown", "check_exceptional", "check_refit", "knows"]
 
 
-CRITERIA = {sigmoid.RULE: True, softmax.RULE: False}
-"""Whether the gate's own moments count, for the weight rules whose criterion is in the kernel."""
+CRITERIA = {
+    sigmoid.RULE: (True, "moments"),
+    softmax.RULE: (False, "gates"),
+    normalized_sigmoid.RULE: (False, "values"),
+}
+"""Weight rules whose criterion is in the kernel: whether the gate's own moments count, and what has
+to be independent over atoms."""
 
 
 def knows(expansion: Expansion) -> bool:
     """Whether theory section 4 has its criterion, and the kernel can check it."""
-    known = expansion.likelihood == LEAST_SQUARES
-    return known and expansion.order > 1 and CRITERIA.get(expansion.rule) is expansion.gates
+    if expansion.likelihood != LEAST_SQUARES or expansion.order < 2:
+        return False
+    return CRITERIA.get(expansion.rule) == (expansion.gates, expansion.across)

@@ -258,28 +258,6 @@ class Field:
             images[i] = form.num
         return poly.compose(*images, ctx=self.context)
 
-    def expression(self, poly: fmpq_mpoly) -> Any:
-        """A polynomial as an expression, where its generators are simple."""
-        total: Any = sp.Integer(0)
-        for exponents, c in poly.to_dict().items():
-            value = _rational(c)
-            term: Any = sp.Rational(value.numerator, value.denominator)
-            for index, power in enumerate(exponents):
-                term *= self._written(index) ** int(power) if power else 1
-            total += term
-        return total
-
-    def _written(self, index: int) -> Any:
-        k = self.kernel_at(index)
-        if k is None and index not in self.forms:
-            return symbol(self.names[index])
-        if k is None or k.kind not in ("pi", "exp", "root"):
-            raise Unshown("a kink given by a function that is not simple")
-        if k.argument is None:
-            return sp.pi
-        u = self.expression(k.argument.num) / self.expression(k.argument.den)
-        return sp.exp(u) if k.kind == "exp" else u ** sp.Rational(1, k.order)
-
     # -- values at places -------------------------------------------------------------------
 
     def evaluate(self, elements: Sequence[Element], at: Sequence[arb]) -> list[arb]:
@@ -682,9 +660,8 @@ class Cases:
         sides: Sequence[Interval],
         build: Callable[[Field], list[Element]],
         deadline: Deadline,
-        by_forms: bool = True,
     ) -> None:
-        forms = [f for f in affine_forms(atom) if not f.has(Step)] if by_forms else []
+        forms = [f for f in affine_forms(atom) if not f.has(Step)]
         units: dict[tuple, Any] = {}
         for _ in range(MAX_UNITS):
             try:

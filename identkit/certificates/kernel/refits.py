@@ -19,10 +19,9 @@ from identkit.certificates.kernel.field import (
     Element,
     Field,
     Unshown,
-    nowhere_zero,
     vanishes,
 )
-from identkit.certificates.kernel.points import FIRST_BITS, draws
+from identkit.certificates.kernel.points import draws
 from identkit.deadline import Deadline
 from identkit.degeneracy.records import Exceptional, Refit
 from identkit.domain import Interval
@@ -45,8 +44,6 @@ def check_refit(
     else:
         rest: Any = moved[0] if count == 1 else moved[0] + moved[1] - atom.expression
         rests = [rest, sp.expand(rest)]
-    if _is_nonzero(rests[0], atom, sides):
-        raise CertificateError(f"{where}: does not refit f.")
     if not all(_is_real(e, atom, sides) for i in images for e in i.values()):
         raise Unshown("that the atoms of a refit are real")
     for expression in rests:
@@ -102,10 +99,6 @@ def check_exceptional(
 
     cases = Cases(extended, sides, build, deadline)
     if any(not case.elements[0].is_zero for case in cases.cases):
-        if len(cases.cases) == 1 and nowhere_zero(
-            cases.field.at_places(cases.cases[0].elements[0])
-        ):
-            raise CertificateError(f"{where}: is no identity.")
         raise Unshown("the identity of an exceptional set")
     if rest != 0:
         flipped = [atom.parameters.index(str(p)) + len(atom.inputs) for p in moving[0]]
@@ -180,20 +173,6 @@ def _beyond_the_kinks(
         raise CertificateError(f"{where}: does not keep the kinks off the domain.")
     chosen = {s: sp.Integer(1 if v > 0 else 0) for s, v in zip(steps, values, strict=True)}
     return put(atom.expression, chosen)
-
-
-def _is_nonzero(expression: Any, atom: AtomFunction, sides: Sequence[Interval]) -> bool:
-    """Whether a ball shows it to be nonzero somewhere; where it has kinks that says the same."""
-    try:
-        tape = Tape([expression], (*symbols(atom.inputs), *symbols(atom.parameters)))
-    except TypeError:
-        return True
-    with precision(FIRST_BITS):
-        for theta, points in draws(atom, sides, 7):
-            (value,) = tape.evaluate([ball(v) for v in (*points[0], *theta)])
-            if value.is_finite() and not value.contains(0):
-                return True
-    return False
 
 
 def _is_real(expression: Any, atom: AtomFunction, sides: Sequence[Interval]) -> bool:

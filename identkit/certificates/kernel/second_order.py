@@ -1,10 +1,10 @@
-"""Second order (theory section 4): families, null vectors, facial reduction, dual, kinks.
+"""Second order (theory section 4): families, null vectors, facial reduction.
 
 *No* is shown by a family (a curve along which f stays the same), by a first-order relation, or by
 invisible moments with M ⪰ 0. *Yes*: the null vectors are relations; as the functions left beside
 them have a nonzero determinant, they are all there are. Where yᵀM y = 0 for the moments still
-invisible, M ⪰ 0 gives M y = 0; the directions y of the file are gone through in its order. Nothing
-is left then, or a positive definite matrix is orthogonal to every M that is.
+invisible, M ⪰ 0 gives M y = 0; the directions y of the file are gone through in its order, and
+nothing may be left then.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flint import arb, arb_mat
 from identkit.atoms import AtomFunction
 from identkit.balls import ball, precision
 from identkit.certificates.kernel.every_k import apply, holds_for_every_k
-from identkit.certificates.kernel.field import BITS, PLACES, Case, Cases, Element, Unshown, vanishes
+from identkit.certificates.kernel.field import BITS, PLACES, Cases, Element, Unshown, vanishes
 from identkit.certificates.kernel.parts import QUANTIFIERS, determinant_doubt
 from identkit.certificates.kernel.points import (
     FIRST_BITS,
@@ -30,12 +30,13 @@ from identkit.certificates.kernel.points import (
     samples,
 )
 from identkit.certificates.witness import excludes_zero, positive_definite
+from identkit.conditions import BasisFunction
 from identkit.deadline import Deadline
-from identkit.degeneracy.moments import MomentSpace, moment_space
+from identkit.degeneracy.moments import MomentSpace, moment_space, value_space
 from identkit.degeneracy.records import Family, MomentWitness, SecondOrder
 from identkit.errors import CertificateError
-from identkit.experts import symbols
 from identkit.expression import Step, free_names, parse, put, symbol
+from identkit.gates import Expansion
 from identkit.results import Options
 
 BY_MOMENTS = ("invisible", "witness")
@@ -47,16 +48,23 @@ Vector = dict[int, Element]
 class Analysis:
     """The evidence of a second-order verdict on the expert function ``atom``.
 
-    ``gates``: weight and gate have moments of their own (sigmoid), or are pinned (softmax).
+    ``expansion`` says whether weight and gate have moments of their own (sigmoid) or are pinned
+    (softmax), and which functions have to be independent over atoms. Without one nothing is said.
     """
 
     def __init__(
-        self, atom: AtomFunction, gates: bool, options: Options, where: str, deadline: Deadline
+        self,
+        atom: AtomFunction,
+        expansion: Expansion | None,
+        options: Options,
+        where: str,
+        deadline: Deadline,
     ) -> None:
-        self.atom, self.gates, self.options, self.where = atom, gates, options, where
-        self.deadline = deadline
+        self.atom, self.options, self.where, self.deadline = atom, options, where, deadline
+        self.gates = expansion is not None and expansion.gates
+        self.across = "gates" if expansion is None else expansion.across
         self.sides = options.domain.sides(len(atom.inputs))
-        self.space: MomentSpace = moment_space(atom, gates)
+        self.space: MomentSpace = moment_space(atom, self.gates)
         self.functions = [m.function for m in self.space.moments]
 
     def fail(self, field: str, reason: str) -> CertificateError:
@@ -74,11 +82,8 @@ class Analysis:
             raise self.fail("quantifier", "is missing")
         if order(found.quantifier) > order(shown):
             raise Unshown(f"that it holds for {found.quantifier} parameters")
-        if found.across_atoms == "independent" and self.gates:
-            assert found.determinant is not None
-            left = [i for i, f in enumerate(self.functions) if f.label in found.independent]
-            if not holds_for_every_k(self.cases, self.sides, found.determinant.atoms, left):
-                raise Unshown("independence across atoms")
+        if found.across_atoms == "independent" and self.across != "gates":
+            self._across_atoms(found)
 
     def _nothing_unread(self, found: SecondOrder) -> None:
         """Fields that the verdict does not rest on are empty: nobody would have checked them."""
@@ -96,23 +101,38 @@ class Analysis:
             if f.kind == "flow" and (f.parameter or f.curve or f.r1 or f.r2):
                 raise self.fail(f"families[{i}]", "has no curve")
 
+    def _across_atoms(self, found: SecondOrder) -> None:
+        """The functions left are independent for every k, h and x h too if only a sum is pinned.
+
+        The null vectors are then those known of each cell, also among h, x h, ∇h and ∇²h.
+        """
+        assert found.determinant is not None
+        functions, cases, own = self.functions, self.cases, frozenset[str]()
+        if self.across == "values":
+            functions = [m.function for m in value_space(self.atom).moments]
+            cases = self._cases(functions)
+            own = {f.label for f in functions} - {f.label for f in self.functions}
+        left = [i for i, f in enumerate(functions) if f.label in {*own, *found.independent}]
+        if not holds_for_every_k(cases, self.sides, found.determinant.atoms, left):
+            raise Unshown("independence across atoms")
+
     # -- no ---------------------------------------------------------------------------------
 
     def _degenerate(self, found: SecondOrder) -> str:
         for i, family in enumerate(found.families):
-            (self._flow if family.kind == "flow" else self._family)(family, f"families[{i}]")
+            if family.kind == "flow":
+                raise Unshown("a flow")
+            self._family(family, f"families[{i}]")
         if found.families:
             return "almost-every"
-        if not self.kinks.continuous():
-            raise Unshown("that h is continuous")
+        if self.atom.expression.has(Step):
+            raise Unshown("that no kink shows the moments")
         second = [{i: self.one} for i, m in enumerate(self.space.moments) if len(m.pair) == 2]
         for vector in self._restrict(self._null_vectors(found), second):
             if any(self.space.moments[i].pair and not c.is_zero for i, c in vector.items()):
                 return "almost-every"  # a relation among first moments
         if found.witness is None:
             raise self.fail("witness", "is missing")
-        if self.atom.expression.has(Step):
-            raise Unshown("that no kink shows the moments")
         return self._positive(found.witness)
 
     def _positive(self, witness: MomentWitness) -> str:
@@ -192,15 +212,6 @@ class Analysis:
         cases = Cases(extended, self.sides, build, self.deadline)
         field = cases.field
         if not all(case.elements[0].is_zero for case in cases.cases):
-            if (
-                any(
-                    excludes_zero(v)
-                    for case in cases.cases
-                    for v in field.at_places(case.elements[0])
-                )
-                and not field.kinks
-            ):
-                raise self.fail(where, "is no identity")
             raise Unshown("the identity of a family")
         start = {symbol(s): sp.Integer(0)}
         identities = [put(r1, start) - 1, put(r2, start)]
@@ -225,35 +236,6 @@ class Analysis:
                     return True
         return False
 
-    def _flow(self, family: Family, where: str) -> None:
-        """V·∇h = λ h almost everywhere, λ free of x, h continuous: h is multiplied along V."""
-        names = frozenset(self.atom.parameters)
-        speed = {p: self._read(e, names, where) for p, e in family.velocity}
-        if not set(speed) <= names:
-            raise self.fail(where, "moves what is no parameter")
-        if not self.kinks.continuous():
-            raise Unshown("that h is continuous")
-
-        def build(field: Any) -> list[Element]:
-            h, change = field.convert(self.atom.expression), field.zero
-            for p, v in speed.items():
-                change = change + field.convert(v) * field.derivative(h, field.names.index(p))
-            return [h, change, *(field.convert(v) for v in speed.values())]
-
-        cases = Cases(self.atom, self.sides, build, self.deadline)
-        field = cases.field
-        if not any(field.is_nonzero(e.num) for c in cases.cases for e in c.elements[2:]):
-            raise Unshown("that a flow moves")
-        rates = []
-        for case in cases.cases:
-            h, change = case.elements[:2]
-            if h.is_zero and change.is_zero:
-                continue
-            rates.append(change / h)
-        free = all(field.derivative(r, n).is_zero for r in rates for n in range(field.d))
-        if not rates or not free or any(not (r - rates[0]).is_zero for r in rates):
-            raise Unshown("the identity of a flow")
-
     # -- yes --------------------------------------------------------------------------------
 
     def _nondegenerate(self, found: SecondOrder) -> str:
@@ -263,20 +245,15 @@ class Analysis:
             direction = {u: self._constant(e, f"visible[{i}]") for u, e in y.entries}
             if not set(direction) <= set(self.space.coordinates):
                 raise self.fail(f"visible[{i}]", "is no direction of the moments")
-            if not self._shows(direction, vectors) and not self.kinks.move(direction):
+            if not self._shows(direction, vectors):
                 raise Unshown(f"that the direction {i + 1} is visible")
             rows = [
                 {self.space.index(t, u): c for u, c in direction.items()}
                 for t in self.space.coordinates
             ]
             vectors = self._restrict(vectors, rows)
-        second = [{i: self.one} for i, m in enumerate(self.space.moments) if len(m.pair) == 2]
-        if self._restrict(vectors, second):
-            raise Unshown("that first moments are visible")
-        if vectors:
-            self._dual(found, vectors)
-        elif found.dual is not None:
-            raise self.fail("dual", "has no place where no moments are left")
+        if vectors or found.dual is not None:
+            raise Unshown("that no moments are left")
         return Regularity(self.atom, self.sides).quantifier()
 
     def _complete(self, found: SecondOrder, vectors: Sequence[Vector]) -> None:
@@ -314,42 +291,17 @@ class Analysis:
                 functional[i] = self._get(functional, i) + a * b
         return all(self._value(functional, v).is_zero for v in vectors)
 
-    def _dual(self, found: SecondOrder, vectors: Sequence[Vector]) -> None:
-        """D ≻ 0, block by block, with ⟨D, M⟩ = 0 identically."""
-        if found.dual is None:
-            raise self.fail("dual", "is missing")
-        if [names for names, _ in found.dual.blocks] != [
-            b for b in (self.space.gates, self.space.experts) if b
-        ]:
-            raise self.fail("dual", "is not about the moments")
-        totals = [self.field.zero for _ in vectors]
-        for names, rows in found.dual.blocks:
-            matrix = [[self._constant(e, "dual") for e in row] for row in rows]
-            pairs = [(i, j) for i in range(len(names)) for j in range(len(names))]
-            if len(rows) != len(names) or any(len(row) != len(names) for row in rows):
-                raise self.fail("dual", "is no square matrix")
-            if any(not (matrix[i][j] - matrix[j][i]).is_zero for i, j in pairs):
-                raise self.fail("dual", "is not symmetric")
-            if not all(e.is_number for row in matrix for e in row):
-                raise Unshown("a dual matrix that is no constant")
-            with precision(FIRST_BITS):
-                values = [self._at(row, [Fraction(1)] * self.field.q) for row in matrix]
-                if not positive_definite(values):
-                    raise self.fail("dual", "is not positive definite")
-            for k, v in enumerate(vectors):
-                for i, j in pairs:
-                    entry = self._entry(v, names[i], names[j])
-                    totals[k] = totals[k] + matrix[i][j] * entry
-        if not all(t.is_zero for t in totals):
-            raise Unshown("that the dual matrix is orthogonal to the moments")
-
     # -- pieces -----------------------------------------------------------------------------
+
+    def _cases(self, functions: Sequence[BasisFunction]) -> Cases:
+        def build(field: Any) -> list[Element]:
+            return field.functions(self.atom, functions)
+
+        return Cases(self.atom, self.sides, build, self.deadline)
 
     @cached_property
     def cases(self) -> Cases:
-        return Cases(
-            self.atom, self.sides, lambda f: f.functions(self.atom, self.functions), self.deadline
-        )
+        return self._cases(self.functions)
 
     @property
     def field(self) -> Any:
@@ -358,10 +310,6 @@ class Analysis:
     @property
     def one(self) -> Element:
         return self.field.one
-
-    @cached_property
-    def kinks(self) -> Kinks:
-        return Kinks(self.atom, self.sides, self.deadline, self.cases)
 
     @cached_property
     def _samples(self) -> list:
@@ -452,130 +400,3 @@ class Analysis:
             self.field.show_nonzero(values[pivot].num)
             del span[pivot]
         return span
-
-
-class Kinks:
-    """The kinks p = A x_s + B = 0 of h: continuity, and the directions y that move one.
-
-    If h is continuous where p = 0 and its slope jumps, ∇²h contains ∇p∇pᵀδ(p) times what is not 0,
-    and no other function does. So ⟨M, ∇p∇pᵀ⟩ = 0 there, and M ⪰ 0 gives M ∇p = 0 on the kink: with
-    x_s = −B/A, M y = 0 for each coefficient y of A∇B − B∇A in the other inputs.
-    """
-
-    def __init__(
-        self, atom: AtomFunction, sides: Sequence[Any], deadline: Deadline, functions: Cases
-    ) -> None:
-        self.atom, self.sides, self.deadline, self.outer = atom, sides, deadline, functions
-        self.cases = Cases(
-            atom, sides, lambda f: [f.convert(atom.expression)], deadline, by_forms=False
-        )
-        self.field = self.cases.field
-
-    def continuous(self) -> bool:
-        """Whether h is shown to be continuous at every kink."""
-        in_x = [key for key, poly in self.field.kinks.items() if self.field.depends(poly)]
-        return all(any(self._is_continuous(key, s) for s in self._inputs(key)) for key in in_x)
-
-    def move(self, y: dict[str, Element]) -> bool:
-        """Whether M y = 0 is shown by a kink."""
-        for key in self.field.kinks:
-            for s in self._inputs(key):
-                if self._has_row(key, s, y) and self._is_continuous(key, s) and self._bends(key, s):
-                    return True
-        return False
-
-    def _inputs(self, key: str) -> list[int]:
-        """The inputs for which the kink's equation is solved."""
-        poly, field = self.field.kinks[key], self.field
-        if any((k := field.kernel_at(i)) and k.in_x for i in field.occurring(poly)):
-            return []
-        return [s for s in range(field.d) if poly.degrees()[s] == 1]
-
-    def _parts(self, key: str, s: int) -> tuple[Element, Element]:
-        powers, field = self.field.powers(self.field.kinks[key], s), self.field
-        zero = field.context.constant(0)
-        return Element(field, powers[1], field.unit), Element(
-            field, powers.get(0, zero), field.unit
-        )
-
-    def _pairs(self, key: str) -> list[tuple[Case, Case]]:
-        """Cases on the two sides whose other signs agree."""
-        above, below = ([c for c in self.cases.cases if c.signs.get(key) == v] for v in (1, -1))
-        return [
-            (a, b)
-            for a in above
-            for b in below
-            if all(b.signs.get(k, sign) == sign for k, sign in a.signs.items() if k != key)
-        ]
-
-    def _smooth(self, case: Case) -> Any:
-        """h in one case, without kinks."""
-        self.field.under(case.signs)
-        h: Any = self.atom.expression
-        return h.replace(
-            Step, lambda u: sp.Integer(0 if self.field.step(self.field.convert(u)).is_zero else 1)
-        )
-
-    def _is_continuous(self, key: str, s: int) -> bool:
-        a, b = self._parts(key, s)
-        x, field = symbols(self.atom.inputs)[s], self.field
-        place = {x: -field.expression(b.num) / field.expression(a.num)}
-        inputs = tuple(n for i, n in enumerate(self.atom.inputs) if i != s)
-        sides = [side for i, side in enumerate(self.sides) if i != s]
-        for above, below in self._pairs(key):
-            jump = put(self._smooth(above) - self._smooth(below), place)
-            own = AtomFunction(self.atom.symbol, jump, inputs, self.atom.parameters)
-            if not vanishes(jump, own, sides, self.deadline):
-                return False
-        return True
-
-    def _has_row(self, key: str, s: int, y: dict[str, Element]) -> bool:
-        """Whether y is a coefficient of A∇B − B∇A, up to a factor."""
-        a, b = self._parts(key, s)
-        field, outer = self.field, self.outer.field
-        rows: dict[tuple, dict[str, Any]] = {}
-        for number, name in enumerate(self.atom.parameters, field.d):
-            e = a * field.derivative(b, number) - b * field.derivative(a, number)
-            for exponents, c in e.num.to_dict().items():
-                monomial = tuple(exponents[: field.d])
-                rest = (*(0 for _ in range(field.d)), *exponents[field.d :])
-                terms = rows.setdefault(monomial, {}).setdefault(name, {})
-                terms[rest] = c
-        for row in rows.values():
-            shown = {
-                n: outer.convert(field.expression(field.polynomial(t))) for n, t in row.items()
-            }
-            zero = outer.zero
-            names = [*{**shown, **y}]
-            if all(
-                (y.get(u, zero) * shown.get(v, zero) - y.get(v, zero) * shown.get(u, zero)).is_zero
-                for u in names
-                for v in names
-            ) and any(not e.is_zero for e in shown.values()):
-                return True
-        return False
-
-    def _bends(self, key: str, s: int) -> bool:
-        """Somewhere on the kink, inside the domain, the slope of h jumps."""
-        field, (low, high) = self.field, self.sides[s]
-        a, b = self._parts(key, s)
-        others = [k for k in field.kinks if k != key]
-        arguments = [Element(field, field.kinks[k], field.unit) for k in others]
-        pairs = self._pairs(key)
-        slopes = [field.derivative(p.elements[0] - q.elements[0], s) for p, q in pairs]
-        with precision(FIRST_BITS):
-            for theta, points in draws(self.atom, self.sides, 6):
-                for x in points:
-                    at = [ball(v) for v in (*x, *theta)]
-                    top, bottom = field.evaluate([b, a], at)
-                    at[s] = -top / bottom
-                    if not (ball(low) < at[s] < ball(high)):
-                        continue
-                    values = dict(zip(others, field.evaluate(arguments, at), strict=True))
-                    for (p, q), slope in zip(pairs, slopes, strict=True):
-                        known = {**p.signs, **q.signs}
-                        met = all(values[k] * known[k] > 0 for k in known if k != key)
-                        clear = all(excludes_zero(v) for v in values.values())
-                        if met and clear and excludes_zero(field.evaluate([slope], at)[0]):
-                            return True
-        return False
