@@ -39,6 +39,16 @@ def _gelu(z: sp.Expr) -> sp.Expr:
     return z * (1 + sp.erf(z / sp.sqrt(2))) / 2
 
 
+def _elu(z: Any) -> Any:
+    # exp(min(0, z)): exp(z) alone overflows where it does not count
+    positive = z * step(z)
+    return positive + sp.exp(z - positive) - 1
+
+
+def _softsign(z: Any) -> Any:
+    return z / (1 + z * (2 * step(z) - 1))
+
+
 def _maximum(*args: Any) -> Any:
     if len(args) == 1:
         return args[0]
@@ -61,6 +71,8 @@ _ROWS = (
     Function("silu", "z/(1 + exp(-z))", lambda z: z / (1 + sp.exp(-z)), 2, "z/(1 + exp(-z))"),
     Function("sigmoid", "1/(1 + exp(-z))", lambda z: 1 / (1 + sp.exp(-z)), 1, "1/(1 + exp(-z))"),
     Function("softplus", "log(1 + exp(z))", lambda z: sp.log(1 + sp.exp(z)), 1, "log(1 + exp(z))"),
+    Function("elu", "z for z > 0, else exp(z) - 1", _elu, 5, "max(0.0, z) + exp(min(0.0, z)) - 1"),
+    Function("softsign", "z/(1 + abs(z))", _softsign, 3, "z/(1 + abs(z))"),
     Function("Max", "largest of its arguments", _maximum, builtin="max", several=True),
     Function("Min", "smallest of its arguments", _minimum, builtin="min", several=True),
 )
