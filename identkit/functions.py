@@ -41,8 +41,8 @@ def _gelu(z: sp.Expr) -> sp.Expr:
 
 def _elu(z: Any) -> Any:
     # exp(min(0, z)): exp(z) alone overflows where it does not count
-    positive = z * step(z)
-    return positive + sp.exp(z - positive) - 1
+    negative = 1 - step(z)
+    return z * step(z) + negative * (sp.exp(z * negative) - 1)
 
 
 def _softsign(z: Any) -> Any:
@@ -71,7 +71,7 @@ _ROWS = (
     Function("silu", "z/(1 + exp(-z))", lambda z: z / (1 + sp.exp(-z)), 2, "z/(1 + exp(-z))"),
     Function("sigmoid", "1/(1 + exp(-z))", lambda z: 1 / (1 + sp.exp(-z)), 1, "1/(1 + exp(-z))"),
     Function("softplus", "log(1 + exp(z))", lambda z: sp.log(1 + sp.exp(z)), 1, "log(1 + exp(z))"),
-    Function("elu", "z for z > 0, else exp(z) - 1", _elu, 5, "max(0.0, z) + exp(min(0.0, z)) - 1"),
+    Function("elu", "z for z > 0, else exp(z) - 1", _elu, 6, "max(0.0, z) + exp(min(0.0, z)) - 1"),
     Function("softsign", "z/(1 + abs(z))", _softsign, 3, "z/(1 + abs(z))"),
     Function("Max", "largest of its arguments", _maximum, builtin="max", several=True),
     Function("Min", "smallest of its arguments", _minimum, builtin="min", several=True),
