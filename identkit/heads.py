@@ -23,7 +23,8 @@ class Head:
     """One elementary function of one real argument.
 
     ``triple`` gives balls of φ, φ', φ''; ``hazard`` the kind of singularity of its argument, if it
-    has any; ``numpy`` is ``module:name``. SymPy, Python's math and torch call it ``name``.
+    has any; ``numpy`` is ``module:name``. SymPy, Python's math and torch call it ``name``, and so
+    does LaTeX where ``latex`` says it.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Head:
     triple: Callable[[arb], Triple]
     numpy: str
     hazard: str | None = None
+    latex: bool = True
 
 
 def _log_ball(z: arb) -> arb:
@@ -96,6 +98,6 @@ HEADS: tuple[Head, ...] = (
     Head("tanh", "hyperbolic tangent", sp.tanh, arb.tanh, _tanh, "numpy:tanh"),
     Head("sinh", "hyperbolic sine", sp.sinh, arb.sinh, _sinh, "numpy:sinh"),
     Head("cosh", "hyperbolic cosine", sp.cosh, arb.cosh, _cosh, "numpy:cosh"),
-    Head("atan", "arctangent", sp.atan, arb.atan, _atan, "numpy:arctan"),
-    Head("erf", "error function", sp.erf, arb.erf, _erf, "scipy.special:erf"),
+    Head("atan", "arctangent", sp.atan, arb.atan, _atan, "numpy:arctan", latex=False),
+    Head("erf", "error function", sp.erf, arb.erf, _erf, "scipy.special:erf", latex=False),
 )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 import sympy as sp
 
+import identkit
 from identkit.balls import Tape, ball
 from identkit.expression import FUNCTIONS, parse, symbol
 from identkit.fit import vector_math
@@ -18,6 +21,40 @@ from identkit.heads import HEADS, Head
 
 POINTS = [Fraction(p) for p in ("-40", "-5/2", "-1/3", "1/7", "9/4", "40")]
 Z = symbol("z")
+
+
+PACKAGE = Path(identkit.__file__).parent
+
+
+def lists_of_functions(source: str) -> list[int]:
+    """Lines where three functions of the grammar or more are named side by side."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        parts: list = []
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            parts = node.elts
+        elif isinstance(node, ast.Dict):
+            parts = node.keys
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            named = [w for w in node.value.split("|") if w in FUNCTIONS]
+            found += [node.lineno] if len(named) > 2 else []
+        named = [p.value for p in parts if isinstance(p, ast.Constant) and p.value in FUNCTIONS]
+        found += [node.lineno] if len(named) > 2 else []
+    return found
+
+
+def test_no_other_module_lists_them() -> None:
+    # activations are experts with names alike; the kernel trusts no table but its own
+    own = {"functions.py", "heads.py", "experts.py", "field.py"}
+    found = {
+        path.name: lines
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.name not in own and (lines := lists_of_functions(path.read_text("utf-8")))
+    }
+    assert not found
+    assert lists_of_functions('KNOWN = ("exp", "log", "sin")')
+    assert lists_of_functions('KNOWN = {"exp": 1, "tanh": 2, "erf": 3}')
+    assert lists_of_functions('KNOWN = "exp|log|sin"')
 
 
 def points(head: Head) -> list[Fraction]:

@@ -139,8 +139,8 @@ def sign(z):
 
 
 FUNCTIONS: dict[str, Any] = {
-    **{h.name: getattr(math, h.name) for h in HEADS},
-    "exp": exp, "erf": erf, "Logistic": logistic, "tanh": tanh, "Softplus": softplus,
+    **{h.name: globals().get(h.name) or getattr(math, h.name) for h in HEADS},
+    "Logistic": logistic, "Softplus": softplus,
     "Step": step, "sign": sign, "Abs": abs, "acos": math.acos, "sqrt": math.sqrt,
 }  # fmt: skip
 """The grammar's functions for Numba; those from ``math`` run one value at a time."""
