@@ -18,6 +18,8 @@ import sympy as sp
 from flint import arb, fmpq
 from flint import ctx as flint_context
 
+from identkit.heads import HEADS
+
 NOT_A_NUMBER = arb("nan")
 
 Node = Any
@@ -79,23 +81,8 @@ def _power(base: arb, exponent: arb) -> arb:
     return base**exponent if base > 0 else NOT_A_NUMBER
 
 
-def _log(z: arb) -> arb:
-    return z.log() if z > 0 else NOT_A_NUMBER
-
-
-_UNARY: dict[type, Callable[[arb], arb]] = {
-    sp.exp: arb.exp,
-    sp.log: _log,
-    sp.sin: arb.sin,
-    sp.cos: arb.cos,
-    sp.tan: arb.tan,
-    sp.tanh: arb.tanh,
-    sp.sinh: arb.sinh,
-    sp.cosh: arb.cosh,
-    sp.atan: arb.atan,
-    sp.erf: arb.erf,
-    Step: step,
-}
+_UNARY: dict[type, Callable[[arb], arb]] = {**{h.head: h.ball for h in HEADS}, Step: step}
+_HAZARDS = {**{h.head: h.hazard for h in HEADS}, Step: "kink"}
 
 
 @dataclass(frozen=True)
@@ -156,7 +143,7 @@ class Tape:
             return self._compile_power(*node.args)
         if type(node) in _UNARY:
             argument = self._add(node.args[0])
-            kind = {sp.log: "log", sp.tan: "tan", Step: "kink"}.get(type(node))
+            kind = _HAZARDS[type(node)]
             if kind:
                 self._hazard(kind, node.args[0], argument)
             return self._emit(_UNARY[type(node)], argument)

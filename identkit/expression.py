@@ -13,7 +13,7 @@ import keyword
 import re
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
@@ -25,6 +25,8 @@ from identkit.balls import Step, enclosure, sign
 from identkit.bounded import GRACE, bounded
 from identkit.deadline import Deadline
 from identkit.errors import ExpressionError, OutOfTime
+from identkit.functions import FUNCTIONS, step
+from identkit.heads import HEADS
 
 MAX_LENGTH = 2_000
 """Characters; far above any expert in print, small enough that parsing is instant."""
@@ -54,60 +56,10 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _CHARACTERS = re.compile(r"[A-Za-z0-9_.,+\-*/^%()\[\]{} \t]")
 
 
-def step(z: Any) -> Any:
-    """Step(z) as an expression (SymPy's annotations call it a class)."""
-    return Step(z)
-
-
-def _gelu(z: sp.Expr) -> sp.Expr:
-    return z * (1 + sp.erf(z / sp.sqrt(2))) / 2
-
-
-def _maximum(*args: Any) -> Any:
-    if len(args) == 1:
-        return args[0]
-    # in halves: written out one by one the first argument would double with each further one
-    middle = (len(args) + 1) // 2
-    first, other = _maximum(*args[:middle]), _maximum(*args[middle:])
-    return other + (first - other) * step(first - other)
-
-
-def _minimum(*args: Any) -> Any:
-    return -_maximum(*(-a for a in args))
-
-
-FUNCTIONS: dict[str, tuple[Callable[..., sp.Expr], str]] = {
-    "exp": (sp.exp, "exponential"),
-    "log": (sp.log, "natural logarithm"),
-    "sin": (sp.sin, "sine"),
-    "cos": (sp.cos, "cosine"),
-    "tan": (sp.tan, "tangent"),
-    "tanh": (sp.tanh, "hyperbolic tangent"),
-    "sinh": (sp.sinh, "hyperbolic sine"),
-    "cosh": (sp.cosh, "hyperbolic cosine"),
-    "atan": (sp.atan, "arctangent"),
-    "erf": (sp.erf, "error function"),
-    "sqrt": (sp.sqrt, "square root"),
-    "abs": (lambda z: z * (2 * step(z) - 1), "absolute value"),
-    "relu": (lambda z: z * step(z), "max(0, z)"),
-    "gelu": (_gelu, "z*(1 + erf(z/sqrt(2)))/2"),
-    "silu": (lambda z: z / (1 + sp.exp(-z)), "z/(1 + exp(-z))"),
-    "sigmoid": (lambda z: 1 / (1 + sp.exp(-z)), "1/(1 + exp(-z))"),
-    "softplus": (lambda z: sp.log(1 + sp.exp(z)), "log(1 + exp(z))"),
-    "Max": (_maximum, "largest of its arguments"),
-    "Min": (_minimum, "smallest of its arguments"),
-}
-"""Name -> (constructor, meaning). Everything a user expression may call."""
-
-_COPIES = {"abs": 2, "relu": 2, "gelu": 2, "silu": 2}
-"""How often a function's argument occurs once it is written out, where that is not once."""
-
 CONSTANTS = {"pi": sp.pi}
 
-_HEADS = frozenset(
-    (sp.exp, sp.log, sp.sin, sp.cos, sp.tan, sp.tanh, sp.sinh, sp.cosh, sp.atan, sp.erf, Step)
-)
-"""What the constructors above leave after SymPy's own rewriting; all that other modules handle."""
+_HEADS = frozenset((*(h.head for h in HEADS), Step))
+"""What the constructors leave after SymPy's own rewriting; all that other modules handle."""
 
 
 def symbol(name: str) -> sp.Symbol:
@@ -489,7 +441,7 @@ class _Reader:
             near = difflib.get_close_matches(name, FUNCTIONS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(FUNCTIONS)}."
             raise ExpressionError(f"expression: unknown function '{_short(name)}'; {hint}")
-        several = name in ("Max", "Min")
+        several = FUNCTIONS[name].several
         if node.keywords or not node.args or (len(node.args) > 1 and not several):
             raise ExpressionError(
                 f"expression: {name} takes {'one or more arguments' if several else 'one argument'}"
@@ -499,13 +451,13 @@ class _Reader:
             raise ExpressionError(f"expression: '*' has no place in '{self._source(node)}'.")
         arguments = [self.read(a, depth) for a in node.args]
         sizes = [self._sizes[a] for a in arguments]
-        self._check_size(_largest(sizes) if several else _COPIES.get(name, 1) * sizes[0])
+        self._check_size(_largest(sizes) if several else FUNCTIONS[name].copies * sizes[0])
         if name == "exp":  # SymPy makes n**(p/q) of exp(p*log(n)/q)
             for term in sp.Add.make_args(arguments[0]):
                 coefficient, rest = term.as_coeff_Mul()
                 if isinstance(rest, sp.log):
                     self._check_radicals(rest.args[0], coefficient, node)
-        return FUNCTIONS[name][0](*arguments)
+        return FUNCTIONS[name].build(*arguments)
 
 
 def _largest(sizes: Sequence[int]) -> int:

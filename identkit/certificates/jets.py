@@ -18,8 +18,7 @@ from identkit.balls import Node, ball, step
 from identkit.conditions import BasisFunction
 from identkit.experts import symbols
 from identkit.expression import Step
-
-Triple = tuple[arb, arb, arb]
+from identkit.heads import HEADS, Triple
 
 
 class Jet:
@@ -68,70 +67,13 @@ class Jet:
         )
 
 
-def _exp(z: arb) -> Triple:
-    e = z.exp()
-    return e, e, e
-
-
-def _log(z: arb) -> Triple:
-    r = 1 / z
-    return (z.log() if z > 0 else arb("nan")), r, -r * r
-
-
-def _sin(z: arb) -> Triple:
-    return z.sin(), z.cos(), -z.sin()
-
-
-def _cos(z: arb) -> Triple:
-    return z.cos(), -z.sin(), -z.cos()
-
-
-def _tan(z: arb) -> Triple:
-    t = z.tan()
-    s = 1 + t * t
-    return t, s, 2 * t * s
-
-
-def _tanh(z: arb) -> Triple:
-    t = z.tanh()
-    s = 1 - t * t
-    return t, s, -2 * t * s
-
-
-def _sinh(z: arb) -> Triple:
-    return z.sinh(), z.cosh(), z.sinh()
-
-
-def _cosh(z: arb) -> Triple:
-    return z.cosh(), z.sinh(), z.cosh()
-
-
-def _atan(z: arb) -> Triple:
-    r = 1 / (1 + z * z)
-    return z.atan(), r, -2 * z * r * r
-
-
-def _erf(z: arb) -> Triple:
-    slope = 2 * (-z * z).exp() / arb.pi().sqrt()
-    return z.erf(), slope, -2 * z * slope
-
-
 def _step(z: arb) -> Triple:
     # where the sign is open (relu(relu(z)) for z < 0) both one-sided derivatives lie in the ball
     return step(z), arb(0), arb(0)
 
 
 _TRIPLES: dict[type, Callable[[arb], Triple]] = {
-    sp.exp: _exp,
-    sp.log: _log,
-    sp.sin: _sin,
-    sp.cos: _cos,
-    sp.tan: _tan,
-    sp.tanh: _tanh,
-    sp.sinh: _sinh,
-    sp.cosh: _cosh,
-    sp.atan: _atan,
-    sp.erf: _erf,
+    **{h.head: h.triple for h in HEADS},
     Step: _step,
 }
 
@@ -226,13 +168,13 @@ class Differentiator:
             base, exponent = arguments
             if base is sp.E:
                 jet = self._walk(exponent, memo)
-                return jet.compose(_exp(jet.value))
+                return jet.compose(_TRIPLES[sp.exp](jet.value))
             jet = self._walk(base, memo)
             if exponent.is_Rational:
                 power = Fraction(int(exponent.p), int(exponent.q))
                 return jet.compose(_power_triple(jet.value, power))
-            log = jet.compose(_log(jet.value))
+            log = jet.compose(_TRIPLES[sp.log](jet.value))
             product = self._walk(exponent, memo) * log
-            return product.compose(_exp(product.value))
+            return product.compose(_TRIPLES[sp.exp](product.value))
         jet = self._walk(arguments[0], memo)
         return jet.compose(_TRIPLES[type(node)](jet.value))

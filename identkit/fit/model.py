@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError
 from identkit.experts import Expert, builtin, scalar
-from identkit.fit.structure import SHARED_FUNCTIONS, Structure, stable, structure
+from identkit.fit.structure import Structure, stable, structure
 from identkit.gates import Gate, resolve
+from identkit.heads import HEADS
 from identkit.mixing import MixingMeasure, real_array
 
 Array = NDArray[np.float64]
@@ -252,11 +254,11 @@ def numpy_functions() -> dict[str, Any]:
     """The grammar's functions for NumPy arrays."""
     from scipy import special
 
+    named = [(h, *h.numpy.split(":")) for h in HEADS]
     return {
-        **{name: getattr(np, name) for name in SHARED_FUNCTIONS},
-        "atan": np.arctan,
+        **{h.name: getattr(import_module(module), name) for h, module, name in named},
+        "sqrt": np.sqrt,
         "acos": np.arccos,
-        "erf": special.erf,
         "Logistic": special.expit,
         "Softplus": lambda z: np.logaddexp(0.0, z),
         "Step": lambda z: np.heaviside(z, 0.0),

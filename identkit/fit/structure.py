@@ -20,9 +20,6 @@ import sympy as sp
 from identkit.experts import Expert
 from identkit.expression import symbol
 
-SHARED_FUNCTIONS = ("exp", "log", "sin", "cos", "tan", "tanh", "sinh", "cosh", "sqrt")
-"""Functions of the grammar that NumPy and torch call by the same name."""
-
 
 class Logistic(sp.Function):
     """σ(z) without overflow: 1/(1 + exp(-z)) is inf/inf in its derivatives for large -z."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from identkit.fit.structure import SHARED_FUNCTIONS
+from identkit.heads import HEADS
 
 if TYPE_CHECKING:
     from identkit.fit.model import Heads, Model
@@ -38,10 +38,9 @@ Tensor = torch.Tensor
 def torch_functions() -> dict[str, Any]:
     """The grammar's functions for torch tensors."""
     return {
-        **{name: getattr(torch, name) for name in SHARED_FUNCTIONS},
-        "atan": torch.atan,
+        **{h.name: getattr(torch, h.name) for h in HEADS},
+        "sqrt": torch.sqrt,
         "acos": torch.acos,
-        "erf": torch.erf,
         "Logistic": torch.sigmoid,
         "Softplus": _softplus,
         "Step": lambda z: (z > 0).to(z.dtype),

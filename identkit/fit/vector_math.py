@@ -13,6 +13,8 @@ from typing import Any
 from numba import njit, types
 from numba.extending import intrinsic
 
+from identkit.heads import HEADS
+
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 """ln 2 in two pieces, the first with trailing zero bits: k·_LN2_HIGH is exact."""
 _INVERSE_LN2 = 1.4426950408889634
@@ -137,9 +139,8 @@ def sign(z):
 
 
 FUNCTIONS: dict[str, Any] = {
-    "exp": exp, "erf": erf, "Logistic": logistic, "tanh": tanh, "Softplus": softplus,
-    "Step": step, "sign": sign, "Abs": abs, "log": math.log, "sin": math.sin, "cos": math.cos,
-    "tan": math.tan, "sinh": math.sinh, "cosh": math.cosh, "atan": math.atan, "acos": math.acos,
-    "sqrt": math.sqrt,
+    **{h.name: globals().get(h.name) or getattr(math, h.name) for h in HEADS},
+    "Logistic": logistic, "Softplus": softplus,
+    "Step": step, "sign": sign, "Abs": abs, "acos": math.acos, "sqrt": math.sqrt,
 }  # fmt: skip
 """The grammar's functions for Numba; those from ``math`` run one value at a time."""

@@ -12,6 +12,7 @@ from identkit.bounded import bounded
 from identkit.deadline import Deadline
 from identkit.errors import IdentkitError, OutOfTime
 from identkit.expression import free_names, parse
+from identkit.heads import HEADS
 
 WRITING_SECONDS = 0.25
 PLAIN_DEPTH = 5
@@ -46,7 +47,7 @@ _SYMBOLS = {
     "$": r"\$", "|": r"\vert", "\\": r"\backslash", "′": "'", "–": "-", "^": r"\hat{}",
 }  # fmt: skip
 _DERIVATIVE = re.compile(r"∂([²³⁴]?)([hF])/((?:∂[A-Za-zβ][A-Za-z0-9_]*[²³⁴]?)+)\Z")
-_FUNCTION_NAMES = "exp|log|sin|cos|tan|tanh|sinh|cosh"
+_FUNCTION_NAMES = "|".join(h.name for h in HEADS if h.latex)
 
 
 def math_latex(text: str) -> str:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from identkit.degeneracy.records import Family
-from identkit.expression import CONSTANTS, FUNCTIONS
+from identkit.expression import CONSTANTS
+from identkit.functions import FUNCTIONS
 from identkit.results import CheckResult
 
 CODE_WIDTH = 76
@@ -29,14 +30,14 @@ _SEVERAL = (
 """The comparison of both sides at one x, of one output and of several."""
 
 _OWN_FUNCTIONS = {
-    "relu": "max(0.0, z)",
-    "gelu": "z*(1 + erf(z/sqrt(2)))/2",
-    "silu": "z/(1 + exp(-z))",
-    "sigmoid": "1/(1 + exp(-z))",
-    "softplus": "log(1 + exp(z))",
+    **{f.name: f.python for f in FUNCTIONS.values() if f.python},
     "Step": "1.0 if z > 0 else 0.0",
 }
-_PYTHON = {"abs": "abs", "Abs": "abs", "Max": "max", "Min": "min", "E": "e"}
+_PYTHON = {
+    **{f.name: f.builtin for f in FUNCTIONS.values() if f.builtin},
+    "Abs": "abs",
+    "E": "e",
+}
 
 
 def snippet(check: CheckResult, family: Family) -> str:
