@@ -40,8 +40,9 @@ LAYERS = {
     "fit": "fit fit.result fit.problem fit.solver fit.nodes fit.vector_math fit.cpu_kernel "
     "fit.torch_kernel fit.job fit.engine fit.starts fit.inference fit.summary "
     "fit.running",
-    "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth rates.refits "
-    "rates.quantities rates.predictions rates.fits rates.audit rates.formats rates.plan "
+    "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
+    "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
+    "rates.fits rates.audit rates.formats rates.plan "
     "rates.scheduling rates.store rates.sweep rates.result rates.running",
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
     "report.listings report.explain report.tables report.claims_report report.fit_report "
