@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from identkit.mixing import MixingMeasure
     from identkit.presented import CheckResult, certified_table, check, explain, verify
     from identkit.rates.presented import run_rates, run_sweep, stored_results, write_report
-    from identkit.rates.truth import search_truth
+    from identkit.rates.truth_search import search_truth
     from identkit.simulation import simulate
 
 _HOME = {
@@ -57,7 +57,7 @@ _HOME = {
     "losses": "identkit.losses",
     "run_rates": "identkit.rates.presented",
     "run_sweep": "identkit.rates.presented",
-    "search_truth": "identkit.rates.truth",
+    "search_truth": "identkit.rates.truth_search",
     "simulate": "identkit.simulation",
     "stored_results": "identkit.rates.presented",
     "verify": "identkit.presented",

@@ -51,8 +51,8 @@ def texts(path: Path) -> list[str]:
     return [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and type(n.value) is str]
 
 
-FOREIGN = {"claims/running.py", "rates/page.py"}
-"""Options of pytest, and variables of a style sheet."""
+FOREIGN = {"claims/running.py"}
+"""Options of pytest."""
 MODULES = [
     path
     for path in sorted(PACKAGE.rglob("*.py"))

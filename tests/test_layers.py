@@ -8,6 +8,7 @@ version is the one name that all may take.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,8 +43,9 @@ LAYERS = {
     "fit": "fit fit.result fit.problem fit.solver fit.nodes fit.vector_math fit.cpu_kernel "
     "fit.torch_kernel fit.job fit.engine fit.starts fit.inference fit.summary "
     "fit.running",
-    "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth rates.refits "
-    "rates.quantities rates.predictions rates.fits rates.audit rates.formats rates.plan "
+    "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
+    "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
+    "rates.fits rates.audit rates.formats rates.plan "
     "rates.scheduling rates.store rates.sweep rates.result rates.running",
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
     "report.listings report.explain report.tables report.claims_report report.fit_report "
@@ -170,6 +172,17 @@ def deferred(text: str) -> Iterator[str]:
 def test_only_what_is_heavy_is_imported_inside_functions(module):
     names = set(deferred(FILES[module].read_text(encoding="utf-8")))
     assert names <= HEAVY | DEFERRED.get(module, set())
+
+
+def test_long_modules_are_listed():
+    page = (ROOT / "docs" / "structure.md").read_text(encoding="utf-8").partition("## Above")[2]
+    listed = set(re.findall(r"^\| ([\w/]+\.py) \|", page, flags=re.M))
+    long = {
+        path.relative_to(ROOT / "identkit").as_posix()
+        for path in FILES.values()
+        if len(path.read_text(encoding="utf-8").splitlines()) > 420
+    }
+    assert listed == long
 
 
 def test_these_tests_can_fail():

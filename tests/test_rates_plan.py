@@ -157,7 +157,7 @@ def test_truth_files(load, tmp_path):
 
 
 def test_search(load, monkeypatch):
-    from identkit.rates import truth as search
+    from identkit.rates import truth_search as search
 
     asked, said = [], []
 

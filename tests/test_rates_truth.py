@@ -19,16 +19,11 @@ from identkit.fit.result import Box
 from identkit.gates import resolve
 from identkit.losses.norms import Rule
 from identkit.mixing import MixingMeasure
-from identkit.rates import truth as truths
+from identkit.rates import truth_search as truths
 from identkit.rates.conditioned import NOTHING, Conditioning, conditioning, minimum
-from identkit.rates.truth import (
-    TruthFile,
-    load_truth,
-    save_truth,
-    search_truth,
-    suggested_box,
-    suggested_noise,
-)
+from identkit.rates.suggested import suggested_box, suggested_noise
+from identkit.rates.truth import TruthFile, load_truth, save_truth
+from identkit.rates.truth_search import search_truth
 from identkit.simulation import simulate
 
 SIGMOID, SOFTMAX = Model.of("gelu", "sigmoid"), Model.of("gelu", "softmax")

@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
 
 def searched(model: Model, regime: RegimeCode, atoms: int, seed: int, candidates: int) -> Any:
     """A search, with progress."""
-    from identkit.rates.truth import search_truth
+    from identkit.rates.truth_search import search_truth
 
     with work_bar() as bar:
         return search_truth(

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from identkit.rates.slopes import slope
     from identkit.rates.store import Store
     from identkit.rates.sweep import run
-    from identkit.rates.truth import load_truth, search_truth
+    from identkit.rates.truth import load_truth
+    from identkit.rates.truth_search import search_truth
 
 _HOME = {
     "Experiment": "setting",
@@ -44,7 +45,7 @@ _HOME = {
     "run_rates": "presented",
     "run_sweep": "presented",
     "scheduler": "scheduling",
-    "search_truth": "truth",
+    "search_truth": "truth_search",
     "slope": "slopes",
     "small_multiples": "figures",
     "stored_results": "presented",

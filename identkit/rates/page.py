@@ -14,6 +14,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import resources
 from typing import Any
 
 from identkit import __version__
@@ -89,7 +90,8 @@ def page(
 <meta name="generator" content="identkit {_e(__version__)}">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <title>{_e(title)}</title>
-<style>{_CSS}</style>
+<style>
+{_data("page.css")}</style>
 </head>
 <body>
 <a class="skip" href="#main">Skip to the results</a>
@@ -107,10 +109,16 @@ def page(
 </main>
 <footer><p>Made with identkit {_e(__version__)}. This file needs no connection.</p></footer>
 <script type="application/json" id="data">{data}</script>
-<script>{_SCRIPT}</script>
+<script>
+{_data("page.js")}</script>
 </body>
 </html>
 """
+
+
+def _data(name: str) -> str:
+    """Style sheet or script, a file beside this one."""
+    return resources.files("identkit.rates").joinpath(name).read_text(encoding="utf-8")
 
 
 # -- words and small pieces -----------------------------------------------------------------
@@ -775,197 +783,3 @@ def _method(store: str | os.PathLike[str] | None) -> str:
 
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
-
-_SCRIPT = """
-"use strict";
-(() => {
-  const all = () => [...document.querySelectorAll("details:not([open])")];
-  let opened = [];
-  const set = open => opened.forEach(d => { d.open = open; });
-  addEventListener("beforeprint", () => { opened = all(); set(true); });
-  addEventListener("afterprint", () => { set(false); opened = []; });
-  const button = document.getElementById("save-data");
-  button.hidden = false;
-  button.addEventListener("click", () => {
-    const text = document.getElementById("data").textContent;
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-    link.download = "rates.json";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  });
-})();
-"""
-
-_CSS = """
-:root {
-  --paper: #ffffff; --ground: #f7f7f5; --ink: #1b1f24; --soft: #565d66; --line: #d9dadb;
-  --link: #0b57a4; --ok: #0a6640; --bad: #a8201a; --open: #7a4f00; --band: #bcd7ee; --mark: #0b57a4;
-  --warn: #fdf3dd;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --paper: #1b1f24; --ground: #131619; --ink: #e8eaed; --soft: #a9b0b8; --line: #363c43;
-    --link: #8ec2f5; --ok: #7fd8a4; --bad: #ffaca3; --open: #f1c56f; --band: #2f4d68;
-    --mark: #9fcdf8; --warn: #332a15;
-  }
-}
-* { box-sizing: border-box; }
-html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; }
-body {
-  margin: 0; background: var(--ground); color: var(--ink);
-  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans",
-    Arial, sans-serif;
-}
-header, main, footer { max-width: 78rem; margin: 0 auto; padding: 0 1.5rem; }
-header { padding-top: 2.5rem; }
-main { outline: none; }
-footer { color: var(--soft); padding-bottom: 2rem; font-size: .875rem; }
-h1, h2, h3, h4, h5 { line-height: 1.25; text-wrap: balance; }
-h1 { font-size: 2rem; margin: .2rem 0 .8rem; letter-spacing: -.01em; }
-h2 { font-size: 1.4rem; margin: 2.8rem 0 .8rem; padding-top: .4rem; }
-h3 { font-size: 1.05rem; margin: 0; }
-h4 { font-size: 1rem; margin: 1.9rem 0 .4rem; }
-h5 { font-size: .9375rem; margin: 1.2rem 0 .3rem; }
-p { margin: .5rem 0; max-width: 70ch; }
-.kind { color: var(--soft); font-size: .875rem; margin: 0; }
-.lead { font-size: 1.0625rem; }
-a { color: var(--link); text-underline-offset: .15em; }
-nav { margin: 1.1rem 0 0; display: flex; flex-wrap: wrap; gap: .4rem 1.4rem; }
-:focus-visible { outline: 3px solid var(--link); outline-offset: 2px; border-radius: 2px; }
-.skip {
-  position: absolute; left: -100vw; background: var(--paper); padding: .6rem 1rem; z-index: 2;
-}
-.skip:focus { left: .5rem; top: .5rem; }
-code, pre { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
-code { font-size: .9em; overflow-wrap: anywhere; }
-pre {
-  font-size: .875rem; overflow-x: auto; margin: .5rem 0; padding: .5rem .8rem;
-  border-left: 3px solid var(--line);
-}
-.why, .light, .said, .start { color: var(--soft); font-size: .8125rem; font-weight: 400; }
-.none { color: var(--soft); }
-.rate { white-space: nowrap; }
-sup { line-height: 0; font-size: .75em; }
-
-.legend {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr));
-  gap: .3rem 1.6rem; margin: 0 0 1.2rem; font-size: .875rem;
-}
-.legend dt { font-weight: 600; }
-.legend dd { margin: 0; color: var(--soft); }
-.pairs { margin: .6rem 0; }
-.pairs > div { display: grid; grid-template-columns: 9rem 1fr; gap: 0 1rem; padding: .25rem 0; }
-.pairs dt { font-weight: 600; font-size: .875rem; padding-top: .1rem; }
-.pairs dd { margin: 0; max-width: 80ch; overflow-wrap: anywhere; }
-
-.scroll {
-  overflow-x: auto; margin: .8rem 0; background: var(--paper); border: 1px solid var(--line);
-  border-radius: 6px;
-}
-table { border-collapse: collapse; width: 100%; font-size: .875rem; line-height: 1.4; }
-caption { text-align: left; padding: .6rem .65rem; font-weight: 600; color: var(--soft); }
-th, td { text-align: left; vertical-align: top; padding: .42rem .65rem; }
-thead th {
-  border-bottom: 2px solid var(--line); border-top: 1px solid var(--line); vertical-align: bottom;
-}
-tbody th { font-weight: 400; min-width: 8.5rem; }
-.verdicts tbody th { min-width: 9.5rem; }
-.verdicts td:nth-last-child(-n+2) { min-width: 8.5rem; }
-tbody tr + tr > * { border-top: 1px solid var(--line); }
-tbody + tbody { border-top: 2px solid var(--line); }
-.group th { background: var(--ground); font-weight: 600; }
-.stay { position: sticky; left: .65rem; }
-.certified { white-space: nowrap; border-left: 1px solid var(--line); }
-.certified + td { border-left: 1px solid var(--line); }
-.verdicts tbody tr:not(.group) th { position: sticky; left: 0; background: var(--paper); }
-.numbers td, .numbers th:not(:first-child) { text-align: right; }
-.numbers tbody th { min-width: 0; }
-.num, .numbers td { font-variant-numeric: tabular-nums; white-space: nowrap; }
-.v { font-weight: 600; white-space: nowrap; }
-.ok { color: var(--ok); } .bad { color: var(--bad); } .open { color: var(--open); }
-.plot { display: block; overflow: visible; }
-.plot .grid { stroke: var(--line); stroke-width: 1; }
-.plot .allowed { fill: var(--band); }
-.plot .interval { stroke: var(--mark); stroke-width: 2; }
-.plot .dot { fill: var(--mark); }
-.plot text { fill: var(--soft); font-size: 10px; font-weight: 400; }
-
-.figures {
-  display: grid; gap: 1.2rem;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr));
-}
-.paper {
-  margin: 0; background: #ffffff; color: #1b1f24; border: 1px solid var(--line); border-radius: 6px;
-  padding: 1rem; min-width: 0;
-}
-.wide { grid-column: 1 / -1; }
-.canvas { overflow-x: auto; }
-.canvas svg {
-  display: block; width: 100%; min-width: 21rem; max-width: 36rem; height: auto; margin: 0 auto;
-  stroke-linejoin: round; stroke-linecap: butt;
-}
-.wide .canvas svg { max-width: 46rem; }
-figcaption { font-size: .875rem; color: #565d66; margin-top: .6rem; }
-
-main > section > details {
-  background: var(--paper); border: 1px solid var(--line); border-radius: 6px; margin: .6rem 0;
-}
-summary { cursor: pointer; padding: .7rem 1rem; }
-summary h3 { display: inline; }
-.said { margin-left: .6rem; }
-.inside { padding: 0 1rem 1rem; scroll-margin-top: 4rem; }
-.argument { border: 1px solid var(--line); border-radius: 6px; margin: .8rem 0; }
-.warnings {
-  background: var(--warn); border-left: 4px solid var(--open); padding: .1rem 1rem .4rem;
-  margin-top: .4rem;
-}
-.warnings h4 { margin-top: .6rem; }
-.warnings ul { margin: .3rem 0; padding-left: 1.2rem; }
-.key { font-size: .8em; }
-.button, button {
-  display: inline-block; font: inherit; font-size: .875rem; color: var(--link);
-  background: var(--paper); border: 1px solid currentColor; border-radius: 4px;
-  padding: .3rem .8rem; text-decoration: none; cursor: pointer;
-}
-[hidden] { display: none; }
-
-@media (max-width: 40rem) {
-  header, main, footer { padding-left: 1rem; padding-right: 1rem; }
-  header { padding-top: 1.4rem; }
-  h1 { font-size: 1.55rem; }
-  th, td { padding: .4rem .6rem; }
-  .pairs > div { grid-template-columns: 1fr; padding: .35rem 0; }
-  .said { display: block; margin: .1rem 0 0 1.1rem; }
-  .inside { padding: 0 .7rem .8rem; }
-  .paper { padding: .5rem; }
-}
-@media print {
-  :root {
-    --paper: #fff; --ground: #fff; --ink: #000; --soft: #444; --line: #bbb; --link: #000;
-    --ok: #0a5c3a; --bad: #8f1a15; --open: #6b4500; --band: #cfe0ef; --mark: #000; --warn: #fff;
-  }
-  @page { margin: 15mm; }
-  body { font-size: 9.5pt; }
-  header, main, footer { max-width: none; padding-left: 0; padding-right: 0; }
-  nav, .skip, button, .button { display: none; }
-  details::details-content { display: block; content-visibility: visible; block-size: auto; }
-  .scroll { overflow: visible; border: 0; }
-  .canvas { overflow: visible; }
-  table { font-size: 7.5pt; }
-  th, td { padding: .2rem .35rem; }
-  .why, .light, .start, .said { font-size: 1em; }
-  .certified, .numbers td { white-space: normal; }
-  .group { break-after: avoid; }
-  .legend, figcaption { font-size: 8.5pt; }
-  tbody th { min-width: 0; }
-  .verdicts tbody th, .verdicts td:nth-last-child(-n+2) { min-width: 22mm; }
-  .figures { grid-template-columns: 1fr 1fr; gap: 4mm; }
-  .canvas svg { min-width: 0; }
-  .wide .canvas svg { max-width: 130mm; }
-  figure, tr, .pairs > div, .warnings { break-inside: avoid; }
-  h2, h3, h4, h5, caption, summary { break-after: avoid; }
-  main > section > details { border: 0; border-top: 1px solid #bbb; }
-  pre { white-space: pre-wrap; }
-}
-"""

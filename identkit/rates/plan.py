@@ -59,7 +59,7 @@ from identkit.fit.model import Model
 from identkit.fit.result import Box
 from identkit.gates import GATES, Gate, RegimeCode
 from identkit.mixing import MixingMeasure
-from identkit.rates import truth as truths
+from identkit.rates import truth_search
 from identkit.rates.quantities import check_once
 from identkit.rates.setting import (
     MOST_REPLICATES,
@@ -69,6 +69,8 @@ from identkit.rates.setting import (
     Setting,
     is_null,
 )
+from identkit.rates.suggested import suggested_box
+from identkit.rates.truth import load_truth
 from identkit.simulation import STARTS
 
 SEARCH = "search"
@@ -314,7 +316,7 @@ class _Grid:
         options = {key: given[key] for key in _OPTIONS if key in given}
         truth = given["truth"]
         k = given.get("k", truth.atoms + 1)
-        box = given.get("box") or truths.suggested_box(
+        box = given.get("box") or suggested_box(
             model, truth, over=given.get("over", 0), k=max(k, truth.atoms)
         )
         setting = Setting(model, regime, truth, k, given["noise"], box, **options)
@@ -336,14 +338,14 @@ class _Grid:
             return {"truth": truth}
         if truth == SEARCH:
             progress(f"searching a truth for {name}")
-            found: Any = truths.search_truth(
+            found: Any = truth_search.search_truth(
                 model, regime=regime, over=self.values.get("over", 0),
                 seed=self.values.get("seed", Setting.seed),
                 domain=self.values.get("domain", Setting.domain),
                 atoms=max(2, self.values.get("over", 0) + 1),
             )  # fmt: skip
         else:
-            found = truths.load_truth(folder / truth)
+            found = load_truth(folder / truth)
             found.check(model)
         named = {key: getattr(found, key) for key in ("truth", "noise", "box", "over")}
         return {key: value for key, value in named.items() if value is not None}

@@ -28,7 +28,8 @@ from identkit.rates.running import (
 from identkit.rates.setting import Experiment
 from identkit.rates.store import Store
 from identkit.rates.sweep import Progress
-from identkit.rates.truth import load_truth, search_truth
+from identkit.rates.truth import load_truth
+from identkit.rates.truth_search import search_truth
 from identkit.report import rates_report
 from identkit.report.terminal import plain
 

@@ -17,9 +17,11 @@ from identkit.rates.result import RateResult, observe
 from identkit.rates.scheduling import scheduler as scheduler_of
 from identkit.rates.setting import Experiment, Setting
 from identkit.rates.store import Store
+from identkit.rates.suggested import suggested_box, suggested_noise
 from identkit.rates.sweep import Outcome, Progress
 from identkit.rates.sweep import run as run_blocks
-from identkit.rates.truth import Found, TruthFile, suggested_box, suggested_noise
+from identkit.rates.truth import TruthFile
+from identkit.rates.truth_search import Found
 
 Truth = TruthFile | Found | MixingMeasure
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from identkit.mixing import MixingMeasure
     from identkit.rates.setting import Experiment
     from identkit.rates.store import Summary
-    from identkit.rates.truth import Found
+    from identkit.rates.truth_search import Found
 
 COLOURS = {CONSISTENT: "green", INCONSISTENT: "bold red", INCONCLUSIVE: "yellow"}
 SHORT = {NONE: "none"}
