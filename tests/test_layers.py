@@ -17,7 +17,7 @@ import identkit
 
 ROOT = Path(identkit.__file__).parent.parent
 LAYERS = {
-    "language": "causes errors deadline bounded domain files balls expression",
+    "language": "causes errors rate deadline bounded domain files balls expression",
     "model": "experts gates.regime gates.gate gates.sigmoid gates.softmax gates.normalized_sigmoid "
     "gates atoms mixing tables",
     "conditions": "conditions",

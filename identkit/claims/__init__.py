@@ -13,6 +13,7 @@ from importlib import resources
 
 from identkit.experts import Expert
 from identkit.gates import RegimeCode
+from identkit.rate import Rate
 from identkit.results import Published
 
 
@@ -56,18 +57,18 @@ def published_claim(
             and expert.family in claim["experts"]
             and expert.shape in claim["shapes"]
         ):
-            return Published(claim["verdict"], claim["rate"], claim["source"])
+            return Published(claim["verdict"], Rate.parse(claim["rate"]), claim["source"])
     return None
 
 
-def published_rates(gate: str, regime: RegimeCode, verdict: str | None) -> dict[str, str]:
+def published_rates(gate: str, regime: RegimeCode, verdict: str | None) -> dict[str, Rate]:
     """Quantity -> published rate, up to logarithms, besides that of the experts themselves.
 
     ``verdict`` is the paper's classification of the expert: rates of Voronoi losses are claimed for
     identifiable experts only.
     """
     return {
-        rate["quantity"]: rate["rate"]
+        rate["quantity"]: Rate.parse(rate["rate"])
         for rate in rates()
         if rate["gate"] == gate
         and rate["regime"] == regime

@@ -6,10 +6,11 @@ Every renderer prints these, so that terminal, LaTeX and HTML cannot drift apart
 from __future__ import annotations
 
 from identkit.causes import CAUSES, SIGNS, UNPROVED
-from identkit.degeneracy.rate import NONE, OPEN, UNDECIDED
-from identkit.degeneracy.records import Family, MomentWitness, Rate
+from identkit.degeneracy.rate import OPEN
+from identkit.degeneracy.records import Family, MomentWitness, RateFinding
 from identkit.gates import GATES, in_regime, regime_title
 from identkit.gates import resolve as resolve_gate
+from identkit.rate import NONE, NOT_DERIVED, UNDECIDED
 from identkit.results import GIVEN_NUMBER, QUANTIFIERS, CheckResult, ConditionResult, SetProof
 
 
@@ -175,7 +176,7 @@ def consequences(result: ConditionResult) -> list[tuple[str, str]]:
         if second.witness is not None:
             lines.append(("witness", witness(second.witness)))
         known = [
-            f"{i.quantity}: {'visible, rate ' if i.rate == 'not derived' else ''}{i.rate}"
+            f"{i.quantity}: {'visible, rate ' if i.rate == NOT_DERIVED else ''}{i.rate}"
             for i in second.identifiable
         ]
         if known:
@@ -198,12 +199,12 @@ def consequences(result: ConditionResult) -> list[tuple[str, str]]:
     return lines
 
 
-def derived_rate(rate: Rate) -> str:
+def derived_rate(rate: RateFinding) -> str:
     """The derived rate, or why there is none."""
-    return rate.derived if rate.cause is None else f"{rate.derived} ({OPEN[rate.cause]})"
+    return str(rate.derived) if rate.cause is None else f"{rate.derived} ({OPEN[rate.cause]})"
 
 
-def limits(rate: Rate) -> list[str]:
+def limits(rate: RateFinding) -> list[str]:
     """That the rate holds near the truth only, where it does and there is a rate."""
     if rate.elsewhere is None or rate.derived in (NONE, UNDECIDED):
         return []
@@ -241,7 +242,7 @@ def witness(found: MomentWitness) -> str:
     return text
 
 
-def rate_agreement(rate: Rate) -> str:
+def rate_agreement(rate: RateFinding) -> str:
     """Published against derived rate, in words."""
     return {
         "premise-fails": "the theorem's premise fails",
