@@ -105,6 +105,23 @@ def test_every_family_gives_the_same_f(which):
     assert checked > 8
 
 
+@pytest.mark.parametrize(
+    ("text", "seed", "moved"), [("sin(a)*x", 6, True), ("x*(a+a**2)", 1, True), ("a*x", 0, False)]
+)
+def test_an_example_of_a_family_is_a_mixing_measure(text, seed, moved):
+    """At ±1/2 the conditions can ask for a negative weight; closer to the truth they do not."""
+    expert = Expert.from_expression(text)
+    families = second_order(expert, "sigmoid", seed=seed).second_order.families
+    assert any(f.positions for f in families)
+    assert any(f.positions != ("1/2", "-1/2") for f in families if f.positions) == moved
+    for family in families:
+        if family.positions:
+            assert all(Fraction(w) > 0 for w in family.weights)
+            gap, size = family_gap(expert, family)
+            assert gap < arb("1e-12")
+            assert size > arb("1e-3")
+
+
 def quantities(result):
     return {str(i.quantity): str(i.rate) for i in result.second_order.identifiable}
 

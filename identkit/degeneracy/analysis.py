@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import sympy as sp
+from flint import arb
 
 from identkit.algebra import Element, TooLarge
 from identkit.atoms import AtomFunction
@@ -56,6 +57,8 @@ from identkit.sampling import Sampler
 
 EXAMPLE_DIGITS = 30
 """Decimal digits of a family's example weights; f then agrees to far below 1e-12."""
+MOST_HALVINGS = 20
+"""Of the example's positions, from ±1/2, until both weights are positive."""
 
 
 def blank(gate: str, regime: RegimeCode, reason: str) -> SecondOrder:
@@ -161,7 +164,8 @@ class Analysis:
         if not self.weight_free and found.r1 != 1:
             conditions.append("Σ w_i = w*")
         pins_weights = found.kind == "redundant" or (found.kind == "scale" and self.weight_free)
-        eta, positions = self.sampler.parameter_draw(), (Fraction(1, 2), Fraction(-1, 2))
+        eta = self.sampler.parameter_draw()
+        positions, weights = self._example(found, eta)
         return Family(
             kind=found.kind,
             parameter=s,
@@ -178,13 +182,29 @@ class Analysis:
                 for t in _totals(found, names, self.weight_free)
             ),
             eta=tuple(str(v) for v in eta),
-            positions=tuple(str(p) for p in positions),
-            weights=self._example_weights(found, eta, positions),
+            positions=positions,
+            weights=weights,
         )
+
+    def _example(
+        self, found: Lift, eta: Sequence[Fraction]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Positions ±s, and weights over w* that are proved positive; empty if no s has them.
+
+        Where a factor of the family changes at s = 0 with a sign, weights near 1/2 solve the
+        conditions as s shrinks; far from 0 they can be negative, which is no mixing measure.
+        """
+        for halvings in range(1, MOST_HALVINGS + 1):
+            positions = (Fraction(1, 2**halvings), Fraction(-1, 2**halvings))
+            weights = self._example_weights(found, eta, positions)
+            if all(w > 0 for w in weights):
+                texts = tuple(w.mid().str(EXAMPLE_DIGITS, radius=False) for w in weights)
+                return tuple(str(p) for p in positions), texts
+        return (), ()
 
     def _example_weights(
         self, found: Lift, eta: Sequence[Fraction], positions: Sequence[Fraction]
-    ) -> tuple[str, ...]:
+    ) -> tuple[arb, ...]:
         """Weights over w*, solving the family's conditions at two positions."""
         tape = Tape([found.r1, found.r2], (*symbols(self.atom.parameters), found.curve.s))
         with precision(256):
@@ -198,7 +218,7 @@ class Analysis:
             else:
                 determinant = p1 * q2 - p2 * q1
                 pair = [q2 / determinant, -q1 / determinant]
-            return tuple(w.mid().str(EXAMPLE_DIGITS, radius=False) for w in pair)
+            return tuple(pair)
 
     def _flow(self, flow: Flow) -> Family:
         factor = "1" if flow.rate == 0 else f"exp of the integral of {flow.rate} along the flow"

@@ -37,7 +37,7 @@ def claim(proof: SetProof) -> str:
     """What one set's proof establishes."""
     functions = f"the {len(proof.kept)} functions per atom"
     if len(proof.kept) == 1:
-        functions = "the function of each atom"
+        functions = "the functions of the atoms, one each,"
     if proof.shared:
         functions += f" together with {', '.join(f.label for f in proof.shared)}"
     if proof.kind == "ball-determinant":
