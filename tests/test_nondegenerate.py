@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 
@@ -14,13 +15,18 @@ from zoo import NONDEGENERATE, SECOND_ORDER_UNLISTED
 
 import identkit
 from identkit import Expert
+from identkit.atoms import expert_function
 from identkit.balls import Tape, ball, precision
 from identkit.certificates.store import certificate_document, digest
 from identkit.certificates.verify import verify
 from identkit.cli import main
+from identkit.degeneracy.rate import derived_rate
 from identkit.errors import CertificateError
 from identkit.experts import builtin, symbols
 from identkit.expression import parse
+from identkit.gates import resolve as resolve_gate
+from identkit.rate import SLOWER
+from identkit.report.statements import consequences
 
 GATES = ("softmax", "sigmoid")
 
@@ -120,6 +126,36 @@ def test_an_example_of_a_family_is_a_mixing_measure(text, seed, moved):
             gap, size = family_gap(expert, family)
             assert gap < arb("1e-12")
             assert size > arb("1e-3")
+
+
+def test_slower_says_how_many_atoms_it_takes():
+    result = second_order(Expert.from_expression("erf(a*x + b)"), "sigmoid")
+    assert result.rate.derived == SLOWER
+    cell = result.second_order.witness.realised.cell
+    assert cell == result.second_order.witness.rank + 1
+    assert f"shown for cells of {cell} or more fitted atoms" in result.rate.reasons
+    assert ("where", f"Shown for cells of {cell} or more fitted atoms.") in consequences(result)
+
+
+def test_an_open_set_is_printed_with_the_verdict():
+    result = second_order(builtin("gelu", "ridge", 1), "sigmoid")
+    narrow = replace(result.second_order, quantifier="open-set")
+    said = dict(consequences(replace(result, second_order=narrow)))["second"]
+    assert said.startswith("nondegenerate: yes, for an open set of the atoms' parameters. ")
+    assert dict(consequences(result))["second"].startswith("nondegenerate: yes. ")
+
+
+def test_one_true_atom_is_one_with_a_flat_gate_where_slopes_anchor():
+    regime, atom = (
+        resolve_gate("normalized-sigmoid").regime("sparse"),
+        expert_function(builtin("gelu", "ridge", 1)),
+    )
+    found = second_order(builtin("gelu", "ridge", 1), "sigmoid").second_order
+    for across in ("dependent", "open"):
+        mixed = replace(found, across_atoms=across)
+        rate = derived_rate(None, mixed, None, {}, regime, atom)
+        assert rate.derived.one_atom
+        assert "a single true atom with β1* = 0 (any number with β1* ≠ 0)" in rate.reasons[-1]
 
 
 def quantities(result):

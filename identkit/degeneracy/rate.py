@@ -61,7 +61,7 @@ def derived_rate(
         derived, reasons = UNDECIDED, (second_order.reason,)
         cause = second_order.cause or SECOND_ORDER_OPEN
     elif second_order is not None:
-        derived, reasons = _second_order(second_order, caveats(regime, asked))
+        derived, reasons = _second_order(second_order, regime, caveats(regime, asked))
     else:
         derived, reasons, cause = _first_order(asked.get(regime.condition), premise, regime, atom)
     said = None if published is None else published.rate
@@ -88,7 +88,9 @@ def caveats_of(
     return caveats(regime, asked) if any(i.rate.polynomial for i in local) else ()
 
 
-def _second_order(found: SecondOrder, provided: tuple[str, ...]) -> tuple[Rate, tuple[str, ...]]:
+def _second_order(
+    found: SecondOrder, regime: Regime, provided: tuple[str, ...]
+) -> tuple[Rate, tuple[str, ...]]:
     if found.verdict == "no" and found.families:
         kinds = ", ".join(dict.fromkeys(f.kind for f in found.families))
         return NONE, (
@@ -96,7 +98,10 @@ def _second_order(found: SecondOrder, provided: tuple[str, ...]) -> tuple[Rate, 
             *_partial(found),
         )
     if found.verdict == "no":
-        return SLOWER, (found.reason, "the loss of order t² is invisible to f at order t²")
+        needed = slower_from(found)
+        shown = () if needed is None else (f"shown for cells of {needed} or more fitted atoms",)
+        invisible = "the loss of order t² is invisible to f at order t²"
+        return SLOWER, (found.reason, invisible, *shown)
     experts = list(found.identifiable)
     reasons = [
         "no second-order moment of a cell is invisible, so ‖f_G − f_G*‖ ≥ c·(Σ w‖Δ‖²) near the "
@@ -108,13 +113,20 @@ def _second_order(found: SecondOrder, provided: tuple[str, ...]) -> tuple[Rate, 
         reasons.append(
             f"moving {', '.join(fast)} by t moves a kink, f by t^(3/2): t ~ n^-1/3 there"
         )
+    alone = "" if regime.expansion is None else regime.expansion.alone
     if found.across_atoms == "dependent":
-        reasons.append("for a single true atom: with several, functions of different atoms mix")
+        reasons.append(f"for {alone}: with several, functions of different atoms mix")
         return replace(FOURTH, one_atom=True), tuple(reasons)
     if found.across_atoms == "open":
-        reasons.append("proved for a single true atom; with several it is open whether they mix")
+        reasons.append(f"proved for {alone}; with several it is open whether they mix")
         return replace(FOURTH, one_atom=True), tuple(reasons)
     return FOURTH, tuple(reasons)
+
+
+def slower_from(found: SecondOrder) -> int | None:
+    """How many fitted atoms a cell needs for the invisible moments: more than the rank of M."""
+    realised = None if found.witness is None else found.witness.realised
+    return None if realised is None else realised.cell
 
 
 def _partial(found: SecondOrder) -> tuple[str, ...]:

@@ -31,6 +31,8 @@ class WeightRule:
 class Expansion:
     """What is proved of f_G − f_G* near the truth, in one regime of one weight rule.
 
+    ``alone`` is what a rate "for one true atom" means by it.
+
     ``order`` 2: several fitted atoms can share a true one, and second moments of its cell count;
     ``gates`` says whether those of weight and gate are among them (else the denominator pins
     them). ``order`` 1: a true atom is not shared, and first derivatives count, of ``subject``.
@@ -48,6 +50,7 @@ class Expansion:
     gates: bool
     across: Literal["moments", "values", "gates"] = "gates"
     subject: str = ""
+    alone: str = "a single true atom"
     argument: str = field(default="", repr=False)
 
 

@@ -6,11 +6,11 @@ Every renderer prints these, so that terminal, LaTeX and HTML cannot drift apart
 from __future__ import annotations
 
 from identkit.causes import CAUSES, SIGNS, UNPROVED
-from identkit.degeneracy.rate import OPEN
+from identkit.degeneracy.rate import OPEN, slower_from
 from identkit.degeneracy.records import Family, MomentWitness, RateFinding
 from identkit.gates import GATES, in_regime, regime_title
 from identkit.gates import resolve as resolve_gate
-from identkit.rate import NONE, NOT_DERIVED, UNDECIDED
+from identkit.rate import NONE, NOT_DERIVED, SLOWER, UNDECIDED
 from identkit.results import GIVEN_NUMBER, QUANTIFIERS, CheckResult, ConditionResult, SetProof
 
 
@@ -171,7 +171,9 @@ def consequences(result: ConditionResult) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
     second = result.second_order
     if second is not None:
-        lines.append(("second", f"nondegenerate: {second.verdict}. {sentence(second.reason)}"))
+        open_set = second.quantifier == "open-set"
+        who = f", for {QUANTIFIERS['open-set']}" if open_set else ""
+        lines.append(("second", f"nondegenerate: {second.verdict}{who}. {sentence(second.reason)}"))
         lines += [("family", family(f)) for f in second.families[:2]]
         if second.witness is not None:
             lines.append(("witness", witness(second.witness)))
@@ -194,6 +196,9 @@ def consequences(result: ConditionResult) -> list[tuple[str, str]]:
         lines.append(
             ("rate", f"derived: {derived_rate(result.rate)}; published: {said} ({outcome})")
         )
+        needed = None if second is None else slower_from(second)
+        if result.rate.derived == SLOWER and needed is not None:
+            lines.append(("where", f"Shown for cells of {needed} or more fitted atoms."))
         lines += [("provided", sentence(caveat)) for caveat in result.caveats]
         lines += [("where", limit) for limit in limits(result.rate)]
     return lines
