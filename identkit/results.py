@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from identkit.certificates.witness import Witness
 from identkit.conditions import BasisFunction, condition
-from identkit.degeneracy.records import Exceptional, Premise, Rate, SecondOrder
+from identkit.degeneracy.records import Exceptional, Premise, RateFinding, SecondOrder
 from identkit.domain import EVERYWHERE, Domain
 from identkit.experts import Expert
 from identkit.gates import RegimeCode
 from identkit.likelihoods import LEAST_SQUARES
+from identkit.rate import Rate
 
 GIVEN_NUMBER = "the question is about this number of atoms"
 """Why nothing is said of every number of atoms."""
@@ -121,7 +122,7 @@ class Published:
     """A published claim: the paper's verdict, its rate, and where it stands."""
 
     verdict: str
-    rate: str
+    rate: Rate
     source: str
 
 
@@ -151,7 +152,7 @@ class ConditionResult:
     coordinates: tuple[str, ...]
     published: Published | None
     second_order: SecondOrder | None = None
-    rate: Rate | None = None
+    rate: RateFinding | None = None
     premise: Premise | None = None
     exceptional: tuple[Exceptional, ...] = ()
     first_order: bool = False

@@ -216,7 +216,7 @@ def test_identkit_derives_it(expert="relu", rate="n^-1/3", moves=(-b, a)):
     """The direction at n^-1/3, and as the only direction that moves the kink the gradient of D."""
     (result,) = identkit.check(expert, "sigmoid", regime=1, dim=1).results
     second = result.second_order
-    found = {q.quantity: q.rate for q in second.identifiable}
+    found = {str(q.quantity): str(q.rate) for q in second.identifiable}
     assert found.get("(a, b)/‖(a, b)‖") == rate
     (kink,) = second.kinks
     (direction,) = kink.moves

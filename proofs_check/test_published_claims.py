@@ -31,6 +31,7 @@ import identkit
 from identkit.claims import claims
 from identkit.claims.checks import Claim, mutations, weakest
 from identkit.degeneracy.rate import agreement
+from identkit.rate import Rate
 from identkit.report import statements
 
 DIMENSIONS = (1, 2)
@@ -116,14 +117,16 @@ def rate_of(result, published):
     """Status and reason of the printed rate."""
     rate, second = result.rate, result.second_order
     fails = result.premise is not None and result.premise.verdict == "fails"
-    outcome = agreement(published, rate.derived, fails)
+    outcome = agreement(Rate.parse(published), rate.derived, fails)
     if outcome == "premise-fails":
         return "open", f"the theorem's premise fails: {result.premise.refits[0].description}"
     if outcome == "confirmed":
         quantifier = result.quantifier if second is None else second.quantifier
         return REACH[quantifier], f"derived: {rate.derived}; {'; '.join(rate.reasons)}"
     if outcome == "contradicted":
-        return BROKEN, statements.family(second.families[0]) if second.families else rate.derived
+        return BROKEN, statements.family(second.families[0]) if second.families else str(
+            rate.derived
+        )
     return "open", f"derived: {rate.derived}"
 
 

@@ -25,6 +25,7 @@ from identkit import MixingMeasure
 from identkit.claims import rates
 from identkit.claims.checks import Claim, mutations
 from identkit.fit import Box, Model
+from identkit.rate import Rate
 from identkit.rates import Experiment, Setting, Store, observe, run, scheduler
 from identkit.rates.slopes import Prediction, judge
 
@@ -98,7 +99,7 @@ def test_slopes(gate, regime, published=None):
         )
         slope = result.line(quantity).slope
         assert slope is not None
-        verdict, reason = judge(Prediction.of(entry["rate"], SIZES), slope)
+        verdict, reason = judge(Prediction.of(Rate.parse(entry["rate"]), SIZES), slope)
         # fits that are no least-squares estimates speak for nothing
         trusted = max(s.trapped or 0.0 for s in result.shares) < 0.5
         measured = (

@@ -11,6 +11,7 @@ import pytest
 
 from identkit.certificates.independence import Witness
 from identkit.degeneracy.records import (
+    CellQuantity,
     Dual,
     Exceptional,
     Family,
@@ -19,18 +20,22 @@ from identkit.degeneracy.records import (
     Kink,
     MomentWitness,
     Premise,
-    Rate,
+    QuantityKind,
+    RateFinding,
     RealisedAtoms,
     Refit,
     SecondOrder,
     Visible,
 )
 from identkit.experts import Expert, resolve
+from identkit.rate import FOURTH, KINK, NONE, PREMISE_FAILS, ROOT
 from identkit.report import explain
 from identkit.report.terminal import plain
 from identkit.results import CheckResult, ConditionResult, Options, SetProof
 
 WITNESS = Witness(((Fraction(1), Fraction(2)),), ((Fraction(1),),) * 3, 256, "[0.5 +/- 1e-30]")
+
+DIRECTION = CellQuantity(QuantityKind.DIRECTION, ("a", "b"))
 
 
 def proof(verdict="yes", kind="ball-determinant"):
@@ -57,7 +62,9 @@ def proof(verdict="yes", kind="ball-determinant"):
 
 def result_of(expert, gate, regime, second=None, **more):
     name, level = ("weak", "product") if regime == 2 else ("strong", "expert")
-    rate = Rate("n^-1/4", "n^-1/4", "confirmed", ("no second-order moment of a cell is invisible",))
+    rate = RateFinding(
+        FOURTH, FOURTH, "confirmed", ("no second-order moment of a cell is invisible",)
+    )
     own = ConditionResult(
         regime=regime,
         condition=name,
@@ -130,7 +137,7 @@ def scale():
         r2="0",
         cell=2,
         conditions=("Σ w_i·(exp(s_i)) = w*", "Σ w_i = w*"),
-        invariants=("(a, b)/‖(a, b)‖",),
+        invariants=(DIRECTION,),
         totals=(),
         eta=("3/2", "-1/4"),
         positions=("1/2", "-1/2"),
@@ -152,15 +159,17 @@ def scale():
         kinks=(Kink("a*x + b", ((("a", "-b"), ("b", "a")),)),),
         families=(family,),
         identifiable=(
-            Identified("(a, b)/‖(a, b)‖", "n^-1/3", "moving it moves a kink"),
+            Identified(DIRECTION, KINK, "moving it moves a kink"),
             Identified(
-                "Σ w_i·c_i, where (a, b)_i = c_i·(a, b)*",
-                "n^-1/2",
+                CellQuantity(
+                    QuantityKind.TOTAL, expression="Σ w_i·c_i, where (a, b)_i = c_i·(a, b)*"
+                ),
+                ROOT,
                 "the coefficient of a function of the cell itself",
             ),
         ),
     )
-    rate = Rate("n^-1/4", "no consistent estimator", "contradicted", ("‖f_G − f_G*‖ ≥ c·t²",))
+    rate = RateFinding(FOURTH, NONE, "contradicted", ("‖f_G − f_G*‖ ≥ c·t²",))
     return result_of(resolve("relu", dim=1), "softmax", None, second, rate=rate)
 
 
@@ -199,7 +208,7 @@ def regime_2():
         ),
         "pairs of atoms",
     )
-    rate = Rate("n^-1/2", "none: the premise fails", "premise-fails", ("t^(3/2): t ~ n^-1/3",))
+    rate = RateFinding(ROOT, PREMISE_FAILS, "premise-fails", ("t^(3/2): t ~ n^-1/3",))
     return result_of(resolve("relu", dim=1), "sigmoid", 2, None, premise=premise, rate=rate)
 
 

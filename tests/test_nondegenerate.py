@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 
@@ -14,13 +15,18 @@ from zoo import NONDEGENERATE, SECOND_ORDER_UNLISTED
 
 import identkit
 from identkit import Expert
+from identkit.atoms import expert_function
 from identkit.balls import Tape, ball, precision
 from identkit.certificates.store import certificate_document, digest
 from identkit.certificates.verify import verify
 from identkit.cli import main
+from identkit.degeneracy.rate import derived_rate
 from identkit.errors import CertificateError
 from identkit.experts import builtin, symbols
 from identkit.expression import parse
+from identkit.gates import resolve as resolve_gate
+from identkit.rate import SLOWER
+from identkit.report.statements import consequences
 
 GATES = ("softmax", "sigmoid")
 
@@ -40,7 +46,7 @@ def test_theory_section_4(name, shape, softmax, sigmoid, dim):
         assert result.nondegenerate == expected
         assert bool(result.second_order.families) == (expected == "no")
         derived = "n^-1/4" if expected == "yes" else "no consistent estimator"
-        assert result.rate.derived == derived
+        assert str(result.rate.derived) == derived
 
 
 @pytest.mark.parametrize(("text", "softmax", "sigmoid", "kinds"), SECOND_ORDER_UNLISTED)
@@ -105,8 +111,55 @@ def test_every_family_gives_the_same_f(which):
     assert checked > 8
 
 
+@pytest.mark.parametrize(
+    ("text", "seed", "moved"), [("sin(a)*x", 6, True), ("x*(a+a**2)", 1, True), ("a*x", 0, False)]
+)
+def test_an_example_of_a_family_is_a_mixing_measure(text, seed, moved):
+    """At ±1/2 the conditions can ask for a negative weight; closer to the truth they do not."""
+    expert = Expert.from_expression(text)
+    families = second_order(expert, "sigmoid", seed=seed).second_order.families
+    assert any(f.positions for f in families)
+    assert any(f.positions != ("1/2", "-1/2") for f in families if f.positions) == moved
+    for family in families:
+        if family.positions:
+            assert all(Fraction(w) > 0 for w in family.weights)
+            gap, size = family_gap(expert, family)
+            assert gap < arb("1e-12")
+            assert size > arb("1e-3")
+
+
+def test_slower_says_how_many_atoms_it_takes():
+    result = second_order(Expert.from_expression("erf(a*x + b)"), "sigmoid")
+    assert result.rate.derived == SLOWER
+    cell = result.second_order.witness.realised.cell
+    assert cell == result.second_order.witness.rank + 1
+    assert f"shown for cells of {cell} or more fitted atoms" in result.rate.reasons
+    assert ("where", f"Shown for cells of {cell} or more fitted atoms.") in consequences(result)
+
+
+def test_an_open_set_is_printed_with_the_verdict():
+    result = second_order(builtin("gelu", "ridge", 1), "sigmoid")
+    narrow = replace(result.second_order, quantifier="open-set")
+    said = dict(consequences(replace(result, second_order=narrow)))["second"]
+    assert said.startswith("nondegenerate: yes, for an open set of the atoms' parameters. ")
+    assert dict(consequences(result))["second"].startswith("nondegenerate: yes. ")
+
+
+def test_one_true_atom_is_one_with_a_flat_gate_where_slopes_anchor():
+    regime, atom = (
+        resolve_gate("normalized-sigmoid").regime("sparse"),
+        expert_function(builtin("gelu", "ridge", 1)),
+    )
+    found = second_order(builtin("gelu", "ridge", 1), "sigmoid").second_order
+    for across in ("dependent", "open"):
+        mixed = replace(found, across_atoms=across)
+        rate = derived_rate(None, mixed, None, {}, regime, atom)
+        assert rate.derived.one_atom
+        assert "a single true atom with β1* = 0 (any number with β1* ≠ 0)" in rate.reasons[-1]
+
+
 def quantities(result):
-    return {i.quantity: i.rate for i in result.second_order.identifiable}
+    return {str(i.quantity): str(i.rate) for i in result.second_order.identifiable}
 
 
 def test_relu_identifies_the_direction_and_the_cell_total():
@@ -115,7 +168,7 @@ def test_relu_identifies_the_direction_and_the_cell_total():
         assert found["(a0, a1, b)/‖(a0, a1, b)‖"] == "n^-1/3"
         assert any(q.startswith("Σ w_i·c_i") for q in found)
         result = second_order("relu", gate)
-        assert (result.rate.published, result.rate.agreement) == ("n^-1/4", "contradicted")
+        assert (str(result.rate.published), result.rate.agreement) == ("n^-1/4", "contradicted")
 
 
 def test_ffn_identifies_inner_weights_and_the_cell_total():
@@ -134,7 +187,7 @@ def test_redundant_pairs_identify_their_invariant():
 def test_kinks_make_directions_faster():
     """relu(x + b): the kink moves with b, so n^-1/3 and nondegenerate."""
     result = second_order(Expert.from_expression("relu(x + b)"), "softmax")
-    assert (result.nondegenerate, result.rate.derived) == ("yes", "n^-1/4")  # gate slopes
+    assert (result.nondegenerate, str(result.rate.derived)) == ("yes", "n^-1/4")  # gate slopes
     assert quantities(result) == {"b": "n^-1/3"}
 
 
@@ -203,7 +256,11 @@ def test_regime_2_premises():
     verdict, refits, rate = premise("softplus")
     assert (verdict, refits) == ("undecided", set())
     # the theorem has a premise: where it is open, so is the rate, in the record itself
-    assert (rate.derived, rate.cause, rate.agreement) == ("undecided", "premise-open", "unclaimed")
+    assert (str(rate.derived), rate.cause, rate.agreement) == (
+        "undecided",
+        "premise-open",
+        "unclaimed",
+    )
     assert premise("gelu")[2].agreement == "premise-fails"
 
 
@@ -212,7 +269,7 @@ def test_polynomials_mix_across_atoms():
     result = second_order(Expert.from_expression("(x + a)**3"), "sigmoid")
     assert result.nondegenerate == "yes"
     assert result.second_order.across_atoms == "dependent"
-    assert result.rate.derived == "n^-1/4 for one true atom"
+    assert str(result.rate.derived) == "n^-1/4 for one true atom"
 
 
 @pytest.mark.parametrize("text", ["gelu(a*x + b)", "relu(a*x + b)", "erf(a*x + b)", "c*sin(a*x)"])
@@ -266,7 +323,7 @@ def test_a_certificate_cut_short_still_verifies(limit):
     verify(certificate_document(result))
     for r in result.results:
         if r.premise is not None and "cut short" in r.premise.searched:
-            assert (r.rate.derived, r.rate.agreement) == ("undecided", "undecided")
+            assert (str(r.rate.derived), r.rate.agreement) == ("undecided", "undecided")
 
 
 def test_a_blank_question_is_not_a_place_for_claims():

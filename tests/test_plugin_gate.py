@@ -72,7 +72,11 @@ def bits(monkeypatch):
 
 def test_check_and_certificate(bits, capsys):
     (result,) = check("gelu", bits.name, dim=1).results
-    assert (result.verdict, result.nondegenerate, result.rate.derived) == ("yes", "yes", "n^-1/4")
+    assert (result.verdict, result.nondegenerate, str(result.rate.derived)) == (
+        "yes",
+        "yes",
+        "n^-1/4",
+    )
     assert result.caveats == ("k < 2k*",)
     assert verify(json.loads(json.dumps(certificate_document(check("gelu", bits, dim=1)))))
     assert holds(bits, bits.regimes[0])

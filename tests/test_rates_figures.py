@@ -23,6 +23,7 @@ import identkit
 from identkit.errors import InputError
 from identkit.fit import Model
 from identkit.fit.result import Box
+from identkit.rate import ROOT, Rate
 from identkit.rates import figures, observe
 from identkit.rates.fits import blocks, environment, perform
 from identkit.rates.setting import Experiment, Setting
@@ -62,7 +63,9 @@ def changed(result, name="other", **lines):
 
 def with_rate(result, key, rate):
     verdicts = tuple(
-        dataclasses.replace(v, derived=Prediction.of(rate, SIZES)) if v.quantity.key == key else v
+        dataclasses.replace(v, derived=Prediction.of(Rate.parse(rate), SIZES))
+        if v.quantity.key == key
+        else v
         for v in result.verdicts
     )
     return dataclasses.replace(result, verdicts=verdicts)
@@ -157,7 +160,7 @@ def test_each_rate_has_its_course(result, rate, text, course):
 def test_published_rate_stands_in_and_looks_different(result):
     derived = predictions(figures.rate_figure(result, ["expert"]))[0].get_linestyle
     other = tuple(
-        dataclasses.replace(v, published=Prediction.of("n^-1/2", SIZES), derived=None)
+        dataclasses.replace(v, published=Prediction.of(ROOT, SIZES), derived=None)
         for v in result.verdicts
     )
     ax = figures.rate_figure(dataclasses.replace(result, verdicts=other), ["expert"])

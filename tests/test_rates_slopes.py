@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from identkit.rate import ROOT, Rate
 from identkit.rates.slopes import (
     CONSISTENT,
     FEWEST,
@@ -98,14 +99,15 @@ def test_the_logarithm_of_a_rate_over_a_window():
     ],
 )
 def test_what_a_rate_allows(rate, low, high):
-    found = Prediction.of(rate, SIZES)
+    found = Prediction.of(Rate.parse(rate), SIZES)
     assert (found.low, found.high) == pytest.approx((low, high))
     assert found.strict == rate.startswith("slower")
 
 
-@pytest.mark.parametrize("rate", [None, "undecided", "none: the premise fails", "not derived"])
-def test_texts_that_predict_nothing(rate):
-    assert Prediction.of(rate, SIZES) is None
+@pytest.mark.parametrize("rate", ["undecided", "none: the premise fails", "not derived"])
+def test_rates_that_predict_nothing(rate):
+    assert Prediction.of(None, SIZES) is None
+    assert Prediction.of(Rate.parse(rate), SIZES) is None
 
 
 @pytest.mark.parametrize(
@@ -135,19 +137,19 @@ def test_texts_that_predict_nothing(rate):
 def test_verdicts(rate, interval, verdict):
     low, high = interval
     found = Slope((low + high) / 2, low, high)
-    answer, reason = judge(Prediction.of(rate, SIZES), found)
+    answer, reason = judge(Prediction.of(Rate.parse(rate), SIZES), found)
     assert answer == verdict
     assert bool(reason) == (verdict != CONSISTENT)
 
 
 def test_no_slope_is_inconclusive():
-    assert judge(Prediction.of("n^-1/2", SIZES), None)[0] == INCONCLUSIVE
+    assert judge(Prediction.of(ROOT, SIZES), None)[0] == INCONCLUSIVE
 
 
 @given(st.floats(-1, 1), st.floats(0.001, 1), st.sampled_from(["n^-1/2", "n^-1/4", "1/log n"]))
 def test_a_verdict_never_gets_firmer_as_the_interval_widens(middle, half, rate):
     """A wider interval turns consistent or inconsistent into inconclusive, not into the other."""
-    prediction = Prediction.of(rate, SIZES)
+    prediction = Prediction.of(Rate.parse(rate), SIZES)
     narrow = judge(prediction, Slope(middle, middle - half / 4, middle + half / 4))[0]
     wide = judge(prediction, Slope(middle, middle - half, middle + half))[0]
     assert (narrow, wide) not in {(CONSISTENT, INCONSISTENT), (INCONCLUSIVE, INCONSISTENT)}
@@ -159,7 +161,7 @@ def test_a_verdict_never_gets_firmer_as_the_interval_widens(middle, half, rate):
 def test_claims_about_the_worst_truth_are_never_refuted(middle, half, rate):
     """One truth says nothing against them; nor do errors that fall faster than an upper bound."""
     found = Slope(middle, middle - half, middle + half)
-    assert judge(Prediction.of(rate, SIZES), found)[0] != INCONSISTENT
+    assert judge(Prediction.of(Rate.parse(rate), SIZES), found)[0] != INCONSISTENT
 
 
 def test_slack_is_that_of_finite_samples():

@@ -80,7 +80,7 @@ def statement(result: ConditionResult) -> dict[str, Any]:
         "atoms_scope": result.atoms_scope,
         "nondegenerate": result.nondegenerate,
         "premise": None if premise is None else premise.verdict,
-        "rate": None if rate is None else {"derived": rate.derived, "cause": rate.cause},
+        "rate": None if rate is None else {"derived": str(rate.derived), "cause": rate.cause},
     }
 
 

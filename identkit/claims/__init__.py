@@ -15,6 +15,7 @@ from identkit.conditions import Condition
 from identkit.experts import Expert
 from identkit.gates import Gate, RegimeCode
 from identkit.likelihoods import LEAST_SQUARES
+from identkit.rate import Rate
 from identkit.results import Published
 
 
@@ -59,18 +60,18 @@ def published_claim(
             and expert.family in claim["experts"]
             and expert.shape in claim["shapes"]
         ):
-            return Published(claim["verdict"], claim["rate"], claim["source"])
+            return Published(claim["verdict"], Rate.parse(claim["rate"]), claim["source"])
     return None
 
 
-def published_rates(gate: Gate, regime: RegimeCode, verdict: str | None) -> dict[str, str]:
+def published_rates(gate: Gate, regime: RegimeCode, verdict: str | None) -> dict[str, Rate]:
     """Quantity -> published rate, up to logarithms, besides that of the experts themselves.
 
     ``verdict`` is the paper's classification of the expert: rates of Voronoi losses are claimed for
     identifiable experts only.
     """
     return {
-        rate["quantity"]: rate["rate"]
+        rate["quantity"]: Rate.parse(rate["rate"])
         for rate in rates()
         if rate["gate"] == gate.name
         and rate.get("likelihood", LEAST_SQUARES) == gate.likelihood

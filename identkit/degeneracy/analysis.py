@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import sympy as sp
+from flint import arb
 
 from identkit.algebra import Element, TooLarge
 from identkit.atoms import AtomFunction
@@ -30,11 +31,13 @@ from identkit.degeneracy.moments import MomentSpace, moment_space, value_space
 from identkit.degeneracy.nullspace import NullSpace, Vector
 from identkit.degeneracy.realise import realise
 from identkit.degeneracy.records import (
+    CellQuantity,
     Family,
     Identified,
     Invisible,
     Kink,
     MomentWitness,
+    QuantityKind,
     RealisedAtoms,
     SecondOrder,
     Visible,
@@ -47,12 +50,15 @@ from identkit.forms import affine_forms
 from identkit.gates import Expansion, RegimeCode
 from identkit.normal_form import NeedSign, Rebase
 from identkit.prove import Formal, equation, is_number, witness_quantifier
+from identkit.rate import FOURTH, KINK, NOT_DERIVED, ROOT, Rate, slowest
 from identkit.relations import Combination, FormalFamily
 from identkit.results import Options
 from identkit.sampling import Sampler
 
 EXAMPLE_DIGITS = 30
 """Decimal digits of a family's example weights; f then agrees to far below 1e-12."""
+MOST_HALVINGS = 20
+"""Of the example's positions, from ±1/2, until both weights are positive."""
 
 
 def blank(gate: str, regime: RegimeCode, reason: str) -> SecondOrder:
@@ -158,7 +164,8 @@ class Analysis:
         if not self.weight_free and found.r1 != 1:
             conditions.append("Σ w_i = w*")
         pins_weights = found.kind == "redundant" or (found.kind == "scale" and self.weight_free)
-        eta, positions = self.sampler.parameter_draw(), (Fraction(1, 2), Fraction(-1, 2))
+        eta = self.sampler.parameter_draw()
+        positions, weights = self._example(found, eta)
         return Family(
             kind=found.kind,
             parameter=s,
@@ -170,15 +177,34 @@ class Analysis:
             cell=1 if pins_weights else 2,
             conditions=tuple(conditions),
             invariants=_invariants(found, names),
-            totals=_totals(found, names, self.weight_free),
+            totals=tuple(
+                CellQuantity(QuantityKind.TOTAL, expression=t)
+                for t in _totals(found, names, self.weight_free)
+            ),
             eta=tuple(str(v) for v in eta),
-            positions=tuple(str(p) for p in positions),
-            weights=self._example_weights(found, eta, positions),
+            positions=positions,
+            weights=weights,
         )
+
+    def _example(
+        self, found: Lift, eta: Sequence[Fraction]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Positions ±s, and weights over w* that are proved positive; empty if no s has them.
+
+        Where a factor of the family changes at s = 0 with a sign, weights near 1/2 solve the
+        conditions as s shrinks; far from 0 they can be negative, which is no mixing measure.
+        """
+        for halvings in range(1, MOST_HALVINGS + 1):
+            positions = (Fraction(1, 2**halvings), Fraction(-1, 2**halvings))
+            weights = self._example_weights(found, eta, positions)
+            if all(w > 0 for w in weights):
+                texts = tuple(w.mid().str(EXAMPLE_DIGITS, radius=False) for w in weights)
+                return tuple(str(p) for p in positions), texts
+        return (), ()
 
     def _example_weights(
         self, found: Lift, eta: Sequence[Fraction], positions: Sequence[Fraction]
-    ) -> tuple[str, ...]:
+    ) -> tuple[arb, ...]:
         """Weights over w*, solving the family's conditions at two positions."""
         tape = Tape([found.r1, found.r2], (*symbols(self.atom.parameters), found.curve.s))
         with precision(256):
@@ -192,7 +218,7 @@ class Analysis:
             else:
                 determinant = p1 * q2 - p2 * q1
                 pair = [q2 / determinant, -q1 / determinant]
-            return tuple(w.mid().str(EXAMPLE_DIGITS, radius=False) for w in pair)
+            return tuple(pair)
 
     def _flow(self, flow: Flow) -> Family:
         factor = "1" if flow.rate == 0 else f"exp of the integral of {flow.rate} along the flow"
@@ -229,7 +255,7 @@ class Analysis:
             [direct.bilinear(y, z) for ys in rows for i, y in enumerate(ys) for z in ys[i:]]
         )
         shown = {
-            y.label: "n^-1/4" if regular.shows_directly(y) else "n^-1/3"
+            y.label: FOURTH if regular.shows_directly(y) else KINK
             for y in (*directions, *(y for ys in rows for y in ys))
             if direct.shows_directly(y)
         }
@@ -241,9 +267,7 @@ class Analysis:
         face.reduce(directions)
         if not known.families:
             # everything visible is bounded below together, by compactness
-            shown |= {
-                y.label: "n^-1/4" if y.label in by_regular else "n^-1/3" for y in face.visible
-            }
+            shown |= {y.label: FOURTH if y.label in by_regular else KINK for y in face.visible}
         found = replace(
             known,
             invisible=tuple(
@@ -449,7 +473,7 @@ class Analysis:
         return list(first.values())
 
     def _identifiable(
-        self, found: SecondOrder, lifts: list[Lift], shown: dict[str, str]
+        self, found: SecondOrder, lifts: list[Lift], shown: dict[str, Rate]
     ) -> SecondOrder:
         """Quantities determined locally; ``shown`` has the rate of each visible direction.
 
@@ -465,28 +489,32 @@ class Analysis:
         needed += [label for labels in across for label in labels]
         # a rate follows only if nothing but the families themselves stays invisible
         settled = found.verdict != "undecided" and all(label in shown for label in needed)
-        alone = "" if found.across_atoms == "independent" else " for one true atom"
+        alone = found.across_atoms != "independent"
         result: list[Identified] = []
 
-        def add(quantity: str, labels: Sequence[str], reason: str) -> None:
-            rates = {shown.get(label, "") for label in labels}
-            rate = "n^-1/4" if "n^-1/4" in rates else "n^-1/3"
-            known = settled and "" not in rates
-            why = "moving it moves a kink" if rates == {"n^-1/3"} else reason
+        def add(quantity: CellQuantity, labels: Sequence[str], reason: str) -> None:
+            rates = [shown[label] for label in labels if label in shown]
+            known = settled and len(rates) == len(labels)
+            rate = replace(slowest(rates), one_atom=alone) if known else NOT_DERIVED
+            kinks = len(rates) == len(labels) and {*rates} == {KINK}
+            why = "moving it moves a kink" if kinks else reason
             if quantity not in [i.quantity for i in result]:
-                result.append(Identified(quantity, rate + alone if known else "not derived", why))
+                result.append(Identified(quantity, rate, why))
 
         for y in found.visible:
             simple = all(is_number(e) for _, e in y.entries)
             if y.label in names or (simple and y.reason == "form"):
-                add(y.label, [y.label], "its second moment is visible")
+                add(_of_label(y.label, names), [y.label], "its second moment is visible")
         for x, labels in zip(usable, across, strict=True):
             if labels and all(label in seen for label in labels):
                 for quantity in _invariants(x, names):
                     add(quantity, labels, "constant along the family, visible across it")
         if settled and len(found.families) == 1:
             reason = "the coefficient of a function of the cell itself"
-            result += [Identified(t, "n^-1/2" + alone, reason) for t in found.families[0].totals]
+            result += [
+                Identified(t, replace(ROOT, one_atom=alone), reason)
+                for t in found.families[0].totals
+            ]
         return replace(found, identifiable=tuple(result))
 
     # -- readable records -------------------------------------------------------------------
@@ -538,6 +566,12 @@ def _form_text(names: Sequence[str], row: Sequence[Any]) -> str:
     return str(sp.Add(*terms))
 
 
+def _of_label(label: str, names: Sequence[str]) -> CellQuantity:
+    if label in names:
+        return CellQuantity(QuantityKind.PARAMETER, (label,))
+    return CellQuantity(QuantityKind.FUNCTION, expression=label)
+
+
 def _at(value: Any, parameter: str) -> str:
     return str(value.subs(sp.Symbol(parameter, real=True), sp.Symbol(f"{parameter}_i")))
 
@@ -562,7 +596,7 @@ def _across(found: Lift) -> list[list[Any]]:
     return rows
 
 
-def _invariants(found: Lift, names: Sequence[str]) -> tuple[str, ...]:
+def _invariants(found: Lift, names: Sequence[str]) -> tuple[CellQuantity, ...]:
     """Quantities constant along the curve, besides the parameters that do not move."""
     moving = [(p, v) for p, v in zip(names, found.curve.velocity, strict=True) if v != 0]
     if len(moving) < 2:
@@ -571,19 +605,22 @@ def _invariants(found: Lift, names: Sequence[str]) -> tuple[str, ...]:
     if powers is not None:
         weights = [k for k in powers if k]
         if len(set(weights)) == 1:
-            listed = ", ".join(p for p, _ in moving)
-            return (f"({listed})/‖({listed})‖",)
+            return (CellQuantity(QuantityKind.DIRECTION, tuple(p for p, _ in moving)),)
         (first, _), k0 = moving[0], weights[0]
         texts = []
         for (p, _), k in zip(moving[1:], weights[1:], strict=True):
             base, own = sp.Symbol(first), sp.Symbol(p)
             ratio: Any = sp.Rational(k, k0)
             texts.append(str(own**ratio.q * base ** (-ratio.p)))
-        return tuple(texts)
+        return tuple(CellQuantity(QuantityKind.FUNCTION, expression=t) for t in texts)
     if all(v.is_number for _, v in moving):
         (first, v0) = moving[0]
         return tuple(
-            str(sp.nsimplify(v0 * sp.Symbol(p) - v * sp.Symbol(first))) for p, v in moving[1:]
+            CellQuantity(
+                QuantityKind.FUNCTION,
+                expression=str(sp.nsimplify(v0 * sp.Symbol(p) - v * sp.Symbol(first))),
+            )
+            for p, v in moving[1:]
         )
     return ()
 

@@ -6,12 +6,17 @@ from dataclasses import fields, is_dataclass
 from fractions import Fraction
 from typing import Any
 
+from identkit.degeneracy.records import CellQuantity
+from identkit.rate import Rate
+
 
 def document(record: Any) -> Any:
-    """Dataclasses become objects, tuples lists, rationals text; everything else stays."""
+    """Dataclasses become objects, tuples lists, rationals, rates and quantities text."""
+    if isinstance(record, Fraction | Rate | CellQuantity):
+        return str(record)
     if is_dataclass(record):
         shown = (f for f in fields(record) if "evidence" not in f.metadata)
         return {f.name: document(getattr(record, f.name)) for f in shown}
     if isinstance(record, tuple):
         return [document(entry) for entry in record]
-    return str(record) if isinstance(record, Fraction) else record
+    return record

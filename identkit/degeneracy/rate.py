@@ -7,22 +7,25 @@ from dataclasses import replace
 
 from identkit.atoms import AtomFunction
 from identkit.causes import CAUSES
-from identkit.degeneracy.records import Premise, Rate, SecondOrder
+from identkit.degeneracy.records import Premise, RateFinding, SecondOrder
 from identkit.forms import may_jump
 from identkit.gates import Regime
+from identkit.rate import (
+    FOURTH,
+    KINK,
+    NONE,
+    PREMISE_FAILS,
+    SLOWER,
+    SLOWER_THAN_ROOT,
+    UNDECIDED,
+    Rate,
+)
 from identkit.results import ConditionResult, Published
 
-NONE = "no consistent estimator"
-"""Derived where an exact family exists: different parameters, the same f."""
-PREMISE_FAILS = "none: the premise fails"
 ELSEWHERE = "near the truth only: f_G* has exact refits elsewhere; "
 """How a reason begins that limits a rate to a neighbourhood of the truth."""
 NOT_KNOWN_ELSEWHERE = "near the truth only: exact refits elsewhere are not known; "
-SLOWER = "slower than n^-1/4"
-LOGARITHMIC = "1/log n"
-"""Published for "slower than any polynomial rate"."""
 
-UNDECIDED = "undecided"
 SECOND_ORDER_OPEN = "second-order-open"
 WEAK_NOT_ASKED = "weak-not-asked"
 WEAK_OPEN = "weak-open"
@@ -46,7 +49,7 @@ def derived_rate(
     asked: Mapping[str, ConditionResult],
     regime: Regime,
     atom: AtomFunction,
-) -> Rate:
+) -> RateFinding:
     """The rate of the parameters of an over-specified atom under least squares.
 
     ``second_order`` where the regime's expansion has order 2; where it has order 1 that is None
@@ -58,12 +61,12 @@ def derived_rate(
         derived, reasons = UNDECIDED, (second_order.reason,)
         cause = second_order.cause or SECOND_ORDER_OPEN
     elif second_order is not None:
-        derived, reasons = _second_order(second_order, caveats(regime, asked))
+        derived, reasons = _second_order(second_order, regime, caveats(regime, asked))
     else:
         derived, reasons, cause = _first_order(asked.get(regime.condition), premise, regime, atom)
     said = None if published is None else published.rate
     fails = premise is not None and premise.verdict == "fails"
-    return Rate(said, derived, agreement(said, derived, fails), reasons, cause)
+    return RateFinding(said, derived, agreement(said, derived, fails), reasons, cause)
 
 
 def caveats(regime: Regime, asked: Mapping[str, ConditionResult]) -> tuple[str, ...]:
@@ -73,16 +76,21 @@ def caveats(regime: Regime, asked: Mapping[str, ConditionResult]) -> tuple[str, 
 
 
 def caveats_of(
-    rate: Rate, second: SecondOrder | None, regime: Regime, asked: Mapping[str, ConditionResult]
+    rate: RateFinding,
+    second: SecondOrder | None,
+    regime: Regime,
+    asked: Mapping[str, ConditionResult],
 ) -> tuple[str, ...]:
     """The hypotheses where some rate rests on the regime's theorem: an exact family does not."""
     local = () if second is None else second.identifiable
-    if rate.derived.startswith("n^-") or rate.cause == PREMISE_OPEN:
+    if rate.derived.polynomial or rate.cause == PREMISE_OPEN:
         return caveats(regime, asked)
-    return caveats(regime, asked) if any(i.rate.startswith("n^-") for i in local) else ()
+    return caveats(regime, asked) if any(i.rate.polynomial for i in local) else ()
 
 
-def _second_order(found: SecondOrder, provided: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+def _second_order(
+    found: SecondOrder, regime: Regime, provided: tuple[str, ...]
+) -> tuple[Rate, tuple[str, ...]]:
     if found.verdict == "no" and found.families:
         kinds = ", ".join(dict.fromkeys(f.kind for f in found.families))
         return NONE, (
@@ -90,25 +98,35 @@ def _second_order(found: SecondOrder, provided: tuple[str, ...]) -> tuple[str, t
             *_partial(found),
         )
     if found.verdict == "no":
-        return SLOWER, (found.reason, "the loss of order t² is invisible to f at order t²")
+        needed = slower_from(found)
+        shown = () if needed is None else (f"shown for cells of {needed} or more fitted atoms",)
+        invisible = "the loss of order t² is invisible to f at order t²"
+        return SLOWER, (found.reason, invisible, *shown)
     experts = list(found.identifiable)
     reasons = [
         "no second-order moment of a cell is invisible, so ‖f_G − f_G*‖ ≥ c·(Σ w‖Δ‖²) near the "
         "truth, and f is estimated at n^-1/2 up to logarithms"
     ]
     reasons += provided
-    fast = [i.quantity for i in experts if i.rate.startswith("n^-1/3")]
+    fast = [str(i.quantity) for i in experts if i.rate.everywhere == KINK]
     if fast:
         reasons.append(
             f"moving {', '.join(fast)} by t moves a kink, f by t^(3/2): t ~ n^-1/3 there"
         )
+    alone = "" if regime.expansion is None else regime.expansion.alone
     if found.across_atoms == "dependent":
-        reasons.append("for a single true atom: with several, functions of different atoms mix")
-        return "n^-1/4 for one true atom", tuple(reasons)
+        reasons.append(f"for {alone}: with several, functions of different atoms mix")
+        return replace(FOURTH, one_atom=True), tuple(reasons)
     if found.across_atoms == "open":
-        reasons.append("proved for a single true atom; with several it is open whether they mix")
-        return "n^-1/4 for one true atom", tuple(reasons)
-    return "n^-1/4", tuple(reasons)
+        reasons.append(f"proved for {alone}; with several it is open whether they mix")
+        return replace(FOURTH, one_atom=True), tuple(reasons)
+    return FOURTH, tuple(reasons)
+
+
+def slower_from(found: SecondOrder) -> int | None:
+    """How many fitted atoms a cell needs for the invisible moments: more than the rank of M."""
+    realised = None if found.witness is None else found.witness.realised
+    return None if realised is None else realised.cell
 
 
 def _partial(found: SecondOrder) -> tuple[str, ...]:
@@ -120,7 +138,7 @@ def _partial(found: SecondOrder) -> tuple[str, ...]:
 
 def _first_order(
     weak: ConditionResult | None, premise: Premise | None, regime: Regime, atom: AtomFunction
-) -> tuple[str, tuple[str, ...], str | None]:
+) -> tuple[Rate, tuple[str, ...], str | None]:
     """Derived rate, reasons, and why there is no rate: none follows unless the premise holds."""
     subject = "" if regime.expansion is None else regime.expansion.subject
     if weak is None or weak.verdict == "undecided":
@@ -130,7 +148,7 @@ def _first_order(
         return UNDECIDED, (OPEN[JUMPS],), JUMPS
     if weak.verdict == "no":
         reason = f"first derivatives{subject} are linearly dependent"
-        return "slower than n^-1/2", (reason,), None
+        return SLOWER_THAN_ROOT, (reason,), None
     if premise is not None and premise.cause is not None:
         return UNDECIDED, (f"the theorem's premise: {premise.searched}",), premise.cause
     reasons = ["first derivatives are independent: n^-1/2 towards a unique population minimiser"]
@@ -151,7 +169,7 @@ def _first_order(
     return UNDECIDED, tuple(reasons), PREMISE_OPEN
 
 
-def near_the_truth(rate: Rate, premise: Premise) -> Rate:
+def near_the_truth(rate: RateFinding, premise: Premise) -> RateFinding:
     """A rate of Regime 1, limited where f_G* has exact refits elsewhere or none were searched for.
 
     An expert that is 0 refits f_G* exactly under any sigmoid gate, in Regime 1 too.
@@ -166,17 +184,12 @@ def near_the_truth(rate: Rate, premise: Premise) -> Rate:
     return replace(rate, reasons=(*rate.reasons, reason), elsewhere=code)
 
 
-def agreement(published: str | None, derived: str, premise_fails: bool) -> str:
+def agreement(published: Rate | None, derived: Rate, premise_fails: bool) -> str:
     """Published against derived: ``confirmed``, ``contradicted``, ``premise-fails``, ``open``, …"""
     if published is None:
         return "unclaimed"
     if derived == UNDECIDED:
-        return UNDECIDED
+        return "undecided"
     if premise_fails:
         return "premise-fails"
-    if published == LOGARITHMIC:
-        # no consistent estimator is the strongest form of "slower than any polynomial rate"
-        return "confirmed" if derived == NONE else "contradicted" if derived[0] == "n" else "open"
-    if derived != published and derived.startswith(published):
-        return "open"  # derived under a further restriction
-    return "confirmed" if published == derived else "contradicted"
+    return {True: "confirmed", False: "contradicted", None: "open"}[published.allows(derived)]

@@ -7,13 +7,45 @@ that a certificate can be read back through the whitelist parser.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 
 from identkit.causes import CAUSES
 from identkit.certificates.witness import Witness
+from identkit.rate import Rate
 
 EVIDENCE = MappingProxyType({"evidence": True})
 """Marks a field that is for certificates only, and no part of what is printed."""
+
+
+class QuantityKind(StrEnum):
+    """What a quantity of a cell is."""
+
+    PARAMETER = "parameter"
+    DIRECTION = "direction"
+    FUNCTION = "function"
+    TOTAL = "total"
+
+
+@dataclass(frozen=True)
+class CellQuantity:
+    """A quantity that f determines: a parameter, a direction v/‖v‖, a function, a weighted sum.
+
+    ``parameters`` are those of the parameter or of v; a function or a sum is its ``expression``.
+
+    >>> str(CellQuantity(QuantityKind.DIRECTION, ("a", "b")))
+    '(a, b)/‖(a, b)‖'
+    """
+
+    kind: QuantityKind
+    parameters: tuple[str, ...] = ()
+    expression: str = ""
+
+    def __str__(self) -> str:
+        listed = ", ".join(self.parameters)
+        if self.kind is QuantityKind.DIRECTION:
+            return f"({listed})/‖({listed})‖"
+        return listed or self.expression
 
 
 @dataclass(frozen=True)
@@ -39,8 +71,8 @@ class Family:
     r2: str
     cell: int
     conditions: tuple[str, ...]
-    invariants: tuple[str, ...]
-    totals: tuple[str, ...]
+    invariants: tuple[CellQuantity, ...]
+    totals: tuple[CellQuantity, ...]
     eta: tuple[str, ...]
     positions: tuple[str, ...]
     weights: tuple[str, ...]
@@ -122,8 +154,8 @@ class Kink:
 class Identified:
     """A quantity determined in a small enough cell around the true atom, and its rate."""
 
-    quantity: str
-    rate: str
+    quantity: CellQuantity
+    rate: Rate
     reason: str
 
 
@@ -183,7 +215,7 @@ class Premise:
 
 
 @dataclass(frozen=True)
-class Rate:
+class RateFinding:
     """Published beside derived; ``reasons`` are the steps of the derivation.
 
     ``cause`` is the code for why no rate is derived (:data:`~identkit.degeneracy.rate.OPEN`), None
@@ -192,8 +224,8 @@ class Rate:
     that cut the search for them short.
     """
 
-    published: str | None
-    derived: str
+    published: Rate | None
+    derived: Rate
     agreement: str
     reasons: tuple[str, ...]
     cause: str | None = None

@@ -83,6 +83,7 @@ GATE = Gate(
                 order=2,
                 gates=False,
                 across="values",
+                alone="a single true atom with β1* = 0 (any number with β1* ≠ 0)",
                 argument="Times the denominator, `f_G − f_G*` is a polynomial in the weights of "
                 "the atoms with `β1* ≠ 0`, which are algebraically independent of all else for "
                 "almost every choice of their slopes. Its coefficients pin these atoms' gates "

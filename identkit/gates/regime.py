@@ -33,7 +33,8 @@ class WeightRule:
 class Expansion:
     """What is proved of f_G − f_G* near the truth, in one regime of one weight rule.
 
-    ``likelihood`` names the likelihood that it is a theorem under.
+    ``likelihood`` names the likelihood that it is a theorem under, ``alone`` is what a rate "for
+    one true atom" means by it.
 
     ``order`` 2: several fitted atoms can share a true one, and second moments of its cell count;
     ``gates`` says whether those of weight and gate are among them (else the denominator pins
@@ -52,6 +53,7 @@ class Expansion:
     gates: bool
     across: Literal["moments", "values", "gates"] = "gates"
     subject: str = ""
+    alone: str = "a single true atom"
     argument: str = field(default="", repr=False)
     likelihood: str = LEAST_SQUARES
 

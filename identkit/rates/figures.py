@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from identkit.degeneracy.rate import NONE
 from identkit.errors import InputError, unknown_name
 from identkit.files import regular, write_whole
+from identkit.rate import LOGARITHMIC, NONE
 from identkit.rates.quantities import quantity as described
 from identkit.rates.result import Line, RateResult
 from identkit.rates.slopes import LEVEL, Prediction, Slope
@@ -515,7 +515,7 @@ def _draw(ax: Axes, result: RateResult, line: Line, look: Look, label: str) -> _
             source, rate = found
             y = np.exp(centre + _course(rate, sizes))
             grid = np.geomspace(sizes[0], sizes[-1], 60)
-            if rate.rate == "1/log n":
+            if rate.rate == LOGARITHMIC:
                 shown = np.exp(centre + _course(rate, grid) - _course(rate, grid).mean())
                 shown *= float(np.exp(centre - np.interp(x.mean(), np.log(grid), np.log(shown))))
                 y, over = shown, grid
@@ -537,7 +537,7 @@ def _draw(ax: Axes, result: RateResult, line: Line, look: Look, label: str) -> _
 def _course(rate: Prediction, n: Any) -> Any:
     """Log of the predicted error over n, up to a constant: mean 0."""
     x = np.log(n)
-    y = -np.log(x) if rate.rate == "1/log n" else rate.low * x
+    y = -np.log(x) if rate.rate == LOGARITHMIC else rate.low * x
     return y - y.mean()
 
 
@@ -553,8 +553,10 @@ def rate_text(rate: Prediction) -> str:
     """A rate for the end of its line."""
     if rate.rate == NONE:
         return "no consistent\nestimator"
-    text = rate.rate.replace(" for one true atom", "").replace("slower than ", "slower than\n")
-    return re.sub(r"n\^-(\d+(?:/\d+)?)", r"$n^{-\1}$", text)
+    if rate.rate.exponent is None:
+        return str(rate.rate)
+    text = f"$n^{{-{rate.rate.exponent}}}$"
+    return text if rate.rate.polynomial else f"slower than\n{text}"
 
 
 def _ends(ax: Axes, ends: Sequence[_End]) -> None:

@@ -134,7 +134,7 @@ def _rates(text: str) -> str:
 
 
 def _rate(found: Prediction | None) -> str:
-    return '<span class="none">–</span>' if found is None else _rates(found.rate)
+    return '<span class="none">–</span>' if found is None else _rates(str(found.rate))
 
 
 def _signed(text: str) -> str:

@@ -51,7 +51,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from identkit.degeneracy.rate import NONE
 from identkit.errors import InputError, shown, unknown_name
 from identkit.experts import MAX_DIM, Expert, builtin
 from identkit.files import read_whole, regular
@@ -59,6 +58,7 @@ from identkit.fit.model import Model
 from identkit.fit.result import Box
 from identkit.gates import GATES, Gate, RegimeCode
 from identkit.mixing import MixingMeasure
+from identkit.rate import NONE
 from identkit.rates import truth_search
 from identkit.rates.quantities import check_once
 from identkit.rates.setting import (

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from identkit.claims import published_rates
-from identkit.degeneracy.rate import NONE, SLOWER
-from identkit.degeneracy.records import SecondOrder
+from identkit.degeneracy.records import CellQuantity, QuantityKind, SecondOrder
+from identkit.rate import NONE, ROOT, SLOWER, SLOWER_THAN_ROOT, Rate, slowest
 from identkit.rates.refits import within_box
 from identkit.rates.setting import Setting
 from identkit.results import ConditionResult
-
-ROOT = "n^-1/2"
-FOURTH = "n^-1/4"
-
 
 LOCAL = ("local", "split")
 """Starts in the cell of a true atom, near which the derived rates hold. Elsewhere there may be
 exact refits: with the sigmoid gate, true atoms and one whose expert is 0, in either regime."""
 
 
-def published(setting: Setting, condition: ConditionResult) -> dict[str, str]:
+def published(setting: Setting, condition: ConditionResult) -> dict[str, Rate]:
     """Quantity -> rate as printed for the setting's expert under its gate, from any start.
 
     The rate of experts is that of the table of claims; the theorems' other rates hold for all
@@ -44,7 +40,7 @@ def derived(
     condition: ConditionResult,
     start: str,
     further: Mapping[str, str] = MappingProxyType({}),
-) -> dict[str, str]:
+) -> dict[str, Rate]:
     """Quantity -> rate that follows from what is proved, for fits from this kind of start.
 
     ``further`` are the verdicts on the regime's further conditions, by name. Left out are
@@ -68,44 +64,41 @@ def derived(
         return {**regression, "exact": ROOT} if second.verdict == "yes" and alone else regression
     rates = {**regression, **_cell(setting, condition, second)}
     if known > 1:
-        rates = {name: rate for name, rate in rates.items() if ALONE not in rate}
+        rates = {name: rate for name, rate in rates.items() if not rate.one_atom}
     return rates
 
 
-ALONE = "for one true atom"
-
-
-def _cell(setting: Setting, condition: ConditionResult, second: SecondOrder) -> dict[str, str]:
+def _cell(setting: Setting, condition: ConditionResult, second: SecondOrder) -> dict[str, Rate]:
     """What the second-order analysis says of an over-specified cell of k − k* + 1 atoms."""
-    rate = "" if condition.rate is None else condition.rate.derived
+    rate = None if condition.rate is None else condition.rate.derived
+    if rate is None:
+        return {}
     atoms = setting.k - setting.truth.atoms + 1
     if second.verdict == "yes":
-        within = rate.removeprefix(FOURTH)  # " for one true atom", or nothing
         return {
             **dict.fromkeys(("expert", "gate"), rate),
-            **dict.fromkeys(("exact", "voronoi"), ROOT + within),
+            **dict.fromkeys(("exact", "voronoi"), replace(ROOT, one_atom=rate.one_atom)),
         }
     if rate == SLOWER:
         realised = None if second.witness is None else second.witness.realised
         if realised is None or realised.cell > atoms:
             return {}
-        return {"expert": SLOWER, "voronoi": "slower than n^-1/2"}
+        return {"expert": SLOWER, "voronoi": SLOWER_THAN_ROOT}
     families = [f for f in second.families if f.cell <= atoms]
     if rate != NONE or not families:
         return {}
     rates = {"expert": NONE, "voronoi": NONE}
-    alone = "" if second.across_atoms == "independent" else f" {ALONE}"
     if second.across_atoms != "dependent":
-        rates["aggregate"] = ROOT + alone
-    known = {i.quantity: i.rate for i in second.identifiable if i.rate.startswith("n^-")}
-    for text, found in known.items():
-        turned = _DIRECTION.fullmatch(text)
-        if turned:
-            rates[f"direction:{turned[1].replace(', ', ',')}"] = found
+        rates["aggregate"] = replace(ROOT, one_atom=second.across_atoms != "independent")
+    known = {i.quantity: i.rate for i in second.identifiable if i.rate.polynomial}
+    for quantity, found in known.items():
+        if quantity.kind is QuantityKind.DIRECTION:
+            rates[f"direction:{','.join(quantity.parameters)}"] = found
     moving = {name for family in second.families for name in family.moving}
     still = [name for name in setting.model.expert.parameters if name not in moving]
-    if still and all(name in known for name in still):
-        rates[f"identified:{','.join(still)}"] = _slowest([known[name] for name in still])
+    alone = [CellQuantity(QuantityKind.PARAMETER, (name,)) for name in still]
+    if still and all(quantity in known for quantity in alone):
+        rates[f"identified:{','.join(still)}"] = slowest(known[quantity] for quantity in alone)
     return rates
 
 
@@ -118,11 +111,3 @@ def attained(setting: Setting, condition: ConditionResult) -> bool:
     if setting.shared or setting.k == setting.truth.atoms:
         return True
     return condition.premise is not None and bool(within_box(setting, condition.premise.refits))
-
-
-_DIRECTION = re.compile(r"\(([^()]+)\)/‖\(\1\)‖")
-
-
-def _slowest(rates: list[str]) -> str:
-    """The one with the smallest power; texts are n^-1/2, n^-1/3 or n^-1/4, perhaps restricted."""
-    return max(rates, key=lambda r: int(r.split(" ")[0].rpartition("/")[2]))

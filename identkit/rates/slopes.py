@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from identkit.rate import FOURTH, LOGARITHMIC, NONE, ROOT, Rate, RateKind
+
 Array = NDArray[np.float64]
 
 LEVEL = 0.9
@@ -27,7 +29,7 @@ FINITE_SIZE = 0.03
 """How far the slope over a finite window may lie from its limit. If the error is
 c·n^-p·(1 + c'·n^-1/4), as for an expansion in deviations of order n^-1/4, the slope at n is off by
 c'·n^-1/4/4: .025 for c' = 1 at n = 1e4, the middle of the default window."""
-RATES = {"n^-1/2": 0.5, "n^-1/4": 0.25, "constant": 0.0}
+RATES = {str(ROOT): 0.5, str(FOURTH): 0.25, "constant": 0.0}
 """Powers that theory tells apart; an interval that also meets what a wrong one of them allows
 decides nothing. (-1/3 is not among them: windows up to 1e5 do not tell it from its neighbours.)"""
 
@@ -88,29 +90,30 @@ class Prediction:
     are those of :data:`RATES` it does not allow, with the slopes that they do.
     """
 
-    rate: str
+    rate: Rate
     low: float
     high: float
     strict: bool = False
     rivals: tuple[tuple[str, float, float], ...] = ()
 
     @classmethod
-    def of(cls, rate: str | None, sizes: Sequence[int]) -> Prediction | None:
-        """From the text of a rate as in reports; None where it predicts nothing.
+    def of(cls, rate: Rate | None, sizes: Sequence[int]) -> Prediction | None:
+        """The slopes that a rate allows; None where it predicts nothing.
 
-        >>> Prediction.of("n^-1/4", [1000, 100000]).low
+        >>> Prediction.of(FOURTH, [1000, 100000]).low
         -0.25
-        >>> Prediction.of("undecided", [1000, 100000]) is None
+        >>> from identkit.rate import UNDECIDED
+        >>> Prediction.of(UNDECIDED, [1000, 100000]) is None
         True
         """
         if rate is None:
             return None
         log = logarithm(sizes)
-        power = _power(rate.removeprefix("slower than ").split(" ")[0])
-        strict = rate.startswith("slower than ")
-        if rate == "1/log n":
+        power = None if rate.exponent is None else float(rate.exponent)
+        strict = rate.kind is RateKind.SLOWER
+        if rate == LOGARITHMIC:
             low, high = -log, math.inf
-        elif rate == "no consistent estimator":
+        elif rate == NONE:
             low, high = 0.0, math.inf
         elif power is None:
             return None
@@ -122,17 +125,6 @@ class Prediction:
             if not low <= -p <= high or (strict and p == power)
         )
         return cls(rate, low, high, strict, rivals)
-
-
-def _power(text: str) -> float | None:
-    """p of "n^-p", a fraction."""
-    if not text.startswith("n^-"):
-        return None
-    numerator, _, denominator = text[3:].partition("/")
-    try:
-        return float(numerator) / float(denominator or 1)
-    except ValueError:
-        return None
 
 
 FASTER, SLOWER = "faster than predicted, which refutes nothing", "slower than predicted"
@@ -147,11 +139,11 @@ def judge(prediction: Prediction, found: Slope | None) -> tuple[str, str]:
     ``inconclusive``: otherwise. Errors that fall faster refute nothing: rates are upper bounds,
     "slower than" and "no consistent estimator" are about the worst truth, and starts know theirs.
 
-    >>> judge(Prediction.of("n^-1/4", [1000, 100000]), Slope(-0.26, -0.3, -0.2))
+    >>> judge(Prediction.of(FOURTH, [1000, 100000]), Slope(-0.26, -0.3, -0.2))
     ('consistent', '')
-    >>> judge(Prediction.of("n^-1/4", [1000, 100000]), Slope(0.0, -0.01, 0.01))
+    >>> judge(Prediction.of(FOURTH, [1000, 100000]), Slope(0.0, -0.01, 0.01))
     ('inconsistent', 'slower than predicted')
-    >>> judge(Prediction.of("n^-1/4", [1000, 100000]), Slope(-0.3, -0.5, -0.1))
+    >>> judge(Prediction.of(FOURTH, [1000, 100000]), Slope(-0.3, -0.5, -0.1))
     ('inconclusive', 'n^-1/2 is not excluded')
     """
     if found is None:

@@ -26,7 +26,7 @@ from identkit.degeneracy.records import (
     Kink,
     MomentWitness,
     Premise,
-    Rate,
+    RateFinding,
     RealisedAtoms,
     SecondOrder,
     Visible,
@@ -510,7 +510,7 @@ _AGREEMENT = {
 }
 
 
-def _rate(rate: Rate | None) -> Iterator[Paragraph]:
+def _rate(rate: RateFinding | None) -> Iterator[Paragraph]:
     if rate is None:
         return
     published = rate.published or "no claim known"

@@ -124,6 +124,6 @@ def published_document(published: Published | None) -> dict[str, str] | None:
         return None
     return {
         "verdict": published.verdict,
-        "rate": published.rate,
+        "rate": str(published.rate),
         "source": published.source,
     }

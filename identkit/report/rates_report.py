@@ -12,8 +12,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from identkit.degeneracy.rate import NONE
 from identkit.gates import regime_title
+from identkit.rate import NONE
 from identkit.rates.conditioned import Conditioning
 from identkit.rates.result import ALIKE, FINISHED, SCHEMA, Line, RateResult, Share, Verdict
 from identkit.rates.result import settings_of_analysis as analysis
@@ -169,7 +169,7 @@ def _notes(lines: Sequence[str]) -> RenderableType:
 
 
 def _rate(prediction: Prediction | None) -> str:
-    return "–" if prediction is None else SHORT.get(prediction.rate, prediction.rate)
+    return "–" if prediction is None else SHORT.get(prediction.rate, str(prediction.rate))
 
 
 def verdict_words(verdict: Verdict) -> list[tuple[str, str | None]]:
@@ -372,7 +372,7 @@ def document(result: RateResult) -> dict[str, Any]:
             "premise": None if c.premise is None else c.premise.verdict,
             "statement": statements.title(c),
             "published": published_document(c.published),
-            "derived": None if c.rate is None else c.rate.derived,
+            "derived": None if c.rate is None else str(c.rate.derived),
             "reasons": [] if c.rate is None else list(c.rate.reasons),
         },
         "conditioning": None if result.conditioning is None else result.conditioning.to_dict(),
@@ -402,7 +402,7 @@ def _verdict(v: Verdict) -> dict[str, Any]:
 def _prediction(p: Prediction | None) -> dict[str, Any] | None:
     if p is None:
         return None
-    return {"rate": p.rate, "low": p.low, "high": _number(p.high), "strict": p.strict}
+    return {"rate": str(p.rate), "low": p.low, "high": _number(p.high), "strict": p.strict}
 
 
 def _line(line: Line) -> dict[str, Any]:

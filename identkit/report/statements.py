@@ -6,12 +6,13 @@ Every renderer prints these, so that terminal, LaTeX and HTML cannot drift apart
 from __future__ import annotations
 
 from identkit.causes import CAUSES, SIGNS, UNPROVED
-from identkit.degeneracy.rate import NONE, OPEN, UNDECIDED
-from identkit.degeneracy.records import Family, MomentWitness, Rate
+from identkit.degeneracy.rate import OPEN, slower_from
+from identkit.degeneracy.records import Family, MomentWitness, RateFinding
 from identkit.gates import GATES, in_regime, regime_title
 from identkit.gates import resolve as resolve_gate
 from identkit.likelihoods import LEAST_SQUARES
 from identkit.likelihoods import resolve as resolve_likelihood
+from identkit.rate import NONE, NOT_DERIVED, SLOWER, UNDECIDED
 from identkit.results import GIVEN_NUMBER, QUANTIFIERS, CheckResult, ConditionResult, SetProof
 
 
@@ -45,7 +46,7 @@ def claim(proof: SetProof) -> str:
     """What one set's proof establishes."""
     functions = f"the {len(proof.kept)} functions per atom"
     if len(proof.kept) == 1:
-        functions = "the function of each atom"
+        functions = "the functions of the atoms, one each,"
     if proof.shared:
         functions += f" together with {', '.join(f.label for f in proof.shared)}"
     if proof.kind == "ball-determinant":
@@ -179,12 +180,14 @@ def consequences(result: ConditionResult) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
     second = result.second_order
     if second is not None:
-        lines.append(("second", f"nondegenerate: {second.verdict}. {sentence(second.reason)}"))
+        open_set = second.quantifier == "open-set"
+        who = f", for {QUANTIFIERS['open-set']}" if open_set else ""
+        lines.append(("second", f"nondegenerate: {second.verdict}{who}. {sentence(second.reason)}"))
         lines += [("family", family(f)) for f in second.families[:2]]
         if second.witness is not None:
             lines.append(("witness", witness(second.witness)))
         known = [
-            f"{i.quantity}: {'visible, rate ' if i.rate == 'not derived' else ''}{i.rate}"
+            f"{i.quantity}: {'visible, rate ' if i.rate == NOT_DERIVED else ''}{i.rate}"
             for i in second.identifiable
         ]
         if known:
@@ -202,17 +205,20 @@ def consequences(result: ConditionResult) -> list[tuple[str, str]]:
         lines.append(
             ("rate", f"derived: {derived_rate(result.rate)}; published: {said} ({outcome})")
         )
+        needed = None if second is None else slower_from(second)
+        if result.rate.derived == SLOWER and needed is not None:
+            lines.append(("where", f"Shown for cells of {needed} or more fitted atoms."))
         lines += [("provided", sentence(caveat)) for caveat in result.caveats]
         lines += [("where", limit) for limit in limits(result.rate)]
     return lines
 
 
-def derived_rate(rate: Rate) -> str:
+def derived_rate(rate: RateFinding) -> str:
     """The derived rate, or why there is none."""
-    return rate.derived if rate.cause is None else f"{rate.derived} ({OPEN[rate.cause]})"
+    return str(rate.derived) if rate.cause is None else f"{rate.derived} ({OPEN[rate.cause]})"
 
 
-def limits(rate: Rate) -> list[str]:
+def limits(rate: RateFinding) -> list[str]:
     """That the rate holds near the truth only, where it does and there is a rate."""
     if rate.elsewhere is None or rate.derived in (NONE, UNDECIDED):
         return []
@@ -250,7 +256,7 @@ def witness(found: MomentWitness) -> str:
     return text
 
 
-def rate_agreement(rate: Rate) -> str:
+def rate_agreement(rate: RateFinding) -> str:
     """Published against derived rate, in words."""
     return {
         "premise-fails": "the theorem's premise fails",

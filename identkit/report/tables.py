@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from identkit.degeneracy.document import document
-from identkit.degeneracy.rate import NONE, PREMISE_FAILS
+from identkit.rate import NONE, PREMISE_FAILS
 from identkit.report.json_form import dumps, published_document
 from identkit.report.markup import escape
 from identkit.report.terminal import AGREEMENT_COLOURS, COLOURS

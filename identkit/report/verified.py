@@ -31,7 +31,7 @@ def document(verified: Verified) -> dict[str, Any]:
             "atoms_scope": r.atoms_scope,
             "coordinates": list(r.coordinates),
             "nondegenerate": r.nondegenerate,
-            "rate": None if r.rate is None else r.rate.derived,
+            "rate": None if r.rate is None else str(r.rate.derived),
             "rate_cause": None if r.rate is None else r.rate.cause,
             "near_the_truth_only": near,
             "premise": None if r.premise is None else r.premise.verdict,
