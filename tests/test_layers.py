@@ -18,8 +18,8 @@ import identkit
 ROOT = Path(identkit.__file__).parent.parent
 LAYERS = {
     "language": "causes errors deadline bounded domain files balls expression",
-    "model": "experts gates.regime gates.gate gates.sigmoid gates.softmax gates.normalized_sigmoid "
-    "gates atoms mixing tables",
+    "model": "layout experts gates.regime gates.gate gates.sigmoid gates.softmax "
+    "gates.normalized_sigmoid gates atoms mixing tables",
     "conditions": "conditions",
     "record": "certificates.witness degeneracy.records results questions",
     "exact": "sampling forms coordinates derivatives algebra normal_form relations coincidence "
