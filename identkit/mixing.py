@@ -295,7 +295,7 @@ class MixingMeasure:
         values = {b.name: rows[..., layout[b.name]] for b in layout.of_atoms}
         values |= {b.name: array[..., cut:][..., layout[b.name]] for b in layout.of_all}
         shaped = {
-            b.name: values[b.name].reshape(*batch, *layout.shape(b, atoms)) for b in layout.blocks
+            b.name: values[b.name].reshape((*batch, *layout.shape(b, atoms))) for b in layout.blocks
         }
         return cls.of(layout, shaped)
 
