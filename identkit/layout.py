@@ -166,12 +166,9 @@ class Layout:
 
     def __getitem__(self, name: str) -> slice:
         """Where a block stands among the numbers of an atom, or among those that all share."""
-        kind = next(b.per_atom for b in self.blocks if b.name == name)
-        start = 0
-        for block in self.of_atoms if kind else self.of_all:
-            if block.name == name:
-                break
-            start += self.size(block)
+        block = next(b for b in self.blocks if b.name == name)
+        along = self.of_atoms if block.per_atom else self.of_all
+        start = sum(map(self.size, along[: along.index(block)]))
         return slice(start, start + self.size(block))
 
     @property
