@@ -86,6 +86,7 @@ def check(
     """
     started = time.monotonic()
     expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate, likelihood)
+    gate.needs_affine("condition")
     options = options_of(atoms, domain, expert.inputs, seed, max_precision, time_limit)
     if require is not None and require not in REQUIREMENTS:
         raise InputError(f"--require {require}: choose one of {', '.join(REQUIREMENTS)}.")

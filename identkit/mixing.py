@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError
 from identkit.files import check_unpacked, read_whole, write_whole
+from identkit.layout import STANDARD, Block, Layout
 
 Array = NDArray[np.float64]
 SCHEMA = "identkit.mixing/1"
+SCHEMA_OF_LAYOUTS = "identkit.mixing/2"
+"""Of measures whose layout is not that of atoms (β1, β0, η)."""
+SCHEMAS = (SCHEMA, SCHEMA_OF_LAYOUTS)
 MOST_BYTES = 2**27
 """Largest file of measures, unpacked."""
 
@@ -46,7 +50,7 @@ def real_array(name: str, value: Any, what: str = "an array of real numbers") ->
     raise InputError(f"{name}: must be {what}, not {array.dtype.name}.")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class MixingMeasure:
     """Mixing measures G = Σ_i δ_{(β0_i, β1_i, η_i)} (theory section 1): one, or many at once.
 
@@ -61,53 +65,121 @@ class MixingMeasure:
     >>> many = MixingMeasure.stack([G, G.relabelled([1, 0])])
     >>> len(many), many[1].beta0
     (2, array([1., 0.]))
+
+    Any other ``layout`` has its blocks by name, ``G["temperature"]``: see :meth:`of`.
     """
 
-    beta0: Array
-    beta1: Array
-    eta: Array
+    layout: Layout
+    _arrays: tuple[Array, ...]
 
     def __init__(self, beta0: ArrayLike, beta1: ArrayLike, eta: ArrayLike) -> None:
-        for name, value, rank in (("beta0", beta0, 1), ("beta1", beta1, 2), ("eta", eta, 2)):
-            array = real_array(name, value, f"numbers of shape {_SHAPES[name]}").copy()
-            if array.ndim not in (rank, rank + 1) or array.size == 0:
-                raise InputError(f"{name}: has shape {array.shape}, must be {_SHAPES[name]}.")
-            if not np.isfinite(array).all():
-                raise InputError(f"{name}: holds a value that is not finite; remove that atom.")
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
-        sizes = {self.beta0.shape[-1], self.beta1.shape[-2], self.eta.shape[-2]}
-        if len(sizes) > 1:
+        given = {"beta0": beta0, "beta1": beta1, "eta": eta}
+        arrays = {b.name: _checked(b, given[b.name]) for b in sorted(STANDARD, key=_name)}
+        self._fill(Layout(STANDARD, arrays["beta1"].shape[-1], arrays["eta"].shape[-1]), arrays)
+
+    @classmethod
+    def of(cls, layout: Layout, values: Mapping[str, ArrayLike]) -> MixingMeasure:
+        """Measures of any layout, from the values of its blocks by name.
+
+        Blocks that all atoms share have no axis of atoms: (…,), or (…, d) with one number per
+        input. Raises :class:`~identkit.errors.InputError` as the constructor does.
+
+        >>> from identkit.layout import AFFINE, Block
+        >>> shared = Block("temperature", "τ", "", "scale", "1", per_atom=False)
+        >>> G = MixingMeasure.of(
+        ...     Layout.of((*AFFINE, shared), dim=1, parameters=1),
+        ...     {"beta0": [0.0], "beta1": [[1.0]], "eta": [[0.5]], "temperature": 2.0},
+        ... )
+        >>> G.to_vector()
+        array([1. , 0. , 0.5, 2. ])
+        """
+        names = [b.name for b in layout.listed]
+        if set(values) != set(names):
             raise InputError(
-                f"mixing measure: beta0, beta1 and eta have {self.beta0.shape[-1]}, "
-                f"{self.beta1.shape[-2]} and {self.eta.shape[-2]} atoms; give the same number."
+                f"mixing measure: it has the blocks {', '.join(sorted(values))}; give "
+                f"{_listed(names)}."
             )
-        batches = [self.beta0.shape[:-1], self.beta1.shape[:-2], self.eta.shape[:-2]]
+        arrays = {b.name: _checked(b, values[b.name]) for b in layout.listed}
+        for block in layout.listed:
+            array = arrays[block.name]
+            if block.axis and array.shape[-1] != layout.size(block):
+                raise InputError(
+                    f"{block.name}: has shape {array.shape}, must be {block.shape} with "
+                    f"{block.axis} = {layout.size(block)}."
+                )
+        made = cls.__new__(cls)
+        made._fill(layout, arrays)
+        return made
+
+    def _fill(self, layout: Layout, arrays: Mapping[str, Array]) -> None:
+        """Keep the arrays, which must agree in the number of atoms and in their leading shape."""
+        listed = layout.listed
+        own = [b for b in listed if b.per_atom]
+        atoms = [arrays[b.name].shape[-b.rank] for b in own]
+        if len(set(atoms)) > 1:
+            raise InputError(
+                f"mixing measure: {_listed([b.name for b in own])} have {_listed(atoms)} atoms; "
+                "give the same number."
+            )
+        batches = [arrays[b.name].shape[: arrays[b.name].ndim - b.rank] for b in listed]
         if len(set(batches)) > 1:
             raise InputError(
-                f"mixing measure: beta0, beta1 and eta have the leading shapes {batches[0]}, "
-                f"{batches[1]} and {batches[2]}; give () or the same (R,) to all three."
+                f"mixing measure: {_listed([b.name for b in listed])} have the leading shapes "
+                f"{_listed(batches)}; give () or the same (R,) to all "
+                f"{'three' if len(listed) == 3 else len(listed)}."
             )
+        object.__setattr__(self, "layout", layout)
+        object.__setattr__(self, "_arrays", tuple(arrays[b.name] for b in layout.blocks))
+
+    def _with(self, values: Mapping[str, Array]) -> MixingMeasure:
+        """The measures with other values in some blocks."""
+        return MixingMeasure.of(self.layout, {**self._values, **values})
+
+    @property
+    def _values(self) -> dict[str, Array]:
+        """The arrays by name, in the order of the vector."""
+        return {b.name: a for b, a in zip(self.layout.blocks, self._arrays, strict=True)}
+
+    def __repr__(self) -> str:
+        blocks = ", ".join(f"{b.name}={self[b.name]!r}" for b in self.layout.listed)
+        return f"MixingMeasure({blocks})"
+
+    @property
+    def beta0(self) -> Array:
+        """β0, the offsets of the scores: (…, k)."""
+        return self["beta0"]
+
+    @property
+    def beta1(self) -> Array:
+        """β1, the slopes of the scores: (…, k, d)."""
+        return self["beta1"]
+
+    @property
+    def eta(self) -> Array:
+        """η, the parameters of the experts: (…, k, q)."""
+        return self["eta"]
 
     @property
     def batch(self) -> tuple[int, ...]:
         """The leading shape: () for one measure, (R,) for many."""
-        return self.beta0.shape[:-1]
+        array, block = self._arrays[0], self.layout.blocks[0]
+        return array.shape[: array.ndim - block.rank]
 
     @property
     def atoms(self) -> int:
         """k, the number of atoms."""
-        return self.beta0.shape[-1]
+        block = self.layout.of_atoms[0]
+        return self[block.name].shape[-block.rank]
 
     @property
     def dim(self) -> int:
         """d, the number of inputs."""
-        return self.beta1.shape[-1]
+        return self.layout.dim
 
     @property
     def parameters(self) -> int:
         """q, the number of expert parameters of an atom."""
-        return self.eta.shape[-1]
+        return self.layout.parameters
 
     def __bool__(self) -> bool:
         return True  # one measure has no length to be asked for
@@ -117,17 +189,34 @@ class MixingMeasure:
             raise TypeError("one mixing measure has no length; .atoms counts its atoms")
         return self.batch[0]
 
-    def __getitem__(self, index: Any) -> MixingMeasure:
-        """One measure of many for a number; a batch for a slice, a list of numbers or a mask."""
+    @overload
+    def __getitem__(self, index: str) -> Array: ...
+
+    @overload
+    def __getitem__(self, index: Any) -> MixingMeasure: ...
+
+    def __getitem__(self, index: Any) -> Any:
+        """One measure of many for a number; a batch for a slice, a list of numbers or a mask.
+
+        For the name of a block its values.
+        """
+        if isinstance(index, str):
+            for block, array in zip(self.layout.blocks, self._arrays, strict=True):
+                if block.name == index:
+                    return array
+            raise KeyError(f"the measure has no block {index}")
         if not self.batch:
             raise TypeError("one mixing measure cannot be indexed; its arrays can")
-        return MixingMeasure(self.beta0[index], self.beta1[index], self.eta[index])
+        return self._with({name: array[index] for name, array in self._values.items()})
 
     def __iter__(self) -> Iterator[MixingMeasure]:
         return (self[i] for i in range(len(self)))
 
     def relabelled(self, order: Sequence[int] | ArrayLike) -> MixingMeasure:
-        """The same measures with atoms listed in another order: (k,), or (R, k), one for each."""
+        """The same measures with atoms listed in another order: (k,), or (R, k), one for each.
+
+        What all atoms share stays.
+        """
         index = np.asarray(order)
         labels = np.arange(self.atoms)
         if index.shape not in {(self.atoms,), (*self.batch, self.atoms)} or not np.array_equal(
@@ -135,10 +224,13 @@ class MixingMeasure:
         ):
             raise InputError(f"order: {index.tolist()} is not a permutation of {self.atoms} atoms.")
         index = np.broadcast_to(index.astype(np.intp), (*self.batch, self.atoms))
-        return MixingMeasure(
-            np.take_along_axis(self.beta0, index, axis=-1),
-            np.take_along_axis(self.beta1, index[..., None], axis=-2),
-            np.take_along_axis(self.eta, index[..., None], axis=-2),
+        return self._with(
+            {
+                b.name: np.take_along_axis(self[b.name], index[..., None], axis=-2)
+                if b.axis
+                else np.take_along_axis(self[b.name], index, axis=-1)
+                for b in self.layout.of_atoms
+            }
         )
 
     def shifted(self, beta0: ArrayLike, beta1: ArrayLike) -> MixingMeasure:
@@ -155,8 +247,8 @@ class MixingMeasure:
                 f"shift: beta0 has shape {weight.shape} and beta1 {slope.shape}; they must be "
                 f"() and ({self.dim},), or have {self.batch} in front."
             )
-        return MixingMeasure(
-            self.beta0 + weight[..., None], self.beta1 + slope[..., None, :], self.eta
+        return self._with(
+            {"beta0": self.beta0 + weight[..., None], "beta1": self.beta1 + slope[..., None, :]}
         )
 
     def pinned(self, atom: int = -1) -> MixingMeasure:
@@ -166,9 +258,17 @@ class MixingMeasure:
         return self.shifted(-self.beta0[..., atom], -self.beta1[..., atom, :])
 
     def to_vector(self) -> Array:
-        """Shape (…, k·(d + 1 + q)): (β1_1 … β1_d, β0, η_1 … η_q) of one atom after the other."""
-        atoms = np.concatenate([self.beta1, self.beta0[..., None], self.eta], axis=-1)
-        return atoms.reshape(*self.batch, -1)
+        """Shape (…, k·(d + 1 + q)): (β1_1 … β1_d, β0, η_1 … η_q) of one atom after the other.
+
+        Of another layout: its blocks in order, and what all atoms share at the end.
+        """
+        layout = self.layout
+        own, shared = (
+            [self[b.name] if b.axis else self[b.name][..., None] for b in blocks]
+            for blocks in (layout.of_atoms, layout.of_all)
+        )
+        atoms = np.concatenate(own, axis=-1).reshape(*self.batch, -1)
+        return np.concatenate([atoms, *shared], axis=-1) if shared else atoms
 
     @classmethod
     def from_vector(cls, vector: ArrayLike, dim: int, parameters: int) -> MixingMeasure:
@@ -177,15 +277,27 @@ class MixingMeasure:
         >>> MixingMeasure.from_vector([1.0, 0.0, 0.5, 0.1], 1, 2).eta
         array([[0.5, 0.1]])
         """
+        return cls.of_vector(Layout(STANDARD, dim, parameters), vector)
+
+    @classmethod
+    def of_vector(cls, layout: Layout, vector: ArrayLike) -> MixingMeasure:
+        """The inverse of :meth:`to_vector` for any layout."""
         array = real_array("vector", vector)
-        width = dim + 1 + parameters
-        if array.ndim not in (1, 2) or array.shape[-1] % width or array.size == 0:
+        atoms = layout.atoms(array.shape[-1]) if array.ndim in (1, 2) and array.size else None
+        if atoms is None:
+            more = f" and {layout.shared} more" if layout.shared else ""
             raise InputError(
                 f"vector: has shape {array.shape}; its last length must be a multiple of "
-                f"d + 1 + q = {width}."
+                f"{layout.formula} = {layout.width}{more}."
             )
-        atoms = array.reshape(*array.shape[:-1], -1, width)
-        return cls(atoms[..., dim], atoms[..., :dim], atoms[..., dim + 1 :])
+        batch, cut = array.shape[:-1], atoms * layout.width
+        rows = array[..., :cut].reshape(*batch, atoms, layout.width)
+        values = {b.name: rows[..., layout[b.name]] for b in layout.of_atoms}
+        values |= {b.name: array[..., cut:][..., layout[b.name]] for b in layout.of_all}
+        shaped = {
+            b.name: values[b.name].reshape((*batch, *layout.shape(b, atoms))) for b in layout.blocks
+        }
+        return cls.of(layout, shaped)
 
     @classmethod
     def stack(cls, measures: Sequence[MixingMeasure]) -> MixingMeasure:
@@ -197,28 +309,49 @@ class MixingMeasure:
                 "mixing measures: they differ in the number of atoms, inputs or expert "
                 "parameters; stack those that agree."
             )
-        k, d, q = measures[0].atoms, measures[0].dim, measures[0].parameters
-        return cls(
-            np.concatenate([m.beta0.reshape(-1, k) for m in measures]),
-            np.concatenate([m.beta1.reshape(-1, k, d) for m in measures]),
-            np.concatenate([m.eta.reshape(-1, k, q) for m in measures]),
+        layout, atoms = measures[0].layout, measures[0].atoms
+        if any(m.layout != layout for m in measures):
+            raise InputError("mixing measures: they have different blocks; stack those that agree.")
+        return cls.of(
+            layout,
+            {
+                b.name: np.concatenate(
+                    [m[b.name].reshape(-1, *layout.shape(b, atoms)) for m in measures]
+                )
+                for b in layout.blocks
+            },
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form, schema ``identkit.mixing/1``; numbers come back exactly."""
-        return {"schema": SCHEMA, **{name: getattr(self, name).tolist() for name in _SHAPES}}
+        """The JSON form; numbers come back exactly.
+
+        Schema ``identkit.mixing/1``; of another layout ``identkit.mixing/2``, which holds that too.
+        """
+        return {**self._head(), **{b.name: self[b.name].tolist() for b in self.layout.listed}}
+
+    def _head(self) -> dict[str, Any]:
+        """Everything in a document but the values."""
+        if self.layout.standard:
+            return {"schema": SCHEMA}
+        return {"schema": SCHEMA_OF_LAYOUTS, "layout": self.layout.document()}
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> MixingMeasure:
         """The inverse of :meth:`to_dict`. Raises InputError for anything else."""
-        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        if not isinstance(document, dict) or document.get("schema") not in SCHEMAS:
             raise InputError(f"mixing measure: the document does not have the schema '{SCHEMA}'.")
-        if set(document) != {"schema", *_SHAPES}:
+        if document["schema"] == SCHEMA:
+            names, head = [b.name for b in sorted(STANDARD, key=_name)], ["schema"]
+        else:
+            layout = Layout.from_document(document.get("layout"))
+            names, head = [b.name for b in layout.listed], ["schema", "layout"]
+        if set(document) != {*head, *names}:
             raise InputError(
-                f"mixing measure: the document must hold schema, {', '.join(_SHAPES)} and "
+                f"mixing measure: the document must hold {', '.join([*head, *names])} and "
                 "nothing else."
             )
-        return cls(**{name: document[name] for name in _SHAPES})
+        values = {name: document[name] for name in names}
+        return cls(**values) if document["schema"] == SCHEMA else cls.of(layout, values)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to a ``.json`` or ``.npz`` file, whole or not at all. Raises InputError."""
@@ -228,8 +361,11 @@ class MixingMeasure:
             if suffix == ".json":
                 stream.write((json.dumps(self.to_dict()) + "\n").encode())
             else:
-                arrays = {name: getattr(self, name) for name in _SHAPES}
-                np.savez(stream, schema=np.array(SCHEMA), **arrays)
+                head = self._head()
+                if "layout" in head:
+                    head["layout"] = json.dumps(head["layout"])
+                arrays = {b.name: self[b.name] for b in self.layout.listed}
+                np.savez(stream, **arrays, **{key: np.array(text) for key, text in head.items()})
 
         write_whole(path, write)
 
@@ -245,6 +381,8 @@ class MixingMeasure:
                 with np.load(path, allow_pickle=False) as archive:
                     document = {key: archive[key] for key in archive.files}
                 document["schema"] = str(document.get("schema"))
+                if "layout" in document:
+                    document["layout"] = json.loads(str(document["layout"]))
         except OSError as error:
             reason = error.strerror or "it is damaged"
             raise InputError(f"{path}: cannot be read ({reason}); give a saved measure.") from None
@@ -267,8 +405,31 @@ def _suffix(path: str | os.PathLike[str]) -> str:
     return suffix
 
 
-_SHAPES = {
-    "beta0": "(k,) or (R, k)",
-    "beta1": "(k, d) or (R, k, d)",
-    "eta": "(k, q) or (R, k, q)",
-}
+def layout_of(document: Mapping[str, Any], dim: int, parameters: int) -> Layout:
+    """The layout of a document's measure, for d and q where the document does not say them.
+
+    Raises InputError for a layout that is none; the values are not looked at.
+    """
+    if document.get("schema") == SCHEMA_OF_LAYOUTS:
+        return Layout.from_document(document.get("layout"))
+    return Layout(STANDARD, dim, parameters)
+
+
+def _checked(block: Block, value: Any) -> Array:
+    """A read-only copy of a block's values, one measure's or many's."""
+    array = real_array(block.name, value, f"numbers of shape {block.shape}").copy()
+    if array.ndim not in (block.rank, block.rank + 1) or array.size == 0:
+        raise InputError(f"{block.name}: has shape {array.shape}, must be {block.shape}.")
+    if not np.isfinite(array).all():
+        raise InputError(f"{block.name}: holds a value that is not finite; remove that atom.")
+    array.setflags(write=False)
+    return array
+
+
+def _name(block: Block) -> str:
+    return block.name
+
+
+def _listed(items: Sequence[Any]) -> str:
+    texts = [str(item) for item in items]
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)

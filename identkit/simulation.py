@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError, unknown_name, whole
+from identkit.layout import needs_affine
 from identkit.likelihoods import LEAST_SQUARES, resolve
 from identkit.mixing import MixingMeasure
 
@@ -80,6 +81,7 @@ def simulate(
         raise InputError(f"truth: holds {len(truth)} measures; choose one, as in truth[0].")
     model.pack(truth)  # raises unless it fits
     drawing(model.gate)
+    needs_affine(truth.layout.of_gate, "truth", "simulation")
     return Simulation(model, truth, n, replicates, sd, seed, (low, high))
 
 
@@ -214,7 +216,7 @@ class Simulation:
         if not chosen:
             raise InputError("replicate: none is chosen; name at least one.")
         rngs = (_generator(self.seed, r, _KIND_CODE[kind], start, _STARTS_STREAM) for r in chosen)
-        shape = (k, self.dim + 1 + self.truth.parameters)
+        shape = (k, self.model.layout.width)
         if kind == "away":
             low, high = _box(box, shape[1])
             drawn = np.stack([rng.random(shape) for rng in rngs])
@@ -226,9 +228,7 @@ class Simulation:
             centre = self._centre(k, kind, whole("over", over, least=0), spread)
             drawn = np.stack([rng.standard_normal(shape) for rng in rngs])
             atoms = centre.to_vector().reshape(shape) + scale * drawn
-        return MixingMeasure.from_vector(
-            atoms.reshape(len(chosen), -1), self.dim, self.truth.parameters
-        )
+        return self.model.unpack(atoms.reshape(len(chosen), -1))
 
     def _centre(self, k: int, kind: str, over: int, spread: float) -> MixingMeasure:
         """The measure that starts of this kind scatter around."""

@@ -179,7 +179,7 @@ def _check_numbers(
         whole("--k", options.k, least=1)
     if options.noise is not None and not 0 < options.noise < float("inf"):
         raise InputError(f"--noise {options.noise:g}: give a standard deviation above 0.")
-    least = (options.k or 3) * model.per_atom
+    least = model.layout.length(options.k or 3)
     if sizes[0] < least:
         raise InputError(f"--n {options.n}: the fit has {least} parameters; start higher.")
     budgets: tuple[int, ...] = ()

@@ -64,7 +64,7 @@ def _block_function(scalar: Any, inputs: int, outputs: int) -> Any:
 
 
 @njit(cache=True, fastmath=_FAST, error_model="numpy")
-def _rows(theta, slot, feature, scale, direct, dim, slots, count, points, rows):
+def _rows(theta, row_of, feature, scale, level, direct, dim, slots, count, points, rows):
     """Scores, slots and direct inputs of every atom; linear, so also for velocities."""
     stride = 1 + slots + direct.shape[0]
     for i in range(theta.shape[0]):
@@ -72,16 +72,14 @@ def _rows(theta, slot, feature, scale, direct, dim, slots, count, points, rows):
         for t in range(1, slots + 1):
             for j in range(count):
                 rows[base + t, j] = 0.0
-        shift = theta[i, dim]
+        shift = theta[i, level]
         for j in range(count):
             rows[base, j] = shift
-        for s in range(dim):
-            c = theta[i, s]
-            for j in range(count):
-                rows[base, j] += c * points[s, j]
-        for v in range(slot.shape[0]):
-            c = theta[i, dim + 1 + v] * scale[v]
-            row = base + 1 + slot[v]
+        for v in range(row_of.shape[0]):
+            if v == level:
+                continue
+            c = theta[i, v] * scale[v]
+            row = base + row_of[v]
             f = feature[v]
             if f == dim:
                 for j in range(count):
@@ -233,23 +231,21 @@ def _contract(left, right, rows, columns, count, out):
 
 
 @njit(cache=True, error_model="numpy")
-def _place(m, per_atom, dim, width, slot, feature, scale):
+def _place(m, per_atom, width, row_of, feature, scale):
     """Row, feature and factor of parameter m."""
-    i, v = m // per_atom, m % per_atom - dim - 1
-    if v < 0:
-        return i * width, v + dim + 1, 1.0
-    return i * width + 1 + slot[v], feature[v], scale[v]
+    v = m % per_atom
+    return m // per_atom * width + row_of[v], feature[v], scale[v]
 
 
 @njit(cache=True, fastmath=_FAST, error_model="numpy")
-def _assemble(slopes, sums, atoms, per_atom, dim, width, slot, feature, scale, gradient, gram):
+def _assemble(slopes, sums, atoms, per_atom, dim, width, row_of, feature, scale, gradient, gram):
     """Gradient and matrix of the parameters from the sums over rows and pairs of rows."""
     total, features, size = atoms * width, dim + 1, atoms * per_atom
     for m in range(size):
-        a, g, c = _place(m, per_atom, dim, width, slot, feature, scale)
+        a, g, c = _place(m, per_atom, width, row_of, feature, scale)
         gradient[m] = c * slopes[a, g]
         for other in range(m, size):
-            b, h, e = _place(other, per_atom, dim, width, slot, feature, scale)
+            b, h, e = _place(other, per_atom, width, row_of, feature, scale)
             low, high = min(a, b), max(a, b)
             f, q = min(g, h), max(g, h)
             value = (
@@ -264,8 +260,8 @@ def _assemble(slopes, sums, atoms, per_atom, dim, width, slot, feature, scale, g
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def _steps(
-    theta, which, x, y, weight, slot, feature, scale, direct, slots, heads, normalised, exponential,
-    expert, gate, second, cost, gradient, gram, diagonal,
+    theta, which, x, y, weight, row_of, feature, scale, level, direct, slots, heads, normalised,
+    exponential, expert, gate, second, cost, gradient, gram, diagonal,
 ):  # fmt: skip
     """Cost, gradient, Gram or Hessian and Gram diagonal of every problem."""
     problems, atoms, per_atom = theta.shape
@@ -307,7 +303,7 @@ def _steps(
                     for j in range(count):
                         product[f, j] = points[s, j] * points[u, j]
                     f += 1
-            _rows(theta[r], slot, feature, scale, direct, dim, slots, count, points, rows)
+            _rows(theta[r], row_of, feature, scale, level, direct, dim, slots, count, points, rows)
             _block(
                 atoms, slots, stride, heads, normalised, exponential, expert, gate, count, rows,
                 gates, experts, shares, first, mean,
@@ -360,17 +356,17 @@ def _steps(
             _contract(pairs, product, pair_rows, products, count, sums)
         cost[r] = half
         _assemble(
-            slopes, sums, atoms, per_atom, dim, width, slot, feature, scale, gradient[r], gram[r]
+            slopes, sums, atoms, per_atom, dim, width, row_of, feature, scale, gradient[r], gram[r]
         )
         for m in range(atoms * per_atom):
-            a, g, c = _place(m, per_atom, dim, width, slot, feature, scale)
+            a, g, c = _place(m, per_atom, width, row_of, feature, scale)
             diagonal[r, m] = c * c * squares[a, g] if second else gram[r, m, m]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def _bends(
-    theta, velocity, which, x, weight, slot, feature, scale, direct, slots, heads, normalised,
-    exponential, expert, gate, out,
+    theta, velocity, which, x, weight, row_of, feature, scale, level, direct, slots, heads,
+    normalised, exponential, expert, gate, out,
 ):  # fmt: skip
     """Jᵀ f_vv of every problem: f_vv the second derivative of f along the velocity."""
     problems, atoms, per_atom = theta.shape
@@ -397,8 +393,11 @@ def _bends(
                     points[s, j] = data[begin + j, s]
             for j in range(count):
                 points[dim, j] = 1.0
-            _rows(theta[r], slot, feature, scale, direct, dim, slots, count, points, rows)
-            _rows(velocity[r], slot, feature, scale, direct, dim, slots, count, points, moving)
+            _rows(theta[r], row_of, feature, scale, level, direct, dim, slots, count, points, rows)
+            _rows(
+                velocity[r], row_of, feature, scale, level, direct, dim, slots, count, points,
+                moving,
+            )  # fmt: skip
             _block(
                 atoms, slots, stride, heads, normalised, exponential, expert, gate, count, rows,
                 gates, experts, shares, first, mean,
@@ -444,7 +443,7 @@ def _bends(
                     first[a, j] *= bend[j]
             _contract(first, points, total, features, count, slopes)
         for m in range(atoms * per_atom):
-            a, g, c = _place(m, per_atom, dim, width, slot, feature, scale)
+            a, g, c = _place(m, per_atom, width, row_of, feature, scale)
             out[r, m] = c * slopes[a, g]
 
 
@@ -461,10 +460,12 @@ class CpuSums:
         self.model, self.threads = model, max(1, threads)
         self.x, self.y = np.ascontiguousarray(x), np.ascontiguousarray(y)
         self.weight = np.empty((0, 0)) if weight is None else np.ascontiguousarray(weight)
-        self.layout = (
-            np.array(s.slot_of, dtype=np.int64),
-            np.array(s.feature_of, dtype=np.int64),
-            np.array(s.scale_of, dtype=np.float64),
+        at = model.places
+        self.arguments = (
+            np.array(at.row, dtype=np.int64),
+            np.array(at.feature, dtype=np.int64),
+            np.array(at.scale, dtype=np.float64),
+            at.level,
             np.array(s.direct, dtype=np.int64),
             model.slots,
             len(model.expressions[0]),
@@ -488,7 +489,7 @@ class CpuSums:
         self._share(
             len(theta),
             lambda part: _steps(
-                atoms[part], which[part], self.x, self.y, self.weight, *self.layout, second,
+                atoms[part], which[part], self.x, self.y, self.weight, *self.arguments, second,
                 *(array[part] for array in out),
             ),
         )  # fmt: skip
@@ -502,7 +503,7 @@ class CpuSums:
         self._share(
             len(theta),
             lambda part: _bends(
-                atoms[part], speeds[part], which[part], self.x, self.weight, *self.layout,
+                atoms[part], speeds[part], which[part], self.x, self.weight, *self.arguments,
                 out[part],
             ),
         )  # fmt: skip

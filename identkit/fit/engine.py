@@ -62,19 +62,19 @@ def least_squares(
     from identkit.fit.job import Job, Options, check_options
 
     began = time.perf_counter()
+    model.gate.needs_affine("fit")
     data = Data.checked(model, x, y, weight)
-    starts = start_vectors(model, start, data.problems)
+    starts, atoms = start_vectors(model, start, data.problems)
     box = Box() if box is None else box
     options = Options(max_steps, tolerance, first_order, accelerate, flat)
     check_options(options)
-    atoms = starts.shape[2] // model.per_atom
     if data.samples < model.free(atoms):
         raise InputError(
             f"data: {data.samples} samples are fewer than the {starts.shape[2]} parameters of "
             f"{atoms} atoms; give more data or fit fewer atoms."
         )
     low, high = box.bounds(model, atoms)
-    job = Job(model, data, starts, low, high, options, compute or Compute())
+    job = Job(model, data, starts, atoms, low, high, options, compute or Compute())
     return job.run(box, began, progress, stop)
 
 

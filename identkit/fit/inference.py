@@ -151,8 +151,8 @@ def covariance(
     low, high = result.settings.box.bounds(result.model, result.measure.atoms)
     wide = errors > high - low
     errors[wide] = np.nan
-    names, per_atom = result.model.names, result.model.per_atom
-    places = [divmod(int(i), per_atom) for i in np.flatnonzero(wide)]
+    names = result.model.names
+    places = [result.model.layout.place(int(i)) for i in np.flatnonzero(wide)]
     return Covariance(
         matrix,
         errors,
@@ -201,7 +201,7 @@ def _directions(
             vector = vector / np.linalg.norm(vector)
             vector = vector * np.sign(vector[np.abs(vector).argmax()])
             along = tuple(float(v) for v in vector)
-        where = [divmod(int(free[i]), model.per_atom) for i in group]
+        where = [model.layout.place(int(free[i])) for i in group]
         found.append(Direction(tuple((i, names[v]) for i, v in where), count, along))
     return tuple(found)
 
@@ -219,6 +219,9 @@ def shared_gates(
     measure, model = result.measure, result.model
     d, k = model.dim, measure.atoms
     sd, mean = spread(x), x.mean(axis=0)
+    # places in an atom: slopes, then the offset
+    slopes, offset = model.layout["beta1"], model.layout["beta0"]
+    gate = np.r_[slopes, offset]
     matrix = None if covariance is None else covariance.matrix
     # rows: what the slopes and the level of a score are at the scale of the data
     units = np.zeros((d + 1, d + 1))
@@ -237,8 +240,7 @@ def shared_gates(
         pick = np.zeros((size, len(matrix)))
         for atom, sign in ((i, 1.0), (j, -1.0)):
             if atom is not None:
-                first = atom * model.per_atom
-                pick[:, first : first + d + 1] += sign * units[:size]
+                pick[:, atom * model.per_atom + gate] += sign * units[:size]
         touched = np.abs(pick).sum(axis=0) > 0
         part = pick[:, touched] @ matrix[np.ix_(touched, touched)] @ pick[:, touched].T
         if not np.isfinite(part).all():

@@ -63,6 +63,7 @@ class Job:
         model: Model,
         data: Data,
         starts: Array,
+        atoms: int,
         low: Array,
         high: Array,
         options: Options,
@@ -70,7 +71,7 @@ class Job:
     ) -> None:
         self.model, self.data, self.starts, self.options = model, data, starts, options
         self.low, self.high, self.compute = low, high, compute
-        self.fixed = model.pinned(starts.shape[2] // model.per_atom)
+        self.fixed = model.pinned(atoms)
         self.device = _device(compute.device)
         self.kernel = compute.kernel
         if self.kernel == "auto":

@@ -1,7 +1,8 @@
 """A model to fit: gate × expert, compiled from its expressions to vectorised functions.
 
 The same expressions that ``check`` certifies are differentiated by SymPy and printed for NumPy,
-torch or Numba. Parameters of one atom are ordered (β1_1 … β1_d, β0, η_1 … η_q), atom after atom.
+torch or Numba. Parameters are ordered as the layout says: (β1_1 … β1_d, β0, η_1 … η_q), atom after
+atom.
 """
 
 from __future__ import annotations
@@ -18,9 +19,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError
 from identkit.experts import Expert, builtin, scalar
-from identkit.fit.structure import Structure, stable, structure
+from identkit.fit.structure import (
+    Places,
+    Structure,
+    places,
+    stable,
+    structure,
+)
 from identkit.gates import Gate, resolve
 from identkit.heads import HEADS
+from identkit.layout import Layout
 from identkit.mixing import MixingMeasure, real_array
 
 Array = NDArray[np.float64]
@@ -86,20 +94,42 @@ class Model:
         """Names of η, length q."""
         return self.expert.parameters
 
+    @cached_property
+    def layout(self) -> Layout:
+        """The gate's blocks and η."""
+        return Layout.of(self.gate.blocks, self.dim, len(self.parameters))
+
     @property
     def per_atom(self) -> int:
-        """d + 1 + q, the parameters of one atom."""
-        return self.dim + 1 + len(self.parameters)
+        """The parameters of one atom, d + 1 + q of a gate with β1 and β0 alone."""
+        return self.layout.width
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of one atom's parameters, in the order of the vector."""
-        slopes = ["β1"] if self.dim == 1 else [f"β1_{s}" for s in range(self.dim)]
-        return (*slopes, "β0", *self.parameters)
+        return self.layout.names(self.parameters)
+
+    @property
+    def units(self) -> tuple[str | None, ...]:
+        """Units of one atom's parameters, None where they are not known: of an expert that is
+        affine in η and x they are those of y over x, of any other they are the expert's own."""
+        s = self.structure
+        slots: Any = s.slots
+        linear = sum(slots)
+        own: list[str | None] = [None] * len(self.parameters)
+        if sp.expand(s.phi - linear) == 0:
+            inputs = (*self.expert.inputs, "")
+            own = [f"y/{inputs[f]}".rstrip("/") for f in s.feature_of]
+        return self.layout.units(self.expert.inputs, own)
 
     @cached_property
     def structure(self) -> Structure:
         return structure(self.expert)
+
+    @cached_property
+    def places(self) -> Places:
+        """Where the numbers of an atom enter f."""
+        return places(self.layout, self.structure)
 
     @property
     def compressible(self) -> bool:
@@ -113,7 +143,12 @@ class Model:
 
     @cached_property
     def expressions(self) -> tuple[tuple[sp.Expr, ...], tuple[sp.Expr, ...]]:
-        """φ with its first and second derivatives, and ω with its two."""
+        """φ with its first and second derivatives, and ω with its two.
+
+        All that evaluates f is made of them. Raises InputError for a gate with other parameters
+        than the score's.
+        """
+        self.gate.needs_affine("fit")
         s = self.structure
         first = [sp.diff(s.phi, u) for u in s.slots]
         second = [
@@ -158,29 +193,30 @@ class Model:
         )
 
     def pack(self, measure: MixingMeasure) -> Array:
-        """The parameter vector(s) (…, k·(d + 1 + q)). Raises InputError if it does not fit."""
-        if measure.dim != self.dim or measure.eta.shape[-1] != len(self.parameters):
+        """The parameter vector(s) (…, p). Raises InputError if the measure does not fit."""
+        if measure.dim != self.dim or measure.parameters != len(self.parameters):
             raise InputError(
-                f"mixing measure: it has d = {measure.dim} inputs and q = {measure.eta.shape[-1]} "
+                f"mixing measure: it has d = {measure.dim} inputs and q = {measure.parameters} "
                 f"expert parameters; {self.expert.label} has {self.dim} and "
                 f"{len(self.parameters)}."
             )
+        self.gate.check_layout(measure.layout)
         return measure.to_vector()
 
     def unpack(self, vector: ArrayLike) -> MixingMeasure:
-        """The mixing measure(s) of parameter vectors (…, k·(d + 1 + q))."""
-        return MixingMeasure.from_vector(vector, self.dim, len(self.parameters))
+        """The mixing measure(s) of parameter vectors (…, p)."""
+        return MixingMeasure.of_vector(self.layout, vector)
 
     def pinned(self, atoms: int) -> NDArray[np.bool_]:
         """Mask (p,) of the parameters that are held at 0 to fix the gauge: the last atom's gate."""
-        mask = np.zeros(atoms * self.per_atom, dtype=bool)
+        mask = np.zeros(self.layout.length(atoms), dtype=bool)
         if self.gate.shifts:
-            mask[-self.per_atom :][: self.dim + 1] = True
+            mask[[self.layout.index(atoms - 1, i) for i in self.layout.gauge]] = True
         return mask
 
     def free(self, atoms: int) -> int:
         """The number of parameters of k atoms that are not held to fix the gauge."""
-        return atoms * self.per_atom - int(self.pinned(atoms).sum())
+        return self.layout.length(atoms) - int(self.pinned(atoms).sum())
 
     def predict(self, measure: MixingMeasure, x: ArrayLike) -> Array:
         """f_G(x), shape (…, n), for x of shape (n, d), or (R, n, d) with R measures."""
@@ -206,7 +242,7 @@ class Model:
         if points.ndim < 2 or points.shape[-1] != self.dim:
             raise InputError(f"x: has shape {points.shape}, must be (n, {self.dim}).")
         n = points.shape[-2]
-        batch = np.broadcast_shapes(measure.beta0.shape[:-1], points.shape[:-2])
+        batch = np.broadcast_shapes(measure.batch, points.shape[:-2])
         shape = (*batch, *((measure.atoms,) if axes else ()), n)
         out = np.empty(shape)
         size = max(1, CHUNK // max(1, int(np.prod(batch, dtype=int))))

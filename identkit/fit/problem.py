@@ -178,8 +178,8 @@ def check_table(table: Table) -> None:
 
 def start_vectors(
     model: Model, start: MixingMeasure | Sequence[MixingMeasure], problems: int
-) -> Array:
-    """Starting vectors, shape (R, S, p)."""
+) -> tuple[Array, int]:
+    """Starting vectors, shape (R, S, p), and the number of atoms."""
     several = [start] if isinstance(start, MixingMeasure) else list(start)
     if not several:
         raise InputError("start: it is empty; give at least one mixing measure.")
@@ -194,4 +194,4 @@ def start_vectors(
         columns.append(np.broadcast_to(np.atleast_2d(vector), (problems, vector.shape[-1])))
     if len({c.shape[1] for c in columns}) > 1:
         raise InputError("start: the starts have different numbers of atoms; give the same.")
-    return np.stack(columns, axis=1)
+    return np.stack(columns, axis=1), several[0].atoms

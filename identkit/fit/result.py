@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from itertools import chain
@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 from identkit import __version__
 from identkit.errors import InputError
 from identkit.fit.model import Model
+from identkit.layout import POSITIVE, STANDARD, Layout
 from identkit.mixing import MixingMeasure
 
 Array = NDArray[np.float64]
+Pair = tuple[float, float]
+_WIDE, _POSITIVE = 10.0, (0.1, 10.0)
+"""Bounds of blocks that a box does not name."""
 
 
 class Status(Enum):
@@ -64,7 +68,8 @@ class Box:
     """Bounds of the parameters; Θ is compact in the theorems, so the box is part of the estimator.
 
     Each entry is a bound b for [-b, b] or a pair (low, high); ``eta`` also a sequence of q such
-    entries. Infinite bounds are allowed.
+    entries. Infinite bounds are allowed. ``others`` are (name, entry) of further blocks of a gate;
+    what is not named there lies in ±10, and in [0.1, 10] if it divides.
 
     >>> Box(beta0=(-1.5, 4)).pair("beta0")
     (-1.5, 4.0)
@@ -73,30 +78,71 @@ class Box:
     beta1: Any = 10.0
     beta0: Any = 10.0
     eta: Any = 10.0
+    others: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         self.pair("beta1")
         self.pair("beta0")
 
+    @classmethod
+    def of(cls, entries: Mapping[str, Any]) -> Box:
+        """The box of entries by name of a block."""
+        own = {b.name: entries[b.name] for b in STANDARD if b.name in entries}
+        return cls(**own, others=tuple((n, e) for n, e in entries.items() if n not in own))
+
+    @property
+    def entries(self) -> dict[str, Any]:
+        """The entries by name of a block, as they were given."""
+        return {**{b.name: getattr(self, b.name) for b in STANDARD}, **dict(self.others)}
+
     def pair(self, name: str) -> tuple[float, float]:
-        return _pair(name, getattr(self, name))
+        return _pair(name, self.entries[name])
+
+    def pairs(self, layout: Layout, parameters: Sequence[str]) -> dict[str, list[Pair]]:
+        """(low, high) of every number of each block, in the order of the layout.
+
+        Raises InputError for entries that are none of its blocks.
+        """
+        entries = self.entries
+        stray = [name for name, _ in self.others if name not in layout]
+        if stray:
+            raise InputError(
+                f"box: there is no {stray[0]}; the blocks are "
+                f"{', '.join(b.name for b in layout.listed)}."
+            )
+        found = {}
+        for block in layout.blocks:
+            positive = block.role in POSITIVE
+            entry = entries.get(block.name, _POSITIVE if positive else _WIDE)
+            if block.axis == "q":
+                found[block.name] = _several(block.name, entry, parameters)
+                continue
+            low, high = _pair(block.name, entry)
+            if positive and not low > 0:
+                raise InputError(
+                    f"box: {block.name} has low {low:g}; it divides, so its bounds must be above 0."
+                )
+            found[block.name] = [(low, high)] * layout.size(block)
+        return found
 
     def bounds(self, model: Model, atoms: int) -> tuple[Array, Array]:
-        """Lower and upper bounds, shape (k·(d + 1 + q),) each. Raises InputError."""
-        q = len(model.parameters)
-        eta = self.eta
-        if isinstance(eta, list | tuple) and any(isinstance(e, list | tuple) for e in eta):
-            if len(eta) != q:
-                raise InputError(
-                    f"box: eta has {len(eta)} entries, the expert has {q} parameters "
-                    f"({', '.join(model.parameters)}); give one pair or {q}."
-                )
-            pairs = [_pair(f"eta ({n})", e) for n, e in zip(model.parameters, eta, strict=True)]
-        else:
-            pairs = [_pair("eta", eta)] * q
-        atom = [self.pair("beta1")] * model.dim + [self.pair("beta0"), *pairs]
-        low, high = np.array(atom * atoms).T
+        """Lower and upper bounds, each of the shape of the vector. Raises InputError."""
+        layout = model.layout
+        pairs = self.pairs(layout, model.parameters)
+        atom, shared = (
+            [pair for block in blocks for pair in pairs[block.name]]
+            for blocks in (layout.of_atoms, layout.of_all)
+        )
+        low, high = np.array(atom * atoms + shared).T
         return low.copy(), high.copy()
+
+    def document(self, model: Model) -> dict[str, Any]:
+        """One form for all ways to write the box: a pair for each block, for η one a parameter."""
+        pairs = self.pairs(model.layout, model.parameters)
+        return {
+            b.name: [list(p) for p in pairs[b.name]] if b.axis == "q" else list(pairs[b.name][0])
+            for b in model.layout.blocks
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; infinite bounds are null."""
@@ -106,10 +152,22 @@ class Box:
                 return [plain(v) for v in value]
             return number(value)
 
-        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+        return {name: plain(entry) for name, entry in self.entries.items()}
 
 
-def _pair(name: str, value: Any) -> tuple[float, float]:
+def _several(name: str, entry: Any, parameters: Sequence[str]) -> list[Pair]:
+    """The pairs of an entry that may have one for each parameter."""
+    if not (isinstance(entry, list | tuple) and any(isinstance(e, list | tuple) for e in entry)):
+        return [_pair(name, entry)] * len(parameters)
+    if len(entry) != len(parameters):
+        raise InputError(
+            f"box: {name} has {len(entry)} entries, the expert has {len(parameters)} parameters "
+            f"({', '.join(parameters)}); give one pair or {len(parameters)}."
+        )
+    return [_pair(f"{name} ({n})", e) for n, e in zip(parameters, entry, strict=True)]
+
+
+def _pair(name: str, value: Any) -> Pair:
     try:
         low, high = value if isinstance(value, list | tuple) else (-value, value)
         low, high = float(low), float(high)

@@ -79,16 +79,18 @@ def random_starts(
     Raises :class:`~identkit.errors.InputError` for more parameters than samples, and where f is
     not finite on the data for any parameters tried.
     """
+    model.gate.needs_affine("fit")
     if k < 1 or count < 1:
         raise InputError(f"starts: {count} of {k} atoms; give at least one of each.")
     if x.ndim != 2 or x.shape[1] != model.dim:
         raise InputError(f"x: has shape {x.shape}, must be (n, {model.dim}).")
+    length = model.layout.length(k)
     if model.free(k) > len(y):
         raise InputError(
-            f"data: {len(y)} samples are fewer than the {k * model.per_atom} parameters of {k} "
+            f"data: {len(y)} samples are fewer than the {length} parameters of {k} "
             f"{'atoms' if k > 1 else 'atom'}; give more data or fit fewer atoms."
         )
-    size = min(len(y), max(SAMPLE, PER_PARAMETER * k * model.per_atom))
+    size = min(len(y), max(SAMPLE, PER_PARAMETER * length))
     rows = np.random.default_rng([seed, _STREAM]).choice(len(y), size=size, replace=False)
     if (y[rows] == y[rows[0]]).all():
         # rare values, as in counts: half of the subsample, or all there are, take another value
@@ -96,7 +98,7 @@ def random_starts(
         rows = np.concatenate([others, rows[: size - len(others)]])
     x, y = x[rows], y[rows]
     drawing = _Drawing(model, x, y, k)
-    each = int(np.clip(TRIALS * (SMALL / (k * model.per_atom)) ** 2, 2, TRIALS))
+    each = int(np.clip(TRIALS * (SMALL / length) ** 2, 2, TRIALS))
     trials: list[MixingMeasure] = []
     for s in range(count):
         rng = np.random.default_rng([seed, s, _STREAM])

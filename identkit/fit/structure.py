@@ -13,12 +13,13 @@ of features; neither is ever materialised over the data.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy as sp
 
 from identkit.experts import Expert
 from identkit.expression import symbol
+from identkit.layout import STANDARD, Layout
 
 
 class Logistic(sp.Function):
@@ -54,6 +55,33 @@ class Structure:
     slot_of: tuple[int, ...]
     feature_of: tuple[int, ...]
     scale_of: tuple[float, ...]
+
+
+class Places(NamedTuple):
+    """Where each number of an atom, in the order of the layout, enters what is summed over.
+
+    ``row``: 0 in the score, 1 + t in slot t. ``feature``: the input it multiplies (d for the
+    constant 1). ``scale``: its factor. ``level`` is the number that is the score at x = 0.
+    """
+
+    row: tuple[int, ...]
+    feature: tuple[int, ...]
+    scale: tuple[float, ...]
+    level: int
+
+
+def places(layout: Layout, structure: Structure) -> Places:
+    """The places of β1, β0 and η of an atom; of a layout of these alone."""
+    entries: dict[int, tuple[int, int, float]] = {}
+    slope, level, expert = (layout[b.name].start for b in STANDARD)
+    for s in range(layout.dim):
+        entries[slope + s] = (0, s, 1.0)
+    entries[level] = (0, layout.dim, 1.0)
+    columns = zip(structure.slot_of, structure.feature_of, structure.scale_of, strict=True)
+    for v, (slot, feature, scale) in enumerate(columns):
+        entries[expert + v] = (1 + slot, feature, scale)
+    row, feature, scale = zip(*(entries[i] for i in range(layout.width)), strict=True)
+    return Places(row, feature, scale, level)
 
 
 def structure(expert: Expert) -> Structure:

@@ -85,19 +85,17 @@ class FitReport:
         result, model = self.result, self.result.model
         low, high = result.settings.box.bounds(model, result.measure.atoms)
         vector = model.pack(result.measure)
+        options = model.layout.options(model.parameters)
         found = []
         for i in np.flatnonzero(result.held & ~self.fixed):
-            atom, v = divmod(int(i), model.per_atom)
+            atom, v = model.layout.place(int(i))
             upper = bool(vector[i] >= high[i])
-            option = "beta1" if v < model.dim else "beta0"
-            if v > model.dim:
-                option = model.parameters[v - model.dim - 1]
             found.append(
                 Bound(
                     atom,
                     model.names[v],
                     "upper" if upper else "lower",
-                    option,
+                    options[v],
                     (float(low[i]), float(high[i])),
                 )
             )

@@ -92,14 +92,11 @@ class TorchSums:
         self.weight = None if weight is None else _padded(weight, missing, device)
         if self.weight is not None and missing:
             self.weight[:, -missing:] = 0.0
-        s, d, width = model.structure, model.dim, model.slots + 1
+        self.places, self.width = model.places, model.slots + 1
         # row and feature of each parameter of one atom, and its factor
-        self.row = torch.tensor([0] * (d + 1) + [1 + t for t in s.slot_of], device=device)
-        self.feature = torch.tensor([*range(d + 1), *s.feature_of], device=device)
-        self.scale = torch.tensor([1.0] * (d + 1) + list(s.scale_of), dtype=torch.float64).to(
-            device
-        )
-        self.width = width
+        self.row = torch.tensor(self.places.row, device=device)
+        self.feature = torch.tensor(self.places.feature, device=device)
+        self.scale = torch.tensor(self.places.scale, dtype=torch.float64).to(device)
 
     # -- one chunk ------------------------------------------------------------------------------
 
@@ -108,19 +105,14 @@ class TorchSums:
 
         Sums of products, one after the other: BLAS would round as theta is aligned.
         """
-        d, s = self.model.dim, self.model.structure
-        score = theta[:, :, d, None]
-        for f in range(d):
-            score = score + theta[:, :, f, None] * features[:, None, f]
-        slots = []
-        for t in range(self.model.slots):
-            value: Any = torch.zeros_like(score)
-            for v in (v for v in range(len(s.slot_of)) if s.slot_of[v] == t):
-                c = theta[:, :, d + 1 + v, None] * s.scale_of[v]
-                f = s.feature_of[v]
-                value = value + (c if f == d else c * features[:, None, f])
-            slots.append(value)
-        return score, slots
+        score = theta[:, :, self.places.level, None]
+        zero = theta.new_zeros((*theta.shape[:2], features.shape[-1]))
+        rows = [score, *[zero] * self.model.slots]
+        for v, (row, f, scale) in enumerate(zip(*self.places[:3], strict=True)):
+            if v != self.places.level:
+                c = theta[:, :, v, None] * scale
+                rows[row] = rows[row] + (c if f == self.model.dim else c * features[:, None, f])
+        return rows[0], rows[1:]
 
     def _values(self, theta: Tensor, features: Tensor) -> _Values:
         score, slots = self._rows(theta, features)

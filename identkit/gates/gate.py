@@ -20,6 +20,7 @@ from identkit.deadline import Deadline
 from identkit.errors import ExpressionError, InputError, OutOfTime, unknown_name
 from identkit.expression import enclosure, free_names, parse, symbol
 from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
+from identkit.layout import AFFINE, Block, Layout, needs_affine
 from identkit.likelihoods import LEAST_SQUARES, Likelihood
 from identkit.likelihoods import resolve as resolve_likelihood
 
@@ -51,10 +52,12 @@ class Gate:
     ``weight`` maps the SymPy score to the weight; ``normalised`` says whether weights are divided
     by their sum over atoms. ``gauge`` says in words which parameters give the same f whatever the
     experts. ``regimes`` are the cases of the theory with the condition each asks for; ``share``
-    says how copies of an atom share its weight, None if that is not known.
+    says how copies of an atom share its weight, None if that is not known. ``blocks`` are the
+    gate's parameters, by default β1 and β0 of each atom.
 
     An expansion, a loss or a sharing rule that is about another weight rule, or proved under
-    another ``likelihood``, is dropped: no gate inherits the theorem of its neighbour.
+    another ``likelihood``, is dropped, and all of them where there are other parameters: no gate
+    inherits the theorem of its neighbour.
     """
 
     name: str
@@ -66,14 +69,16 @@ class Gate:
     source: str
     share: Share | None = None
     likelihood: str = LEAST_SQUARES
+    blocks: tuple[Block, ...] = AFFINE
 
     def __post_init__(self) -> None:
         if self.share is None and all(r == _bare(r) for r in self.regimes):
             return
         rule = WeightRule(self.weight(symbol("s")), self.normalised)
-        kept = (r if self._proved(r, rule) else _bare(r) for r in self.regimes)
+        affine = self.blocks == AFFINE
+        kept = (r if affine and self._proved(r, rule) else _bare(r) for r in self.regimes)
         object.__setattr__(self, "regimes", tuple(kept))
-        if self.share is not None and self.share.rule != rule:
+        if self.share is not None and not (affine and self.share.rule == rule):
             object.__setattr__(self, "share", None)
 
     def _proved(self, regime: Regime, rule: WeightRule) -> bool:
@@ -108,6 +113,19 @@ class Gate:
         one in s.
         """
         return _from_expression(text, normalised)
+
+    def needs_affine(self, what: str) -> None:
+        """Raise InputError unless its parameters are β1 and β0 of each atom: no ``what`` else."""
+        needs_affine(self.blocks, f"gate {self.name}", what)
+
+    def check_layout(self, layout: Layout) -> None:
+        """Raise InputError unless these are the blocks of this gate, and η."""
+        asked = Layout.of(self.blocks, layout.dim, layout.parameters)
+        if layout != asked:
+            own, needed = (", ".join(b.name for b in some.listed) for some in (layout, asked))
+            raise InputError(
+                f"mixing measure: it has the blocks {own}; gate {self.name} has {needed}."
+            )
 
     @property
     def divides(self) -> bool:

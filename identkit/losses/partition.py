@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from identkit.errors import InputError
 from identkit.gates import Gate, LossTerms, Regime, RegimeCode, in_regime, resolve, without_loss
+from identkit.layout import needs_affine
 from identkit.mixing import Array, MixingMeasure
 
 Labels = NDArray[np.intp]
@@ -271,6 +272,8 @@ def squares(fitted: Array, true: Array) -> Array:
 def check_pair(fitted: MixingMeasure, truth: MixingMeasure) -> None:
     if truth.batch:
         raise InputError(f"truth: it is a batch of {truth.batch[0]} measures; give one of them.")
+    for name, measure in (("fitted", fitted), ("truth", truth)):
+        needs_affine(measure.layout.of_gate, name, "loss")
     if (fitted.dim, fitted.parameters) != (truth.dim, truth.parameters):
         raise InputError(
             f"fitted: it has d = {fitted.dim} and q = {fitted.parameters}, the truth d = "

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from identkit.fit.result import Status
+from identkit.mixing import layout_of
 from identkit.rates.setting import MOST_SAMPLES, key_of
 from identkit.simulation import STARTS
 
@@ -151,13 +152,13 @@ def _setting(sql: sqlite3.Connection, key: str, document: str) -> Iterator[str]:
         return
     try:
         expert, k, seed = setting["expert"], setting["k"], setting["seed"]
-        per_atom = 1 + len(expert["inputs"]) + len(expert["parameters"])
+        layout = layout_of(setting["truth"], len(expert["inputs"]), len(expert["parameters"]))
         if not (type(k) is type(seed) is int and 0 < k < _LARGEST and 0 <= seed < 2**63):
             raise ValueError
     except MALFORMED:
         yield f"setting '{key[:12]}': it is none"
         return
-    width = k * per_atom
+    width = layout.length(k)
     query = (
         "SELECT rowid, json_array_length(estimates) FROM fits WHERE setting = ? AND "
         "(json_array_length(estimates) <> ? OR seed <> ?) LIMIT 1"

@@ -147,7 +147,7 @@ def conditioning(
     except TypeError:
         raise InputError(f"domain: {domain!r} is not a pair of numbers (low, high).") from None
     width = model.dim + len(model.parameters)
-    functions = truth.atoms * model.per_atom + width * (width + 1) // 2
+    functions = model.layout.length(truth.atoms) + width * (width + 1) // 2
     if len(rule.points) < functions:
         raise InputError(
             f"points {len(rule.points)}: must be at least {functions}, the number of functions."
@@ -267,7 +267,7 @@ def _derivatives(
 
     Pairs u ≤ v of (β1, η), in the order of ``np.triu_indices``; none unless ``second``.
     """
-    d, q, over = model.dim, len(model.parameters), cell.over
+    d, over = model.dim, cell.over
     beta0 = truth.beta0
     if cell.copies > 1:  # the gate of one of the atoms that local starts scatter around
         alone = Simulation(model, truth, 1, 1, 0.0, 0, (0.0, 1.0))
@@ -292,17 +292,18 @@ def _derivatives(
         total = whole.sum(axis=0)
         weight = tuple(part / total for part in weight)
         h = h - (whole / total * h).sum(axis=0)
-    tangent = np.empty((truth.atoms, d + 1 + q, len(x)))
-    tangent[:, :d] = (weight[1] * h)[:, None] * inputs
-    tangent[:, d] = weight[1] * h
-    for u, slope in enumerate(slopes):
-        tangent[:, d + 1 + u] = weight[0] * slope
+    layout = model.layout
+    tangent = np.empty((truth.atoms, layout.width, len(x)))
+    tangent[:, layout["beta1"]] = (weight[1] * h)[:, None] * inputs
+    tangent[:, layout["beta0"]] = (weight[1] * h)[:, None]
+    for u, slope in enumerate(slopes, layout["eta"].start):
+        tangent[:, u] = weight[0] * slope
     rows = tangent.reshape(-1, len(x))
     if model.gate.shifts:  # the last atom's gate is pinned, if it can be
         atom = truth.atoms - 1
         if atom == over and atom > 0:
             atom -= 1
-        rows = np.delete(rows, slice(atom * (d + 1 + q), atom * (d + 1 + q) + d + 1), axis=0)
+        rows = np.delete(rows, [layout.index(atom, i) for i in layout.gauge], axis=0)
     if not second:
         return rows, np.empty((0, len(x)))
     one, two, three = (part[over] for part in weight)

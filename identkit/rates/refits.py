@@ -76,7 +76,8 @@ def nearest(
 
 def within_box(setting: Setting, refits: Sequence[Refit]) -> tuple[Refit, ...]:
     """The refits that have a point in the box with k atoms; dead experts are not looked into."""
-    low, high = (end[setting.model.dim + 1 :] for end in setting.box.bounds(setting.model, 1))
+    eta = setting.model.layout["eta"]
+    low, high = (end[eta] for end in setting.box.bounds(setting.model, 1))
     extra = setting.k - setting.truth.atoms
 
     def inside(eta: Array | None) -> bool:

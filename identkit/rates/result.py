@@ -390,7 +390,7 @@ def _warnings(
     # where a degenerate expert's form vanishes there is nothing to condition
     if spread is not None and spread.curved:
         typical = math.sqrt(
-            setting.noise * math.sqrt(setting.k * setting.model.per_atom / n) / spread.second
+            setting.noise * math.sqrt(setting.model.layout.length(setting.k) / n) / spread.second
         )
         if typical > LOCAL:
             found.append(

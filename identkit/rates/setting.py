@@ -174,7 +174,7 @@ class Setting:
             "truth": self.truth.to_dict(),
             "k": self.k,
             "noise": float(self.noise),
-            "box": self._bounds(),
+            "box": self.box.document(self.model),
             "over": self.over,
             "budgets": list(self.budgets),
             "flat": float(self.flat),
@@ -184,13 +184,6 @@ class Setting:
             "domain": [float(v) for v in self.domain],
             "seed": self.seed,
         }
-
-    def _bounds(self) -> dict[str, Any]:
-        """The box in one form, whichever it was given in: pairs, for η one per parameter."""
-        low, high = self.box.bounds(self.model, 1)
-        d = self.model.dim
-        pairs = [[float(a), float(b)] for a, b in zip(low, high, strict=True)]
-        return {"beta1": pairs[0], "beta0": pairs[d], "eta": pairs[d + 1 :]}
 
     @cached_property
     def key(self) -> str:
@@ -212,7 +205,7 @@ class Setting:
             MixingMeasure.from_dict(document["truth"]),
             document["k"],
             document["noise"],
-            Box(**box),
+            Box.of(box),
             document["over"],
             tuple(document["budgets"]),
             document["flat"],
@@ -260,7 +253,7 @@ class Experiment:
             whole("sizes", n, least=1)
         whole("replicates", self.replicates, least=2)
         whole("control", self.control, least=0)
-        least = self.setting.k * self.setting.model.per_atom
+        least = self.setting.model.layout.length(self.setting.k)
         if self.sizes[0] < least:
             raise InputError(
                 f"sizes: {self.sizes[0]} samples are fewer than the {least} parameters; "

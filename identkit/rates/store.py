@@ -390,8 +390,6 @@ class _Sheet:
     def of(cls, key: str, document: str, name: str | None) -> _Sheet:
         setting = Setting.from_document(json.loads(document))
         model = setting.model
-        atom = [n.replace("β", "beta") for n in model.names[: model.dim + 1]]
-        atom += [f"eta.{p}" for p in model.parameters]
         return cls(
             {
                 "experiment": name,
@@ -400,7 +398,7 @@ class _Sheet:
                 "gate": model.gate.name,
                 "regime": setting.regime,
             },
-            [f"{p}[{i}]" for i in range(setting.k) for p in atom],
+            model.layout.columns(model.parameters, setting.k),
         )
 
 

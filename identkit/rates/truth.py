@@ -17,8 +17,10 @@ from identkit.files import read_whole, write_whole
 from identkit.fit.model import Model
 from identkit.fit.result import Box
 from identkit.gates import GATES, RegimeCode, resolve
+from identkit.layout import STANDARD
 from identkit.mixing import MOST_BYTES, MixingMeasure
 from identkit.mixing import SCHEMA as MIXING_SCHEMA
+from identkit.mixing import SCHEMAS as MIXING_SCHEMAS
 from identkit.rates.conditioned import (
     Conditioning,
 )
@@ -152,11 +154,11 @@ _KEYS = (
 
 def _read(document: Any) -> TruthFile:
     """The truth of a document. Raises InputError for the first mistake in it."""
-    if not isinstance(document, dict) or document.get("schema") not in (SCHEMA, MIXING_SCHEMA):
+    if not isinstance(document, dict) or document.get("schema") not in (SCHEMA, *MIXING_SCHEMAS):
         raise InputError(
             f"truth: the document has neither the schema '{SCHEMA}' nor '{MIXING_SCHEMA}'."
         )
-    if document["schema"] == MIXING_SCHEMA:
+    if document["schema"] in MIXING_SCHEMAS:
         return TruthFile(_measure(document))
     _exactly("truth", document, _KEYS)
     if not isinstance(document["version"], str):
@@ -165,7 +167,9 @@ def _read(document: Any) -> TruthFile:
     _check_expert(expert)
     if not isinstance(gate, str) or gate not in GATES:
         raise InputError(f"gate: {gate!r} is not known; known: {', '.join(sorted(GATES))}.")
+    resolve(gate).needs_affine("truth")
     truth = _measure(document["measure"])
+    resolve(gate).check_layout(truth.layout)
     if truth.dim != len(expert["inputs"]) or truth.parameters != len(expert["parameters"]):
         raise InputError(
             f"measure: it has d = {truth.dim} inputs and q = {truth.parameters} expert "
@@ -249,7 +253,7 @@ def _real(name: str, value: Any) -> float:
 
 
 def _box(document: Any, parameters: int) -> Box:
-    _exactly("box", document, ("beta1", "beta0", "eta"))
+    _exactly("box", document, tuple(b.name for b in STANDARD))
 
     def pair(name: str, value: Any) -> Any:
         """A bound or (low, high), with infinite ends for null."""

@@ -135,6 +135,7 @@ def search_truth(
     seed, candidates = whole("seed", seed, least=0), whole("candidates", candidates, least=1)
     if over >= atoms:
         raise InputError(f"over: there is no atom {over}; the {atoms} are counted from 0.")
+    model.gate.needs_affine("search")
     case = model.gate.chosen(regime)
     try:
         rule = Rule.of(model.dim, domain, _POINTS[model.dim > 1], seed)
@@ -196,7 +197,7 @@ def search_truth(
 
 @dataclass(frozen=True, eq=False)
 class _Search:
-    """The space of truths, as vectors of parameters (k·(d + 1 + q),), and their scores."""
+    """The space of truths, as vectors of parameters, and their scores."""
 
     model: Model
     atoms: int
@@ -238,6 +239,12 @@ class _Search:
         inside = {i for slopes, offset in self.slots for i in (*(i for i, _ in slopes), offset)}
         return [i for i in range(len(self.model.parameters)) if i not in inside]
 
+    @cached_property
+    def places(self) -> tuple[slice, int, slice]:
+        """Where slopes, offset and expert parameters stand in a row of the vector."""
+        layout = self.model.layout
+        return layout["beta1"], layout["beta0"].start, layout["eta"]
+
     def pinned(self, atom: int) -> bool:
         return self.model.gate.shifts and atom == self.atoms - 1
 
@@ -246,18 +253,19 @@ class _Search:
         """What the refinement may move."""
         mask = ~self.model.pinned(self.atoms)
         if not self.cell.regime.admits(True):
-            mask.reshape(self.atoms, -1)[self.cell.over, : self.model.dim] = False
+            mask.reshape(self.atoms, -1)[self.cell.over, self.places[0]] = False
         return mask
 
     def draw(self, rng: np.random.Generator) -> Array:
         d, scale = self.model.dim, self.model.structure.scale_of
+        slope, level, expert = self.places
         rows = np.zeros((self.atoms, self.model.per_atom))
         for atom, row in enumerate(rows):
             if not self.pinned(atom):
-                if self.free.reshape(rows.shape)[atom, 0]:
-                    row[:d] = self.unit * rng.uniform(*_GATE_SLOPE) * _direction(rng, d)
-                row[d] = rng.uniform(*_GATE_SCORE) - self.centre * row[:d].sum()
-            eta = row[d + 1 :]
+                if self.free.reshape(rows.shape)[atom, slope].all():
+                    row[slope] = self.unit * rng.uniform(*_GATE_SLOPE) * _direction(rng, d)
+                row[level] = rng.uniform(*_GATE_SCORE) - self.centre * row[slope].sum()
+            eta = row[expert]
             for slopes, offset in self.slots:
                 a = self.unit * rng.uniform(*_SLOPE) * _direction(rng, len(slopes))
                 turn = self.centre + self.middle * rng.uniform(-1, 1, len(slopes))
@@ -271,18 +279,20 @@ class _Search:
 
     def admissible(self, vector: Array, margin: float) -> bool:
         """Whether it is within the ranges, this share of them inside, with atoms apart."""
-        d, scale = self.model.dim, self.model.structure.scale_of
+        slope, level, expert = self.places
+        scale = self.model.structure.scale_of
         rows = vector.reshape(self.atoms, -1)
         for atom, row in enumerate(rows):
             if not self.pinned(atom):
-                norm = float(np.linalg.norm(row[:d])) / self.unit
-                if self.free.reshape(rows.shape)[atom, 0] and not _within(
+                norm = float(np.linalg.norm(row[slope])) / self.unit
+                if self.free.reshape(rows.shape)[atom, slope].all() and not _within(
                     norm, _GATE_SLOPE, margin
                 ):
                     return False
-                if not _within(float(row[d] + self.centre * row[:d].sum()), _GATE_SCORE, margin):
+                score = float(row[level] + self.centre * row[slope].sum())
+                if not _within(score, _GATE_SCORE, margin):
                     return False
-            eta = row[d + 1 :]
+            eta = row[expert]
             for slopes, offset in self.slots:
                 a = np.array([eta[i] * scale[i] for i, _ in slopes])
                 if not _within(float(np.linalg.norm(a)) / self.unit, _SLOPE, margin):
@@ -295,7 +305,7 @@ class _Search:
                     return False
             if not all(_within(abs(float(eta[i])), _LONE, margin) for i in self.lone):
                 return False
-        places = np.delete(rows, d, axis=1)
+        places = np.delete(rows, level, axis=1)
         gaps = np.linalg.norm(places[:, None] - places, axis=2)
         return bool((gaps[np.triu_indices(self.atoms, 1)] >= _APART * (1 + margin)).all())
 

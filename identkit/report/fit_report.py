@@ -308,7 +308,7 @@ def _estimates(report: FitReport) -> list[RenderableType]:
 
 def _cell(report: FitReport, atom: int, position: int) -> str:
     """An estimate with its standard error, or why there is none."""
-    i = atom * report.result.model.per_atom + position
+    i = report.result.model.layout.index(atom, position)
     value = float(report.result.model.pack(report.result.measure)[i])
     if report.fixed[i]:
         return f"{value:.4g} (fixed)"

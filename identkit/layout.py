@@ -1,0 +1,293 @@
+"""The layout of parameters: named blocks of numbers, of each atom or shared by all.
+
+A gate names its blocks (by default the slope β1 and the offset β0 of the score), every expert adds
+its η. From these follow the order of the vector, slices, shapes, names as printed, units, and the
+keys of measures, boxes and columns. The vector lists the atoms one after the other, each its blocks
+in order, and then the shared blocks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from identkit.errors import InputError
+
+Axis = Literal["", "d", "q"]
+"""How many numbers a block has: one, without an axis; one per input; one per expert parameter."""
+Role = Literal["slope", "weight", "expert", "scale", "variance"]
+"""``slope`` and ``weight`` are what a common shift of all gates moves; ``scale`` and ``variance``
+are positive numbers that divide something."""
+POSITIVE: tuple[Role, ...] = ("scale", "variance")
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_TAKEN = ("schema", "layout")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Numbers that belong together.
+
+    ``name`` is the key in documents, boxes and columns, ``label`` is printed. ``unit`` is a formula
+    in the units of x and y, None where it is not known. A block is one of each atom, unless
+    ``per_atom`` is False: then all atoms share it.
+
+    >>> Block("temperature", "τ", "", "scale", "1", per_atom=False).shape
+    '() or (R,)'
+    """
+
+    name: str
+    label: str
+    axis: Axis
+    role: Role
+    unit: str | None
+    per_atom: bool = True
+
+    @property
+    def rank(self) -> int:
+        """The axes of the block in one measure."""
+        return self.per_atom + (self.axis != "")
+
+    @property
+    def shape(self) -> str:
+        """The shapes that it has in one measure and in R of them, for a sentence."""
+        axes = [*(["k"] if self.per_atom else []), *([self.axis] if self.axis else [])]
+        one = f"({axes[0]},)" if len(axes) == 1 else f"({', '.join(axes)})"
+        many = "(R,)" if not axes else f"({', '.join(['R', *axes])})"
+        return f"{one} or {many}"
+
+    def names(self, size: int) -> tuple[str, ...]:
+        """Names of its numbers as printed: the label, with an index where there are several."""
+        return (self.label,) if size == 1 else tuple(f"{self.label}_{i}" for i in range(size))
+
+
+SLOPE = Block("beta1", "β1", "d", "slope", "1/x")
+OFFSET = Block("beta0", "β0", "", "weight", "1")
+EXPERT = Block("eta", "η", "q", "expert", None)
+AFFINE = (SLOPE, OFFSET)
+"""The blocks of a gate that is a function of the score β1ᵀx + β0 of an atom and of nothing else."""
+STANDARD = (*AFFINE, EXPERT)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Blocks, with d = ``dim`` inputs and q = ``parameters`` numbers in η.
+
+    Raises :class:`~identkit.errors.InputError` for names that cannot be told apart and for a layout
+    without η.
+
+    >>> layout = Layout.of(AFFINE, dim=2, parameters=3)
+    >>> layout.width, layout.length(4), layout.names(("a0", "a1", "b"))
+    (6, 24, ('β1_0', 'β1_1', 'β0', 'a0', 'a1', 'b'))
+    """
+
+    blocks: tuple[Block, ...]
+    dim: int
+    parameters: int
+
+    def __post_init__(self) -> None:
+        names = [b.name for b in self.blocks]
+        bad = [n for n in names if not _NAME.fullmatch(n) or n in _TAKEN or names.count(n) > 1]
+        if bad:
+            raise InputError(
+                f"layout: a block cannot be called '{bad[0]}'; give each a name of its own, in "
+                "small letters."
+            )
+        if [b for b in self.blocks if b.role == "expert" or b.axis == "q"] != [EXPERT]:
+            raise InputError("layout: the expert's parameters are one block; give EXPERT once.")
+
+    @classmethod
+    def of(cls, gate: Sequence[Block], dim: int, parameters: int) -> Layout:
+        """The blocks of a gate, and η."""
+        return cls((*gate, EXPERT), dim, parameters)
+
+    # -- numbers ------------------------------------------------------------------------------
+
+    @property
+    def standard(self) -> bool:
+        """Whether atoms are (β1, β0, η) and nothing is shared."""
+        return self.blocks == STANDARD
+
+    @property
+    def of_atoms(self) -> tuple[Block, ...]:
+        """The blocks that each atom has, in the order of the vector."""
+        return tuple(b for b in self.blocks if b.per_atom)
+
+    @property
+    def of_all(self) -> tuple[Block, ...]:
+        """The blocks that all atoms share, in the order of the vector."""
+        return tuple(b for b in self.blocks if not b.per_atom)
+
+    @property
+    def of_gate(self) -> tuple[Block, ...]:
+        """The blocks that are not the expert's."""
+        return tuple(b for b in self.blocks if b != EXPERT)
+
+    @property
+    def listed(self) -> tuple[Block, ...]:
+        """The blocks by name: the order of documents and sentences."""
+        return tuple(sorted(self.blocks, key=lambda b: b.name))
+
+    def size(self, block: Block) -> int:
+        """How many numbers a block has (of each atom, if it is of atoms)."""
+        return {"": 1, "d": self.dim, "q": self.parameters}[block.axis]
+
+    @property
+    def width(self) -> int:
+        """The numbers of one atom."""
+        return sum(map(self.size, self.of_atoms))
+
+    @property
+    def shared(self) -> int:
+        """The numbers that all atoms share."""
+        return sum(map(self.size, self.of_all))
+
+    def length(self, atoms: int) -> int:
+        """The length of the vector of a measure."""
+        return atoms * self.width + self.shared
+
+    def atoms(self, length: int) -> int | None:
+        """The atoms of a vector of this length; None if it is that of no measure."""
+        atoms, rest = divmod(length - self.shared, self.width)
+        return atoms if atoms > 0 and not rest else None
+
+    def place(self, index: int) -> tuple[int, int]:
+        """The atom of a number of the vector, and its place among those of the atom."""
+        return divmod(index, self.width)
+
+    def index(self, atom: int, place: int) -> int:
+        """The inverse of :meth:`place`."""
+        return atom * self.width + place
+
+    def __contains__(self, name: object) -> bool:
+        return any(b.name == name for b in self.blocks)
+
+    def __getitem__(self, name: str) -> slice:
+        """Where a block stands among the numbers of an atom, or among those that all share."""
+        block = next(b for b in self.blocks if b.name == name)
+        along = self.of_atoms if block.per_atom else self.of_all
+        start = sum(map(self.size, along[: along.index(block)]))
+        return slice(start, start + self.size(block))
+
+    @property
+    def gauge(self) -> tuple[int, ...]:
+        """Places in an atom of what a common shift of all gates moves."""
+        moved = [b for b in self.of_atoms if b.role in ("slope", "weight")]
+        return tuple(i for b in moved for i in range(self[b.name].start, self[b.name].stop))
+
+    # -- words --------------------------------------------------------------------------------
+
+    def names(self, parameters: Sequence[str]) -> tuple[str, ...]:
+        """The numbers of one atom as printed, in order; η by the expert's names."""
+        return tuple(n for b in self.of_atoms for n in self._names(b, parameters))
+
+    @property
+    def shared_names(self) -> tuple[str, ...]:
+        """The shared numbers as printed, in order."""
+        return tuple(n for b in self.of_all for n in b.names(self.size(b)))
+
+    def _names(self, block: Block, parameters: Sequence[str]) -> tuple[str, ...]:
+        return tuple(parameters) if block.axis == "q" else block.names(self.size(block))
+
+    def options(self, parameters: Sequence[str]) -> tuple[str, ...]:
+        """How the bounds of each number of an atom are asked for: by its block, in η by its own."""
+        return tuple(
+            name if b.axis == "q" else b.name
+            for b in self.of_atoms
+            for name in self._names(b, parameters)
+        )
+
+    def columns(self, parameters: Sequence[str], atoms: int) -> list[str]:
+        """Names of the columns of a vector in tables: ``beta1[0]``, ``eta.a[0]``, ``temperature``.
+
+        The number in brackets is the atom. Of several numbers each has its index, ``beta1_0[0]``.
+        """
+        atom = [c for b in self.of_atoms for c in self._columns(b, parameters)]
+        own = [f"{column}[{i}]" for i in range(atoms) for column in atom]
+        return own + [c for b in self.of_all for c in self._columns(b, parameters)]
+
+    def _columns(self, block: Block, parameters: Sequence[str]) -> list[str]:
+        if block.axis == "q":
+            return [f"{block.name}.{p}" for p in parameters]
+        size = self.size(block)
+        return [block.name] if size == 1 else [f"{block.name}_{i}" for i in range(size)]
+
+    def units(self, inputs: Sequence[str], expert: Sequence[str | None]) -> tuple[str | None, ...]:
+        """Units of the numbers of an atom, x by the names of the inputs; ``expert``: those of η."""
+        found: list[str | None] = []
+        for block in self.of_atoms:
+            if block.axis == "q":
+                found += expert
+            elif block.axis == "d" and block.unit is not None:
+                found += [re.sub(r"\bx\b", name, block.unit) for name in inputs]
+            else:
+                found += [block.unit] * self.size(block)
+        return tuple(found)
+
+    def shape(self, block: Block, atoms: int) -> tuple[int, ...]:
+        """The shape of a block in one measure of so many atoms."""
+        return (*([atoms] if block.per_atom else []), *([self.size(block)] if block.axis else []))
+
+    @property
+    def formula(self) -> str:
+        """The numbers of one atom as a sum, for a sentence."""
+        return " + ".join(block.axis or "1" for block in self.of_atoms)
+
+    # -- documents ----------------------------------------------------------------------------
+
+    def document(self) -> dict[str, Any]:
+        """The JSON form; a standard layout needs none, it follows from shapes."""
+        return {
+            "blocks": [asdict(b) for b in self.blocks],
+            "dim": self.dim,
+            "parameters": self.parameters,
+        }
+
+    @classmethod
+    def from_document(cls, document: Any) -> Layout:
+        """The inverse of :meth:`document`. Raises InputError for anything else."""
+        if not isinstance(document, Mapping) or set(document) != {"blocks", "dim", "parameters"}:
+            raise InputError("layout: must hold blocks, dim and parameters and nothing else.")
+        for name in ("dim", "parameters"):
+            value = document[name]
+            if type(value) is not int or value < 0:
+                raise InputError(f"layout: {name} is {value!r}, must be a number of them.")
+        blocks = document["blocks"]
+        if not isinstance(blocks, list):
+            raise InputError("layout: blocks must be a list.")
+        return cls(tuple(map(_block, blocks)), document["dim"], document["parameters"])
+
+
+def _block(document: Any) -> Block:
+    keys = [f.name for f in fields(Block)]
+    if not isinstance(document, Mapping) or set(document) != set(keys):
+        raise InputError(f"layout: a block holds {', '.join(keys)} and nothing else.")
+    for key, allowed in (("axis", get_args(Axis)), ("role", get_args(Role))):
+        if document[key] not in allowed:
+            known = ", ".join(f"'{a}'" for a in allowed)
+            raise InputError(f"layout: {key} is {document[key]!r}, must be one of {known}.")
+    texts = [document["name"], document["label"], document["unit"] or ""]
+    if not all(isinstance(t, str) for t in texts) or type(document["per_atom"]) is not bool:
+        raise InputError(
+            "layout: name, label and unit of a block are text, per_atom is true or false."
+        )
+    return Block(**document)
+
+
+def needs_affine(blocks: Sequence[Block], whose: str, what: str) -> None:
+    """Raise InputError unless a gate's blocks are β1 and β0 of each atom.
+
+    Whoever computes with the score β1ᵀx + β0 asks here, so that nothing is computed as if other
+    blocks were not there.
+    """
+    if tuple(blocks) == AFFINE:
+        return
+    shared = [b.name for b in blocks if not b.per_atom]
+    kind = f"shared parameters ({', '.join(shared)})"
+    if not shared:
+        kind = f"the blocks {', '.join(b.name for b in blocks)}"
+    raise InputError(
+        f"{whose}: no {what} is registered for {kind}; use a gate with beta1 and beta0 alone."
+    )
