@@ -193,7 +193,7 @@ class MixingMeasure:
     def __getitem__(self, index: str) -> Array: ...
 
     @overload
-    def __getitem__(self, index: Any) -> MixingMeasure: ...
+    def __getitem__(self, index: int | slice | NDArray[Any] | list[Any]) -> MixingMeasure: ...
 
     def __getitem__(self, index: Any) -> Any:
         """One measure of many for a number; a batch for a slice, a list of numbers or a mask.
@@ -340,9 +340,8 @@ class MixingMeasure:
         """The inverse of :meth:`to_dict`. Raises InputError for anything else."""
         if not isinstance(document, dict) or document.get("schema") not in SCHEMAS:
             raise InputError(f"mixing measure: the document does not have the schema '{SCHEMA}'.")
-        if document["schema"] == SCHEMA:
-            names, head = [b.name for b in sorted(STANDARD, key=_name)], ["schema"]
-        else:
+        layout, names, head = None, [b.name for b in sorted(STANDARD, key=_name)], ["schema"]
+        if document["schema"] != SCHEMA:
             layout = Layout.from_document(document.get("layout"))
             names, head = [b.name for b in layout.listed], ["schema", "layout"]
         if set(document) != {*head, *names}:
@@ -351,7 +350,7 @@ class MixingMeasure:
                 "nothing else."
             )
         values = {name: document[name] for name in names}
-        return cls(**values) if document["schema"] == SCHEMA else cls.of(layout, values)
+        return cls(**values) if layout is None else cls.of(layout, values)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to a ``.json`` or ``.npz`` file, whole or not at all. Raises InputError."""
@@ -364,8 +363,9 @@ class MixingMeasure:
                 head = self._head()
                 if "layout" in head:
                     head["layout"] = json.dumps(head["layout"])
-                arrays = {b.name: self[b.name] for b in self.layout.listed}
-                np.savez(stream, **arrays, **{key: np.array(text) for key, text in head.items()})
+                arrays: dict[str, Any] = {b.name: self[b.name] for b in self.layout.listed}
+                arrays |= {key: np.array(text) for key, text in head.items()}
+                np.savez(stream, **arrays)
 
         write_whole(path, write)
 
