@@ -42,7 +42,7 @@ TEMPERED = Gate(
     GATES["softmax"].regimes,
     "a test",
     GATES["softmax"].share,
-    (*AFFINE, TEMPERATURE),
+    blocks=(*AFFINE, TEMPERATURE),
 )
 MODEL = Model.of("tanh", TEMPERED)
 FITTED = MixingMeasure.of(
