@@ -27,12 +27,12 @@ class RateKind(StrEnum):
     NOT_DERIVED = "not derived"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rate:
     """``n^-exponent`` up to logarithms, "slower than" it, or a kind without an exponent.
 
     ``one_atom``: proved where the truth has one atom. ``1/log n`` stands for "slower than any
-    polynomial rate".
+    polynomial rate". A rate equals its text.
 
     >>> str(Rate.power(4, one_atom=True))
     'n^-1/4 for one true atom'
@@ -109,6 +109,12 @@ class Rate:
         if derived.one_atom and not self.one_atom and derived.everywhere == self:
             return None
         return derived == self
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other) if isinstance(other, Rate | str) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
 
     def __str__(self) -> str:
         if self.exponent is None:

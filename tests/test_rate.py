@@ -43,7 +43,8 @@ TEXTS = {
 @pytest.mark.parametrize(("rate", "text"), TEXTS.items())
 def test_a_text_is_read_back(rate, text):
     assert str(rate) == text
-    assert Rate.parse(text) == rate
+    assert Rate.parse(text) == rate == text
+    assert hash(rate) == hash(text)
 
 
 @pytest.mark.parametrize(
