@@ -131,7 +131,9 @@ GATE = Gate(
                     several,
                 ),
                 Caveat(
-                    "k < 2k*, since two copies of every atom are an exact refit", below_doubling
+                    "some true atom is fitted by one atom only (k < 2k*), since two copies of "
+                    "every atom are an exact refit",
+                    below_doubling,
                 ),
             ),
             rests_on=("normalized-sigmoid-dense", "normalized-sigmoid-refits"),

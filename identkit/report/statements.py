@@ -58,7 +58,10 @@ def claim(proof: SetProof) -> str:
                 f"{functions} are linearly independent for every number k of atoms and {who}{near}."
             )
         if proof.atoms == 1 and proof.every_k_obstacle == GIVEN_NUMBER:
-            return f"{functions} are linearly independent for {who}."
+            count = len(proof.kept)
+            if count == 1:
+                return f"the function is not 0 for {who}."
+            return f"the {count} functions are linearly independent for {who}."
         reason = f" ({proof.every_k_obstacle})" if proof.every_k_obstacle else ""
         fewer = ", hence for fewer," if proof.atoms > 1 else ""
         return (
@@ -113,7 +116,8 @@ def rank(result: ConditionResult) -> str:
     if result.rank is None:
         return ""
     how = "" if result.deciding.witness else ", by exact rational elimination"
-    return f"{result.rank} of {result.functions} functions at k = {result.atoms}{how}"
+    at = "" if result.atoms_scope == "one" else f" at k = {result.atoms}"
+    return f"{result.rank} of {result.functions} functions{at}{how}"
 
 
 def agreement(result: ConditionResult) -> str:
