@@ -40,8 +40,8 @@ LAYERS = {
     "certificates.rederive certificates.verify",
     "mixture": "fit.structure fit.model simulation",
     "losses": "losses losses.partition losses.norms losses.identified",
-    "fit": "fit fit.result fit.problem fit.solver fit.nodes fit.vector_math fit.cpu_kernel "
-    "fit.torch_kernel fit.job fit.engine fit.starts fit.inference fit.summary "
+    "fit": "fit fit.objective fit.result fit.problem fit.solver fit.nodes fit.vector_math "
+    "fit.cpu_kernel fit.torch_kernel fit.job fit.engine fit.starts fit.inference fit.summary "
     "fit.running",
     "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "

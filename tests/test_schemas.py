@@ -23,7 +23,7 @@ RELEASED = {
     "certificate-3": "ca8be03f4e916b2b",
     "check-1": "c99dca0b6089b002",
     "claims-1": "ad71554705ab8e8d",
-    "fit-1": "d07e84494521164b",
+    "fit-1": "077729b7e489b761",
     "rates-1": "b0d9597ffc54ae8d",
 }
 """Format -> begin of the SHA-256 of its schema with every reference replaced by what it names.

@@ -1,4 +1,4 @@
-"""Least-squares fits of many problems; torch is imported when there is one to fit."""
+"""Fits of many problems; torch is imported when there is one to fit."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def least_squares(
     problems. ``start`` is a mixing measure, or several to start from; each has one measure for all
     problems or R of them. The best of its starts is returned for each problem. Under a gate with a
     gauge the start is shifted so that the last atom's gate is 0, where it is held (the box speaks
-    of these coordinates). ``weight``, like y in shape, is ≥ 0.
+    of these coordinates). ``weight``, like y in shape, is ≥ 0. Where the likelihood of the model's
+    gate has another objective (:mod:`identkit.fit.objective`), its cost takes the place of the sum.
 
     >>> import numpy as np, identkit
     >>> from identkit.fit import least_squares, Model
@@ -55,9 +56,10 @@ def least_squares(
     >>> least_squares(model, *data.data(0), start=truth).status
     <Status.CONVERGED: 'converged'>
 
-    Raises :class:`~identkit.errors.InputError`, before any work, for data that do not fit the model
-    or each other, are not finite, are constant or fewer than the parameters. Of several problems
-    those with such y are left out with status ``bad data``, unless all are.
+    Raises :class:`~identkit.errors.InputError`, before any work, for a likelihood without an
+    objective and for data that do not fit the model or each other, are not finite, are constant or
+    fewer than the parameters. Of several problems those with such y are left out with status ``bad
+    data``, unless all are.
     """
     from identkit.fit.job import Job, Options, check_options
 

@@ -1,10 +1,10 @@
 """What a fit says about parameters: standard errors, directions not determined, shared gates.
 
 With J the Jacobian of (f(x_i))_i at the estimate, over the parameters that neither the gauge nor
-the box holds, the covariance of least squares is σ²(JᵀJ)⁻¹ and σ² = 2·cost/(n − rank). It presumes
-independent errors of equal variance and an exactly specified model. In an over-specified cell
-(several fitted atoms for one true atom) it is not valid: there J loses rank at the truth, and
-parameters converge like n^-1/4 or slower, not like n^-1/2.
+the box holds, the covariance of least squares is σ²(JᵀJ)⁻¹; σ², and what it presumes, are those of
+the objective (:mod:`identkit.fit.objective`). In an over-specified cell (several fitted atoms for
+one true atom) it is not valid: there J loses rank at the truth, and parameters converge like n^-1/4
+or slower, not like n^-1/2.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Covariance:
     would exceed the width of their box: the linear approximation says nothing there. ``sigma`` is
     the estimate of the error's standard deviation; ``rank`` the rank of the information matrix,
     ``tolerance`` what its scaled eigenvalues were compared with and ``smallest`` the smallest of
-    those above it.
+    those above it. ``assumes`` says what makes it valid.
     """
 
     matrix: Array
@@ -78,6 +78,7 @@ class Covariance:
     smallest: float
     undetermined: tuple[Direction, ...]
     wide: tuple[tuple[int, str], ...]
+    assumes: str
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,8 @@ def covariance(
     """σ²(JᵀJ)⁻¹ over the free parameters of one fit, where that matrix is numerically nonsingular.
 
     ``x`` (n, d), ``y`` and ``weight`` (n,) are the data of the fit; weights are inverse variances
-    up to a factor. Raises :class:`~identkit.errors.InputError` for several fits, and one that is
-    not at a minimum.
+    up to a factor. Raises :class:`~identkit.errors.InputError` for several fits, for one that is
+    not at a minimum, and under an objective without standard errors.
     """
     if result.measure.batch:
         raise InputError("covariance: the result holds several fits; choose one, as in result[0].")
@@ -123,6 +124,12 @@ def covariance(
         raise InputError(
             f"covariance: the fit ended with '{result.status.value}', not at a minimum; "
             f"{result.status.remedy}."
+        )
+    stated = result.objective.errors
+    if stated is None:
+        raise InputError(
+            f"covariance: no standard errors are known for objective {result.objective.name}; "
+            "resample the data."
         )
     gram = information(result, x, y, weight)
     free = np.flatnonzero(~result.held)
@@ -138,8 +145,7 @@ def covariance(
     values, vectors = np.linalg.eigh(scaled)
     sound = values > tolerance
     rank = int(sound.sum())
-    degrees = n - rank
-    sigma = float(np.sqrt(2.0 * result.cost / degrees)) if degrees > 0 else np.nan
+    sigma = float(np.sqrt(stated.variance(result.cost, n, rank)))
     null = vectors[:, ~sound] @ vectors[:, ~sound].T
     lost = np.sqrt(np.diag(null).clip(min=0.0)) > PART
     inverse = (vectors[:, sound] / values[sound]) @ vectors[:, sound].T
@@ -163,13 +169,14 @@ def covariance(
         float(values[sound].min()) if rank else np.nan,
         _directions(result.model, null, lost, used, free),
         tuple((i, names[v]) for i, v in places),
+        stated.assumes,
     )
 
 
 def information(
     result: FitResult, x: ArrayLike, y: ArrayLike, weight: ArrayLike | None = None
 ) -> Array:
-    """JᵀJ at one fit over all parameters, shape (p, p), by the kernel that fitted it."""
+    """Jᵀ diag(w·ρ'') J at one fit over all parameters, (p, p), by the kernel that fitted it."""
 
     from identkit.fit.job import squared_jacobian
 

@@ -18,6 +18,7 @@ from identkit.errors import InputError, whole
 from identkit.fit.cpu_kernel import CpuSums
 from identkit.fit.model import Model
 from identkit.fit.nodes import ORDER, cell_count, compress
+from identkit.fit.objective import objective_of
 from identkit.fit.problem import Compute, Data
 from identkit.fit.result import Box, FitResult, Settings, Status
 from identkit.fit.solver import DONE, FAILED, FLAT, LIMIT, Options, Problems, Solution, solve
@@ -71,16 +72,22 @@ class Job:
     ) -> None:
         self.model, self.data, self.starts, self.options = model, data, starts, options
         self.low, self.high, self.compute = low, high, compute
+        self.objective = objective_of(model.gate)
         self.fixed = model.pinned(atoms)
         self.device = _device(compute.device)
         self.kernel = compute.kernel
         if self.kernel == "auto":
-            self.kernel = "native" if self.device.type == "cpu" else "torch"
+            fused = self.device.type == "cpu" and self.objective.quadratic
+            self.kernel = "native" if fused else "torch"
         if self.kernel not in ("native", "torch") or (
             self.kernel == "native" and self.device.type != "cpu"
         ):
             raise InputError(
                 f"kernel: '{self.kernel}' is not available on {self.device.type}; use auto."
+            )
+        if self.kernel == "native" and not self.objective.quadratic:
+            raise InputError(
+                f"kernel: native has no sums for objective {self.objective.name}; use auto."
             )
         if compute.threads is not None and compute.threads < 1:
             raise InputError(f"threads: {compute.threads} is below 1; give at least one, or None.")
@@ -195,7 +202,7 @@ class Job:
     # -- parts ----------------------------------------------------------------------------------
 
     def _cells(self) -> int:
-        wanted = self.compute.nodes and self.model.compressible
+        wanted = self.compute.nodes and self.model.compressible and self.objective.quadratic
         return cell_count(self.data.samples) if wanted else 0
 
     def _nodes(self, cells: int) -> Any:
@@ -221,9 +228,8 @@ class Job:
         stop: Callable[[], bool] | None,
         taken: Any = None,
     ) -> Solution:
-        weight = 1.0 if self.data.weight is None else self.data.weight
         with np.errstate(invalid="ignore", over="ignore"):
-            scale = 0.5 * (weight * self.data.y**2).sum(axis=1)
+            scale = self.objective.cost(-self.data.y, self.data.weight)
 
         def move(array: Any) -> Any:
             return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
@@ -319,7 +325,7 @@ def kernel_sums(
 def squared_jacobian(
     result: FitResult, x: ArrayLike, y: ArrayLike, weight: ArrayLike | None
 ) -> Array:
-    """JᵀJ at one fit over all parameters, shape (p, p)."""
+    """Jᵀ diag(w·ρ'') J at one fit over all parameters, shape (p, p)."""
 
     def row(array: ArrayLike) -> Array:
         """As one problem; writeable, since torch warns of read-only arrays."""

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from identkit import __version__
 from identkit.errors import InputError
 from identkit.fit.model import Model
+from identkit.fit.objective import Objective, objective_of
 from identkit.layout import POSITIVE, STANDARD, Layout
+from identkit.likelihoods import LEAST_SQUARES
 from identkit.mixing import MixingMeasure
 
 Array = NDArray[np.float64]
@@ -213,13 +215,13 @@ _ROWS = ("costs", "statuses")
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """Least-squares fits of R problems, each the best of its starts.
+    """Fits of R problems, each the best of its starts.
 
-    ``measure`` has the batch of the problems; so have ``status`` (list or one), ``cost`` (half the
-    residual sum of squares), ``gradient_norm`` (Euclidean, without parameters held by the box),
-    ``steps`` (trial steps), ``passes`` (sums over all data, rounded up) and ``start``, the index of
-    the start it came from. ``costs`` and ``statuses`` have a row per problem, a column per start.
-    ``held`` marks parameters at a bound or fixed.
+    ``measure`` has the batch of the problems; so have ``status`` (list or one), ``cost`` (of the
+    objective: half the residual sum of squares for least squares), ``gradient_norm`` (Euclidean,
+    without parameters held by the box), ``steps`` (trial steps), ``passes`` (sums over all data,
+    rounded up) and ``start``, the index of the start it came from. ``costs`` and ``statuses`` have
+    a row per problem, a column per start. ``held`` marks parameters at a bound or fixed.
     """
 
     model: Model
@@ -238,9 +240,18 @@ class FitResult:
     settings: Settings
 
     @property
+    def objective(self) -> Objective:
+        """What was minimised."""
+        return objective_of(self.model.gate)
+
+    @property
     def root_mean_square(self) -> Any:
-        """√(2·cost/n), in units of y; with weights, of the weighted residuals √w·r."""
-        return np.sqrt(2.0 * np.asarray(self.cost) / self.samples)
+        """√(2·cost/n), in units of y; with weights, of the weighted residuals √w·r.
+
+        NaN under an objective that is no sum of squares.
+        """
+        squares = 2.0 if self.objective.quadratic else np.nan
+        return np.sqrt(squares * np.asarray(self.cost) / self.samples)
 
     def predict(self, x: Any) -> Array:
         """The fitted f at x of shape (n, d) or (R, n, d)."""
@@ -248,6 +259,7 @@ class FitResult:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, schema ``identkit.fit/1``; numbers that are not finite are null."""
+        likelihood = self.model.gate.likelihood
         many = bool(self.measure.batch)
         rows = [self] if not many else [self[r] for r in range(len(self.status))]
         return {
@@ -255,6 +267,7 @@ class FitResult:
             "version": __version__,
             "expert": self.model.expert.canonical(),
             "gate": self.model.gate.name,
+            **({} if likelihood == LEAST_SQUARES else {"likelihood": likelihood}),
             "samples": self.samples,
             "seconds": self.seconds,
             "settings": {

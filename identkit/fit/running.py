@@ -83,7 +83,8 @@ def reported(
     report.
     """
     x, y = table.x, table.y
-    matrix = inference.covariance(result, x, y) if result.status.finished else None
+    known = result.status.finished and result.objective.errors is not None
+    matrix = inference.covariance(result, x, y) if known else None
     shared = inference.shared_gates(result, x, matrix)
     proved = None
     if check and not interrupted:

@@ -32,7 +32,7 @@ PIVOT = 1e-13
 """Added to the scaled matrix when a minimum is tested: a flat direction of an unidentifiable
 expert has curvature 0 up to rounding, about 1e-16 times the largest."""
 ROUNDING = 1e-26
-"""Cost, relative to ½Σwy², below which only rounding is left: (1e-13)²."""
+"""Cost, relative to that of f = 0, below which only rounding is left: (1e-13)²."""
 GROW, SHRINK = 4.0, 0.2
 """Factors of λ after a rejected step (doubled each time) and after a good one, at most. A good step
 is often followed by one too long: in a curved valley quicker shrinking costs more than it gains."""
@@ -84,8 +84,8 @@ class Sums(Protocol):
 class Problems:
     """Where A minimisations start, and within which box.
 
-    ``theta`` (A, p); ``which`` (A,) is the data of each and ``scale`` (A,) its ½Σwy². ``lower``,
-    ``upper`` and ``fixed`` have shape (p,) or (A, p).
+    ``theta`` (A, p); ``which`` (A,) is the data of each and ``scale`` (A,) the cost of f = 0 there.
+    ``lower``, ``upper`` and ``fixed`` have shape (p,) or (A, p).
     """
 
     theta: Tensor

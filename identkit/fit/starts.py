@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from identkit.errors import InputError
 from identkit.fit.engine import Compute, least_squares
 from identkit.fit.model import Model
+from identkit.fit.objective import objective_of
 from identkit.mixing import MixingMeasure
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ def random_starts(
     >>> len(starts), starts[0].atoms
     (3, 2)
 
-    Raises :class:`~identkit.errors.InputError` for more parameters than samples, and where f is
-    not finite on the data for any parameters tried.
+    Raises :class:`~identkit.errors.InputError` for a likelihood without an objective, for more
+    parameters than samples, and where f is not finite on the data for any parameters tried.
     """
     model.gate.needs_affine("fit")
     if k < 1 or count < 1:
@@ -123,6 +124,7 @@ class _Drawing:
 
     def __init__(self, model: Model, x: Array, y: Array, k: int) -> None:
         self.model, self.x, self.y, self.k = model, x, y, k
+        self.objective = objective_of(model.gate)
         self.spread = spread(x)
         with np.errstate(all="ignore"):
             self.size = float(np.sqrt(np.mean(np.square(y)))) or 1.0
@@ -140,7 +142,7 @@ class _Drawing:
                 usable = np.isfinite(eta).all(axis=(1, 2), keepdims=True)
                 eta = np.where(usable, eta, 0.0)
                 drawn = MixingMeasure(beta0, beta1, eta)
-                cost = np.square(self.model.predict(drawn, x) - y).sum(axis=1)
+                cost = self.objective.cost(self.model.predict(drawn, x) - y, None)
             cost = np.where(usable.ravel() & np.isfinite(cost), cost, np.inf)
             if np.isfinite(cost).any():
                 return drawn[int(cost.argmin())]

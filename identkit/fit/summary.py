@@ -37,9 +37,9 @@ class Bound:
 class FitReport:
     """A fit of one data set with all that is said about it.
 
-    ``covariance`` is None where the fit is not at a minimum, ``identifiability`` where no check was
-    asked for. ``variance`` is the mean square of y about its mean; ``means`` and ``spreads`` are of
-    the inputs, in order.
+    ``covariance`` is None where the fit is not at a minimum or its objective knows no standard
+    errors, ``identifiability`` where no check was asked for. ``variance`` is the mean square of y
+    about its mean; ``means`` and ``spreads`` are of the inputs, in order.
     """
 
     result: FitResult

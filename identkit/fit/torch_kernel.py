@@ -1,7 +1,7 @@
-"""The sums of a least-squares step in torch, on any device: chunks of samples, no Jacobian.
+"""The sums of a step in torch, on any device, for any objective: chunks of samples, no Jacobian.
 
-The same sums as :mod:`identkit.fit.cpu_kernel`, batched over problems; see there and
-:mod:`identkit.fit.structure` for the notation. Nothing here waits for the device.
+For least squares the same sums as :mod:`identkit.fit.cpu_kernel`, batched over problems; see there
+and :mod:`identkit.fit.structure` for the notation. Nothing here waits for the device.
 
 On the CPU, with one thread of torch, the sums of a problem are bitwise the same whatever it is
 batched with. ATen's loops round exp, tanh, erf and sums over atoms otherwise in a remainder that
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from identkit.fit.objective import objective_of
 from identkit.heads import HEADS
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class TorchSums:
         self, model: Model, x: Tensor, y: Tensor, weight: Tensor | None, device: torch.device
     ) -> None:
         self.model, self.device = model, device
+        self.objective = objective_of(model.gate)
         self.heads: Heads = model.heads(torch_functions())
         # (R or 1, d + 1, samples): x and 1, along the samples
         inputs = x.transpose(1, 2)
@@ -143,8 +145,8 @@ class TorchSums:
         first = torch.stack([gate[1] * value, *(gate[0] * expert[1 + t] for t in range(m))], dim=2)
         return _Values(mean, first, gate, expert, value, shares)
 
-    def _pairs(self, values: _Values, residual: Tensor) -> Tensor:
-        """Σ-ready residual·∂²f/∂a∂b, (A, rows, rows, n)."""
+    def _pairs(self, values: _Values, slope: Tensor) -> Tensor:
+        """Σ-ready w·ρ'(r)·∂²f/∂a∂b, (A, rows, rows, n)."""
         gate, expert, first = values.gate, values.expert, values.first
         batch, atoms, width, n = first.shape
         m = self.model.slots
@@ -167,7 +169,7 @@ class TorchSums:
                 mixed = values.shares[:, i, None] * flat
                 out[:, i * width] -= mixed
                 out[:, :, i * width] -= mixed
-        return out * residual[:, None, None]
+        return out * slope[:, None, None]
 
     # -- sums over all samples ------------------------------------------------------------------
 
@@ -209,16 +211,17 @@ class TorchSums:
             features, y, weight = self._data(which[group], part)
             values = self._values(shaped[group], features)
             residual = values.mean - y
-            weighted = residual if weight is None else weight * residual
-            cost[group] += 0.5 * (residual * weighted).sum(dim=1)
+            slope = self.objective.slope(residual, weight)
+            curvature = self.objective.curvature(residual, weight)
+            cost[group] += self.objective.cost(residual, weight)
             first = values.first.flatten(1, 2)
-            slopes[group] += _products(first * weighted[:, None], features)
-            scaled = first if weight is None else first * weight[:, None]
+            slopes[group] += _products(first * slope[:, None], features)
+            scaled = first if curvature is None else first * curvature[:, None]
             pairs = scaled[:, :, None] * first[:, None]
             if second:
                 diagonal = torch.diagonal(pairs, dim1=1, dim2=2).transpose(1, 2)
                 squares[group] += _products(diagonal, features.square())
-                pairs = pairs + self._pairs(values, weighted)
+                pairs = pairs + self._pairs(values, slope)
             crossed = (features[:, :, None] * features[:, None]).flatten(1, 2)
             sums[group] += _products(pairs.flatten(1, 2), crossed)
         rows, feature, scale = self._gather(atoms)
@@ -231,7 +234,7 @@ class TorchSums:
         return cost, gradient, gram, torch.diagonal(gram, dim1=1, dim2=2).clone()
 
     def bends(self, theta: Tensor, velocity: Tensor, which: Tensor) -> Tensor:
-        """Jᵀ f_vv (A, p) for velocities (A, p)."""
+        """Jᵀ diag(w·ρ'') f_vv (A, p) for velocities (A, p)."""
         batch, m = theta.shape[0], self.model.slots
         shaped = theta.reshape(batch, -1, self.model.per_atom)
         speeds = velocity.reshape(shaped.shape)
@@ -242,7 +245,7 @@ class TorchSums:
         )
         groups, parts = self._cut(batch, total * (self.model.dim + 2))
         for group, part in itertools.product(groups, parts):
-            features, _, weight = self._data(which[group], part)
+            features, y, weight = self._data(which[group], part)
             values = self._values(shaped[group], features)
             gate, expert, first = values.gate, values.expert, values.first
             score, slots = self._rows(speeds[group], features)
@@ -261,8 +264,9 @@ class TorchSums:
                 along = (first * moving).sum(dim=(1, 2))
                 speed = (values.shares * score).sum(dim=1)
                 total_bend = total_bend - 2.0 * speed * along
-            if weight is not None:
-                total_bend = total_bend * weight
+            curvature = self.objective.curvature(values.mean - y, weight)
+            if curvature is not None:
+                total_bend = total_bend * curvature
             slopes[group] += _products(first.flatten(1, 2) * total_bend[:, None], features)
         rows, feature, scale = self._gather(atoms)
         return slopes[:, rows, feature] * scale

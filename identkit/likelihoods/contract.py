@@ -35,7 +35,8 @@ class Likelihood:
 
     ``respond(rng, f, noise)`` fills an array of responses from the values of f at n inputs, shape
     (n,), and the standard deviation of the noise; None where data cannot be drawn from f alone, and
-    then nothing is simulated or fitted.
+    then nothing is simulated. ``objective`` names what a fit minimises, an
+    :class:`identkit.fit.objective.Objective`; None where nothing is, and then nothing is fitted.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Likelihood:
     respond: Callable[[np.random.Generator, Any, float], Any] | None = field(
         default=None, repr=False
     )
+    objective: str | None = None
 
 
 LIKELIHOODS: dict[str, Likelihood] = {}

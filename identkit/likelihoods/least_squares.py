@@ -24,4 +24,5 @@ LIKELIHOOD = Likelihood(
     estimates="the regression function f(x)",
     source="Nguyen, Ho, Rinaldo, ICML 2024 (arXiv 2402.02952) and NeurIPS 2024 (arXiv 2405.13997)",
     respond=respond,
+    objective=LEAST_SQUARES,
 )

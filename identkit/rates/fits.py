@@ -114,8 +114,7 @@ def perform(
             return []
         results.append(fresh)
         spent = budget
-    rest = y - setting.model.predict(setting.truth, x)
-    reached = 0.5 * (rest * rest).sum(axis=1)
+    reached = results[0].objective.cost(setting.model.predict(setting.truth, x) - y, None)
     share = (time.perf_counter() - began) / len(block.replicates) / len(setting.budgets)
     rows = []
     numbers: dict[str, Any] = {}

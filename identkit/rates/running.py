@@ -15,7 +15,7 @@ from identkit.rates.plan import defaults, experiment_name
 from identkit.rates.quantities import checked
 from identkit.rates.result import RateResult, observe
 from identkit.rates.scheduling import scheduler as scheduler_of
-from identkit.rates.setting import Experiment, Setting
+from identkit.rates.setting import Experiment, Setting, check_likelihood
 from identkit.rates.store import Store
 from identkit.rates.suggested import suggested_box, suggested_noise
 from identkit.rates.sweep import Outcome, Progress
@@ -27,7 +27,8 @@ Truth = TruthFile | Found | MixingMeasure
 
 
 def check_gate(gate: Gate) -> None:
-    """Raise InputError for a gate without errors to observe."""
+    """Raise InputError for a gate without errors to observe, or a likelihood without rates."""
+    check_likelihood(gate)
     if not gate.has_loss:
         raise InputError(
             f"--gate '{gate.name}': no Voronoi loss is known for this gate, so there are no errors "

@@ -20,8 +20,9 @@ import numpy as np
 from identkit.errors import InputError, unknown_name, whole
 from identkit.experts import Expert
 from identkit.fit.model import Model
+from identkit.fit.objective import objective_of
 from identkit.fit.result import Box
-from identkit.gates import Regime, RegimeCode, Situation, resolve, without_loss
+from identkit.gates import Gate, Regime, RegimeCode, Situation, resolve, without_loss
 from identkit.likelihoods import LEAST_SQUARES
 from identkit.mixing import MixingMeasure
 from identkit.simulation import STARTS, Simulation
@@ -36,6 +37,19 @@ def key_of(document: Any) -> str:
     """SHA-256 of a setting's canonical form, hexadecimal."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_likelihood(gate: Gate) -> None:
+    """Raise InputError for a likelihood under which nothing is fitted, or no rate is observed.
+
+    Settings and stores name a gate alone, so what they hold is under least squares.
+    """
+    objective_of(gate)
+    if gate.likelihood != LEAST_SQUARES:
+        raise InputError(
+            f"likelihood {gate.likelihood}: rates are observed under {LEAST_SQUARES} alone; use "
+            "that one."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +83,9 @@ class Setting:
 
     def __post_init__(self) -> None:
         gate = self.model.gate
+        check_likelihood(gate)
         if not gate.has_loss:
             raise without_loss(gate)
-        if gate.likelihood != LEAST_SQUARES:
-            raise InputError(
-                f"likelihood {gate.likelihood}: no fit is registered for it; rates are observed "
-                f"under {LEAST_SQUARES}."
-            )
         case = gate.chosen(self.regime)
         if self.regime is None and case.code is not None:
             raise InputError(f"regime: the {gate.name} gate has several; name one of them.")

@@ -23,11 +23,6 @@ WIDTH = 68
 SHOWN = 4
 """Directions, bounds and groups printed before "and n more"; all are in the JSON."""
 
-ASSUMPTION = (
-    "independent errors of equal variance and an exactly specified model; not valid for atoms that "
-    "share a true atom (an over-specified cell), which converge like n^-1/4 or slower"
-)
-
 REMEDIES = {
     Status.CONVERGED: "a local minimum; more --starts show whether there is a lower one",
     Status.AT_THE_BOX: "the minimum lies on the boundary of the box; widen it as below, or read "
@@ -66,11 +61,13 @@ def notes(report: FitReport) -> list[tuple[str, str]]:
         )
         lines.append(("scale", text))
     if c is not None and np.isfinite(c.standard_errors).any():
-        lines.append(("± s.e.", f"{ASSUMPTION}. Estimated error s.d.: {c.sigma:.3g}."))
+        lines.append(("± s.e.", f"{c.assumes}. Estimated error s.d.: {c.sigma:.3g}."))
     elif c is not None and not np.isfinite(c.sigma):
         lines.append(
             ("s.e.", f"none: {result.samples} samples leave nothing to estimate the errors with.")
         )
+    elif result.objective.errors is None:
+        lines.append(("s.e.", f"none are known for {result.objective.title}."))
     elif c is None:
         lines.append(("s.e.", "none: they are those of a minimum."))
     if c is not None and c.undetermined:
@@ -244,7 +241,9 @@ def terminal(report: FitReport) -> RenderableType:
         f": {REMEDIES.get(result.status, result.status.remedy)}.",
     )
     r_squared = report.r_squared
-    cost = f"{result.cost:.6g} (half the sum of squares), RMS residual {_rms(result):.4g}"
+    cost = f"{result.cost:.6g} ({result.objective.title})"
+    if result.objective.quadratic:
+        cost += f", RMS residual {_rms(result):.4g}"
     if r_squared is not None:
         cost += f", R² {_share(r_squared)}"
     first = _grid([("status", status), ("cost", cost), ("starts", starts_sentence(report))])
@@ -385,7 +384,7 @@ def _covariance_document(report: FitReport) -> dict[str, Any] | None:
         "rank": c.rank,
         "tolerance": c.tolerance,
         "smallest_eigenvalue": number(c.smallest),
-        "assumption": ASSUMPTION,
+        "assumption": c.assumes,
         "wider_than_box": [{"atom": a, "parameter": name} for a, name in c.wide],
         "undetermined": [
             {
