@@ -18,10 +18,10 @@ import sympy as sp
 from flint import Ordering, arb, fmpq, fmpq_mpoly, fmpq_mpoly_ctx, fmpz
 
 from identkit.balls import Tape, ball, precision
-from identkit.causes import SIZE_LIMIT
 from identkit.deadline import Deadline
 from identkit.errors import OutOfTime
 from identkit.expression import symbol
+from identkit.vocabulary import Cause
 
 MAX_TERMS = 20_000
 """Polynomials beyond this many terms are given up on (:class:`TooLarge`), not waited for."""
@@ -38,7 +38,7 @@ SPARE_KERNELS = 96
 class TooLarge(OutOfTime):
     """The normal form would outgrow its limits; independence can still be proved by balls."""
 
-    cause = SIZE_LIMIT
+    cause = Cause.SIZE_LIMIT
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NoReturn, TypeVar
 
-from identkit.causes import BROKE_OFF, CAUSES
+from identkit.causes import CAUSES
 from identkit.deadline import Deadline
 from identkit.errors import BrokeOff, IdentkitError, OutOfMemory
+from identkit.vocabulary import Cause
 
 GRACE = 0.25
 """Seconds past the limit until the child is killed: time to end by itself, with better notes."""
@@ -171,7 +172,7 @@ class _Child:
                 piece = os.read(self.inlet, 2**20)
                 self.buffer += piece
                 if not piece:
-                    raise BrokeOff(CAUSES[BROKE_OFF])
+                    raise BrokeOff(CAUSES[Cause.BROKE_OFF])
             elif self.deadline.left() < -GRACE:
                 raise self.deadline.reached()
             elif _private_bytes(self.pid) - self.held > MEMORY:

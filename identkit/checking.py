@@ -41,6 +41,7 @@ from identkit.results import (
     SetProof,
     combined_verdict,
 )
+from identkit.vocabulary import Verdict
 
 
 def check(
@@ -244,5 +245,5 @@ def _requirement(name: str | None, results: list[ConditionResult]) -> Requiremen
         verdicts = [r.verdict for r in results if r.condition == name]
     if not verdicts:
         raise InputError(f"--require {name}: the question does not arise here; drop it.")
-    met = False if "no" in verdicts else None if "undecided" in verdicts else True
+    met = False if Verdict.NO in verdicts else None if Verdict.UNDECIDED in verdicts else True
     return Requirement(name, met)

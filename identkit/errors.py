@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from identkit.causes import BROKE_OFF, MEMORY_LIMIT, TIME_LIMIT, UNPROVED
+from identkit.vocabulary import Cause
 
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 """Characters that a terminal acts on instead of showing them: controls, marks of direction."""
@@ -56,25 +56,25 @@ class OutputError(IdentkitError):
 class OutOfTime(IdentkitError):
     """A limit was reached; the check turns this into ``undecided``, with the code ``cause``."""
 
-    cause = TIME_LIMIT
+    cause: Cause = Cause.TIME_LIMIT
 
 
 class OutOfMemory(OutOfTime):
     """The work took more memory than it may."""
 
-    cause = MEMORY_LIMIT
+    cause = Cause.MEMORY_LIMIT
 
 
 class BrokeOff(OutOfTime):
     """The process that did the work ended by itself."""
 
-    cause = BROKE_OFF
+    cause = Cause.BROKE_OFF
 
 
 class Unproved(OutOfTime):
     """Something was seen that is not proved, and that would decide the question."""
 
-    cause = UNPROVED
+    cause = Cause.UNPROVED
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:

@@ -23,6 +23,7 @@ from identkit.experts import Expert, names_in_order, scalar
 from identkit.expression import Step, free_names, parse
 from identkit.prove import Prover, undecided
 from identkit.results import QUANTIFIERS, Options, Relation, SetProof
+from identkit.vocabulary import Quantifier, Verdict
 
 MAX_ATOMS = 50
 MAX_FUNCTIONS = 200
@@ -47,9 +48,9 @@ class Interactions:
     proof: SetProof
 
     @property
-    def independent(self) -> str:
+    def independent(self) -> Verdict:
         """Whether all of the functions are linearly independent."""
-        return "no" if self.vanishing else self.proof.verdict
+        return Verdict.NO if self.vanishing else self.proof.verdict
 
     @property
     def relations(self) -> tuple[Relation, ...]:
@@ -69,10 +70,10 @@ class Interactions:
     def complete(self) -> bool:
         """Whether no other relation holds within one generic atom: proved, or not known."""
         rest = self.atoms * (len(self.proof.kept) - len(self.relations))
-        return self.proof.verdict == "yes" or self.proof.rank == rest
+        return self.proof.verdict == Verdict.YES or self.proof.rank == rest
 
     @property
-    def quantifier(self) -> str | None:
+    def quantifier(self) -> Quantifier | None:
         """For which parameters: a key of ``identkit.results.QUANTIFIERS``."""
         return self.proof.quantifier
 
@@ -100,10 +101,10 @@ class Interactions:
 
     def __str__(self) -> str:
         lines = [*(f"{v} = 0" for v in self.vanishing), *(r.text for r in self.relations)]
-        if self.proof.verdict == "yes":
+        if self.proof.quantifier is not None and self.proof.verdict == Verdict.YES:
             lines.append(
                 f"{'otherwise ' if self.vanishing else ''}linearly independent: {self.atoms} "
-                f"atom{'s' * (self.atoms > 1)}, {QUANTIFIERS[self.proof.quantifier or '']}"
+                f"atom{'s' * (self.atoms > 1)}, {QUANTIFIERS[self.proof.quantifier]}"
             )
         if self.proof.fixed is not None:
             lines.append(
@@ -117,7 +118,7 @@ class Interactions:
             )
         if AWAY_FROM_KINKS in self.notes:
             lines.append(f"({AWAY_FROM_KINKS})")
-        if self.proof.verdict == "undecided":
+        if self.proof.verdict == Verdict.UNDECIDED:
             lines.append(f"undecided: {'; '.join(self.proof.notes)}")
         return "\n".join(lines)
 

@@ -18,7 +18,7 @@ from flint import fmpq, fmpq_mat
 from identkit.algebra import Element
 from identkit.atoms import AtomFunction
 from identkit.balls import Tape
-from identkit.causes import NOT_FOUND, SIGNS, SIZE_LIMIT, cause_of
+from identkit.causes import cause_of
 from identkit.certificates.independence import (
     Search,
     are_distinct,
@@ -45,6 +45,7 @@ from identkit.results import (
     Term,
 )
 from identkit.sampling import Sampler, is_harmless_number
+from identkit.vocabulary import WEAKEST_FIRST, Cause, ProofKind, Quantifier, Verdict
 
 MAX_EXACT_RANK = 400
 """Largest number of polynomial functions whose exact rational rank is computed."""
@@ -65,7 +66,7 @@ class Prover:
             self.atom, self.options.domain, self.options.seed, self.forms, self.deadline
         )
         self.quantifier = witness_quantifier(self.sampler)
-        if self.quantifier == "open-set" and self.sampler.singular:
+        if self.quantifier == Quantifier.OPEN_SET and self.sampler.singular:
             self.sampler.parameter_draw()  # raises DomainError if the expert is nowhere regular
 
     def prove(self, functions: FunctionSet) -> SetProof:
@@ -94,8 +95,8 @@ class Prover:
             relation = formal.relation(formal.rule.failure)
             return replace(
                 blank,
-                kind="relation",
-                verdict="no",
+                kind=ProofKind.RELATION,
+                verdict=Verdict.NO,
                 relations=(relation,),
                 quantifier=relation_quantifier(relation),
             )
@@ -124,8 +125,8 @@ class Prover:
                 notes.append(f"rank not determined: {limit}")
         return replace(
             blank,
-            kind="relation",
-            verdict="no",
+            kind=ProofKind.RELATION,
+            verdict=Verdict.NO,
             relations=proved,
             rank=rank,
             witness=witness,
@@ -181,7 +182,7 @@ class Prover:
         if search.witness is None:
             where = coincide_for(formal.family, formal.columns, kept)
             if where:
-                cause = SIGNS
+                cause = Cause.SIGNS
                 notes.append(
                     f"where {where} functions of an atom coincide that differ elsewhere; the "
                     "coincidence rule is not applied sign by sign"
@@ -199,11 +200,11 @@ class Prover:
         """``yes`` if a witness was found, else ``undecided`` with what was tried."""
         if search.witness is None:
             notes = (*blank.notes, search.tried)
-            return replace(blank, notes=notes, cause=blank.cause or NOT_FOUND)
+            return replace(blank, notes=notes, cause=blank.cause or Cause.NOT_FOUND)
         return replace(
             blank,
-            kind="ball-determinant",
-            verdict="yes",
+            kind=ProofKind.BALL_DETERMINANT,
+            verdict=Verdict.YES,
             witness=search.witness,
             witnessed=blank.kept,
             rank=blank.functions,
@@ -228,8 +229,8 @@ class Prover:
             self.deadline.check()  # the rank is an extra; the dimension count stands without it
         return replace(
             blank,
-            kind="finite-dimension",
-            verdict="no",
+            kind=ProofKind.FINITE_DIMENSION,
+            verdict=Verdict.NO,
             atoms=fixed.atoms,
             fixed=proof,
             rank=rank,
@@ -245,7 +246,7 @@ class Prover:
     ) -> SetProof:
         """No merging is possible, but a nonzero determinant still proves independence."""
         search = self._search(expressions, shared, self.options.atoms)
-        blank = undecided(functions, self.options.atoms, tuple(notes), SIZE_LIMIT)
+        blank = undecided(functions, self.options.atoms, tuple(notes), Cause.SIZE_LIMIT)
         return self._by_witness(blank, search, "the normal form is too large")
 
     def _search(self, functions: list[sp.Expr], shared: list[sp.Expr], atoms: int) -> Search:
@@ -263,18 +264,18 @@ class Prover:
         )
 
 
-def witness_quantifier(sampler: Sampler) -> str:
+def witness_quantifier(sampler: Sampler) -> Quantifier:
     """A witness extends to almost every θ only where U is analytic for all real (x, θ)."""
     if sampler.kinks:
-        return "open-set"
+        return Quantifier.OPEN_SET
     for hazard in sampler.singular:
         e = hazard.expression
         if e.is_number and is_harmless_number(hazard):
             continue
         positive_suffices = hazard.kind in ("pole", "log", "root")
         if not (e.is_positive and positive_suffices):
-            return "open-set"
-    return "almost-every"
+            return Quantifier.OPEN_SET
+    return Quantifier.ALMOST_EVERY
 
 
 class Formal:
@@ -348,26 +349,26 @@ class Formal:
                 seen.append(meetings)
         return [Movement(self.family, meetings) for meetings in seen]
 
-    def quantifier_of(self, relations: Sequence[Relation]) -> str:
+    def quantifier_of(self, relations: Sequence[Relation]) -> Quantifier:
         """For which parameters there is a failure: one relation is enough."""
         reached = {
             self._reach({t.function for t in r.terms}, relation_quantifier(r)) for r in relations
         }
-        return next(q for q in ("every", "almost-every", "open-set") if q in reached)
+        return max(reached, key=WEAKEST_FIRST.index)
 
-    def quantifier_of_fixed(self, fixed: FixedProof) -> str:
+    def quantifier_of_fixed(self, fixed: FixedProof) -> Quantifier:
         """The same for a dimension count."""
-        quantifier = "every" if independent_everywhere(fixed) else "almost-every"
+        quantifier = Quantifier.EVERY if independent_everywhere(fixed) else Quantifier.ALMOST_EVERY
         return self._reach({t.function for c in fixed.combinations for t in c}, quantifier)
 
-    def _reach(self, related: set[BasisFunction], quantifier: str) -> str:
+    def _reach(self, related: set[BasisFunction], quantifier: Quantifier) -> Quantifier:
         """Near some parameters only if elsewhere functions may coincide that are distinct there."""
         indices = [i for i, f in enumerate(self.set.functions) if f in related]
         if all(self.basis[i].first for i in indices) or distinct_on_every_branch(
             self.family, self.columns, self.set, indices
         ):
             return quantifier
-        return "open-set"
+        return Quantifier.OPEN_SET
 
     def polynomial_rank(self, sampler: Sampler, indices: Sequence[int], atoms: int) -> int | None:
         """Exact generic rank of functions polynomial in x; None if it was not pinned down.
@@ -459,12 +460,12 @@ def _element(field: Field, poly: object) -> Element:
 
 
 def undecided(
-    functions: FunctionSet, atoms: int, notes: tuple[str, ...], cause: str | None = None
+    functions: FunctionSet, atoms: int, notes: tuple[str, ...], cause: Cause | None = None
 ) -> SetProof:
     return SetProof(
         title=functions.title,
-        kind="none",
-        verdict="undecided",
+        kind=ProofKind.NONE,
+        verdict=Verdict.UNDECIDED,
         atoms=atoms,
         kept=functions.functions,
         shared=functions.shared,
@@ -491,9 +492,13 @@ def is_number(text: str) -> bool:
         return False
 
 
-def relation_quantifier(relation: Relation) -> str:
+def relation_quantifier(relation: Relation) -> Quantifier:
     """A numeric coefficient never vanishes, so the relation is nontrivial at every parameter."""
-    return "every" if any(is_number(t.coefficient) for t in relation.terms) else "almost-every"
+    return (
+        Quantifier.EVERY
+        if any(is_number(t.coefficient) for t in relation.terms)
+        else Quantifier.ALMOST_EVERY
+    )
 
 
 def independent_everywhere(proof: FixedProof) -> bool:

@@ -15,13 +15,22 @@ from identkit.experts import Expert
 from identkit.gates import RegimeCode
 from identkit.likelihoods import LEAST_SQUARES
 from identkit.rate import Rate
+from identkit.vocabulary import (
+    WEAKEST_FIRST,
+    Agreement,
+    AtomsScope,
+    Cause,
+    ProofKind,
+    Quantifier,
+    Verdict,
+)
 
 GIVEN_NUMBER = "the question is about this number of atoms"
 """Why nothing is said of every number of atoms."""
 QUANTIFIERS = {
-    "almost-every": "Lebesgue-almost every choice of the atoms' parameters",
-    "open-set": "an open set of the atoms' parameters",
-    "every": "every choice of the atoms' parameters",
+    Quantifier.ALMOST_EVERY: "Lebesgue-almost every choice of the atoms' parameters",
+    Quantifier.OPEN_SET: "an open set of the atoms' parameters",
+    Quantifier.EVERY: "every choice of the atoms' parameters",
 }
 
 
@@ -78,8 +87,8 @@ class SetProof:
     """
 
     title: str
-    kind: str
-    verdict: str
+    kind: ProofKind
+    verdict: Verdict
     atoms: int
     kept: tuple[BasisFunction, ...]
     shared: tuple[BasisFunction, ...]
@@ -90,11 +99,11 @@ class SetProof:
     witnessed: tuple[BasisFunction, ...]
     fixed: FixedProof | None
     rank: int | None
-    quantifier: str | None
+    quantifier: Quantifier | None
     every_k: bool
     every_k_obstacle: str | None
     notes: tuple[str, ...]
-    cause: str | None = None
+    cause: Cause | None = None
 
     @property
     def depends_on_coordinates(self) -> bool:
@@ -102,7 +111,7 @@ class SetProof:
 
         Relations among first derivatives alone and fixed spaces are the same in all of them.
         """
-        return self.kind == "relation" and any(
+        return self.kind == ProofKind.RELATION and any(
             not t.function.first for r in self.relations for t in r.terms
         )
 
@@ -121,15 +130,16 @@ class SetProof:
 class Published:
     """A published claim: the paper's verdict, its rate, and where it stands."""
 
-    verdict: str
+    verdict: Verdict
     rate: Rate
     source: str
 
 
-def combined_verdict(proofs: tuple[SetProof, ...]) -> str:
+def combined_verdict(proofs: tuple[SetProof, ...]) -> Verdict:
     """A condition of several sets holds if all do, and fails if any does."""
     verdicts = {p.verdict for p in proofs}
-    return "no" if "no" in verdicts else "undecided" if "undecided" in verdicts else "yes"
+    weakest = (v for v in (Verdict.NO, Verdict.UNDECIDED) if v in verdicts)
+    return next(weakest, Verdict.YES)
 
 
 @dataclass(frozen=True)
@@ -147,7 +157,7 @@ class ConditionResult:
     regime: RegimeCode
     condition: str
     level: str
-    verdict: str
+    verdict: Verdict
     proofs: tuple[SetProof, ...]
     coordinates: tuple[str, ...]
     published: Published | None
@@ -159,7 +169,7 @@ class ConditionResult:
     caveats: tuple[str, ...] = ()
 
     @property
-    def nondegenerate(self) -> str | None:
+    def nondegenerate(self) -> Verdict | None:
         """Whether no moment of an over-specified cell is invisible, to the order of the regime.
 
         None where the question does not arise (shared experts of a Gaussian model).
@@ -189,7 +199,7 @@ class ConditionResult:
     @property
     def counted(self) -> tuple[SetProof, ...]:
         """The proofs the verdict rests on: all sets for ``yes``, else the deciding one."""
-        return self.proofs if self.verdict == "yes" else (self.deciding,)
+        return self.proofs if self.verdict == Verdict.YES else (self.deciding,)
 
     @property
     def deciding(self) -> SetProof:
@@ -197,40 +207,41 @@ class ConditionResult:
         return next((p for p in self.proofs if p.verdict == self.verdict), self.proofs[-1])
 
     @property
-    def quantifier(self) -> str | None:
+    def quantifier(self) -> Quantifier | None:
         """The weakest quantifier among the proofs used; None when undecided."""
-        if self.verdict == "undecided":
+        if self.verdict == Verdict.UNDECIDED:
             return None
-        order = ["open-set", "almost-every", "every"]
         used = [p.quantifier for p in self.counted if p.quantifier]
-        return min(used, key=order.index) if used else None
+        return min(used, key=WEAKEST_FIRST.index) if used else None
 
     @property
-    def atoms_scope(self) -> str:
+    def atoms_scope(self) -> AtomsScope:
         """For how many atoms the verdict is proved: ``every``, ``up-to`` or ``from`` atoms.
 
         ``one`` where the condition is about one atom.
         """
-        if self.verdict != "undecided" and condition(self.condition, self.level).single:
-            return "one"
-        if self.verdict == "yes":
-            return "every" if all(p.every_k for p in self.proofs) else "up-to"
-        if self.verdict == "no":
-            return "from" if self.deciding.kind == "finite-dimension" else "every"
-        return "none"
+        if self.verdict != Verdict.UNDECIDED and condition(self.condition, self.level).single:
+            return AtomsScope.ONE
+        if self.verdict == Verdict.YES:
+            return AtomsScope.EVERY if all(p.every_k for p in self.proofs) else AtomsScope.UP_TO
+        if self.verdict == Verdict.NO:
+            finite = self.deciding.kind == ProofKind.FINITE_DIMENSION
+            return AtomsScope.FROM if finite else AtomsScope.EVERY
+        return AtomsScope.NONE
 
     @property
     def relations(self) -> tuple[Relation, ...]:
         return self.deciding.relations
 
     @property
-    def agreement(self) -> str:
+    def agreement(self) -> Agreement:
         """Published against certified."""
         if self.published is None:
-            return "unclaimed"
-        if self.verdict == "undecided":
-            return "undecided"
-        return "confirmed" if self.published.verdict == self.verdict else "contradicted"
+            return Agreement.UNCLAIMED
+        if self.verdict == Verdict.UNDECIDED:
+            return Agreement.UNDECIDED
+        agrees = self.published.verdict == self.verdict
+        return Agreement.CONFIRMED if agrees else Agreement.CONTRADICTED
 
 
 @dataclass(frozen=True)
@@ -279,14 +290,16 @@ class CheckResult:
     @property
     def degenerate(self) -> tuple[ConditionResult, ...]:
         """The results whose condition is proved to hold while nondegeneracy is proved to fail."""
-        return tuple(r for r in self.results if r.verdict == "yes" and r.nondegenerate == "no")
+        return tuple(
+            r for r in self.results if r.verdict == Verdict.YES and r.nondegenerate == Verdict.NO
+        )
 
     @property
     def exit_code(self) -> int:
         """0 done (and any requirement met), 1 requirement not met, 3 undecided."""
         if self.requirement is not None:
             return {True: 0, False: 1, None: 3}[self.requirement.met]
-        return 3 if all(r.verdict == "undecided" for r in self.results) else 0
+        return 3 if all(r.verdict == Verdict.UNDECIDED for r in self.results) else 0
 
     def __repr__(self) -> str:
         verdicts = ", ".join(f"{r.condition} {r.verdict}" for r in self.results)

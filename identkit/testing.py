@@ -13,6 +13,7 @@ from identkit.experts import ACTIVATIONS, SHAPES, Expert, builtin
 from identkit.gates import GATES, Gate
 from identkit.presented import CheckResult, check
 from identkit.report.statements import nevertheless
+from identkit.vocabulary import Verdict
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -45,10 +46,10 @@ def assert_identifiable(
     """
     result = check(expert, gate, condition=condition, **options)
     if condition == NONDEGENERATE:
-        proved = {r.nondegenerate for r in result.results} == {"yes"}
+        proved = {r.nondegenerate for r in result.results} == {Verdict.YES}
         failure = "nondegeneracy is not proved"
     else:
-        proved = {r.verdict for r in result.results} == {"yes"}
+        proved = {r.verdict for r in result.results} == {Verdict.YES}
         failure = f"{condition} identifiability is not proved"
     if proved and result.degenerate:
         proved, failure = False, f"{condition} identifiability is proved{nevertheless(result)}"

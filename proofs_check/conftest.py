@@ -26,7 +26,7 @@ def pytest_pyfunc_call(pyfuncitem):
         pytest.fail("a check returns what it found: Claim.finding(status, detail)")
     for f in findings:
         entry = {"id": f.claim.id, "statement": f.claim.statement, "source": f.claim.source}
-        entry |= {"status": f.status, "detail": f.detail}
+        entry |= {"status": str(f.status), "detail": f.detail}
         pyfuncitem.user_properties.append(("claim", entry))
         if not pyfuncitem.config.getoption("--no-record"):
             problem = disagreement(recorded(), pyfuncitem.nodeid, f)

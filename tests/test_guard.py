@@ -11,7 +11,6 @@ import sympy as sp
 
 import identkit
 from identkit import InputError, MixingMeasure, check
-from identkit.causes import NO_EXPANSION
 from identkit.certificates.store import certificate_document, digest
 from identkit.certificates.verify import verify
 from identkit.cli import main
@@ -20,6 +19,7 @@ from identkit.fit import Box, Model, least_squares
 from identkit.fit.inference import shared_gates
 from identkit.gates import GATES
 from identkit.rates.setting import Setting
+from identkit.vocabulary import Cause
 
 SIGMOID, SOFTMAX = GATES["sigmoid"], GATES["softmax"]
 # what somebody writes who copies the row that looks most like theirs
@@ -52,7 +52,7 @@ def test_no_theorem_is_inherited(gate, expert):
         (result,) = check(expert, gate, dim=1, regime=regime.code).results
         assert result.verdict in ("yes", "no")
         assert result.nondegenerate == str(result.rate.derived) == "undecided"
-        assert result.second_order.cause == result.rate.cause == NO_EXPANSION
+        assert result.second_order.cause == result.rate.cause == Cause.NO_EXPANSION
         assert not result.second_order.families
         assert result.premise is None
         assert result.rate.elsewhere is None

@@ -11,7 +11,6 @@ import pytest
 
 import identkit
 from identkit import Expert, InputError, MixingMeasure, check
-from identkit.causes import NO_EXPANSION
 from identkit.certificates.store import digest
 from identkit.cli import main
 from identkit.errors import CertificateError
@@ -20,6 +19,7 @@ from identkit.gates import GATES, resolve
 from identkit.gates.gate import VARIANTS
 from identkit.gates.gate import register as register_gate
 from identkit.likelihoods import LEAST_SQUARES, LIKELIHOODS, Likelihood, contract, register
+from identkit.vocabulary import Cause
 
 LAPLACE = Likelihood(
     name="laplace-noise",
@@ -51,7 +51,7 @@ def test_no_theorem_goes_from_one_likelihood_to_another(further, gate, expert):
     for result, own in zip(found.results, known.results, strict=False):
         assert result.verdict == own.verdict  # a condition is about h and the gate alone
         assert result.nondegenerate == result.rate.derived == "undecided"
-        assert result.second_order.cause == result.rate.cause == NO_EXPANSION
+        assert result.second_order.cause == result.rate.cause == Cause.NO_EXPANSION
         assert result.premise is None
         assert result.published is None
     with pytest.raises(InputError, match="nondegenerate"):

@@ -18,11 +18,12 @@ import identkit
 from identkit import Expert, bounded, check, interactions
 from identkit.bounded import OUT_OF_MEMORY
 from identkit.bounded import bounded as run
-from identkit.causes import BROKE_OFF, CAUSES
+from identkit.causes import CAUSES
 from identkit.certificates.verify import verify
 from identkit.deadline import Deadline
 from identkit.errors import DomainError, InputError, OutOfTime
 from identkit.report.json_form import dumps
+from identkit.vocabulary import Cause
 
 needs_fork = pytest.mark.skipif(not bounded.FORKS, reason="without fork only deadlines hold")
 pytestmark = needs_fork
@@ -63,7 +64,7 @@ def test_memory_is_bounded(monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV])
 def test_a_child_that_dies(number):
-    with pytest.raises(OutOfTime, match=CAUSES[BROKE_OFF]):
+    with pytest.raises(OutOfTime, match=CAUSES[Cause.BROKE_OFF]):
         run(lambda _: os.kill(os.getpid(), number), Deadline(20))
 
 
@@ -195,10 +196,10 @@ def test_a_crash_is_an_answer(monkeypatch):
 
     monkeypatch.setattr(prove.Prover, "prove", lambda *_: os.kill(os.getpid(), signal.SIGSEGV))
     result = check("tanh", "softmax", dim=1)
-    assert result.results[0].proofs[0].notes == (CAUSES[BROKE_OFF],)
-    assert interactions("tanh(a*x)").proof.notes == (CAUSES[BROKE_OFF],)
+    assert result.results[0].proofs[0].notes == (CAUSES[Cause.BROKE_OFF],)
+    assert interactions("tanh(a*x)").proof.notes == (CAUSES[Cause.BROKE_OFF],)
     monkeypatch.setattr("identkit.certificates.verify._verified", lambda *_: os.abort())
-    with pytest.raises(OutOfTime, match=CAUSES[BROKE_OFF]):
+    with pytest.raises(OutOfTime, match=CAUSES[Cause.BROKE_OFF]):
         verify(result.certificate())
 
 

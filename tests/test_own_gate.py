@@ -11,13 +11,13 @@ from checked import check
 
 import identkit
 from identkit import Gate, InputError
-from identkit.causes import NO_EXPANSION
 from identkit.certificates.store import digest
 from identkit.certificates.verify import verify
 from identkit.cli import main
 from identkit.errors import CertificateError
 from identkit.fit import Model, least_squares
 from identkit.gates import resolve
+from identkit.vocabulary import Cause
 
 SIGMOID = "1/(1 + exp(-s))"
 
@@ -29,7 +29,7 @@ def test_sigmoid_in_other_words_has_its_verdict(expert, text):
     (own,) = check(expert, text, dim=1).results
     (known,) = check(expert, "sigmoid", regime=2, dim=1).results
     assert (own.condition, own.level, own.verdict) == ("weak", "product", known.verdict)
-    assert own.rate.cause == own.second_order.cause == NO_EXPANSION
+    assert own.rate.cause == own.second_order.cause == Cause.NO_EXPANSION
     assert own.nondegenerate == str(own.rate.derived) == "undecided"
 
 

@@ -12,18 +12,17 @@ from scipy import stats
 
 from identkit.rate import ROOT, Rate
 from identkit.rates.slopes import (
-    CONSISTENT,
     FEWEST,
     FINITE_SIZE,
-    INCONCLUSIVE,
-    INCONSISTENT,
     Prediction,
     Slope,
     judge,
     logarithm,
     slope,
 )
+from identkit.vocabulary import Judgement
 
+CONSISTENT, INCONSISTENT, INCONCLUSIVE = Judgement
 SIZES = (1000, 3162, 10000, 31623, 100000)
 
 

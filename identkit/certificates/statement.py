@@ -13,7 +13,6 @@ from fractions import Fraction
 from typing import Any
 
 from identkit.atoms import expert_function
-from identkit.causes import NO_EXPANSION
 from identkit.certificates.document import terms, witness
 from identkit.certificates.witness import Witness
 from identkit.conditions import BasisFunction
@@ -41,6 +40,16 @@ from identkit.results import (
     Relation,
     SetProof,
     Term,
+)
+from identkit.vocabulary import (
+    Across,
+    Cause,
+    FamilyKind,
+    PremiseVerdict,
+    ProofKind,
+    Quantifier,
+    RefitKind,
+    Verdict,
 )
 
 Functions = Mapping[str, BasisFunction]
@@ -116,9 +125,9 @@ def expected(gate: Gate, regime: RegimeCode, condition: str) -> tuple[bool, bool
 
 def part_entry(proof: SetProof) -> dict[str, Any]:
     """One set's statement and evidence; of an open one that it is open."""
-    is_open = proof.kind == "none"
+    is_open = proof.kind == ProofKind.NONE
     everything = (*proof.kept, *(m.function for m in proof.merged), *proof.dropped)
-    counted = proof.kind == "ball-determinant" or proof.witness is not None
+    counted = proof.kind == ProofKind.BALL_DETERMINANT or proof.witness is not None
     fixed, w = proof.fixed, proof.witness
     return {
         "title": proof.title,
@@ -160,8 +169,8 @@ def read_part(data: dict[str, Any], functions: Functions) -> SetProof:
     fixed, w = data["fixed"], data["witness"]
     return SetProof(
         title=data["title"],
-        kind=data["kind"],
-        verdict=data["verdict"],
+        kind=ProofKind(data["kind"]),
+        verdict=Verdict(data["verdict"]),
         atoms=data["atoms"],
         kept=tuple(functions[name] for name in data["kept"]),
         shared=tuple(functions[name] for name in data["shared"]),
@@ -187,11 +196,16 @@ def read_part(data: dict[str, Any], functions: Functions) -> SetProof:
             fixed["atoms"],
         ),
         rank=data["rank"],
-        quantifier=data["quantifier"],
+        quantifier=_read_quantifier(data),
         every_k=data["every_k"],
         every_k_obstacle=None,
         notes=(),
     )
+
+
+def _read_quantifier(data: dict[str, Any]) -> Quantifier | None:
+    found = data["quantifier"]
+    return None if found is None else Quantifier(found)
 
 
 def _read_terms(data: Sequence[dict[str, str]], functions: Functions) -> tuple[Term, ...]:
@@ -216,13 +230,18 @@ def _read_witness(data: dict[str, Any]) -> Witness:
 
 def second_entry(found: SecondOrder) -> dict[str, Any]:
     """The verdict with the evidence that it rests on."""
-    yes, by_family = found.verdict == "yes", found.verdict == "no" and bool(found.families)
-    by_moments = found.verdict == "no" and not by_family
+    yes, by_family = (
+        found.verdict == Verdict.YES,
+        found.verdict == Verdict.NO and bool(found.families),
+    )
+    by_moments = found.verdict == Verdict.NO and not by_family
     w, entry = found.witness, found.determinant
     return {
         "verdict": found.verdict,
         "quantifier": found.quantifier,
-        "across_atoms": found.across_atoms if yes and found.across_atoms != "dependent" else "open",
+        "across_atoms": found.across_atoms
+        if yes and found.across_atoms != Across.DEPENDENT
+        else Across.OPEN,
         "families": [_family(f) for f in found.families] if by_family else [],
         "invisible": [document(v.moments) for v in found.invisible] if yes or by_moments else [],
         "visible": [document(v.entries) for v in found.visible] if yes else [],
@@ -236,7 +255,7 @@ def second_entry(found: SecondOrder) -> dict[str, Any]:
 
 
 def _family(found: Family) -> dict[str, Any]:
-    flow = found.kind == "flow"  # its curve has no closed form, and the factor follows
+    flow = found.kind == FamilyKind.FLOW  # its curve has no closed form, and the factor follows
     return {
         "kind": found.kind,
         "parameter": "" if flow else found.parameter,
@@ -247,11 +266,11 @@ def _family(found: Family) -> dict[str, Any]:
     }
 
 
-def open_question(gate: Gate, regime: RegimeCode, cause: str | None = None) -> SecondOrder:
+def open_question(gate: Gate, regime: RegimeCode, cause: Cause | None = None) -> SecondOrder:
     """Second order, undecided."""
     return SecondOrder(
-        gate.name, regime, "undecided", None, "", (), (), None, "open", (), (), (), None, None, (),
-        (), (), cause,
+        gate.name, regime, Verdict.UNDECIDED, None, "", (), (), None, Across.OPEN, (), (), (), None,
+        None, (), (), (), cause,
     )  # fmt: skip
 
 
@@ -261,14 +280,14 @@ def read_second(data: dict[str, Any], gate: Gate, regime: RegimeCode) -> SecondO
     unknown = found is not None and found.expansion is None
     w, d = data["witness"], data["determinant"]
     return replace(
-        open_question(gate, regime, NO_EXPANSION if unknown else None),
-        verdict=data["verdict"],
-        quantifier=data["quantifier"],
-        across_atoms=data["across_atoms"],
+        open_question(gate, regime, Cause.NO_EXPANSION if unknown else None),
+        verdict=Verdict(data["verdict"]),
+        quantifier=_read_quantifier(data),
+        across_atoms=Across(data["across_atoms"]),
         families=tuple(
             Family(
-                f["kind"], f["parameter"], "0", _pairs(f["curve"]), _pairs(f["velocity"]),
-                f["r1"], f["r2"], 0, (), (), (), (), (), (),
+                FamilyKind(f["kind"]), f["parameter"], "0", _pairs(f["curve"]),
+                _pairs(f["velocity"]), f["r1"], f["r2"], 0, (), (), (), (), (), (),
             )
             for f in data["families"]
         ),
@@ -276,12 +295,12 @@ def read_second(data: dict[str, Any], gate: Gate, regime: RegimeCode) -> SecondO
         visible=tuple(Visible("", _pairs(v), "") for v in data["visible"]),
         dual=None
         if data["dual"] is None
-        else Dual((), tuple((tuple(b), tuple(map(tuple, rows))) for b, rows in data["dual"]), ""),
+        else Dual((), tuple((tuple(b), tuple(map(tuple, rows))) for b, rows in data["dual"]), None),
         independent=tuple(data["independent"]),
         determinant=None if d is None else _read_witness(d),
         witness=None
         if w is None
-        else MomentWitness(_pairs(w["moments"]), "", 0, "", tuple(w["at"]), None),
+        else MomentWitness(_pairs(w["moments"]), "", 0, None, tuple(w["at"]), None),
     )  # fmt: skip
 
 
@@ -305,5 +324,7 @@ def read_exceptional(data: dict[str, Any]) -> Exceptional:
 
 def read_premise(refits: Sequence[dict[str, Any]]) -> Premise:
     """Fails with a refit; finding none proves nothing."""
-    found = tuple(Refit(r["kind"], "", tuple(map(_pairs, r["substitution"]))) for r in refits)
-    return Premise("fails" if found else "undecided", found, "")
+    found = tuple(
+        Refit(RefitKind(r["kind"]), "", tuple(map(_pairs, r["substitution"]))) for r in refits
+    )
+    return Premise(PremiseVerdict.FAILS if found else PremiseVerdict.UNDECIDED, found, "")

@@ -49,6 +49,7 @@ from identkit.likelihoods import LEAST_SQUARES
 from identkit.questions import asked_with, check_time_limit, options_of, plans, questions_of
 from identkit.report.json_form import schema
 from identkit.results import ConditionResult, Options, combined_verdict
+from identkit.vocabulary import ProofKind, Verdict
 
 TIME_LIMIT = 120.0
 """Seconds for one file; a certificate that takes longer is not verified."""
@@ -170,7 +171,7 @@ class _Reader:
                 raise CertificateError(f"{place}: the condition has no function {name}.") from None
             options = asked_with(condition, self.options)
             part = Part(atom, functions, proof, options, place, self.deadline)
-            self._show(part.check, number, "verdict", i, proof.kind == "none")
+            self._show(part.check, number, "verdict", i, proof.kind == ProofKind.NONE)
             proofs.append(proof)
         if others and any(p.depends_on_coordinates for p in proofs):
             if not entry["coordinates"]:
@@ -263,14 +264,14 @@ class _Reader:
         place = f"{where}.certificate"
 
         def check() -> None:
-            if expansion is None and found.verdict != "undecided":
+            if expansion is None and found.verdict != Verdict.UNDECIDED:
                 raise CertificateError(f"{place}.second_order: no expansion is known here.")
             if expansion is not None and not knows(expansion):
                 raise Unshown("the criterion of this gate")
             atom = expert_function(self.expert)
             Analysis(atom, expansion, self.options, place, self.deadline).check(found)
 
-        self._show(check, number, "second order", 0, found.verdict == "undecided")
+        self._show(check, number, "second order", 0, found.verdict == Verdict.UNDECIDED)
         return found
 
 

@@ -17,6 +17,7 @@ from identkit.gates import Gate, RegimeCode
 from identkit.likelihoods import LEAST_SQUARES
 from identkit.rate import Rate
 from identkit.results import Published
+from identkit.vocabulary import Verdict
 
 
 @cache
@@ -60,11 +61,11 @@ def published_claim(
             and expert.family in claim["experts"]
             and expert.shape in claim["shapes"]
         ):
-            return Published(claim["verdict"], Rate.parse(claim["rate"]), claim["source"])
+            return Published(Verdict(claim["verdict"]), Rate.parse(claim["rate"]), claim["source"])
     return None
 
 
-def published_rates(gate: Gate, regime: RegimeCode, verdict: str | None) -> dict[str, Rate]:
+def published_rates(gate: Gate, regime: RegimeCode, verdict: Verdict | None) -> dict[str, Rate]:
     """Quantity -> published rate, up to logarithms, besides that of the experts themselves.
 
     ``verdict`` is the paper's classification of the expert: rates of Voronoi losses are claimed for
@@ -76,5 +77,5 @@ def published_rates(gate: Gate, regime: RegimeCode, verdict: str | None) -> dict
         if rate["gate"] == gate.name
         and rate.get("likelihood", LEAST_SQUARES) == gate.likelihood
         and rate["regime"] == regime
-        and (rate["for"] == "every expert" or verdict == "yes")
+        and (rate["for"] == "every expert" or verdict == Verdict.YES)
     }

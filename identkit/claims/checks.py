@@ -11,16 +11,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-STATUSES = {
-    "proved": "for all that the statement quantifies over: by exact computation, or by the "
-    "argument written in the file, whose formulas are computed",
-    "proved almost everywhere": "for Lebesgue-almost every parameter",
-    "proved on an open set": "for all parameters in some open set",
-    "observed": "numbers that agree with it; no proof",
-    "open": "neither proved nor refuted here",
-    "contradicted, with counterexample": "false as stated; the detail says where",
+from identkit.vocabulary import ClaimStatus
+
+STATUSES: Mapping[ClaimStatus, str] = {
+    ClaimStatus.PROVED: "for all that the statement quantifies over: by exact computation, or by "
+    "the argument written in the file, whose formulas are computed",
+    ClaimStatus.ALMOST_EVERYWHERE: "for Lebesgue-almost every parameter",
+    ClaimStatus.ON_AN_OPEN_SET: "for all parameters in some open set",
+    ClaimStatus.OBSERVED: "numbers that agree with it; no proof",
+    ClaimStatus.OPEN: "neither proved nor refuted here",
+    ClaimStatus.CONTRADICTED: "false as stated; the detail says where",
 }
-"""Status -> what it means, from strong to weak; a contradiction outweighs all."""
+"""What they mean; a contradiction outweighs all."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Claim:
         """What a check of this claim returns. ``detail``: for which parameters, by what, where."""
         if status not in STATUSES:
             raise ValueError(f"status {status!r}: use one of {', '.join(STATUSES)}")
-        return Finding(self, status, detail)
+        return Finding(self, ClaimStatus(status), detail)
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,13 @@ class Finding:
     """What one check has shown of a claim; its absence of exceptions is the proof."""
 
     claim: Claim
-    status: str
+    status: ClaimStatus
     detail: str = ""
 
 
-def weakest(statuses: Iterable[str]) -> str:
+def weakest(statuses: Iterable[ClaimStatus]) -> ClaimStatus:
     """The status of a claim with several checks: the weakest of theirs."""
-    order = list(STATUSES)
+    order = list(ClaimStatus)
     return max(statuses, key=order.index)
 
 

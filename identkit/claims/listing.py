@@ -12,6 +12,7 @@ from identkit.claims import unchecked
 from identkit.claims.checks import STATUSES
 from identkit.claims.record import FILE, Check, ClaimRecord, recorded, write
 from identkit.errors import InputError, unknown_name
+from identkit.vocabulary import ClaimStatus
 
 if TYPE_CHECKING:
     from identkit.claims.running import Run
@@ -141,6 +142,6 @@ def _with_findings(run: Run, listed: Sequence[Entry]) -> list[Entry]:
     for test, why in failed.items():
         if test not in owned:
             name = test.rpartition("::")[2]
-            unknown = ClaimRecord(name, "", "", (Check(test, "open", ""),))
+            unknown = ClaimRecord(name, "", "", (Check(test, ClaimStatus.OPEN, ""),))
             entries.append(Entry(unknown, None, ((test, why),)))
     return entries

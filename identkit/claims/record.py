@@ -15,6 +15,7 @@ from pathlib import Path
 
 from identkit.claims.checks import Finding, weakest
 from identkit.files import write_whole
+from identkit.vocabulary import ClaimStatus
 
 FILE = "record.json"
 REMEDY = "if the change is right, run identkit claims --run --record"
@@ -25,7 +26,7 @@ class Check:
     """One check's finding: its pytest node, and what it showed."""
 
     test: str
-    status: str
+    status: ClaimStatus
     detail: str
 
 
@@ -39,9 +40,9 @@ class ClaimRecord:
     checks: tuple[Check, ...]
 
     @property
-    def status(self) -> str:
+    def status(self) -> ClaimStatus:
         """The weakest of its checks'; ``contradicted`` outweighs all; ``open`` without a check."""
-        return weakest(c.status for c in self.checks) if self.checks else "open"
+        return weakest(c.status for c in self.checks) if self.checks else ClaimStatus.OPEN
 
     @property
     def file(self) -> str:
@@ -60,9 +61,13 @@ def recorded() -> tuple[ClaimRecord, ...]:
     if not resource.is_file():
         return ()
     return tuple(
-        ClaimRecord(c["id"], c["statement"], c["source"], tuple(Check(**k) for k in c["checks"]))
+        ClaimRecord(c["id"], c["statement"], c["source"], tuple(map(_check, c["checks"])))
         for c in json.loads(resource.read_text(encoding="utf-8"))["claims"]
     )
+
+
+def _check(data: Mapping[str, str]) -> Check:
+    return Check(data["test"], ClaimStatus(data["status"]), data["detail"])
 
 
 def disagreement(records: Sequence[ClaimRecord], test: str, found: Finding) -> str | None:
@@ -88,7 +93,7 @@ def gathered(found: Sequence[tuple[str, Mapping[str, str]]]) -> tuple[ClaimRecor
     """Claims from (test, finding) pairs, in their order."""
     claims: dict[str, ClaimRecord] = {}
     for test, f in found:
-        check = Check(test, f["status"], f["detail"])
+        check = _check({"test": test, **f})
         before = claims.get(f["id"])
         checks = (check,) if before is None else (*before.checks, check)
         claims[f["id"]] = ClaimRecord(f["id"], f["statement"], f["source"], checks)

@@ -8,6 +8,7 @@ from identkit.cli.help import Help
 from identkit.cli.options import add_domain, read_domain
 from identkit.cli.output import show
 from identkit.cli.progress import status_line
+from identkit.vocabulary import Verdict
 
 EXAMPLES = """\
 examples:
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         print(dumps({"schema": "identkit.interactions/1", **found.to_dict()}))
     else:
         show(Text(str(found)))
-    return 3 if found.independent == "undecided" else 0
+    return 3 if found.independent == Verdict.UNDECIDED else 0
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from flint import arb
 from identkit.algebra import Element, TooLarge
 from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, precision
-from identkit.causes import CAUSES, NO_EXPANSION
+from identkit.causes import CAUSES
 from identkit.certificates.independence import Search, find_witness
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.coordinates import structural
@@ -37,7 +37,6 @@ from identkit.degeneracy.records import (
     Invisible,
     Kink,
     MomentWitness,
-    QuantityKind,
     RealisedAtoms,
     SecondOrder,
     Visible,
@@ -54,6 +53,7 @@ from identkit.rate import FOURTH, KINK, NOT_DERIVED, ROOT, Rate, slowest
 from identkit.relations import Combination, FormalFamily
 from identkit.results import Options
 from identkit.sampling import Sampler
+from identkit.vocabulary import Across, Cause, FamilyKind, Quantifier, QuantityKind, Verdict
 
 EXAMPLE_DIGITS = 30
 """Decimal digits of a family's example weights; f then agrees to far below 1e-12."""
@@ -64,12 +64,12 @@ MOST_HALVINGS = 20
 def blank(gate: str, regime: RegimeCode, reason: str) -> SecondOrder:
     """Nothing decided, for this reason."""
     return SecondOrder(
-        gate, regime, "undecided", None, reason, (), (), None, "open", (), (), (), None, None, (),
-        (), (),
+        gate, regime, Verdict.UNDECIDED, None, reason, (), (), None, Across.OPEN, (), (), (), None,
+        None, (), (), (),
     )  # fmt: skip
 
 
-def cut_short(gate: str, regime: RegimeCode, cause: str) -> SecondOrder:
+def cut_short(gate: str, regime: RegimeCode, cause: Cause) -> SecondOrder:
     """Nothing decided, because a limit was reached."""
     reason = f"not decided within the limits: {CAUSES[cause]}"
     return replace(blank(gate, regime, reason), cause=cause)
@@ -77,7 +77,7 @@ def cut_short(gate: str, regime: RegimeCode, cause: str) -> SecondOrder:
 
 def unknown(gate: str, regime: RegimeCode) -> SecondOrder:
     """Nothing decided, because no theorem says what moments multiply."""
-    return replace(blank(gate, regime, CAUSES[NO_EXPANSION]), cause=NO_EXPANSION)
+    return replace(blank(gate, regime, CAUSES[Cause.NO_EXPANSION]), cause=Cause.NO_EXPANSION)
 
 
 def exact_curves(atom: AtomFunction, deadline: Deadline) -> tuple[list[Lift], list[Flow]]:
@@ -143,7 +143,11 @@ class Analysis:
                 for k in kinks.constraints
             ),
         )
-        known = replace(empty, verdict="no", quantifier="almost-every") if families else None
+        known = (
+            replace(empty, verdict=Verdict.NO, quantifier=Quantifier.ALMOST_EVERY)
+            if families
+            else None
+        )
         try:
             return self._by_moments(known or empty, lifts, kinks)
         except (OutOfTime, Rebase, NeedSign) as error:
@@ -163,7 +167,9 @@ class Analysis:
             conditions.append(f"Σ w_i·({_at(found.r2, s)}) = 0")
         if not self.weight_free and found.r1 != 1:
             conditions.append("Σ w_i = w*")
-        pins_weights = found.kind == "redundant" or (found.kind == "scale" and self.weight_free)
+        pins_weights = found.kind == FamilyKind.REDUNDANT or (
+            found.kind == FamilyKind.SCALE and self.weight_free
+        )
         eta = self.sampler.parameter_draw()
         positions, weights = self._example(found, eta)
         return Family(
@@ -211,7 +217,7 @@ class Analysis:
             (p1, q1), (p2, q2) = (
                 tape.evaluate([*(ball(v) for v in eta), ball(s)]) for s in positions
             )
-            if found.kind == "redundant":
+            if found.kind == FamilyKind.REDUNDANT:
                 pair = [ball(Fraction(1, 2))] * 2
             elif found.r2 == 0:
                 pair = [(1 - p2) / (p1 - p2), (p1 - 1) / (p1 - p2)]
@@ -226,7 +232,7 @@ class Analysis:
         if flow.rate == 0 or not self.weight_free:
             total.append("Σ w_i = w*")
         return Family(
-            kind="flow",
+            kind=FamilyKind.FLOW,
             parameter="s",
             origin="0",
             curve=(),
@@ -281,7 +287,9 @@ class Analysis:
         found = replace(
             found,
             reason="an exact family of mixing measures has the same f",
-            across_atoms=self._across_atoms([self.eta]) if self._independent().witness else "open",
+            across_atoms=self._across_atoms([self.eta])
+            if self._independent().witness
+            else Across.OPEN,
         )
         return self._identifiable(found, lifts, shown)
 
@@ -320,7 +328,7 @@ class Analysis:
         return decide(face, samples, self.atom.parameters)
 
     def _nondegenerate(
-        self, found: SecondOrder, reason: str, quantifier: str | None
+        self, found: SecondOrder, reason: str, quantifier: Quantifier | None
     ) -> SecondOrder:
         """``yes`` once the functions left are proved independent: the null space is complete."""
         search = self._independent()
@@ -329,18 +337,18 @@ class Analysis:
         reach = witness_quantifier(self.sampler)
         return replace(
             found,
-            verdict="yes",
-            quantifier="open-set" if "open-set" in (reach, quantifier) else reach,
+            verdict=Verdict.YES,
+            quantifier=Quantifier.OPEN_SET if Quantifier.OPEN_SET in (reach, quantifier) else reach,
             reason=reason,
             independent=tuple(f.label for f in self._left),
             determinant=search.witness,
             across_atoms=self._across_atoms(search.witness.atoms),
         )
 
-    def _across_atoms(self, atoms: Sequence[Sequence[Fraction]]) -> str:
+    def _across_atoms(self, atoms: Sequence[Sequence[Fraction]]) -> Across:
         """Whether the cells of several true atoms can be treated one by one."""
         if self.expansion.across == "gates":
-            return "independent"
+            return Across.INDEPENDENT
         try:
             null = self.null
             if self.expansion.across == "values":
@@ -351,18 +359,18 @@ class Analysis:
                 if face.first_order():
                     # h or x h is a combination of ∇h: a cell's weight trades with that of another,
                     # since only their sum is pinned
-                    return "dependent"
+                    return Across.DEPENDENT
                 if face.vectors:
-                    return "open"
+                    return Across.OPEN
             functions = FunctionSet("", tuple(m.function for m in null.space.moments), (), False)
             formal = Formal(null.family, functions)
             if formal.movement_everywhere.fixed_space(null.pivots) is not None:
-                return "dependent"
+                return Across.DEPENDENT
             obstacle = formal.every_k_obstacle(self.sampler, atoms, null.pivots)
-            return "independent" if obstacle is None else "open"
+            return Across.INDEPENDENT if obstacle is None else Across.OPEN
         except (OutOfTime, Rebase, DomainError):
             self.deadline.check()
-            return "open"
+            return Across.OPEN
 
     def _first_order(self, found: SecondOrder, vectors: list[Vector]) -> SecondOrder:
         """V·∇h = (λ − μᵀx) h: invisible at first order, and then at second order as well."""
@@ -375,12 +383,12 @@ class Analysis:
             lifted, realised = vectors[0], None
         return replace(
             found,
-            verdict="no",
-            quantifier="almost-every",
+            verdict=Verdict.NO,
+            quantifier=Quantifier.ALMOST_EVERY,
             reason="first moments alone are invisible: a parameter is redundant or confounded "
             f"with the gate ({self._equation(vectors[0])})",
             witness=self._witness(
-                lifted, int(realised is not None), "almost-every", self.eta, realised
+                lifted, int(realised is not None), Quantifier.ALMOST_EVERY, self.eta, realised
             ),
         )
 
@@ -422,7 +430,7 @@ class Analysis:
             )
         return replace(
             found,
-            verdict="no",
+            verdict=Verdict.NO,
             quantifier=outcome.quantifier,
             reason="moments with M ⪰ 0 are invisible at second order; no exact family was found",
             witness=witness,
@@ -436,7 +444,7 @@ class Analysis:
         self,
         vector: Vector,
         rank: int,
-        quantifier: str,
+        quantifier: Quantifier,
         at: Sequence[Fraction],
         realised: RealisedAtoms | None,
     ) -> MomentWitness:
@@ -488,8 +496,8 @@ class Analysis:
         needed = [*self.space.gates, *(p for p in names if p not in moving)]
         needed += [label for labels in across for label in labels]
         # a rate follows only if nothing but the families themselves stays invisible
-        settled = found.verdict != "undecided" and all(label in shown for label in needed)
-        alone = found.across_atoms != "independent"
+        settled = found.verdict != Verdict.UNDECIDED and all(label in shown for label in needed)
+        alone = found.across_atoms != Across.INDEPENDENT
         result: list[Identified] = []
 
         def add(quantity: CellQuantity, labels: Sequence[str], reason: str) -> None:
@@ -633,9 +641,9 @@ def _totals(found: Lift, names: Sequence[str], weight_free: bool) -> tuple[str, 
     )
     only = moving[0] if len(moving) == 1 else None
     pinned = () if weight_free else ("Σ w_i",)
-    if found.kind == "redundant":
+    if found.kind == FamilyKind.REDUNDANT:
         return ("Σ w_i",)
-    if found.kind == "scale":
+    if found.kind == FamilyKind.SCALE:
         if only and found.curve.scaling and found.r1 == sp.exp(found.curve.s):
             return (*pinned, f"Σ w_i·{only}_i")
         if found.r1 == sp.exp(found.curve.s) and found.curve.scaling:
@@ -644,7 +652,7 @@ def _totals(found: Lift, names: Sequence[str], weight_free: bool) -> tuple[str, 
                 f"Σ w_i·c_i, where ({', '.join(moving)})_i = c_i·({', '.join(moving)})*",
             )
         return (*pinned, f"Σ w_i·({_at(found.r1, s)})")
-    if found.kind == "split":
+    if found.kind == FamilyKind.SPLIT:
         if only and found.r2 == found.curve.s:
             return ("Σ w_i", f"Σ w_i·{only}_i")
         return ("Σ w_i", f"Σ w_i·({_at(found.r2, s)})")

@@ -29,6 +29,7 @@ from identkit.expression import is_affine, put, symbol
 from identkit.forms import affine_forms
 from identkit.normal_form import Rebase
 from identkit.relations import FormalFamily, proved_zero
+from identkit.vocabulary import FamilyKind
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,11 @@ class Lift:
     r2: Any
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> FamilyKind:
         """redundant, scale, split or phase."""
         if self.r2 == 0:
-            return "redundant" if self.r1 == 1 else "scale"
-        return "split" if self.r1 == 1 else "phase"
+            return FamilyKind.REDUNDANT if self.r1 == 1 else FamilyKind.SCALE
+        return FamilyKind.SPLIT if self.r1 == 1 else FamilyKind.PHASE
 
     def usable(self, weight_free: bool) -> bool:
         """Whether it gives an exact family: under softmax the total weight is pinned."""

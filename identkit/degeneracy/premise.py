@@ -30,6 +30,7 @@ from identkit.domain import Domain
 from identkit.experts import symbols
 from identkit.expression import Step, put, step
 from identkit.relations import proved_zero
+from identkit.vocabulary import PremiseVerdict, RefitKind
 
 MAX_SUBSTITUTIONS = 1_000
 """Substitutions whose values are looked at per size; each costs a few evaluations in balls."""
@@ -239,7 +240,7 @@ def regime_2_premise(
             f"at {_equations(shown)} the expert is 0 for every x: such an atom can be added with "
             "any gate."
         )
-        refits.append(Refit("null expert", text, (shown,)))
+        refits.append(Refit(RefitKind.NULL_EXPERT, text, (shown,)))
     dead = dead_expert(atom, domain, deadline)
     if dead is not None:
         shown = _shown(dead)
@@ -248,7 +249,7 @@ def regime_2_premise(
             f"the expert is 0 on it: such an atom can be added with any "
             "gate."
         )
-        refits.append(Refit("dead expert", text, (shown,)))
+        refits.append(Refit(RefitKind.DEAD_EXPERT, text, (shown,)))
     for pair in splittings(atom, lifts, deadline):
         atoms = tuple(_shown(images) for images in pair)
         written = [f"h({_equations(a)})" for a in atoms]
@@ -256,13 +257,15 @@ def regime_2_premise(
         plain = all(v.is_polynomial(*symbols(atom.parameters)) for v in pair[0].values())
         scope = "every x and η" if plain else "every x and every η at which these are real"
         text = f"{total} = h for {scope}: one atom is two atoms under its gate."
-        refits.append(Refit("splitting", text, atoms))
+        refits.append(Refit(RefitKind.SPLITTING, text, atoms))
     searched = (
         "experts that are 0 with up to three parameters or all of them at 0 or 1, or up to three "
         "pairs equal or opposite; experts whose kinks all miss the box; and pairs of atoms under "
         f"a common gate on the {len(lifts)} known curves of dependent atoms."
     )
-    return Premise("fails" if refits else "undecided", tuple(refits), searched)
+    return Premise(
+        PremiseVerdict.FAILS if refits else PremiseVerdict.UNDECIDED, tuple(refits), searched
+    )
 
 
 def _box(atom: AtomFunction, domain: Domain) -> str:

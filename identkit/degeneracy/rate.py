@@ -21,22 +21,27 @@ from identkit.rate import (
     Rate,
 )
 from identkit.results import ConditionResult, Published
+from identkit.vocabulary import (
+    Across,
+    Agreement,
+    AtomsScope,
+    Cause,
+    PremiseVerdict,
+    RateCause,
+    RefitKind,
+    Verdict,
+)
 
 ELSEWHERE = "near the truth only: f_G* has exact refits elsewhere; "
 """How a reason begins that limits a rate to a neighbourhood of the truth."""
 NOT_KNOWN_ELSEWHERE = "near the truth only: exact refits elsewhere are not known; "
 
-SECOND_ORDER_OPEN = "second-order-open"
-WEAK_NOT_ASKED = "weak-not-asked"
-WEAK_OPEN = "weak-open"
-JUMPS = "jumps"
-PREMISE_OPEN = "premise-open"
-OPEN = {
-    SECOND_ORDER_OPEN: "second order is not decided",
-    WEAK_NOT_ASKED: "the weak condition was not asked for",
-    WEAK_OPEN: "the weak condition is not decided",
-    JUMPS: "a jump that moves shows at first order, which derivatives do not tell",
-    PREMISE_OPEN: "n^-1/2 if the theorem's premise holds",
+OPEN: Mapping[Cause | RateCause, str] = {
+    RateCause.SECOND_ORDER_OPEN: "second order is not decided",
+    RateCause.WEAK_NOT_ASKED: "the weak condition was not asked for",
+    RateCause.WEAK_OPEN: "the weak condition is not decided",
+    RateCause.JUMPS: "a jump that moves shows at first order, which derivatives do not tell",
+    RateCause.PREMISE_OPEN: "n^-1/2 if the theorem's premise holds",
     **CAUSES,
 }
 """Why no rate is derived: codes, and clauses to read."""
@@ -56,16 +61,16 @@ def derived_rate(
     and the regime's own condition, among those ``asked``, with the ``premise`` of its theorem
     counts. ``atom`` is the expert.
     """
-    cause: str | None = None
-    if second_order is not None and second_order.verdict == "undecided":
+    cause: Cause | RateCause | None = None
+    if second_order is not None and second_order.verdict == Verdict.UNDECIDED:
         derived, reasons = UNDECIDED, (second_order.reason,)
-        cause = second_order.cause or SECOND_ORDER_OPEN
+        cause = second_order.cause or RateCause.SECOND_ORDER_OPEN
     elif second_order is not None:
         derived, reasons = _second_order(second_order, regime, caveats(regime, asked))
     else:
         derived, reasons, cause = _first_order(asked.get(regime.condition), premise, regime, atom)
     said = None if published is None else published.rate
-    fails = premise is not None and premise.verdict == "fails"
+    fails = premise is not None and premise.verdict == PremiseVerdict.FAILS
     return RateFinding(said, derived, agreement(said, derived, fails), reasons, cause)
 
 
@@ -83,7 +88,7 @@ def caveats_of(
 ) -> tuple[str, ...]:
     """The hypotheses where some rate rests on the regime's theorem: an exact family does not."""
     local = () if second is None else second.identifiable
-    if rate.derived.polynomial or rate.cause == PREMISE_OPEN:
+    if rate.derived.polynomial or rate.cause == RateCause.PREMISE_OPEN:
         return caveats(regime, asked)
     return caveats(regime, asked) if any(i.rate.polynomial for i in local) else ()
 
@@ -91,13 +96,13 @@ def caveats_of(
 def _second_order(
     found: SecondOrder, regime: Regime, provided: tuple[str, ...]
 ) -> tuple[Rate, tuple[str, ...]]:
-    if found.verdict == "no" and found.families:
+    if found.verdict == Verdict.NO and found.families:
         kinds = ", ".join(dict.fromkeys(f.kind for f in found.families))
         return NONE, (
             f"exact family ({kinds}): different parameters near the truth give the same f",
             *_partial(found),
         )
-    if found.verdict == "no":
+    if found.verdict == Verdict.NO:
         needed = slower_from(found)
         shown = () if needed is None else (f"shown for cells of {needed} or more fitted atoms",)
         invisible = "the loss of order t² is invisible to f at order t²"
@@ -114,10 +119,10 @@ def _second_order(
             f"moving {', '.join(fast)} by t moves a kink, f by t^(3/2): t ~ n^-1/3 there"
         )
     alone = "" if regime.expansion is None else regime.expansion.alone
-    if found.across_atoms == "dependent":
+    if found.across_atoms == Across.DEPENDENT:
         reasons.append(f"for {alone}: with several, functions of different atoms mix")
         return replace(FOURTH, one_atom=True), tuple(reasons)
-    if found.across_atoms == "open":
+    if found.across_atoms == Across.OPEN:
         reasons.append(f"proved for {alone}; with several it is open whether they mix")
         return replace(FOURTH, one_atom=True), tuple(reasons)
     return FOURTH, tuple(reasons)
@@ -131,33 +136,33 @@ def slower_from(found: SecondOrder) -> int | None:
 
 def _partial(found: SecondOrder) -> tuple[str, ...]:
     lines = tuple(f"{i.rate} for {i.quantity}, locally: {i.reason}" for i in found.identifiable)
-    if found.across_atoms == "dependent":
+    if found.across_atoms == Across.DEPENDENT:
         return (*lines, "with several true atoms, functions of different atoms mix")
     return lines
 
 
 def _first_order(
     weak: ConditionResult | None, premise: Premise | None, regime: Regime, atom: AtomFunction
-) -> tuple[Rate, tuple[str, ...], str | None]:
+) -> tuple[Rate, tuple[str, ...], Cause | RateCause | None]:
     """Derived rate, reasons, and why there is no rate: none follows unless the premise holds."""
     subject = "" if regime.expansion is None else regime.expansion.subject
-    if weak is None or weak.verdict == "undecided":
-        cause = WEAK_NOT_ASKED if weak is None else WEAK_OPEN
+    if weak is None or weak.verdict == Verdict.UNDECIDED:
+        cause = RateCause.WEAK_NOT_ASKED if weak is None else RateCause.WEAK_OPEN
         return UNDECIDED, (OPEN[cause],), cause
-    if weak.verdict == "no" and may_jump(atom):
-        return UNDECIDED, (OPEN[JUMPS],), JUMPS
-    if weak.verdict == "no":
+    if weak.verdict == Verdict.NO and may_jump(atom):
+        return UNDECIDED, (OPEN[RateCause.JUMPS],), RateCause.JUMPS
+    if weak.verdict == Verdict.NO:
         reason = f"first derivatives{subject} are linearly dependent"
         return SLOWER_THAN_ROOT, (reason,), None
     if premise is not None and premise.cause is not None:
         return UNDECIDED, (f"the theorem's premise: {premise.searched}",), premise.cause
     reasons = ["first derivatives are independent: n^-1/2 towards a unique population minimiser"]
-    if premise is not None and premise.verdict == "fails":
+    if premise is not None and premise.verdict == PremiseVerdict.FAILS:
         reasons.append(
             "but f_G* has exact refits with more atoms: " + premise.refits[0].description
         )
         return PREMISE_FAILS, tuple(reasons), None
-    if weak.atoms_scope == "up-to":
+    if weak.atoms_scope == AtomsScope.UP_TO:
         reasons.append(f"proved for at most {weak.atoms} atoms")
     reasons += [c.text for c in regime.caveats]
     reasons.append(
@@ -166,7 +171,7 @@ def _first_order(
         else "provided the population minimiser is unique and its Hessian is not singular: neither "
         "is shown for this gate"
     )
-    return UNDECIDED, tuple(reasons), PREMISE_OPEN
+    return UNDECIDED, tuple(reasons), RateCause.PREMISE_OPEN
 
 
 def near_the_truth(rate: RateFinding, premise: Premise) -> RateFinding:
@@ -177,19 +182,23 @@ def near_the_truth(rate: RateFinding, premise: Premise) -> RateFinding:
     if premise.cause is not None:
         reason, code = f"{NOT_KNOWN_ELSEWHERE}{premise.searched}", premise.cause
     else:
-        zero = [r for r in premise.refits if r.kind in ("null expert", "dead expert")]
+        zero = [
+            r for r in premise.refits if r.kind in (RefitKind.NULL_EXPERT, RefitKind.DEAD_EXPERT)
+        ]
         if not zero:
             return rate
         reason, code = f"{ELSEWHERE}{zero[0].description}", "refits"
     return replace(rate, reasons=(*rate.reasons, reason), elsewhere=code)
 
 
-def agreement(published: Rate | None, derived: Rate, premise_fails: bool) -> str:
+def agreement(published: Rate | None, derived: Rate, premise_fails: bool) -> Agreement:
     """Published against derived: ``confirmed``, ``contradicted``, ``premise-fails``, ``open``, …"""
     if published is None:
-        return "unclaimed"
+        return Agreement.UNCLAIMED
     if derived == UNDECIDED:
-        return "undecided"
+        return Agreement.UNDECIDED
     if premise_fails:
-        return "premise-fails"
-    return {True: "confirmed", False: "contradicted", None: "open"}[published.allows(derived)]
+        return Agreement.PREMISE_FAILS
+    return {True: Agreement.CONFIRMED, False: Agreement.CONTRADICTED, None: Agreement.OPEN}[
+        published.allows(derived)
+    ]

@@ -7,24 +7,29 @@ that a certificate can be read back through the whitelist parser.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from types import MappingProxyType
+from typing import Literal
 
 from identkit.causes import CAUSES
 from identkit.certificates.witness import Witness
+from identkit.gates import RegimeCode
 from identkit.rate import Rate
+from identkit.vocabulary import (
+    Across,
+    Agreement,
+    Cause,
+    ExceptionalKind,
+    FamilyKind,
+    PremiseVerdict,
+    Quantifier,
+    QuantityKind,
+    RateCause,
+    RefitKind,
+    Verdict,
+)
 
 EVIDENCE = MappingProxyType({"evidence": True})
 """Marks a field that is for certificates only, and no part of what is printed."""
-
-
-class QuantityKind(StrEnum):
-    """What a quantity of a cell is."""
-
-    PARAMETER = "parameter"
-    DIRECTION = "direction"
-    FUNCTION = "function"
-    TOTAL = "total"
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Family:
     ``weights`` (over w*) are an example.
     """
 
-    kind: str
+    kind: FamilyKind
     parameter: str
     origin: str
     curve: tuple[tuple[str, str], ...]
@@ -111,7 +116,7 @@ class MomentWitness:
     moments: tuple[tuple[str, str], ...]
     equation: str
     rank: int
-    quantifier: str
+    quantifier: Quantifier | None
     at: tuple[str, ...]
     realised: RealisedAtoms | None
 
@@ -139,7 +144,7 @@ class Dual:
 
     at: tuple[str, ...]
     blocks: tuple[tuple[tuple[str, ...], tuple[tuple[str, ...], ...]], ...]
-    quantifier: str
+    quantifier: Quantifier | None
 
 
 @dataclass(frozen=True)
@@ -183,7 +188,7 @@ class Exceptional:
 
     where: str
     relation: str
-    kind: str
+    kind: ExceptionalKind
     identity: Identity | None = field(default=None, metadata=EVIDENCE)
 
 
@@ -191,7 +196,7 @@ class Exceptional:
 class Refit:
     """An exact refit of f_G* with more atoms: the premise of the Regime 2 theorem fails."""
 
-    kind: str
+    kind: RefitKind
     description: str
     substitution: tuple[tuple[tuple[str, str], ...], ...]
 
@@ -203,15 +208,17 @@ class Premise:
     ``cause`` is the code (:mod:`identkit.causes`) of the limit that cut the search short.
     """
 
-    verdict: str
+    verdict: PremiseVerdict
     refits: tuple[Refit, ...]
     searched: str
-    cause: str | None = None
+    cause: Cause | None = None
 
     @classmethod
-    def cut_short(cls, cause: str) -> Premise:
+    def cut_short(cls, cause: Cause) -> Premise:
         """Nothing is known of refits: the search was not completed."""
-        return cls("undecided", (), f"the search was cut short: {CAUSES[cause]}", cause)
+        return cls(
+            PremiseVerdict.UNDECIDED, (), f"the search was cut short: {CAUSES[cause]}", cause
+        )
 
 
 @dataclass(frozen=True)
@@ -226,10 +233,10 @@ class RateFinding:
 
     published: Rate | None
     derived: Rate
-    agreement: str
+    agreement: Agreement
     reasons: tuple[str, ...]
-    cause: str | None = None
-    elsewhere: str | None = None
+    cause: Cause | RateCause | None = None
+    elsewhere: Cause | Literal["refits"] | None = None
 
 
 @dataclass(frozen=True)
@@ -244,14 +251,14 @@ class SecondOrder:
     """
 
     gate: str
-    regime: int | str | None
-    verdict: str
-    quantifier: str | None
+    regime: RegimeCode
+    verdict: Verdict
+    quantifier: Quantifier | None
     reason: str
     functions: tuple[str, ...]
     independent: tuple[str, ...]
     determinant: Witness | None
-    across_atoms: str
+    across_atoms: Across
     invisible: tuple[Invisible, ...]
     visible: tuple[Visible, ...]
     kinks: tuple[Kink, ...]
@@ -260,4 +267,4 @@ class SecondOrder:
     families: tuple[Family, ...]
     identifiable: tuple[Identified, ...]
     notes: tuple[str, ...]
-    cause: str | None = None
+    cause: Cause | None = None

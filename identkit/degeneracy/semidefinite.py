@@ -24,6 +24,7 @@ from identkit.degeneracy.cone import Face
 from identkit.degeneracy.nullspace import Vector, minus
 from identkit.degeneracy.records import Dual
 from identkit.experts import symbols
+from identkit.vocabulary import Quantifier
 
 MARGIN = 1e-6
 """The least eigenvalue (at trace 1) from which a proposal is worth verifying."""
@@ -44,7 +45,7 @@ class Feasible:
 
     vector: Vector
     rank: int
-    quantifier: str
+    quantifier: Quantifier
     at: tuple[Fraction, ...]
 
 
@@ -104,7 +105,7 @@ class _Problem:
         if _is_number(head):
             factor = self.field.constant(1 if head.num.leading_coefficient() > 0 else -1)
         scaled = {i: c * factor for i, c in vector.items()}
-        return Feasible(scaled, 1, "almost-every", theta)
+        return Feasible(scaled, 1, Quantifier.ALMOST_EVERY, theta)
 
     # -- no solution: a dual matrix ---------------------------------------------------------
 
@@ -142,7 +143,7 @@ class _Problem:
         shown = tuple(
             (b, tuple(tuple(str(text[_key(b, u, v)]) for v in b) for u in b)) for b in blocks
         )
-        quantifier = "almost-every" if constant else "open-set"
+        quantifier = Quantifier.ALMOST_EVERY if constant else Quantifier.OPEN_SET
         return Infeasible(Dual(tuple(map(str, theta)), shown, quantifier))
 
     def _interior(self, blocks: list, keys: list, values: dict) -> dict | None:
@@ -220,7 +221,7 @@ class _Problem:
                 }
                 if positive_definite([[full[_key(names, u, v)] for v in names] for u in names]):
                     constant = all(_is_number(e) for row in rows for e in row.values())
-                    quantifier = "almost-every" if constant else "open-set"
+                    quantifier = Quantifier.ALMOST_EVERY if constant else Quantifier.OPEN_SET
                     vector = self._combination(factors, vectors)
                     return Feasible(vector, len(names), quantifier, theta)
         # a boundary point with simple coefficients may be of rank one

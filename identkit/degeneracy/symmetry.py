@@ -34,6 +34,7 @@ from identkit.expression import Step
 from identkit.forms import affine_forms
 from identkit.normal_form import NeedSign, Rebase
 from identkit.relations import FormalFamily, proved_zero
+from identkit.vocabulary import FamilyKind
 
 MAX_SUBSETS = 6
 """All subsets of this many parameters are flipped, or of this many blocks of parameters."""
@@ -227,7 +228,7 @@ def orbits(atom: AtomFunction, lifts: Sequence[Lift]) -> Iterator[Exceptional]:
     """The lifts that move h: a line or a plane of dependent atoms under equal gates."""
     parameters = symbols(atom.parameters)
     for lift in lifts:
-        if lift.kind == "redundant":
+        if lift.kind == FamilyKind.REDUNDANT:
             continue
         curve = lift.curve
         images = ", ".join(str(curve.images.get(p, p)) for p in parameters)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,7 @@ from identkit.domain import Domain
 from identkit.errors import IdentkitError, InputError
 from identkit.fit.result import FitResult
 from identkit.fit.starts import spread
+from identkit.vocabulary import Verdict
 
 if TYPE_CHECKING:
     from identkit.fit.model import Model
@@ -91,7 +92,7 @@ class SharedGate:
 
     atoms: tuple[int, ...]
     constant: bool
-    within: str
+    within: Literal["tolerance", "standard errors"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Identifiability:
     belongs to ``regime`` (None where the gate has only one).
     """
 
-    verdict: str | None
+    verdict: Verdict | None
     reason: str
     regime: RegimeCode
     domain: Domain | None

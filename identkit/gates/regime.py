@@ -12,6 +12,7 @@ from typing import Any, Literal
 import sympy as sp
 
 from identkit.likelihoods import LEAST_SQUARES
+from identkit.vocabulary import Verdict
 
 RegimeCode = int | str | None
 """How files, results and options name a regime: its number where the papers have one, else its
@@ -152,9 +153,9 @@ class Regime:
         """Whether the over-specified true atom may have β1* ≠ 0 (``sloped``), or β1* = 0."""
         return self.key == "any" or sloped == (self.key == "dense")
 
-    def caveats_given(self, verdicts: Mapping[str, str]) -> tuple[Caveat, ...]:
+    def caveats_given(self, verdicts: Mapping[str, Verdict]) -> tuple[Caveat, ...]:
         """The caveats where these are the verdicts on the further conditions."""
-        lost = (caveat for name, caveat in self.also if verdicts.get(name) != "yes")
+        lost = (caveat for name, caveat in self.also if verdicts.get(name) != Verdict.YES)
         return (*self.caveats, *lost)
 
     @property

@@ -18,6 +18,7 @@ from identkit.gates import Gate
 from identkit.losses.norms import Rule
 from identkit.losses.partition import Labels, check_pair, largest, squares, voronoi
 from identkit.mixing import Array, MixingMeasure
+from identkit.vocabulary import FamilyKind
 
 if TYPE_CHECKING:
     from identkit.fit.model import Model
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class FamilyDistance:
     """The distance (…, k) of each fitted η to the curve of one exact family through η*."""
 
-    kind: str
+    kind: FamilyKind
     moving: tuple[str, ...]
     distance: Array
 
@@ -198,7 +199,7 @@ class _Curve:
             )
         velocity = {symbol(n): parse(text) for n, text in family.velocity}
         curve = {symbol(n): parse(text) for n, text in family.curve}
-        whole = family.kind == "scale" and all(
+        whole = family.kind == FamilyKind.SCALE and all(
             sp.cancel(image - p * sp.exp(s)) == 0 for p, image in curve.items()
         )
         return cls(

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from typing import Any
 
-from identkit import __version__
+from identkit import __version__, vocabulary
 from identkit.certificates.store import certificate_document
 from identkit.conditions import condition
 from identkit.errors import InputError
@@ -28,9 +28,6 @@ from identkit.rates.quantities import checked, quantity
 from identkit.rates.result import ALIKE, RateResult, Verdict, settings_of_analysis
 from identkit.rates.setting import CONTROL
 from identkit.rates.slopes import (
-    CONSISTENT,
-    INCONCLUSIVE,
-    INCONSISTENT,
     LEVEL,
     Prediction,
     Slope,
@@ -39,8 +36,13 @@ from identkit.report import explain, rates_report, statements
 from identkit.report.json_form import dumps
 from identkit.results import ConditionResult, SetProof
 from identkit.simulation import STARTS
+from identkit.vocabulary import Judgement, PremiseVerdict, ProofKind
 
-MARKS = {CONSISTENT: ("ok", "✓"), INCONSISTENT: ("bad", "✗"), INCONCLUSIVE: ("open", "?")}
+MARKS = {
+    Judgement.CONSISTENT: ("ok", "✓"),
+    Judgement.INCONSISTENT: ("bad", "✗"),
+    Judgement.INCONCLUSIVE: ("open", "?"),
+}
 """Verdict -> class and symbol; the word always stands beside."""
 SHOWN_RELATIONS = 6
 """Relations of a proof listed before "and n more"; all are in the certificate."""
@@ -149,7 +151,7 @@ def _slope(found: Slope | None) -> str:
     return f'<span class="num"><b>{text[0]}</b> {text[1]}</span>'
 
 
-def _verdict(word: str | None, reason: str = "") -> str:
+def _verdict(word: Judgement | None, reason: str = "") -> str:
     if word is None:
         return '<span class="none">–</span>'
     kind, mark = MARKS[word]
@@ -192,8 +194,8 @@ def _summary(results: Sequence[RateResult], names: Sequence[str]) -> str:
     for result, name in zip(results, names, strict=True):
         for v in _shown(result):
             answers = (v.against_published, v.against_derived)
-            if set(answers) == {CONSISTENT, INCONSISTENT}:
-                split.append((name, v.quantity.label, answers[1] == CONSISTENT))
+            if set(answers) == {Judgement.CONSISTENT, Judgement.INCONSISTENT}:
+                split.append((name, v.quantity.label, answers[1] == Judgement.CONSISTENT))
     for derived in (True, False):
         told: dict[str, dict[str, None]] = {}
         for name, label, which in split:
@@ -300,12 +302,16 @@ def _plot(found: Slope | None, rate: Prediction | None) -> str:
 def _certified(result: RateResult) -> str:
     """The certified verdicts, a line each."""
     c = result.condition
-    lines = [(c.condition, c.verdict)]
+    lines: list[tuple[str, str]] = [(c.condition, c.verdict)]
     if c.second_order is not None:  # at first order it would repeat the verdict
         lines.append(("nondegenerate", c.second_order.verdict))
     if c.premise is not None:
         lines.append(("premise", c.premise.verdict))
-    marks = {"yes": "✓", "no": "✗", "fails": "✗"}
+    marks: dict[str, str] = {
+        vocabulary.Verdict.YES: "✓",
+        vocabulary.Verdict.NO: "✗",
+        PremiseVerdict.FAILS: "✗",
+    }
     return "<br>".join(
         f"{_e(name)}: <b>{_e(verdict)}</b> "
         f'<span aria-hidden="true">{marks.get(verdict, "?")}</span>'
@@ -359,6 +365,7 @@ def _verdicts(results: Sequence[RateResult], names: Sequence[str]) -> str:
 </section>"""
 
 
+_CONSISTENT, _INCONSISTENT, _INCONCLUSIVE = map(_verdict, Judgement)
 _LEGEND = f"""<dl class="legend">
 <div><dt>Published</dt><dd>The rate the paper states for this expert and gate, up to logarithms.
 </dd></div>
@@ -370,11 +377,11 @@ with fits from starts there (local, split).</dd></div>
 <div><dt>Observed</dt><dd>The slope of log median error on log n, with its {LEVEL:.0%} bootstrap
 interval (dot and line); the shaded band has the slopes that the derived rate allows on this range
 of n, or the published one where nothing is derived.</dd></div>
-<div><dt>{_verdict(CONSISTENT)}</dt><dd>The interval meets the slopes that the rate allows and
+<div><dt>{_CONSISTENT}</dt><dd>The interval meets the slopes that the rate allows and
 not those of another of n<sup>−1/2</sup>, n<sup>−1/4</sup>, constant. That is no proof.</dd></div>
-<div><dt>{_verdict(INCONSISTENT)}</dt><dd>The interval lies above the slopes that the rate allows.
+<div><dt>{_INCONSISTENT}</dt><dd>The interval lies above the slopes that the rate allows.
 </dd></div>
-<div><dt>{_verdict(INCONCLUSIVE)}</dt><dd>The interval, the step budget or the fits decide nothing,
+<div><dt>{_INCONCLUSIVE}</dt><dd>The interval, the step budget or the fits decide nothing,
 or errors fall faster, which refutes no upper bound.
 </dd></div>
 </dl>"""
@@ -690,7 +697,7 @@ def _proved(c: ConditionResult) -> Iterator[tuple[str, str]]:
     for proof in c.counted:
         if len(c.proofs) > 1:
             yield "Set", _e(proof.title)
-        done = proof.kind != "none"
+        done = proof.kind != ProofKind.NONE
         yield "Proved" if done else "Tried", _e(statements.sentence(statements.claim(proof)))
         if done:
             yield "Method", _e(statements.method(proof))

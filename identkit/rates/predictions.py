@@ -7,11 +7,12 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from identkit.claims import published_rates
-from identkit.degeneracy.records import CellQuantity, QuantityKind, SecondOrder
+from identkit.degeneracy.records import CellQuantity, SecondOrder
 from identkit.rate import NONE, ROOT, SLOWER, SLOWER_THAN_ROOT, Rate, slowest
 from identkit.rates.refits import within_box
 from identkit.rates.setting import Setting
 from identkit.results import ConditionResult
+from identkit.vocabulary import Across, QuantityKind, Verdict
 
 LOCAL = ("local", "split")
 """Starts in the cell of a true atom, near which the derived rates hold. Elsewhere there may be
@@ -39,7 +40,7 @@ def derived(
     setting: Setting,
     condition: ConditionResult,
     start: str,
-    further: Mapping[str, str] = MappingProxyType({}),
+    further: Mapping[str, Verdict] = MappingProxyType({}),
 ) -> dict[str, Rate]:
     """Quantity -> rate that follows from what is proved, for fits from this kind of start.
 
@@ -57,11 +58,13 @@ def derived(
     known = setting.truth.atoms
     caveats = setting.case.caveats_given(further)
     unmet = not all(c.holds(setting.situation) for c in caveats)
-    if second is None or start not in LOCAL or second.verdict == "undecided" or unmet:
+    if second is None or start not in LOCAL or second.verdict == Verdict.UNDECIDED or unmet:
         return regression
     if setting.k == known:
-        alone = second.across_atoms == "independent" or known == 1
-        return {**regression, "exact": ROOT} if second.verdict == "yes" and alone else regression
+        alone = second.across_atoms == Across.INDEPENDENT or known == 1
+        return (
+            {**regression, "exact": ROOT} if second.verdict == Verdict.YES and alone else regression
+        )
     rates = {**regression, **_cell(setting, condition, second)}
     if known > 1:
         rates = {name: rate for name, rate in rates.items() if not rate.one_atom}
@@ -74,7 +77,7 @@ def _cell(setting: Setting, condition: ConditionResult, second: SecondOrder) -> 
     if rate is None:
         return {}
     atoms = setting.k - setting.truth.atoms + 1
-    if second.verdict == "yes":
+    if second.verdict == Verdict.YES:
         return {
             **dict.fromkeys(("expert", "gate"), rate),
             **dict.fromkeys(("exact", "voronoi"), replace(ROOT, one_atom=rate.one_atom)),
@@ -88,8 +91,8 @@ def _cell(setting: Setting, condition: ConditionResult, second: SecondOrder) -> 
     if rate != NONE or not families:
         return {}
     rates = {"expert": NONE, "voronoi": NONE}
-    if second.across_atoms != "dependent":
-        rates["aggregate"] = replace(ROOT, one_atom=second.across_atoms != "independent")
+    if second.across_atoms != Across.DEPENDENT:
+        rates["aggregate"] = replace(ROOT, one_atom=second.across_atoms != Across.INDEPENDENT)
     known = {i.quantity: i.rate for i in second.identifiable if i.rate.polynomial}
     for quantity, found in known.items():
         if quantity.kind is QuantityKind.DIRECTION:

@@ -32,6 +32,7 @@ from identkit.fit.engine import Compute, least_squares
 from identkit.losses.norms import Rule
 from identkit.mixing import MixingMeasure
 from identkit.rates.setting import Setting
+from identkit.vocabulary import RefitKind
 
 Array = NDArray[np.float64]
 
@@ -85,12 +86,12 @@ def within_box(setting: Setting, refits: Sequence[Refit]) -> tuple[Refit, ...]:
 
     found = []
     for refit in refits:
-        if refit.kind == "null expert":
+        if refit.kind == RefitKind.NULL_EXPERT:
             middle = np.clip(np.zeros(len(low)), low, high)
             good = inside(_image(setting, refit.substitution[0], middle))
         else:
             good = (
-                refit.kind == "splitting"
+                refit.kind == RefitKind.SPLITTING
                 and extra == 1
                 and any(
                     all(inside(_image(setting, part, eta)) for part in refit.substitution)
@@ -135,11 +136,11 @@ def _gaps(fitted: MixingMeasure, other: MixingMeasure) -> tuple[Array, Array]:
 def _to_refit(setting: Setting, fitted: MixingMeasure, refit: Refit) -> list[tuple[Array, Array]]:
     """Distances to the refits of this kind: one entry, or one for each true atom that splits."""
     truth, extra = setting.truth, setting.k - setting.truth.atoms
-    if refit.kind == "null expert":
+    if refit.kind == RefitKind.NULL_EXPERT:
         null = _off_null(setting, fitted, refit.substitution[0])
         columns = [_column(fitted, truth, j, truth.eta[j]) for j in range(truth.atoms)]
         return [_assigned(columns + [(null, null)] * extra)]
-    if refit.kind != "splitting" or extra != 1:
+    if refit.kind != RefitKind.SPLITTING or extra != 1:
         return []
     found = []
     for j in range(truth.atoms):

@@ -19,8 +19,6 @@ from identkit.rates.missing import Missing
 from identkit.rates.quantities import DEVIANCE, Quantity, checked, quantity
 from identkit.rates.setting import CONTROL, Experiment
 from identkit.rates.slopes import (
-    INCONCLUSIVE,
-    INCONSISTENT,
     SLOWER,
     Prediction,
     Slope,
@@ -28,6 +26,7 @@ from identkit.rates.slopes import (
     slope,
 )
 from identkit.results import ConditionResult
+from identkit.vocabulary import Judgement
 
 if TYPE_CHECKING:
     from identkit.rates.fits import Row
@@ -78,8 +77,8 @@ class Verdict:
     start: str
     published: Prediction | None
     derived: Prediction | None
-    against_published: str | None
-    against_derived: str | None
+    against_published: Judgement | None
+    against_derived: Judgement | None
     reasons: tuple[str, ...]
 
 
@@ -287,12 +286,15 @@ def _verdicts(
             without = f"up to {part:.0%} of the fits have no value"
             trust = doubt or (without if part > MOST_DOUBTFUL else "")
             reasons: list[str] = []
-            answers: list[str | None] = []
+            answers: list[Judgement | None] = []
             rates = [Prediction.of(said.get(name), sizes), Prediction.of(follows.get(name), sizes)]
             for which, rate in zip(("published", "derived"), rates, strict=True):
                 answer, reason = (None, "") if rate is None else _judged(rate, found, trust)
-                if answer == INCONSISTENT and reason == SLOWER and quantity(name).bound:
-                    answer, reason = INCONCLUSIVE, "an upper bound of the distance falls slower"
+                if answer == Judgement.INCONSISTENT and reason == SLOWER and quantity(name).bound:
+                    answer, reason = (
+                        Judgement.INCONCLUSIVE,
+                        "an upper bound of the distance falls slower",
+                    )
                 answers.append(answer)
                 if reason:
                     reasons.append(f"{which}: {reason}")
@@ -340,13 +342,13 @@ def _gaps(lines: Sequence[Line], shares: Sequence[Share]) -> list[str]:
     return found
 
 
-def _judged(rate: Prediction, found: Sequence[Slope | None], doubt: str) -> tuple[str, str]:
+def _judged(rate: Prediction, found: Sequence[Slope | None], doubt: str) -> tuple[Judgement, str]:
     """The verdict at the last budget, unless the fits are in doubt or it hangs on the budget."""
     answers = [judge(rate, s) for s in found]
     if doubt:
-        return INCONCLUSIVE, doubt
+        return Judgement.INCONCLUSIVE, doubt
     if len({answer for answer, _ in answers}) > 1:
-        return INCONCLUSIVE, "the verdict depends on the step budget"
+        return Judgement.INCONCLUSIVE, "the verdict depends on the step budget"
     return answers[-1]
 
 

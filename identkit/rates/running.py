@@ -22,6 +22,7 @@ from identkit.rates.sweep import Outcome, Progress
 from identkit.rates.sweep import run as run_blocks
 from identkit.rates.truth import TruthFile
 from identkit.rates.truth_search import Found
+from identkit.vocabulary import Judgement
 
 Truth = TruthFile | Found | MixingMeasure
 
@@ -148,4 +149,4 @@ def required(result: RateResult, which: str | None) -> int:
         return 0
     first = result.experiment.starts[0]
     said = [getattr(v, f"against_{which}") for v in result.verdicts if v.start == first]
-    return 1 if "inconsistent" in said else 3 if "inconclusive" in said else 0
+    return 1 if Judgement.INCONSISTENT in said else 3 if Judgement.INCONCLUSIVE in said else 0

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identkit.rate import FOURTH, LOGARITHMIC, NONE, ROOT, Rate, RateKind
+from identkit.vocabulary import Judgement
 
 Array = NDArray[np.float64]
 
@@ -128,10 +129,9 @@ class Prediction:
 
 
 FASTER, SLOWER = "faster than predicted, which refutes nothing", "slower than predicted"
-CONSISTENT, INCONSISTENT, INCONCLUSIVE = "consistent", "inconsistent", "inconclusive"
 
 
-def judge(prediction: Prediction, found: Slope | None) -> tuple[str, str]:
+def judge(prediction: Prediction, found: Slope | None) -> tuple[Judgement, str]:
     """What a slope says of a predicted rate, with the reason.
 
     ``inconsistent``: the interval lies above the slopes the rate allows, by more than
@@ -147,14 +147,14 @@ def judge(prediction: Prediction, found: Slope | None) -> tuple[str, str]:
     ('inconclusive', 'n^-1/2 is not excluded')
     """
     if found is None:
-        return INCONCLUSIVE, "too few values for a slope"
+        return Judgement.INCONCLUSIVE, "too few values for a slope"
     # a strict end is that of a rival
     low = prediction.low - (0.0 if prediction.strict else FINITE_SIZE)
     if found.high < low or (prediction.strict and found.high == low):
-        return INCONCLUSIVE, FASTER
+        return Judgement.INCONCLUSIVE, FASTER
     if found.low > prediction.high + FINITE_SIZE:
-        return INCONSISTENT, SLOWER
+        return Judgement.INCONSISTENT, SLOWER
     for name, lowest, highest in prediction.rivals:
         if found.low <= highest + FINITE_SIZE and found.high >= lowest - FINITE_SIZE:
-            return INCONCLUSIVE, f"{name} is not excluded"
-    return CONSISTENT, ""
+            return Judgement.INCONCLUSIVE, f"{name} is not excluded"
+    return Judgement.CONSISTENT, ""

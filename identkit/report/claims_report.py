@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -16,16 +16,16 @@ from identkit import __version__
 from identkit.claims.checks import STATUSES
 from identkit.claims.listing import FAILED, Entry
 from identkit.report.json_form import dumps
+from identkit.vocabulary import ClaimStatus
 
 SCHEMA = "identkit.claims/1"
-REFUTED = "contradicted, with counterexample"
-COLOURS = {
-    "proved": "bold green",
-    "proved almost everywhere": "green",
-    "proved on an open set": "green",
-    "observed": "cyan",
-    "open": "yellow",
-    REFUTED: "bold red",
+COLOURS: Mapping[str, str] = {
+    ClaimStatus.PROVED: "bold green",
+    ClaimStatus.ALMOST_EVERYWHERE: "green",
+    ClaimStatus.ON_AN_OPEN_SET: "green",
+    ClaimStatus.OBSERVED: "cyan",
+    ClaimStatus.OPEN: "yellow",
+    ClaimStatus.CONTRADICTED: "bold red",
 }
 UNCHECKED = "published, not checked by identkit"
 
@@ -61,8 +61,10 @@ def _claim(entry: Entry, details: bool) -> list[RenderableType]:
     current = entry.found or entry.claim
     if details:
         lines += [Text(f"{_name(c.test)}: {c.status}; {c.detail}") for c in current.checks]
-    elif entry.status == REFUTED:
-        lines.append(Text(next(c.detail for c in current.checks if c.status == REFUTED)))
+    elif entry.status == ClaimStatus.CONTRADICTED:
+        lines.append(
+            Text(next(c.detail for c in current.checks if c.status == ClaimStatus.CONTRADICTED))
+        )
     return [head, *(Padding(line, (0, 0, 0, 4)) for line in lines)]
 
 

@@ -17,7 +17,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from identkit.atoms import expert_function
-from identkit.causes import CAUSES, NO_EXPANSION
+from identkit.causes import CAUSES
 from identkit.degeneracy.moments import moment_space
 from identkit.degeneracy.records import (
     Dual,
@@ -38,6 +38,7 @@ from identkit.report.markup import expert_latex
 from identkit.report.notation import is_sum, math_latex, pieces, text_latex
 from identkit.report.snippet import snippet
 from identkit.results import QUANTIFIERS, CheckResult, ConditionResult
+from identkit.vocabulary import Across, Agreement, Cause, FamilyKind, Quantifier, Verdict
 
 SHOWN = 6
 """Entries of a list printed before "and n more"; all are in the JSON."""
@@ -117,8 +118,8 @@ def _tuple(entries: Sequence[str]) -> str:
     return f"({', '.join(entries)})"
 
 
-def _quantifier(name: str) -> str:
-    return QUANTIFIERS.get(name, name)
+def _quantifier(name: Quantifier | None) -> str:
+    return "" if name is None else QUANTIFIERS[name]
 
 
 # -- sections -------------------------------------------------------------------------------
@@ -172,8 +173,8 @@ def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]
         else:
             yield _text("The second-order question does not arise for this condition.")
         return
-    if result.second_order.cause == NO_EXPANSION:
-        why = statements.own_gate(check) or CAUSES[NO_EXPANSION]
+    if result.second_order.cause == Cause.NO_EXPANSION:
+        why = statements.own_gate(check) or CAUSES[Cause.NO_EXPANSION]
         yield _text(f"Second order: {why}.")
         return
     yield _text(
@@ -314,12 +315,12 @@ def _conclusion(second: SecondOrder) -> Iterator[Paragraph]:
     yield _text(f"Nondegenerate: {second.verdict}. {_sentence(second.reason)}")
     if second.quantifier is not None:
         yield _text(f"This holds for {_quantifier(second.quantifier)}.")
-    if second.verdict == "yes":
+    if second.verdict == Verdict.YES:
         yield _text(
             {
-                "independent": "The functions of different true atoms are independent, so that "
-                "each cell can be treated by itself.",
-                "dependent": "This is for a single true atom: with several, functions of "
+                Across.INDEPENDENT: "The functions of different true atoms are independent, so "
+                "that each cell can be treated by itself.",
+                Across.DEPENDENT: "This is for a single true atom: with several, functions of "
                 "different atoms are dependent.",
             }.get(
                 second.across_atoms,
@@ -339,10 +340,10 @@ def _counterexample(check: CheckResult, second: SecondOrder) -> Iterator[Paragra
 
 
 _KINDS = {
-    "redundant": "h does not change along it",
-    "scale": "h is multiplied along it",
-    "split": "h is affine along it",
-    "phase": "h turns in a plane along it",
+    FamilyKind.REDUNDANT: "h does not change along it",
+    FamilyKind.SCALE: "h is multiplied along it",
+    FamilyKind.SPLIT: "h is affine along it",
+    FamilyKind.PHASE: "h turns in a plane along it",
 }
 
 
@@ -352,7 +353,7 @@ def _velocity(family: Family) -> str:
 
 
 def _family(check: CheckResult, family: Family) -> Iterator[Paragraph]:
-    if family.kind == "flow" or not family.curve:
+    if family.kind == FamilyKind.FLOW or not family.curve:
         yield _text(
             "Exact family (flow): with the velocity V below, h is multiplied along the flow of V "
             "(no closed form was found for the curve), by the factor "
@@ -364,7 +365,9 @@ def _family(check: CheckResult, family: Family) -> Iterator[Paragraph]:
         kind = _KINDS.get(family.kind, family.kind)
         yield _text(f"Exact family ({family.kind}: {kind}), a curve of atoms in `{s}`:")
         yield _formula(",  ".join(f"{p}({s}) = {image}" for p, image in family.curve))
-        if family.kind == "scale" and any(f"exp({s})" in image for _, image in family.curve):
+        if family.kind == FamilyKind.SCALE and any(
+            f"exp({s})" in image for _, image in family.curve
+        ):
             name = next(n for n in ("c", "r", "k", "ρ") if n not in check.expert.parameters)
             yield _text(f"Write `{name} = exp({s})`, which is positive.")
         yield _text(f"At `{s} = {family.origin}` it is the true η. For every x and η")
@@ -504,9 +507,9 @@ def _premise(premise: Premise | None) -> Iterator[Paragraph]:
 
 
 _AGREEMENT = {
-    "unclaimed": "no published claim to compare with",
-    "premise-fails": "the premise of the published theorem fails",
-    "open": "neither confirmed nor contradicted",
+    Agreement.UNCLAIMED: "no published claim to compare with",
+    Agreement.PREMISE_FAILS: "the premise of the published theorem fails",
+    Agreement.OPEN: "neither confirmed nor contradicted",
 }
 
 

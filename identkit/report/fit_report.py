@@ -17,6 +17,7 @@ from identkit.fit.summary import ALIKE, FitReport
 from identkit.report import statements
 from identkit.report.json_form import dumps
 from identkit.report.terminal import COLOURS
+from identkit.vocabulary import Verdict
 
 WIDTH = 68
 """Columns for the atoms of one block of estimates."""
@@ -138,7 +139,7 @@ def identifiability_lines(report: FitReport) -> list[tuple[str, str]]:
     if found.result is None:
         return [("check", f"not decided: {found.reason}")]
     r = found.result
-    lines = [("proved" if r.verdict != "undecided" else "check", _verdict(report, r))]
+    lines = [("proved" if r.verdict != Verdict.UNDECIDED else "check", _verdict(report, r))]
     families = () if r.second_order is None else r.second_order.families
     if families:
         groups = list(dict.fromkeys(f"({', '.join(f.moving)})" for f in families))
@@ -256,7 +257,7 @@ def terminal(report: FitReport) -> RenderableType:
     if report.identifiability is not None and proved:
         title = Text("\nidentifiability", style="bold")
         title.append(f" (identkit check, x in {report.identifiability.domain})", style="dim")
-        verdict = report.identifiability.verdict or "undecided"
+        verdict = report.identifiability.verdict or Verdict.UNDECIDED
         rows = [
             (a, Text(b, style=COLOURS.get(verdict, "")) if a in ("proved", "check") else b)
             for a, b in proved

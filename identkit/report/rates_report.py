@@ -18,9 +18,10 @@ from identkit.rates.conditioned import Conditioning
 from identkit.rates.result import ALIKE, FINISHED, SCHEMA, Line, RateResult, Share, Verdict
 from identkit.rates.result import settings_of_analysis as analysis
 from identkit.rates.setting import CONTROL
-from identkit.rates.slopes import CONSISTENT, INCONCLUSIVE, INCONSISTENT, LEVEL, Prediction, Slope
+from identkit.rates.slopes import LEVEL, Prediction, Slope
 from identkit.report import statements
 from identkit.report.json_form import published_document
+from identkit.vocabulary import Judgement
 
 if TYPE_CHECKING:
     from identkit.fit.model import Model
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
     from identkit.rates.store import Summary
     from identkit.rates.truth_search import Found
 
-COLOURS = {CONSISTENT: "green", INCONSISTENT: "bold red", INCONCLUSIVE: "yellow"}
+COLOURS: Mapping[str, str] = {
+    Judgement.CONSISTENT: "green",
+    Judgement.INCONSISTENT: "bold red",
+    Judgement.INCONCLUSIVE: "yellow",
+}
 SHORT = {NONE: "none"}
 """Rates as they fit a column."""
 

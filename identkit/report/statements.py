@@ -5,7 +5,7 @@ Every renderer prints these, so that terminal, LaTeX and HTML cannot drift apart
 
 from __future__ import annotations
 
-from identkit.causes import CAUSES, SIGNS, UNPROVED
+from identkit.causes import CAUSES
 from identkit.degeneracy.rate import OPEN, slower_from
 from identkit.degeneracy.records import Family, MomentWitness, RateFinding
 from identkit.gates import GATES, in_regime, regime_title
@@ -14,6 +14,7 @@ from identkit.likelihoods import LEAST_SQUARES
 from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.rate import NONE, NOT_DERIVED, SLOWER, UNDECIDED
 from identkit.results import GIVEN_NUMBER, QUANTIFIERS, CheckResult, ConditionResult, SetProof
+from identkit.vocabulary import Agreement, AtomsScope, Cause, FamilyKind, ProofKind, Quantifier
 
 
 def under(result: CheckResult) -> str:
@@ -34,10 +35,10 @@ def scope(result: ConditionResult) -> str:
     if result.quantifier is None:
         return "not decided"
     k = {
-        "every": "every k",
-        "up-to": f"k ≤ {result.atoms}",
-        "from": f"k ≥ {result.atoms}",
-        "one": "one atom",
+        AtomsScope.EVERY: "every k",
+        AtomsScope.UP_TO: f"k ≤ {result.atoms}",
+        AtomsScope.FROM: f"k ≥ {result.atoms}",
+        AtomsScope.ONE: "one atom",
     }[result.atoms_scope]
     return f"{k}, {QUANTIFIERS[result.quantifier]}"
 
@@ -49,11 +50,13 @@ def claim(proof: SetProof) -> str:
         functions = "the functions of the atoms, one each,"
     if proof.shared:
         functions += f" together with {', '.join(f.label for f in proof.shared)}"
-    if proof.kind == "ball-determinant":
+    if proof.kind == ProofKind.BALL_DETERMINANT:
         assert proof.quantifier is not None
         who = QUANTIFIERS[proof.quantifier]
         if proof.every_k:
-            near = ", near those of the certificate" if proof.quantifier == "open-set" else ""
+            near = (
+                ", near those of the certificate" if proof.quantifier == Quantifier.OPEN_SET else ""
+            )
             return (
                 f"{functions} are linearly independent for every number k of atoms and {who}{near}."
             )
@@ -68,7 +71,7 @@ def claim(proof: SetProof) -> str:
             f"{functions} are linearly independent for k = {proof.atoms} atoms{fewer} and {who}; "
             f"larger k is not proved{reason}."
         )
-    if proof.kind == "relation":
+    if proof.kind == ProofKind.RELATION:
         assert proof.quantifier is not None
         count = len(proof.relations)
         plural = "a relation holds" if count == 1 else f"{count} relations hold"
@@ -77,7 +80,7 @@ def claim(proof: SetProof) -> str:
             f"{plural} among the functions of a single atom, with coefficients free of x; "
             f"{nontrivial} nontrivial for {QUANTIFIERS[proof.quantifier]}."
         )
-    if proof.kind == "finite-dimension":
+    if proof.kind == ProofKind.FINITE_DIMENSION:
         assert proof.fixed is not None
         assert proof.quantifier is not None
         r = len(proof.fixed.combinations)
@@ -87,8 +90,13 @@ def claim(proof: SetProof) -> str:
             f"parameters, of dimension {proof.fixed.dimension} ({proof.fixed.space}); so "
             f"{proof.fixed.atoms} or more atoms are dependent, for {QUANTIFIERS[proof.quantifier]}."
         )
-    said = "; ".join(proof.notes) or CAUSES.get(proof.cause or "", "no proof found")
-    remedy = "" if proof.cause in (SIGNS, UNPROVED) else "; raise --max-precision or --time-limit"
+    unnamed = "no proof found" if proof.cause is None else CAUSES[proof.cause]
+    said = "; ".join(proof.notes) or unnamed
+    remedy = (
+        ""
+        if proof.cause in (Cause.SIGNS, Cause.UNPROVED)
+        else "; raise --max-precision or --time-limit"
+    )
     return f"{said}{remedy}."
 
 
@@ -102,11 +110,11 @@ def method(proof: SetProof) -> str:
             f"{size}×{size} determinant at rational parameters and points, ball arithmetic at "
             f"{w.precision} bits: {w.determinant}"
         )
-    if proof.kind == "ball-determinant" and proof.every_k:
+    if proof.kind == ProofKind.BALL_DETERMINANT and proof.every_k:
         parts.append("every k because kinks, poles and transcendental parts move from atom to atom")
-    if proof.kind == "relation":
+    if proof.kind == ProofKind.RELATION:
         parts.insert(0, "exact relation, proved in normal form")
-    if proof.kind == "finite-dimension":
+    if proof.kind == ProofKind.FINITE_DIMENSION:
         parts.insert(0, "dimension count in a fixed space")
     return "; ".join(parts) or "no proof found"
 
@@ -122,9 +130,9 @@ def rank(result: ConditionResult) -> str:
 
 def agreement(result: ConditionResult) -> str:
     """Published against certified verdict, with the reach of the certified one."""
-    if result.agreement == "confirmed" and result.quantifier == "open-set":
+    if result.agreement == Agreement.CONFIRMED and result.quantifier == Quantifier.OPEN_SET:
         return "confirmed on an open set of parameters"
-    if result.agreement == "contradicted":
+    if result.agreement == Agreement.CONTRADICTED:
         return "contradicted (the verdict on this condition; a rate is another matter)"
     return result.agreement
 
@@ -139,7 +147,7 @@ def requirement(result: CheckResult) -> str:
     partial = [
         r
         for r in result.results
-        if r.condition == result.requirement.name and r.atoms_scope == "up-to"
+        if r.condition == result.requirement.name and r.atoms_scope == AtomsScope.UP_TO
     ]
     if not result.requirement.met:
         return f"{result.requirement.name}: {met}"
@@ -184,8 +192,8 @@ def consequences(result: ConditionResult) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
     second = result.second_order
     if second is not None:
-        open_set = second.quantifier == "open-set"
-        who = f", for {QUANTIFIERS['open-set']}" if open_set else ""
+        open_set = second.quantifier == Quantifier.OPEN_SET
+        who = f", for {QUANTIFIERS[Quantifier.OPEN_SET]}" if open_set else ""
         lines.append(("second", f"nondegenerate: {second.verdict}{who}. {sentence(second.reason)}"))
         lines += [("family", family(f)) for f in second.families[:2]]
         if second.witness is not None:
@@ -236,7 +244,7 @@ def sentence(text: str) -> str:
 
 def family(found: Family) -> str:
     """A family in one line: the curve and the conditions on weights and positions."""
-    if found.kind == "flow":
+    if found.kind == FamilyKind.FLOW:
         curve = ", ".join(f"{p}' = {v}" for p, v in found.velocity)
         return f"flow of {curve} (no closed form): h is multiplied by {found.r1}"
     curve = ", ".join(f"{p} → {image}" for p, image in found.curve)
@@ -263,8 +271,8 @@ def witness(found: MomentWitness) -> str:
 def rate_agreement(rate: RateFinding) -> str:
     """Published against derived rate, in words."""
     return {
-        "premise-fails": "the theorem's premise fails",
-        "open": "neither confirmed nor contradicted",
+        Agreement.PREMISE_FAILS: "the theorem's premise fails",
+        Agreement.OPEN: "neither confirmed nor contradicted",
     }.get(rate.agreement, rate.agreement)
 
 

@@ -15,6 +15,7 @@ from identkit.report.markup import escape
 from identkit.report.terminal import AGREEMENT_COLOURS, COLOURS
 from identkit.results import ConditionResult
 from identkit.table import Table
+from identkit.vocabulary import Agreement, Quantifier
 
 LEGEND = (
     "Each cell: certified / published verdict with the published rate; then the derived rate "
@@ -38,12 +39,15 @@ def _heading(gate: str, result: ConditionResult) -> str:
 def _cell(result: ConditionResult) -> str:
     p = result.published
     said = f"{p.verdict} {p.rate}" if p is not None else "–"
-    mark = " !" if result.agreement == "contradicted" else ""
-    reach = "°" if result.quantifier == "open-set" else ""
+    mark = " !" if result.agreement == Agreement.CONTRADICTED else ""
+    reach = "°" if result.quantifier == Quantifier.OPEN_SET else ""
     derived = (
         "" if result.rate is None else f"; {SHORT.get(result.rate.derived, result.rate.derived)}"
     )
-    if result.rate is not None and result.rate.agreement in ("contradicted", "premise-fails"):
+    if result.rate is not None and result.rate.agreement in (
+        Agreement.CONTRADICTED,
+        Agreement.PREMISE_FAILS,
+    ):
         derived += " !"
     return f"{result.verdict}{reach} / {said}{mark}{derived}"
 
@@ -64,7 +68,7 @@ def terminal(table: Table) -> RenderableType:
         for _, r in row.cells:
             text = Text(_cell(r))
             text.stylize(COLOURS[r.verdict], 0, len(r.verdict))
-            if r.agreement == "contradicted":
+            if r.agreement == Agreement.CONTRADICTED:
                 text.stylize(AGREEMENT_COLOURS[r.agreement], len(r.verdict))
             cells.append(text)
         grid.add_row(row.expert, *cells)

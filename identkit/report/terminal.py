@@ -14,9 +14,10 @@ from identkit.conditions import condition
 from identkit.errors import shown
 from identkit.report import statements
 from identkit.results import CheckResult, ConditionResult
+from identkit.vocabulary import Agreement, ProofKind, Verdict
 
-COLOURS = {"yes": "bold green", "no": "bold red", "undecided": "bold yellow"}
-AGREEMENT_COLOURS = {"confirmed": "green", "contradicted": "bold red"}
+COLOURS = {Verdict.YES: "bold green", Verdict.NO: "bold red", Verdict.UNDECIDED: "bold yellow"}
+AGREEMENT_COLOURS = {Agreement.CONFIRMED: "green", Agreement.CONTRADICTED: "bold red"}
 SHOWN_RELATIONS = 4
 """Relations printed before "and n more"; all are in the JSON."""
 
@@ -64,8 +65,9 @@ def _result_block(check: CheckResult, result: ConditionResult) -> RenderableType
     for proof in result.counted:
         if len(result.proofs) > 1:
             table.add_row("  set", proof.title)
-        table.add_row("  proved" if proof.kind != "none" else "  tried", statements.claim(proof))
-        if proof.kind != "none":
+        done = proof.kind != ProofKind.NONE
+        table.add_row("  proved" if done else "  tried", statements.claim(proof))
+        if done:
             table.add_row("  method", statements.method(proof))
         for i, relation in enumerate(proof.relations[:SHOWN_RELATIONS]):
             table.add_row("  relation" if i == 0 else "", relation.text)
@@ -74,7 +76,7 @@ def _result_block(check: CheckResult, result: ConditionResult) -> RenderableType
             table.add_row("", f"and {more} more (--json lists all)")
         if statements.merges(proof):
             table.add_row("  per atom", statements.merges(proof))
-        for note in proof.notes if proof.kind != "none" else ():
+        for note in proof.notes if done else ():
             table.add_row("  note", note)
     if result.coordinates:
         table.add_row("  coords", ", ".join(result.coordinates))
@@ -85,7 +87,8 @@ def _result_block(check: CheckResult, result: ConditionResult) -> RenderableType
         style = AGREEMENT_COLOURS.get(result.agreement, "")
         table.add_row("  agreement", Text(statements.agreement(result), style=style))
     for label, text in statements.follows(check, result):
-        style = COLOURS.get(result.nondegenerate or "", "") if label == "second" else ""
+        answer = result.nondegenerate
+        style = COLOURS[answer] if answer is not None and label == "second" else ""
         table.add_row(f"  {label}", Text(text, style=style))
     head = Text.assemble(
         "\n", (statements.title(result), "bold"), ": ", (result.verdict, COLOURS[result.verdict])

@@ -8,6 +8,7 @@ from identkit.certificates.verify import Verified
 from identkit.gates import resolve
 from identkit.report import statements
 from identkit.report.json_form import asked_under
+from identkit.vocabulary import Verdict
 
 SCHEMA = "identkit.verify/2"
 
@@ -67,7 +68,7 @@ def text(verified: Verified) -> str:
             derived = statements.derived_rate(r.rate)
             lines.append(f"    nondegenerate: {r.nondegenerate}, derived rate: {derived}{premise}")
             lines += [f"    provided: {statements.sentence(c)}" for c in r.caveats]
-            if near and r.nondegenerate == "yes":
+            if near and r.nondegenerate == Verdict.YES:
                 lines.append("    near the truth only: exact refits elsewhere are not excluded")
         for who, what in (
             ("kernel", "checked by the kernel"),

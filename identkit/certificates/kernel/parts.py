@@ -46,9 +46,8 @@ from identkit.deadline import Deadline
 from identkit.errors import CertificateError
 from identkit.expression import Step, free_names, parse
 from identkit.results import Options, SetProof, Term
+from identkit.vocabulary import WEAKEST_FIRST, ProofKind, Quantifier, Verdict
 
-QUANTIFIERS = ("open-set", "almost-every", "every")
-"""From the weakest on."""
 MAX_SUSPECTS = 6
 """Cases, all subsets of which are gone through."""
 
@@ -80,10 +79,10 @@ class Part:
             raise self.fail("title", "is not this condition's set of functions")
         self._nothing_unread()
         kinds = {
-            "ball-determinant": self._independent,
-            "relation": self._relation,
-            "finite-dimension": self._finite_dimension,
-            "none": self._nothing,
+            ProofKind.BALL_DETERMINANT: self._independent,
+            ProofKind.RELATION: self._relation,
+            ProofKind.FINITE_DIMENSION: self._finite_dimension,
+            ProofKind.NONE: self._nothing,
         }
         shown = kinds[proof.kind]()
         for field in ("verdict", "rank", "atoms"):
@@ -92,7 +91,7 @@ class Part:
         if (proof.quantifier is None) != (shown.quantifier is None):
             raise self.fail("quantifier", "does not follow from the proof")
         if proof.quantifier is not None and shown.quantifier is not None:
-            order = QUANTIFIERS.index
+            order = WEAKEST_FIRST.index
             if order(proof.quantifier) > order(shown.quantifier):
                 raise Unshown(f"that it holds for {proof.quantifier} parameters")
 
@@ -100,15 +99,15 @@ class Part:
         """Fields a kind of proof does not use must be empty: nobody would have checked them."""
         proof = self.proof
         used = {
-            "ball-determinant": {"witness"},
-            "relation": {"relations"} if proof.rank is None else {"relations", "witness"},
-            "finite-dimension": {"fixed"},
-            "none": set(),
+            ProofKind.BALL_DETERMINANT: {"witness"},
+            ProofKind.RELATION: {"relations"} if proof.rank is None else {"relations", "witness"},
+            ProofKind.FINITE_DIMENSION: {"fixed"},
+            ProofKind.NONE: set(),
         }[proof.kind]
         for field in ("relations", "witness", "fixed"):
             if getattr(proof, field) and field not in used:
                 raise self.fail(field, f"has no place in a proof of kind {proof.kind}")
-        if proof.every_k and proof.kind != "ball-determinant":
+        if proof.every_k and proof.kind != ProofKind.BALL_DETERMINANT:
             raise self.fail("every_k", f"has no place in a proof of kind {proof.kind}")
 
     # -- kinds ------------------------------------------------------------------------------
@@ -117,7 +116,11 @@ class Part:
         if self.proof.kept or self.proof.merged or self.proof.dropped:
             raise self.fail("kept", "has no place where nothing is claimed")
         return replace(
-            self.proof, verdict="undecided", quantifier=None, rank=None, atoms=self.options.atoms
+            self.proof,
+            verdict=Verdict.UNDECIDED,
+            quantifier=None,
+            rank=None,
+            atoms=self.options.atoms,
         )
 
     def _independent(self) -> SetProof:
@@ -138,7 +141,7 @@ class Part:
         quantifier = Regularity(self.atom, self.sides).quantifier()
         return replace(
             proof,
-            verdict="yes",
+            verdict=Verdict.YES,
             quantifier=quantifier,
             rank=proof.functions,
             atoms=self.options.atoms,
@@ -164,8 +167,8 @@ class Part:
         shown = [self._quantifier(r.terms) for r in failures]
         return replace(
             proof,
-            verdict="no",
-            quantifier=max(shown, key=QUANTIFIERS.index),
+            verdict=Verdict.NO,
+            quantifier=max(shown, key=WEAKEST_FIRST.index),
             rank=self._rank(),
             atoms=self.options.atoms,
         )
@@ -222,10 +225,10 @@ class Part:
             )
             for c in fixed.combinations
         )
-        quantifier = "every" if everywhere else "almost-every"
+        quantifier = Quantifier.EVERY if everywhere else Quantifier.ALMOST_EVERY
         return replace(
             proof,
-            verdict="no",
+            verdict=Verdict.NO,
             quantifier=self._reach({t.function for t in terms}, quantifier),
             rank=None,
             atoms=fixed.atoms,
@@ -319,18 +322,20 @@ class Part:
         chosen = [f for f in self.functions.functions if f in related]
         return distinct(self.atom, chosen, self.sides)
 
-    def _quantifier(self, terms: Sequence[Term]) -> str:
+    def _quantifier(self, terms: Sequence[Term]) -> Quantifier:
         """A numeric coefficient never vanishes: the relation is nontrivial at every parameter."""
         numeric = any(is_number(t.coefficient) for t in terms)
-        return self._reach({t.function for t in terms}, "every" if numeric else "almost-every")
+        return self._reach(
+            {t.function for t in terms}, Quantifier.EVERY if numeric else Quantifier.ALMOST_EVERY
+        )
 
-    def _reach(self, related: set[BasisFunction], quantifier: str) -> str:
+    def _reach(self, related: set[BasisFunction], quantifier: Quantifier) -> Quantifier:
         """Near some parameters only if elsewhere functions may coincide that are distinct there."""
         own = self.functions.functions
         indices = [i for i, f in enumerate(own) if f in related]
         if all(f.first for f in related) or self._distinct_in_every_case(indices):
             return quantifier
-        return "open-set"
+        return Quantifier.OPEN_SET
 
     def _distinct_in_every_case(self, related: Sequence[int]) -> bool:
         """Whether the functions stay distinct whatever cases are met near a parameter.

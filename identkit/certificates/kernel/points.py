@@ -21,6 +21,7 @@ from identkit.conditions import BasisFunction
 from identkit.deadline import Deadline
 from identkit.domain import Interval
 from identkit.experts import symbols
+from identkit.vocabulary import Quantifier
 
 FIRST_BITS = 256
 READ_BITS = 45
@@ -178,7 +179,7 @@ class Regularity:
         self.kinks = [h for h in self.tape.hazards if h.kind == "kink"]
         self.singular = [h for h in self.tape.hazards if h.kind != "kink"]
 
-    def quantifier(self) -> str:
+    def quantifier(self) -> Quantifier:
         """A witness extends to almost every θ only where U is analytic for all real (x, θ)."""
         with precision(FIRST_BITS):
             numbers = (h for h in self.singular if h.expression.is_number)
@@ -187,7 +188,7 @@ class Regularity:
             }
         rest = [h for h in self.singular if id(h) not in fine]
         analytic = all(h.kind != "tan" and is_positive(h.expression) for h in rest)
-        return "almost-every" if analytic and not self.kinks else "open-set"
+        return Quantifier.ALMOST_EVERY if analytic and not self.kinks else Quantifier.OPEN_SET
 
     def is_regular(self, theta: Vector) -> bool:
         """Shown on the whole domain at these parameters, by intervals."""

@@ -28,18 +28,21 @@ from identkit.domain import Interval
 from identkit.errors import CertificateError
 from identkit.experts import symbols
 from identkit.expression import Step, free_names, parse, put, symbol
+from identkit.vocabulary import RefitKind
 
 
 def check_refit(
     atom: AtomFunction, refit: Refit, sides: Sequence[Interval], where: str, deadline: Deadline
 ) -> None:
     """Raises CertificateError for what is no refit, and Unshown for what is not shown to be one."""
-    count = {"null expert": 1, "dead expert": 1, "splitting": 2}.get(refit.kind, 0)
+    count = {RefitKind.NULL_EXPERT: 1, RefitKind.DEAD_EXPERT: 1, RefitKind.SPLITTING: 2}.get(
+        refit.kind, 0
+    )
     if len(refit.substitution) != count or not count:
         raise CertificateError(f"{where}: is no kind of refit.")
     images = [_images(atom, pairs, where) for pairs in refit.substitution]
     moved = [put(atom.expression, i) for i in images]
-    if refit.kind == "dead expert":
+    if refit.kind == RefitKind.DEAD_EXPERT:
         rests = [_beyond_the_kinks(atom, images[0], sides, where)]
     else:
         rest: Any = moved[0] if count == 1 else moved[0] + moved[1] - atom.expression

@@ -21,7 +21,7 @@ from identkit.atoms import AtomFunction
 from identkit.balls import ball, precision
 from identkit.certificates.kernel.every_k import apply, holds_for_every_k
 from identkit.certificates.kernel.field import BITS, PLACES, Cases, Element, Unshown, vanishes
-from identkit.certificates.kernel.parts import QUANTIFIERS, determinant_doubt
+from identkit.certificates.kernel.parts import determinant_doubt
 from identkit.certificates.kernel.points import (
     FIRST_BITS,
     Regularity,
@@ -38,6 +38,7 @@ from identkit.errors import CertificateError
 from identkit.expression import Step, free_names, parse, put, symbol
 from identkit.gates import Expansion
 from identkit.results import Options
+from identkit.vocabulary import WEAKEST_FIRST, Across, FamilyKind, Quantifier, Verdict
 
 BY_MOMENTS = ("invisible", "witness")
 
@@ -73,32 +74,35 @@ class Analysis:
     def check(self, found: SecondOrder) -> None:
         """Raises CertificateError for what is wrong, and Unshown for what is not shown."""
         self._nothing_unread(found)
-        if found.verdict == "undecided":
+        if found.verdict == Verdict.UNDECIDED:
             return
-        no = found.verdict == "no"
+        no = found.verdict == Verdict.NO
         shown = self._degenerate(found) if no else self._nondegenerate(found)
-        order = QUANTIFIERS.index
+        order = WEAKEST_FIRST.index
         if found.quantifier is None:
             raise self.fail("quantifier", "is missing")
         if order(found.quantifier) > order(shown):
             raise Unshown(f"that it holds for {found.quantifier} parameters")
-        if found.across_atoms == "independent" and self.across != "gates":
+        if found.across_atoms == Across.INDEPENDENT and self.across != "gates":
             self._across_atoms(found)
 
     def _nothing_unread(self, found: SecondOrder) -> None:
         """Fields that the verdict does not rest on are empty: nobody would have checked them."""
-        used = {
-            "yes": ("quantifier", "invisible", "visible", "dual", "independent", "determinant"),
-            "no": ("quantifier", "families") if found.families else ("quantifier", *BY_MOMENTS),
-            "undecided": (),
+        evidence = {
+            Verdict.YES: ("invisible", "visible", "dual", "independent", "determinant"),
+            Verdict.NO: ("families",) if found.families else BY_MOMENTS,
+            Verdict.UNDECIDED: (),
         }[found.verdict]
+        used = ("quantifier", *evidence) if evidence else ()
         for field in ("quantifier", "families", *BY_MOMENTS, "visible", "dual", "independent"):
             if getattr(found, field) and field not in used:
                 raise self.fail(field, f"has no place beside {found.verdict}")
-        if found.verdict != "yes" and (found.determinant or found.across_atoms != "open"):
+        if found.verdict != Verdict.YES and (
+            found.determinant or found.across_atoms != Across.OPEN
+        ):
             raise self.fail("across_atoms", f"has no place beside {found.verdict}")
         for i, f in enumerate(found.families):
-            if f.kind == "flow" and (f.parameter or f.curve or f.r1 or f.r2):
+            if f.kind == FamilyKind.FLOW and (f.parameter or f.curve or f.r1 or f.r2):
                 raise self.fail(f"families[{i}]", "has no curve")
 
     def _across_atoms(self, found: SecondOrder) -> None:
@@ -120,17 +124,17 @@ class Analysis:
 
     def _degenerate(self, found: SecondOrder) -> str:
         for i, family in enumerate(found.families):
-            if family.kind == "flow":
+            if family.kind == FamilyKind.FLOW:
                 raise Unshown("a flow")
             self._family(family, f"families[{i}]")
         if found.families:
-            return "almost-every"
+            return Quantifier.ALMOST_EVERY
         if self.atom.expression.has(Step):
             raise Unshown("that no kink shows the moments")
         second = [{i: self.one} for i, m in enumerate(self.space.moments) if len(m.pair) == 2]
         for vector in self._restrict(self._null_vectors(found), second):
             if any(self.space.moments[i].pair and not c.is_zero for i, c in vector.items()):
-                return "almost-every"  # a relation among first moments
+                return Quantifier.ALMOST_EVERY  # a relation among first moments
         if found.witness is None:
             raise self.fail("witness", "is missing")
         return self._positive(found.witness)
@@ -157,7 +161,7 @@ class Analysis:
         head = matrix[chosen[0]][chosen[0]]
         constant = all(matrix[a][b].is_number for a in chosen for b in chosen)
         square = len(chosen) == 1 and self._is_square(head)
-        return "almost-every" if constant or square else "open-set"
+        return Quantifier.ALMOST_EVERY if constant or square else Quantifier.OPEN_SET
 
     def _schur_vanishes(self, matrix: list[list[Element]], chosen: list[int]) -> bool:
         """Eliminates the chosen coordinates, whose pivots are positive at one θ."""
@@ -188,8 +192,12 @@ class Analysis:
         r1, r2 = (self._read(e, names, where) for e in (family.r1, family.r2))
         if not {str(p) for p in images} | set(speed) <= set(atom.parameters):
             raise self.fail(where, "moves what is no parameter")
-        kinds = {(True, True): "redundant", (False, True): "scale", (True, False): "split"}
-        if family.kind != kinds.get((r1 == 1, r2 == 0), "phase"):
+        kinds = {
+            (True, True): FamilyKind.REDUNDANT,
+            (False, True): FamilyKind.SCALE,
+            (True, False): FamilyKind.SPLIT,
+        }
+        if family.kind != kinds.get((r1 == 1, r2 == 0), FamilyKind.PHASE):
             raise self.fail(where, "is of another kind")
         if not (self.gates or r2 == 0 or r1 == 1):
             raise self.fail(where, "changes the total weight, which the gate pins")

@@ -1,0 +1,159 @@
+"""The closed vocabularies of records, documents and prints, each defined once.
+
+What code branches on is a :class:`Word`; what is only printed is a ``Literal``.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+
+class Word(StrEnum):
+    """A word that is its text: equal to it, printed, sorted and written to files like it.
+
+    >>> Verdict.YES == "yes", f"{Verdict.YES}", Verdict.YES
+    (True, 'yes', 'yes')
+    """
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+class Verdict(Word):
+    """Whether a condition or nondegeneracy holds."""
+
+    YES = "yes"
+    NO = "no"
+    UNDECIDED = "undecided"
+
+
+class Quantifier(Word):
+    """For which parameters of the atoms a verdict is proved, from the weakest on."""
+
+    OPEN_SET = "open-set"
+    ALMOST_EVERY = "almost-every"
+    EVERY = "every"
+
+
+WEAKEST_FIRST = tuple(Quantifier)
+
+
+class AtomsScope(Word):
+    """For how many atoms a verdict is proved, beside the number k of the check."""
+
+    EVERY = "every"
+    UP_TO = "up-to"
+    FROM = "from"
+    ONE = "one"
+    NONE = "none"
+
+
+class ProofKind(Word):
+    """How one set of functions was decided."""
+
+    BALL_DETERMINANT = "ball-determinant"
+    RELATION = "relation"
+    FINITE_DIMENSION = "finite-dimension"
+    NONE = "none"
+
+
+class Agreement(Word):
+    """What is published against what is proved; the last two are of rates alone."""
+
+    CONFIRMED = "confirmed"
+    CONTRADICTED = "contradicted"
+    UNCLAIMED = "unclaimed"
+    UNDECIDED = "undecided"
+    OPEN = "open"
+    PREMISE_FAILS = "premise-fails"
+
+
+class PremiseVerdict(Word):
+    """Whether the premise of a dense regime's theorem fails; that it holds is never proved."""
+
+    FAILS = "fails"
+    UNDECIDED = "undecided"
+
+
+class Across(Word):
+    """Whether the cells of several true atoms can be treated one by one."""
+
+    INDEPENDENT = "independent"
+    DEPENDENT = "dependent"
+    OPEN = "open"
+
+
+class FamilyKind(Word):
+    """What h does along the curve of an exact family; for a flow there is no closed form."""
+
+    REDUNDANT = "redundant"
+    SCALE = "scale"
+    SPLIT = "split"
+    PHASE = "phase"
+    FLOW = "flow"
+
+
+class RefitKind(Word):
+    """An exact refit of f_G* by more atoms."""
+
+    NULL_EXPERT = "null expert"
+    DEAD_EXPERT = "dead expert"
+    SPLITTING = "splitting"
+
+
+ExceptionalKind = Literal[
+    "symmetry of one atom", "symmetry of one weighted atom", "reflection", "orbit", "not-searched"
+]
+"""Why atoms lose independence at exceptional parameters."""
+
+
+class QuantityKind(Word):
+    """What a quantity of a cell is."""
+
+    PARAMETER = "parameter"
+    DIRECTION = "direction"
+    FUNCTION = "function"
+    TOTAL = "total"
+
+
+class Cause(Word):
+    """Why a question was left open; the clauses to read are in :mod:`identkit.causes`."""
+
+    TIME_LIMIT = "time-limit"
+    MEMORY_LIMIT = "memory-limit"
+    BROKE_OFF = "broke-off"
+    SIZE_LIMIT = "size-limit"
+    UNPROVED = "unproved"
+    NOT_FOUND = "not-found"
+    SIGNS = "signs"
+    NO_EXPANSION = "no-expansion"
+
+
+class RateCause(Word):
+    """Why no rate is derived where no limit is the cause."""
+
+    SECOND_ORDER_OPEN = "second-order-open"
+    WEAK_NOT_ASKED = "weak-not-asked"
+    WEAK_OPEN = "weak-open"
+    JUMPS = "jumps"
+    PREMISE_OPEN = "premise-open"
+
+
+class ClaimStatus(Word):
+    """What the checks have shown of a claim, from strong to weak."""
+
+    PROVED = "proved"
+    ALMOST_EVERYWHERE = "proved almost everywhere"
+    ON_AN_OPEN_SET = "proved on an open set"
+    OBSERVED = "observed"
+    OPEN = "open"
+    CONTRADICTED = "contradicted, with counterexample"
+
+
+class Judgement(Word):
+    """What the slope of an experiment says of a rate."""
+
+    CONSISTENT = "consistent"
+    INCONSISTENT = "inconsistent"
+    INCONCLUSIVE = "inconclusive"
