@@ -49,7 +49,7 @@ LAYERS = {
     "rates.scheduling rates.store rates.sweep rates.result rates.running",
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
     "report.listings report.explain report.tables report.claims_report report.fit_report "
-    "report.rates_report report.verified rates.figures "
+    "report.rates_report report.verified rates.drawing rates.figure_files rates.figures "
     "rates.page.pieces rates.page.verdicts rates.page.drawn rates.page.certificate "
     "rates.page.experiment rates.page",
     "api": "presented fit.presented rates.presented estimator testing rates identkit",

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from identkit.rates import figures
+from identkit.rates.drawing import LOOKS
+from identkit.rates.figure_files import svg
 from identkit.rates.page.pieces import counted, esc, listed, signed
 from identkit.rates.quantities import quantity
 from identkit.rates.result import RateResult
@@ -18,7 +20,7 @@ def figures_section(results: Sequence[RateResult], names: Sequence[str]) -> str:
     # an experiment may be in the store before its first fit
     seen = [(i, r, n) for i, (r, n) in enumerate(zip(results, names, strict=True), 1) if r.lines]
     fitted = [r for _, r, _ in seen]
-    if 1 < len(fitted) <= len(figures.LOOKS):
+    if 1 < len(fitted) <= len(LOOKS):
         losses = [figures.main_loss(r) for r in fitted]
         said = dict.fromkeys(quantity(key).label for key in losses)
         alt = "Loss against n for " + "; ".join(
@@ -62,7 +64,7 @@ def experiment_figure(key: str, result: RateResult, name: str, start: str) -> st
 
 
 def _figure(key: str, drawn: Any, name: str, alt: str, caption: str, wide: bool = False) -> str:
-    text = figures.svg(drawn, f"{key}-")
+    text = svg(drawn, f"{key}-")
     label = (
         f'<svg role="img" aria-labelledby="{key}-name {key}-text"', f'<title id="{key}-name">'
         f'{esc(name)}</title><desc id="{key}-text">{esc(alt)}</desc>',
