@@ -11,8 +11,10 @@ from identkit.conditions import condition
 from identkit.rates.page.pieces import definitions, esc, with_rates
 from identkit.rates.quantities import checked
 from identkit.rates.result import RateResult
-from identkit.report import explain, statements
+from identkit.report import statements
+from identkit.report.argument import explanation
 from identkit.report.json_form import dumps
+from identkit.report.paragraphs import Part
 from identkit.results import ConditionResult, SetProof
 
 SHOWN_RELATIONS = 6
@@ -27,7 +29,7 @@ def certificate_part(number: int, result: RateResult) -> str:
     coded = base64.b64encode(document.encode()).decode()
     file = f"certificate-{number}.json"
     exceptional = statements.exceptional(check)
-    argument = explain.explanation(check).parts[0]
+    argument = explanation(check).parts[0]
     return "\n".join(
         [
             "<h4>Certificate</h4>",
@@ -89,7 +91,7 @@ def _list(items: Iterable[str]) -> str:
     return f"<ul>{''.join(f'<li>{esc(item)}</li>' for item in items)}</ul>"
 
 
-def _argument(part: explain.Part) -> str:
+def _argument(part: Part) -> str:
     blocks = []
     for section in part.sections:
         blocks.append(f"<h5>{esc(section.heading)}</h5>")
