@@ -21,7 +21,7 @@ OWNERS = {
     "fit.py": ("fit",),
     "fit": ("fit",),
     "fit_report.py": ("fit",),
-    "tables.py": ("fit",),
+    "tables": ("fit",),
     "interactions.py": ("interactions", "check"),
     "claims.py": ("claims",),
     "checking.py": ("check",),

@@ -30,6 +30,9 @@ from identkit.degeneracy.records import (
 from identkit.experts import Expert, resolve
 from identkit.rate import FOURTH, KINK, NONE, PREMISE_FAILS, ROOT
 from identkit.report import explain
+from identkit.report.argument import explanation
+from identkit.report.notation import math_latex
+from identkit.report.snippet import snippet
 from identkit.report.terminal import plain
 from identkit.results import CheckResult, ConditionResult, Options, SetProof
 
@@ -227,7 +230,7 @@ def test_terminal_fits_80_columns(result):
 
 
 def test_no_section_is_empty(result):
-    for part in explain.explanation(result).parts:
+    for part in explanation(result).parts:
         assert part.sections
         assert all(s.paragraphs for s in part.sections)
 
@@ -265,7 +268,7 @@ def test_markdown_is_balanced(result):
 def test_snippet_evaluates_both_sides():
     code = [
         p.text
-        for part in explain.explanation(scale()).parts
+        for part in explanation(scale()).parts
         for s in part.sections
         for p in s.paragraphs
         if p.kind == "code"
@@ -288,7 +291,7 @@ def test_long_snippet_lines_are_wrapped_and_run():
     curve = tuple((p, f"{p}*exp(s)") for p in names if p.startswith("c"))
     family = Family(**{**vars(base), "curve": curve, "eta": tuple("1/3" for _ in names)})
     check = result_of(expert, "softmax", None)
-    code = explain.snippet(check, family)
+    code = snippet(check, family)
     assert max(map(len, code.splitlines())) <= 80
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -325,4 +328,4 @@ def test_says_what_the_records_say():
     ],
 )
 def test_formula_in_latex(text, expected):
-    assert explain.math_latex(text).replace("  ", " ") == expected
+    assert math_latex(text).replace("  ", " ") == expected

@@ -22,7 +22,7 @@ LAYERS = {
     "expression",
     "model": "layout likelihoods.contract likelihoods.least_squares likelihoods experts "
     "gates.regime gates.gate gates.sigmoid gates.softmax gates.normalized_sigmoid "
-    "gates atoms mixing tables",
+    "gates atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions",
     "record": "certificates.witness degeneracy.records results questions",
@@ -49,8 +49,10 @@ LAYERS = {
     "rates.fits rates.audit rates.formats rates.plan "
     "rates.scheduling rates.store rates.sweep rates.result rates.running",
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
-    "report.listings report.explain report.tables report.claims_report report.fit_report "
-    "report.rates_report report.verified rates.figures rates.page",
+    "report.listings report.paragraphs report.counterexample report.argument report.explain "
+    "report.tables report.claims_report report.fit_report report.rates_report report.verified "
+    "rates.drawing rates.figure_files rates.figures rates.page.pieces rates.page.verdicts "
+    "rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
     "api": "presented fit.presented rates.presented estimator testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run cli.main "
     "cli.check cli.explain cli.table cli.fit cli.rates cli.truth cli.sweep cli.runs cli.report "

@@ -24,7 +24,7 @@ from identkit.errors import InputError
 from identkit.fit import Model
 from identkit.fit.result import Box
 from identkit.rate import ROOT, Rate
-from identkit.rates import figures, observe
+from identkit.rates import drawing, figure_files, figures, observe
 from identkit.rates.fits import blocks, environment, perform
 from identkit.rates.setting import Experiment, Setting
 from identkit.rates.slopes import Prediction, slope
@@ -77,7 +77,7 @@ def texts(ax):
 
 def fits(ax):
     """Fitted lines: in colour and without markers."""
-    grey = to_rgb(figures._GREY)
+    grey = to_rgb(drawing.GREY)
     return [
         line
         for line in ax.lines
@@ -86,7 +86,7 @@ def fits(ax):
 
 
 def predictions(ax):
-    return [line for line in ax.lines if to_rgb(line.get_color()) == to_rgb(figures._GREY)]
+    return [line for line in ax.lines if to_rgb(line.get_color()) == to_rgb(drawing.GREY)]
 
 
 def test_legend_has_slopes_with_intervals(result):
@@ -192,10 +192,12 @@ def test_nothing_global_changes(result):
     assert ("matplotlib.pyplot" in sys.modules) == loaded
 
 
-@pytest.mark.parametrize("name", ["figures", "page"])
+@pytest.mark.parametrize(
+    "name", ["figures", "drawing", "figure_files", "page/__init__", "page/drawn"]
+)
 def test_matplotlib_is_optional(name):
     """It is imported inside functions only."""
-    source = Path(figures.__file__).with_name(f"{name}.py").read_text()
+    source = Path(figures.__file__).parent.joinpath(f"{name}.py").read_text()
     assert not re.search(r"^(import|from) matplotlib", source, re.M)
 
 
@@ -203,9 +205,9 @@ def test_matplotlib_is_optional(name):
 def test_files_repeat_to_the_byte_whatever_the_style(result, tmp_path, ending):
     heads = {"svg": b"<?xml", "pdf": b"%PDF", "PNG": b"\x89PNG"}
     paths = [tmp_path / f"{name}.{ending}" for name in "ab"]
-    figures.save(figures.rate_figure(result, ["expert"]), paths[0])
+    figure_files.save(figures.rate_figure(result, ["expert"]), paths[0])
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "none"}):
-        figures.save(figures.rate_figure(result, ["expert"]), paths[1])
+        figure_files.save(figures.rate_figure(result, ["expert"]), paths[1])
     first, second = (path.read_bytes() for path in paths)
     assert first == second
     assert first.startswith(heads[ending])
@@ -216,17 +218,17 @@ def test_files_appear_whole_or_not_at_all(result, tmp_path):
     figure = figures.rate_figure(result, ["expert"])
     for bad in ("a.gif", "a", "svg"):
         with pytest.raises(InputError, match=r"\.svg, \.pdf, \.png"):
-            figures.save(figure, tmp_path / bad)
+            figure_files.save(figure, tmp_path / bad)
     with pytest.raises(InputError, match="folder"):
-        figures.save(figure, tmp_path / "nowhere" / "a.svg")
+        figure_files.save(figure, tmp_path / "nowhere" / "a.svg")
     with pytest.raises(InputError, match="folder"):
-        figures.check_path(tmp_path / "nowhere" / "a.svg")
-    figures.check_path(tmp_path / "a.svg")
+        figure_files.check_path(tmp_path / "nowhere" / "a.svg")
+    figure_files.check_path(tmp_path / "a.svg")
     kept = tmp_path / "kept.svg"
     kept.write_text("before")
     figure.figure.add_artist(Broken())
     with pytest.raises(RuntimeError, match="while drawing"):
-        figures.save(figure, kept)
+        figure_files.save(figure, kept)
     assert kept.read_text() == "before"
     assert list(tmp_path.iterdir()) == [kept]
 
@@ -240,13 +242,13 @@ class Broken(matplotlib.lines.Line2D):
 
 
 def test_looks_differ_in_grey():
-    looks = figures.LOOKS
+    looks = drawing.LOOKS
     assert len({look.colour for look in looks}) == len(looks)
     assert len({look.marker for look in looks}) == len(looks)
     assert len({str(look.dashes) for look in looks}) == len(looks)
     dashes = {str(look.dashes) for look in looks}
-    assert not dashes & {str(d) for d in figures._PREDICTED.values()}
-    many = figures._looks(40)
+    assert not dashes & {str(d) for d in drawing.PREDICTED.values()}
+    many = drawing.looks(40)
     assert len({(k.colour, k.marker, str(k.dashes)) for k in many}) == len(many)
 
 
@@ -291,7 +293,7 @@ def test_values_that_cannot_be_drawn_are_left_out(result, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ax = figures.rate_figure(gap)
-        figures.save(ax, tmp_path / "a.png")
+        figure_files.save(ax, tmp_path / "a.png")
     assert "expert, over-specified: too few values for a slope" in texts(ax)
 
 
@@ -300,11 +302,11 @@ def test_names_are_no_mathematics(result, tmp_path):
     ax = figures.compare_figure([result, odd])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figures.save(ax, tmp_path / "a.png")
+        figure_files.save(ax, tmp_path / "a.png")
 
 
 def test_svg_for_a_page(result):
-    text = figures.svg(figures.rate_figure(result, ["expert"]), "p-")
+    text = figure_files.svg(figures.rate_figure(result, ["expert"]), "p-")
     assert text.startswith("<svg")
     assert text.endswith("</svg>")
     assert "http" not in text

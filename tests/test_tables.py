@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from identkit import tables
 from identkit.errors import InputError
 from identkit.mixing import MixingMeasure
 from identkit.tables import read_table
+from identkit.tables import text as text_tables
 
 X = np.array([[1.0, 2.5], [3.0, -4.0], [5e-3, 6e20]])
 Y = np.array([0.5, -0.25, 7.0])
@@ -79,7 +79,7 @@ def test_delimiters_and_names(write, delimiter, names, end):
 @pytest.mark.parametrize("fast", [True, False])
 def test_ways_to_write_the_same(write, monkeypatch, content, fast):
     if not fast:
-        monkeypatch.setattr(tables, "_fast", lambda *_: None)
+        monkeypatch.setattr(text_tables, "_fast", lambda *_: None)
     assert same(read_table(write(content)))
 
 
@@ -145,7 +145,7 @@ def test_columns_not_chosen_may_hold_anything(write):
 
 
 def test_more_rows_than_a_chunk(write):
-    n = 3 * tables._CHUNK + 5
+    n = 3 * text_tables._CHUNK + 5
     rows = [f"{i},{2 * i},t\n" for i in range(n)]
     table = read_table(write("x,y,note\n" + "".join(rows)), "y", "x")
     assert table.y.tolist() == list(range(0, 2 * n, 2))
@@ -171,11 +171,11 @@ def test_round_trip(tmp_path_factory, rows, delimiter, form):
     path.write_text("\n".join(lines))
     expected = np.array(rows)
     assert same(read_table(path), expected[:, :-1], expected[:, -1])
-    fast, tables._fast = tables._fast, lambda *_: None
+    fast, text_tables._fast = text_tables._fast, lambda *_: None
     try:
         assert same(read_table(path), expected[:, :-1], expected[:, -1])
     finally:
-        tables._fast = fast
+        text_tables._fast = fast
 
 
 cell = st.sampled_from(
@@ -223,12 +223,12 @@ def test_both_parsers_agree(tmp_path_factory, rows, delimiter):
             return str(error)
         return table.x.tolist(), table.y.tolist()
 
-    quick, fast = outcome(), tables._fast
-    tables._fast = lambda *_: None
+    quick, fast = outcome(), text_tables._fast
+    text_tables._fast = lambda *_: None
     try:
         assert outcome() == quick
     finally:
-        tables._fast = fast
+        text_tables._fast = fast
     if not isinstance(quick, str):
         assert not any(mark in content for mark in ("_", "nan", "inf", "x", "١", "999", "True"))
 
@@ -539,7 +539,7 @@ def bomb(path, members):
 
 
 def test_an_npz_that_unpacks_to_more_than_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("identkit.tables.MOST_BYTES", 2**24)
+    monkeypatch.setattr("identkit.tables.binary.MOST_BYTES", 2**24)
     path = tmp_path / "bomb.npz"
     bomb(path, {"x": 2**21, "y": 2**21})
     assert path.stat().st_size < 2**17
@@ -561,7 +561,7 @@ def test_an_npz_bomb_is_no_measure(tmp_path, monkeypatch):
 
 
 def test_a_parquet_file_of_one_value(tmp_path, parquet, monkeypatch):
-    monkeypatch.setattr("identkit.tables.MOST_BYTES", 2**20)
+    monkeypatch.setattr("identkit.tables.binary.MOST_BYTES", 2**20)
     path = parquet({"x": np.zeros(2**20), "y": np.zeros(2**20)})
     with pytest.raises(InputError, match=r"the columns take 16,777,216 bytes, at most 1,048,576"):
         read_table(path)
@@ -582,7 +582,8 @@ def test_many_columns_take_no_longer_each(write, cell):
 
 
 def test_too_many_columns(tmp_path, write, monkeypatch):
-    monkeypatch.setattr("identkit.tables.MOST_COLUMNS", 50)
+    for module in ("columns", "binary"):
+        monkeypatch.setattr(f"identkit.tables.{module}.MOST_COLUMNS", 50)
     np.savez(tmp_path / "wide.npz", np.ones((2, 51)))
     for path in (tmp_path / "wide.npz", write(",".join(["1.5"] * 51) + "\n")):
         with pytest.raises(InputError, match="columns, "):
@@ -598,8 +599,8 @@ def test_too_many_columns(tmp_path, write, monkeypatch):
     ],
 )
 def test_long_lines_and_long_files(write, monkeypatch, content, message):
-    monkeypatch.setattr("identkit.tables.MOST_LINE", 1024)
-    monkeypatch.setattr("identkit.tables.MOST_BYTES", 4096)
+    monkeypatch.setattr("identkit.tables.text.MOST_LINE", 1024)
+    monkeypatch.setattr("identkit.tables.text.MOST_BYTES", 4096)
     with pytest.raises(InputError, match=message):
         read_table(write(content))
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content.encode())))

@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
     require("rates", "numpy", "torch", "numba")
     if options.figure is not None:
         require("rates --figure", "matplotlib", extra="figures")
-        from identkit.rates.figures import check_path
+        from identkit.rates.figure_files import check_path
 
         check_path(options.figure)
     check_run(options)
@@ -135,7 +135,8 @@ def run(options: argparse.Namespace) -> int:
             print(f"fits kept in {path}")
             print(f"a page of them: identkit report {path}")
     if options.figure is not None:
-        from identkit.rates.figures import rate_figure, save
+        from identkit.rates.figure_files import save
+        from identkit.rates.figures import rate_figure
 
         save(rate_figure(result), options.figure)
         if not options.json:

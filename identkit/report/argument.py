@@ -1,0 +1,304 @@
+"""The second-order argument (theory section 4) as written on a page, a section for each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from identkit.atoms import expert_function
+from identkit.causes import CAUSES
+from identkit.degeneracy.moments import moment_space
+from identkit.degeneracy.records import (
+    Dual,
+    Exceptional,
+    Kink,
+    Premise,
+    RateFinding,
+    SecondOrder,
+    Visible,
+)
+from identkit.gates import regime_title
+from identkit.gates import resolve as resolve_gate
+from identkit.report import statements
+from identkit.report.counterexample import counterexample
+from identkit.report.paragraphs import (
+    SHOWN,
+    Explanation,
+    Paragraph,
+    Part,
+    Section,
+    and_more,
+    formula,
+    full_sentence,
+    item,
+    prose,
+    quantifier_text,
+    tuple_text,
+    vector_text,
+)
+from identkit.results import CheckResult, ConditionResult
+from identkit.vocabulary import Across, Agreement, Cause, Verdict
+
+SHOWN_TERMS = 15
+"""Terms of the expansion printed before "…"."""
+
+
+def explanation(result: CheckResult) -> Explanation:
+    """The argument for every result, empty sections left out."""
+    expert = result.expert
+    label = f"`{expert.label}`" if expert.name == "custom" else expert.label
+    known = resolve_gate(result.gate, result.likelihood).has_theory
+    what = "Second-order nondegeneracy of" if known else "Conditions on"
+    return Explanation(
+        f"{what} {label} under the {result.gate} gate{statements.under(result)}",
+        tuple(_part(result, r) for r in result.results),
+    )
+
+
+def _part(check: CheckResult, result: ConditionResult) -> Part:
+    second = result.second_order
+    title = statements.sentence(regime_title(result.regime) or f"Gate {check.gate}").rstrip(".")
+    if statements.repeated(check, result):
+        own = Section(f"The {result.condition} condition", tuple(_condition(result)))
+        return Part(f"{title}: {result.condition}", (own,))
+    sections = [Section("Setting", tuple(_setting(check, result)))]
+    if second is not None:
+        sections += [
+            Section("Functions", tuple(_functions(check, second))),
+            Section("Relations", tuple(_relations(second))),
+            Section("Moments left free", tuple(_facial(second))),
+            Section("Conclusion", tuple(_conclusion(second))),
+            Section("Counterexample", tuple(counterexample(check, second))),
+            Section("What is identifiable", tuple(_identifiable(second))),
+        ]
+    else:
+        sections += [
+            Section(f"The {result.condition} condition", tuple(_condition(result))),
+            Section("Premise", tuple(_premise(result.premise))),
+        ]
+    sections += [
+        Section("Rate", tuple(_rate(result.rate))),
+        Section("Exceptional parameters", tuple(_exceptional(result.exceptional))),
+    ]
+    return Part(title, tuple(s for s in sections if s.paragraphs))
+
+
+def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]:
+    expert, gate = check.expert, resolve_gate(check.gate, check.likelihood)
+    eta = tuple_text(expert.parameters)
+    yield prose(
+        f"The expert is `h(x, η)` below, with parameters `η = {eta}` and "
+        f"{expert.dim} input{'s' if expert.dim > 1 else ''}; the {gate.name} gate gives an atom "
+        f"the weight {gate.formula}."
+    )
+    yield formula(f"h(x, η) = {expert.written}")
+    yield formula("f_G(x) = Σ_i weight_i(x)·h(x, η_i)")
+    regime = gate.regime(result.regime)
+    title = regime_title(result.regime)
+    if regime is not None and title:
+        yield prose(full_sentence(f"{title}: {regime.meaning}"))
+    if result.second_order is None:
+        if regime is not None and regime.expansion is not None:
+            yield prose(regime.expansion.argument)
+        else:
+            yield prose("The second-order question does not arise for this condition.")
+        return
+    if result.second_order.cause == Cause.NO_EXPANSION:
+        why = statements.own_gate(check) or CAUSES[Cause.NO_EXPANSION]
+        yield prose(f"Second order: {why}.")
+        return
+    yield prose(
+        "Several fitted atoms surround one true atom. Let `δ_i = (Δβ1_i, Δη_i)` be the deviation "
+        "of the i-th from it, `w_i` its weight and `w*` the true weight. The coefficients of the "
+        "expansion of `f_G − f_G*` are the moments"
+    )
+    yield formula("m0 = Σ w_i − w*,  m = Σ w_i·δ_i,  M = Σ w_i·δ_i·δ_iᵀ.")
+    if regime is not None and regime.expansion is not None:
+        yield prose(regime.expansion.argument)
+    yield prose("Moments, not all 0, are invisible if the functions they multiply add up to 0.")
+
+
+def _functions(check: CheckResult, second: SecondOrder) -> Iterator[Paragraph]:
+    if not second.functions:
+        return
+    yield prose(
+        f"To second order the moments multiply {len(second.functions)} "
+        f"function{'s' if len(second.functions) > 1 else ''} of x, derivatives taken at the true "
+        "atom:"
+    )
+    expansion = resolve_gate(check.gate, check.likelihood).expansion(second.regime)
+    gates = expansion is not None and expansion.gates
+    space = moment_space(expert_function(check.expert), gates)
+    if tuple(m.function.label for m in space.moments) == second.functions:
+        terms = [f"{'½·' * (m.scale == 2)}{m.name}·{m.function.label}" for m in space.moments]
+        more = " + …" if len(terms) > SHOWN_TERMS else ""
+        yield formula(" + ".join(terms[:SHOWN_TERMS]) + more)
+    else:
+        more = ", …" if len(second.functions) > SHOWN_TERMS else ""
+        yield formula(", ".join(second.functions[:SHOWN_TERMS]) + more)
+
+
+def _relations(second: SecondOrder) -> Iterator[Paragraph]:
+    if second.invisible:
+        count = len(second.invisible)
+        yield prose(
+            "One relation among them holds for every x, and gives moments that do not show:"
+            if count == 1
+            else f"{count} relations among them hold for every x; each gives moments that do "
+            "not show:"
+        )
+        for entry in second.invisible[:SHOWN]:
+            yield formula(entry.equation)
+            moments = ", ".join(f"`{name} = {value}`" for name, value in entry.moments)
+            yield prose(f"that is, {moments}, all other moments 0.")
+        yield from and_more(count)
+    elif second.determinant is not None:
+        yield prose("None: every moment is visible.")
+    elif second.functions:
+        yield prose("No relation is recorded.")
+    witness = second.determinant
+    if witness is not None:
+        size = len(witness.points)
+        left = ", ".join(f"`{label}`" for label in second.independent[:SHOWN_TERMS])
+        if len(second.independent) > SHOWN_TERMS:
+            left += f" and {len(second.independent) - SHOWN_TERMS} more"
+        yield prose(
+            f"No other moment is invisible: the {size}×{size} determinant of {left}, at rational "
+            f"parameters of one atom and rational points, is not 0 (ball arithmetic at "
+            f"{witness.precision} bits)."
+        )
+    for kink in second.kinks:
+        yield from _kink(kink)
+
+
+def _kink(kink: Kink) -> Iterator[Paragraph]:
+    yield prose(
+        f"h has a kink at `{kink.argument} = 0`. The relations above are about the regular part "
+        f"of the second derivatives; the part on the kink {{`{kink.argument} = 0`}} must vanish "
+        "separately."
+    )
+    if kink.moves:
+        yield prose("That part vanishes only if `M y = 0` for the directions that move the kink:")
+        for move in kink.moves[:SHOWN]:
+            yield formula(f"y = {vector_text(move)}")
+        yield from and_more(len(kink.moves))
+
+
+_REASONS = {
+    "coordinate": "a coordinate",
+    "form": "a linear form in which h is written",
+    "across": "a direction across an exact family",
+}
+
+
+def _facial(second: SecondOrder) -> Iterator[Paragraph]:
+    if second.visible:
+        yield prose(
+            "Facial reduction, one step after another: whenever `yᵀMy = 0` for every invisible "
+            "moment still left, `M y = 0`, since `M ⪰ 0`."
+        )
+        for step in dict.fromkeys(map(_step, second.visible)):
+            yield item(step)
+    if second.dual is not None:
+        yield from _dual(second.dual)
+
+
+def _step(y: Visible) -> str:
+    shown = f"`y = {vector_text(y.entries)}`"
+    if y.reason == "kink":
+        return (
+            f"{shown}, with the part on the kink: `M y = 0` for every invisible moment, because "
+            "that part must vanish as well."
+        )
+    why = _REASONS.get(y.reason, y.reason)
+    return f"{shown}, {why}: `yᵀMy = 0` for every invisible moment, hence `M y = 0` since `M ⪰ 0`."
+
+
+def _dual(dual: Dual) -> Iterator[Paragraph]:
+    yield prose(
+        f"For the moments left there is `D ≻ 0` with `⟨D, M⟩ = 0` for all of them, at and near "
+        f"`η = {tuple_text(dual.at)}`; since `⟨D, M⟩ > 0` for every `M ⪰ 0` other than 0, none is "
+        f"invisible, for {quantifier_text(dual.quantifier)}. The blocks of D:"
+    )
+    for names, rows in dual.blocks:
+        entries = "; ".join(", ".join(row) for row in rows)
+        yield formula(f"D{tuple_text(names)} = [{entries}]")
+
+
+def _conclusion(second: SecondOrder) -> Iterator[Paragraph]:
+    yield prose(f"Nondegenerate: {second.verdict}. {full_sentence(second.reason)}")
+    if second.quantifier is not None:
+        yield prose(f"This holds for {quantifier_text(second.quantifier)}.")
+    if second.verdict == Verdict.YES:
+        yield prose(
+            {
+                Across.INDEPENDENT: "The functions of different true atoms are independent, so "
+                "that each cell can be treated by itself.",
+                Across.DEPENDENT: "This is for a single true atom: with several, functions of "
+                "different atoms are dependent.",
+            }.get(
+                second.across_atoms,
+                "This is proved for a single true atom; whether functions of several atoms mix "
+                "is open.",
+            )
+        )
+    for note in second.notes:
+        yield prose(f"Note: {note}")
+
+
+def _identifiable(second: SecondOrder) -> Iterator[Paragraph]:
+    if second.identifiable:
+        yield prose("Locally: fitted atoms in a small enough cell around the true atom.")
+    for entry in second.identifiable:
+        yield item(f"`{entry.quantity}`: {entry.rate}; {entry.reason}")
+
+
+def _condition(result: ConditionResult) -> Iterator[Paragraph]:
+    yield prose(f"{statements.title(result)}: {result.verdict}.")
+    for proof in result.counted:
+        yield prose(full_sentence(statements.claim(proof)))
+        for relation in proof.relations[:SHOWN]:
+            yield formula(relation.text)
+        yield from and_more(len(proof.relations))
+
+
+def _premise(premise: Premise | None) -> Iterator[Paragraph]:
+    if premise is None:
+        return
+    yield prose("The theorem assumes that `f_G*` is not representable with `k > k*` atoms.")
+    if premise.refits:
+        yield prose("This premise fails; there are exact refits:")
+        for refit in premise.refits:
+            yield item(f"{refit.kind}: {refit.description}")
+    else:
+        found = full_sentence(premise.verdict)
+        yield prose(f"{found} No exact refit was found, which proves nothing.")
+    if premise.searched:
+        yield prose(f"Searched: {premise.searched}")
+
+
+_AGREEMENT = {
+    Agreement.UNCLAIMED: "no published claim to compare with",
+    Agreement.PREMISE_FAILS: "the premise of the published theorem fails",
+    Agreement.OPEN: "neither confirmed nor contradicted",
+}
+
+
+def _rate(rate: RateFinding | None) -> Iterator[Paragraph]:
+    if rate is None:
+        return
+    published = rate.published or "no claim known"
+    agreement = _AGREEMENT.get(rate.agreement, rate.agreement)
+    derived = statements.derived_rate(rate)
+    yield prose(f"Published: {published}. Derived: {derived}. Agreement: {agreement}.")
+    for reason in rate.reasons:
+        yield item(full_sentence(reason))
+
+
+def _exceptional(entries: Sequence[Exceptional]) -> Iterator[Paragraph]:
+    if not entries:
+        return
+    yield prose("Sets of measure zero at which atoms lose independence:")
+    for entry in entries[:SHOWN]:
+        yield item(f"{entry.kind}: {entry.where}; for every x and η")
+        yield formula(entry.relation)
+    yield from and_more(len(entries))

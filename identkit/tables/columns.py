@@ -1,0 +1,162 @@
+"""Columns of a data file: which are the inputs and the target, and what their cells may be."""
+
+from __future__ import annotations
+
+import difflib
+import operator
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from identkit.errors import InputError
+
+Array = NDArray[np.float64]
+Column = str | int
+
+MOST_BYTES = 2**30
+"""Largest table, in bytes of memory or of text."""
+MOST_COLUMNS = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Samples from a file: ``x`` of shape (n, d) and ``y`` of shape (n,), float64 and finite.
+
+    ``input_names`` are the d names of the columns of ``x``, ``target_name`` that of ``y``; a
+    column without a name is called by its position, counted from 0.
+    """
+
+    x: Array
+    y: Array
+    input_names: tuple[str, ...]
+    target_name: str
+
+    def __len__(self) -> int:
+        """n, the number of samples."""
+        return len(self.y)
+
+    @property
+    def dim(self) -> int:
+        """d, the number of inputs."""
+        return self.x.shape[1]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Positions and names of the chosen columns, the inputs in order and the target last."""
+
+    positions: tuple[int, ...]
+    names: tuple[str, ...]
+
+
+def choose(
+    label: str,
+    names: Sequence[str | None],
+    target: Column | None,
+    inputs: Column | Sequence[Column] | None,
+) -> Choice:
+    """Positions of the inputs and the target among columns; None is a column without a name."""
+    count = len(names)
+    if count > MOST_COLUMNS:
+        raise InputError(
+            f"{label}: has {count:,} columns, at most {MOST_COLUMNS:,} are read; save fewer."
+        )
+    known: dict[str, int] = {}
+    for i, name in enumerate(names):
+        if name is None:
+            continue
+        if name in known:
+            raise InputError(
+                f"{label}: columns {known[name]} and {i} (counted from 0) are both named "
+                f"'{name}'; rename one."
+            )
+        known[name] = i
+    if count < 2:
+        raise InputError(
+            f"{label}: has only one column; a fit needs a target and at least one input, in "
+            "columns separated by a comma, a semicolon, a tab or blanks."
+        )
+    if target is None and "y" in known:
+        y = known["y"]
+    else:
+        y = _position(label, "target", -1 if target is None else target, known, count)
+    if inputs is None:
+        x = [i for i in range(count) if i != y]
+    else:
+        wanted = inputs.split(",") if isinstance(inputs, str) else inputs
+        wanted = [wanted] if isinstance(wanted, int) else list(wanted)
+        x = [_position(label, "inputs", column, known, count) for column in wanted]
+    if not x:
+        raise InputError("inputs: none is chosen; name at least one column.")
+    chosen = []
+    for i in (*x, y):
+        name = names[i]
+        if name is None:
+            raise InputError(
+                f"{label}: column {i} (counted from 0) has no name, as the row numbers that pandas "
+                "writes unless index=False; name it, or choose the inputs and the target."
+            )
+        chosen.append(name)
+    if len(set(x)) < len(x):
+        repeated = next(i for n, i in enumerate(x) if i in x[:n])
+        raise InputError(f"inputs: column '{names[repeated]}' is chosen twice; drop one.")
+    if y in x:
+        remedy = "name another --target" if target is None else "drop it from one"
+        raise InputError(f"{label}: column '{names[y]}' is both the target and an input; {remedy}.")
+    return Choice((*x, y), tuple(chosen))
+
+
+def _position(label: str, role: str, column: Column, known: dict[str, int], count: int) -> int:
+    if isinstance(column, str):
+        column = column.strip()
+        if column in known:
+            return known[column]
+        if not re.fullmatch(r"[+-]?\d{1,9}", column, re.ASCII):
+            near = difflib.get_close_matches(column, known, n=2, cutoff=0.5)
+            hint = f"did you mean {' or '.join(near)}? It has" if near else "it has"
+            raise InputError(f"{role}: {label} has no column '{column}'; {hint} {_listed(known)}.")
+    try:
+        i = int(column) if isinstance(column, str) else operator.index(column)
+    except TypeError:
+        raise InputError(f"{role}: {column!r} is not a column; give a name or a number.") from None
+    if not -count <= i < count:
+        raise InputError(
+            f"{role}: {label} has no column {i}; its {count} columns are counted from 0 to "
+            f"{count - 1}, or back from -1."
+        )
+    return i % count
+
+
+def _listed(names: dict[str, int], most: int = 20) -> str:
+    listed = ", ".join(islice(names, most))
+    return f"{listed} and {len(names) - most} more" if len(names) > most else listed
+
+
+def _finite(label: str, name: str, values: Array) -> Array:
+    """The values, of shape (n,), unless one is missing or infinite."""
+    finite = np.isfinite(values)
+    if finite.all():
+        return values
+    row = int(np.argmin(finite))
+    if np.isnan(values[row]):
+        raise InputError(
+            f"{label}: row {row} (counted from 0), column '{name}': the value is missing (NaN); "
+            "fill it in or delete the row."
+        )
+    raise InputError(
+        f"{label}: row {row} (counted from 0), column '{name}': the value is not finite "
+        f"({values[row]:g}); correct it or delete the row."
+    )
+
+
+def table_of(label: str, choice: Choice, columns: Sequence[Array]) -> Table:
+    """A table from columns of shape (n,) in the order of the choice."""
+    if not len(columns[-1]):
+        raise InputError(f"{label}: has columns but no rows; add at least one row of numbers.")
+    checked = [_finite(label, n, c) for n, c in zip(choice.names, columns, strict=True)]
+    x = np.stack(checked[:-1], axis=1)
+    return Table(x, checked[-1], choice.names[:-1], choice.names[-1])
