@@ -33,7 +33,8 @@ PROVER = (
     *("sampling", "derivatives", "certificates.independence", "certificates.rederive"),
     *("degeneracy.analysis", "degeneracy.conclude", "degeneracy.cone", "degeneracy.families"),
     *("degeneracy.kinks", "degeneracy.nullspace", "degeneracy.realise", "degeneracy.premise"),
-    *("degeneracy.semidefinite", "degeneracy.symmetry"),
+    *("degeneracy.semidefinite", "degeneracy.symmetry", "degeneracy.family_records"),
+    "degeneracy.readable",
 )
 KERNEL = Path(identkit.__file__).parent / "certificates" / "kernel"
 RESTS_ON = {
