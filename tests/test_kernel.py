@@ -29,7 +29,17 @@ from identkit.experts import ACTIVATIONS, SHAPES, builtin
 from identkit.expression import parse
 
 PROVER = (
-    *("prove", "every_k", "coincidence", "relations", "normal_form", "algebra", "checking"),
+    *(
+        "prove",
+        "formal",
+        "relation_text",
+        "every_k",
+        "coincidence",
+        "relations",
+        "normal_form",
+        "algebra",
+        "checking",
+    ),
     *("sampling", "derivatives", "certificates.independence", "certificates.rederive"),
     *("degeneracy.analysis", "degeneracy.conclude", "degeneracy.cone", "degeneracy.families"),
     *("degeneracy.kinks", "degeneracy.nullspace", "degeneracy.realise", "degeneracy.premise"),

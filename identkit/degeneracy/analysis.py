@@ -38,22 +38,17 @@ from identkit.degeneracy.moments import MomentSpace, moment_space, value_space
 from identkit.degeneracy.nullspace import NullSpace, Vector
 from identkit.degeneracy.readable import Readable
 from identkit.degeneracy.realise import realise
-from identkit.degeneracy.records import (
-    CellQuantity,
-    Identified,
-    Kink,
-    RealisedAtoms,
-    SecondOrder,
-)
+from identkit.degeneracy.records import CellQuantity, Identified, Kink, RealisedAtoms, SecondOrder
 from identkit.degeneracy.semidefinite import Feasible, Infeasible, decide
 from identkit.degeneracy.undecided import blank
 from identkit.derivatives import Derivatives
 from identkit.errors import DomainError, OutOfTime
 from identkit.experts import symbols
+from identkit.formal import Formal, is_number
 from identkit.forms import affine_forms
 from identkit.gates import Expansion, RegimeCode
 from identkit.normal_form import NeedSign, Rebase
-from identkit.prove import Formal, is_number, witness_quantifier
+from identkit.prove import witness_quantifier
 from identkit.rate import FOURTH, KINK, NOT_DERIVED, ROOT, Rate, slowest
 from identkit.relations import FormalFamily
 from identkit.results import Options

@@ -16,7 +16,7 @@ from identkit.degeneracy.nullspace import Vector
 from identkit.degeneracy.records import Invisible, MomentWitness, RealisedAtoms, Visible
 from identkit.experts import symbols
 from identkit.normal_form import Field
-from identkit.prove import equation
+from identkit.relation_text import equation
 from identkit.relations import Combination
 
 
