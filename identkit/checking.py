@@ -20,10 +20,11 @@ from identkit.domain import DomainLike
 from identkit.errors import InputError, OutOfTime
 from identkit.experts import Expert
 from identkit.experts import resolve as resolve_expert
+from identkit.formal import undecided
 from identkit.gates import Gate, RegimeCode, known_gates
 from identkit.gates import resolve as resolve_gate
 from identkit.likelihoods import Likelihood
-from identkit.prove import Prover, undecided
+from identkit.prove import Prover
 from identkit.questions import (
     NONDEGENERATE,
     REQUIREMENTS,

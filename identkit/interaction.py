@@ -21,7 +21,8 @@ from identkit.domain import Domain, DomainLike
 from identkit.errors import InputError, OutOfTime, whole
 from identkit.experts import Expert, names_in_order, scalar
 from identkit.expression import Step, free_names, parse
-from identkit.prove import Prover, undecided
+from identkit.formal import undecided
+from identkit.prove import Prover
 from identkit.results import QUANTIFIERS, Options, Relation, SetProof
 from identkit.vocabulary import Quantifier, Verdict
 

@@ -29,11 +29,22 @@ from identkit.experts import ACTIVATIONS, SHAPES, builtin
 from identkit.expression import parse
 
 PROVER = (
-    *("prove", "every_k", "coincidence", "relations", "normal_form", "algebra", "checking"),
+    *(
+        "prove",
+        "formal",
+        "relation_text",
+        "every_k",
+        "coincidence",
+        "relations",
+        "normal_form",
+        "algebra",
+        "checking",
+    ),
     *("sampling", "derivatives", "certificates.independence", "certificates.rederive"),
     *("degeneracy.analysis", "degeneracy.conclude", "degeneracy.cone", "degeneracy.families"),
     *("degeneracy.kinks", "degeneracy.nullspace", "degeneracy.realise", "degeneracy.premise"),
-    *("degeneracy.semidefinite", "degeneracy.symmetry"),
+    *("degeneracy.semidefinite", "degeneracy.symmetry", "degeneracy.family_records"),
+    "degeneracy.readable",
 )
 KERNEL = Path(identkit.__file__).parent / "certificates" / "kernel"
 RESTS_ON = {

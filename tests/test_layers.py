@@ -28,10 +28,11 @@ LAYERS = {
     "record": "certificates.witness degeneracy.records results questions",
     "exact": "sampling forms coordinates derivatives algebra normal_form relations coincidence "
     "every_k certificates.independence",
-    "prove": "prove",
+    "prove": "relation_text formal prove",
     "order": "degeneracy.moments degeneracy.nullspace degeneracy.cone degeneracy.semidefinite "
     "degeneracy.families degeneracy.kinks degeneracy.symmetry degeneracy.premise "
-    "degeneracy.realise degeneracy.rate degeneracy.analysis degeneracy.conclude",
+    "degeneracy.realise degeneracy.rate degeneracy.undecided degeneracy.family_records "
+    "degeneracy.readable degeneracy.analysis degeneracy.conclude",
     "claims": "claims claims.checks claims.record claims.listing claims.running",
     "check": "checking interaction table",
     "document": "degeneracy.document certificates.document report.json_form",

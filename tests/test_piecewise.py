@@ -17,7 +17,8 @@ from identkit.conditions import condition
 from identkit.deadline import Deadline
 from identkit.domain import Domain
 from identkit.errors import IdentkitError
-from identkit.prove import Formal, Prover
+from identkit.formal import Formal
+from identkit.prove import Prover
 from identkit.relations import FormalFamily
 from identkit.results import Options
 

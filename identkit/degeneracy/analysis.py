@@ -14,70 +14,46 @@ from functools import cached_property
 from typing import Any
 
 import sympy as sp
-from flint import arb
 
-from identkit.algebra import Element, TooLarge
+from identkit.algebra import TooLarge
 from identkit.atoms import AtomFunction
-from identkit.balls import Tape, ball, precision
-from identkit.causes import CAUSES
 from identkit.certificates.independence import Search, find_witness
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
 from identkit.degeneracy.cone import Direction, Face, coordinate_directions, face_of
 from identkit.degeneracy.families import Flow, Lift, exact_lifts
+from identkit.degeneracy.family_records import (
+    covered,
+    family_of,
+    flow_family,
+    form_text,
+    functionals_across,
+    invariants_of,
+    nonzero,
+    quantity_of,
+)
 from identkit.degeneracy.kinks import Kinks, kink_constraints
 from identkit.degeneracy.moments import MomentSpace, moment_space, value_space
 from identkit.degeneracy.nullspace import NullSpace, Vector
+from identkit.degeneracy.readable import Readable
 from identkit.degeneracy.realise import realise
-from identkit.degeneracy.records import (
-    CellQuantity,
-    Family,
-    Identified,
-    Invisible,
-    Kink,
-    MomentWitness,
-    RealisedAtoms,
-    SecondOrder,
-    Visible,
-)
+from identkit.degeneracy.records import CellQuantity, Identified, Kink, RealisedAtoms, SecondOrder
 from identkit.degeneracy.semidefinite import Feasible, Infeasible, decide
+from identkit.degeneracy.undecided import blank
 from identkit.derivatives import Derivatives
 from identkit.errors import DomainError, OutOfTime
 from identkit.experts import symbols
+from identkit.formal import Formal, is_number
 from identkit.forms import affine_forms
 from identkit.gates import Expansion, RegimeCode
 from identkit.normal_form import NeedSign, Rebase
-from identkit.prove import Formal, equation, is_number, witness_quantifier
+from identkit.prove import witness_quantifier
 from identkit.rate import FOURTH, KINK, NOT_DERIVED, ROOT, Rate, slowest
-from identkit.relations import Combination, FormalFamily
+from identkit.relations import FormalFamily
 from identkit.results import Options
 from identkit.sampling import Sampler
-from identkit.vocabulary import Across, Cause, FamilyKind, Quantifier, QuantityKind, Verdict
-
-EXAMPLE_DIGITS = 30
-"""Decimal digits of a family's example weights; f then agrees to far below 1e-12."""
-MOST_HALVINGS = 20
-"""Of the example's positions, from ±1/2, until both weights are positive."""
-
-
-def blank(gate: str, regime: RegimeCode, reason: str) -> SecondOrder:
-    """Nothing decided, for this reason."""
-    return SecondOrder(
-        gate, regime, Verdict.UNDECIDED, None, reason, (), (), None, Across.OPEN, (), (), (), None,
-        None, (), (), (),
-    )  # fmt: skip
-
-
-def cut_short(gate: str, regime: RegimeCode, cause: Cause) -> SecondOrder:
-    """Nothing decided, because a limit was reached."""
-    reason = f"not decided within the limits: {CAUSES[cause]}"
-    return replace(blank(gate, regime, reason), cause=cause)
-
-
-def unknown(gate: str, regime: RegimeCode) -> SecondOrder:
-    """Nothing decided, because no theorem says what moments multiply."""
-    return replace(blank(gate, regime, CAUSES[Cause.NO_EXPANSION]), cause=Cause.NO_EXPANSION)
+from identkit.vocabulary import Across, Quantifier, Verdict
 
 
 def exact_curves(atom: AtomFunction, deadline: Deadline) -> tuple[list[Lift], list[Flow]]:
@@ -128,18 +104,26 @@ class Analysis:
     def run(self) -> SecondOrder:
         """The analysis. Raises OutOfTime, Rebase or NeedSign where the limits cut it off."""
         lifts, flows = self.curves
-        families = [self._family(x) for x in lifts if x.usable(self.weight_free)]
+        families = [
+            family_of(x, self.sampler, self.weight_free)
+            for x in lifts
+            if x.usable(self.weight_free)
+        ]
         self.eta = self.sampler.parameter_draw()
         kinks = kink_constraints(self.atom, self.sampler, self.deadline)
         if kinks.continuous:
             # V·∇h = λ h almost everywhere integrates along the flow only if h does not jump
-            families += [self._flow(f) for f in flows if not _covered(f, lifts)]
+            families += [
+                flow_family(f, self.atom.parameters, self.weight_free)
+                for f in flows
+                if not covered(f, lifts)
+            ]
         empty = replace(
             blank(self.gate, self.regime, "an exact family of mixing measures has the same f"),
             functions=self.labels,
             families=tuple(families),
             kinks=tuple(
-                Kink(k.argument, tuple(_entries(self.atom.parameters, row) for row in k.rows))
+                Kink(k.argument, tuple(nonzero(self.atom.parameters, row) for row in k.rows))
                 for k in kinks.constraints
             ),
         )
@@ -156,103 +140,12 @@ class Analysis:
                 return replace(empty, reason=f"no exact moments: {error}")
             return replace(known, notes=(f"what stays identifiable was not determined: {error}",))
 
-    # -- exact families ---------------------------------------------------------------------
-
-    def _family(self, found: Lift) -> Family:
-        curve, s = found.curve, str(found.curve.s)
-        names = self.atom.parameters
-        images = {str(p): str(e) for p, e in curve.images.items()}
-        conditions = [f"Σ w_i·({_at(found.r1, s)}) = w*"] if found.r1 != 1 else ["Σ w_i = w*"]
-        if found.r2 != 0:
-            conditions.append(f"Σ w_i·({_at(found.r2, s)}) = 0")
-        if not self.weight_free and found.r1 != 1:
-            conditions.append("Σ w_i = w*")
-        pins_weights = found.kind == FamilyKind.REDUNDANT or (
-            found.kind == FamilyKind.SCALE and self.weight_free
-        )
-        eta = self.sampler.parameter_draw()
-        positions, weights = self._example(found, eta)
-        return Family(
-            kind=found.kind,
-            parameter=s,
-            origin="0",
-            curve=tuple((p, images[p]) for p in names if p in images),
-            velocity=_entries(names, curve.velocity),
-            r1=str(found.r1),
-            r2=str(found.r2),
-            cell=1 if pins_weights else 2,
-            conditions=tuple(conditions),
-            invariants=_invariants(found, names),
-            totals=tuple(
-                CellQuantity(QuantityKind.TOTAL, expression=t)
-                for t in _totals(found, names, self.weight_free)
-            ),
-            eta=tuple(str(v) for v in eta),
-            positions=positions,
-            weights=weights,
-        )
-
-    def _example(
-        self, found: Lift, eta: Sequence[Fraction]
-    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Positions ±s, and weights over w* that are proved positive; empty if no s has them.
-
-        Where a factor of the family changes at s = 0 with a sign, weights near 1/2 solve the
-        conditions as s shrinks; far from 0 they can be negative, which is no mixing measure.
-        """
-        for halvings in range(1, MOST_HALVINGS + 1):
-            positions = (Fraction(1, 2**halvings), Fraction(-1, 2**halvings))
-            weights = self._example_weights(found, eta, positions)
-            if all(w > 0 for w in weights):
-                texts = tuple(w.mid().str(EXAMPLE_DIGITS, radius=False) for w in weights)
-                return tuple(str(p) for p in positions), texts
-        return (), ()
-
-    def _example_weights(
-        self, found: Lift, eta: Sequence[Fraction], positions: Sequence[Fraction]
-    ) -> tuple[arb, ...]:
-        """Weights over w*, solving the family's conditions at two positions."""
-        tape = Tape([found.r1, found.r2], (*symbols(self.atom.parameters), found.curve.s))
-        with precision(256):
-            (p1, q1), (p2, q2) = (
-                tape.evaluate([*(ball(v) for v in eta), ball(s)]) for s in positions
-            )
-            if found.kind == FamilyKind.REDUNDANT:
-                pair = [ball(Fraction(1, 2))] * 2
-            elif found.r2 == 0:
-                pair = [(1 - p2) / (p1 - p2), (p1 - 1) / (p1 - p2)]
-            else:
-                determinant = p1 * q2 - p2 * q1
-                pair = [q2 / determinant, -q1 / determinant]
-            return tuple(pair)
-
-    def _flow(self, flow: Flow) -> Family:
-        factor = "1" if flow.rate == 0 else f"exp of the integral of {flow.rate} along the flow"
-        total = [] if flow.rate == 0 else ["Σ w_i·r1(s_i) = w*"]
-        if flow.rate == 0 or not self.weight_free:
-            total.append("Σ w_i = w*")
-        return Family(
-            kind=FamilyKind.FLOW,
-            parameter="s",
-            origin="0",
-            curve=(),
-            velocity=_entries(self.atom.parameters, flow.velocity),
-            r1=factor,
-            r2="0",
-            cell=1 if flow.rate == 0 or self.weight_free else 2,
-            conditions=tuple(total),
-            invariants=(),
-            totals=(),
-            eta=(),
-            positions=(),
-            weights=(),
-        )
-
     # -- moments ----------------------------------------------------------------------------
 
     def _by_moments(self, known: SecondOrder, lifts: list[Lift], kinks: Kinks) -> SecondOrder:
         null = NullSpace.of(self._functions(self.space), self.space)
         self.null = null
+        self.readable = Readable(self.space, null.family.field)
         directions = self._directions(lifts)
         rows = [[self._direction("", r, "kink") for r in k.rows] for k in kinks.constraints]
         # regular part alone, and with each kink's own block yᵀM z = 0: no step uses M ⪰ 0 yet
@@ -277,9 +170,10 @@ class Analysis:
         found = replace(
             known,
             invisible=tuple(
-                self._invisible(c, v) for c, v in zip(null.combinations, null.vectors, strict=True)
+                self.readable.invisible(c, v)
+                for c, v in zip(null.combinations, null.vectors, strict=True)
             ),
-            visible=tuple(self._visible(y, by_regular) for y in face.visible),
+            visible=tuple(self.readable.visible(y, by_regular) for y in face.visible),
         )
         if not known.families:
             found = self._decide(found, face, kinks)
@@ -386,8 +280,8 @@ class Analysis:
             verdict=Verdict.NO,
             quantifier=Quantifier.ALMOST_EVERY,
             reason="first moments alone are invisible: a parameter is redundant or confounded "
-            f"with the gate ({self._equation(vectors[0])})",
-            witness=self._witness(
+            f"with the gate ({self.readable.equation(vectors[0])})",
+            witness=self.readable.witness(
                 lifted, int(realised is not None), Quantifier.ALMOST_EVERY, self.eta, realised
             ),
         )
@@ -416,14 +310,16 @@ class Analysis:
             else:
                 values[i] = speed[m.pair[0]] * speed[m.pair[1]]
         lifted = {i: c for i, v in values.items() if not (c := field.convert(v)).is_zero}
-        return lifted if self.null.family.vanishes(self._combination(lifted)) else None
+        return lifted if self.null.family.vanishes(self.readable.combination(lifted)) else None
 
     def _degenerate(self, found: SecondOrder, outcome: Feasible, kinks: Kinks) -> SecondOrder:
         if not (kinks.complete and kinks.continuous):
             return replace(found, reason="moments invisible off the kinks may show on them")
         at = outcome.at or self.eta
         realised = self._realise(outcome.vector, at)
-        witness = self._witness(outcome.vector, outcome.rank, outcome.quantifier, at, realised)
+        witness = self.readable.witness(
+            outcome.vector, outcome.rank, outcome.quantifier, at, realised
+        )
         if realised is None:
             return replace(
                 found, witness=witness, reason="invisible moments found, but no atoms with them"
@@ -437,25 +333,8 @@ class Analysis:
         )
 
     def _realise(self, vector: Vector, at: Sequence[Fraction]) -> RealisedAtoms | None:
-        values, o = self._values(vector, at), self.options
+        values, o = self.readable.values(vector, at), self.options
         return realise(self.atom, self.space, values, tuple(at), o.seed, o.domain)
-
-    def _witness(
-        self,
-        vector: Vector,
-        rank: int,
-        quantifier: Quantifier,
-        at: Sequence[Fraction],
-        realised: RealisedAtoms | None,
-    ) -> MomentWitness:
-        return MomentWitness(
-            self._moments(vector),
-            self._equation(vector),
-            rank,
-            quantifier,
-            tuple(str(v) for v in at),
-            realised,
-        )
 
     # -- directions -------------------------------------------------------------------------
 
@@ -463,7 +342,7 @@ class Analysis:
         field = self.null.family.field
         pairs = zip(self.atom.parameters, row, strict=True)
         entries = tuple((p, field.convert(e)) for p, e in pairs if e != 0)
-        return Direction(label or _form_text(self.atom.parameters, row), entries, reason)
+        return Direction(label or form_text(self.atom.parameters, row), entries, reason)
 
     def _directions(self, lifts: list[Lift]) -> list[Direction]:
         """Coordinates, then the linear forms of the expression, then across each family."""
@@ -474,7 +353,7 @@ class Analysis:
                 row = [sp.Rational(c.numerator, c.denominator) for c in form]
                 directions.append(self._direction("", row, "form"))
         for found in lifts:
-            directions += [self._direction("", row, "across") for row in _across(found)]
+            directions += [self._direction("", row, "across") for row in functionals_across(found)]
         first: dict[str, Direction] = {}
         for y in directions:
             first.setdefault(y.label, y)
@@ -492,7 +371,7 @@ class Analysis:
         seen = {y.label for y in found.visible}
         usable = [x for x in lifts if x.usable(self.weight_free)]
         moving = {p for x in usable for p, v in zip(names, x.curve.velocity, strict=True) if v != 0}
-        across = [[_form_text(names, row) for row in _across(x)] for x in usable]
+        across = [[form_text(names, row) for row in functionals_across(x)] for x in usable]
         needed = [*self.space.gates, *(p for p in names if p not in moving)]
         needed += [label for labels in across for label in labels]
         # a rate follows only if nothing but the families themselves stays invisible
@@ -512,10 +391,10 @@ class Analysis:
         for y in found.visible:
             simple = all(is_number(e) for _, e in y.entries)
             if y.label in names or (simple and y.reason == "form"):
-                add(_of_label(y.label, names), [y.label], "its second moment is visible")
+                add(quantity_of(y.label, names), [y.label], "its second moment is visible")
         for x, labels in zip(usable, across, strict=True):
             if labels and all(label in seen for label in labels):
-                for quantity in _invariants(x, names):
+                for quantity in invariants_of(x, names):
                     add(quantity, labels, "constant along the family, visible across it")
         if settled and len(found.families) == 1:
             reason = "the coefficient of a function of the cell itself"
@@ -524,136 +403,3 @@ class Analysis:
                 for t in found.families[0].totals
             ]
         return replace(found, identifiable=tuple(result))
-
-    # -- readable records -------------------------------------------------------------------
-
-    def _text(self, element: Element) -> str:
-        return str(sp.cancel(self.null.family.field.to_sympy(element)))
-
-    def _moments(self, vector: Vector) -> tuple[tuple[str, str], ...]:
-        return tuple((self.space.moments[i].name, self._text(vector[i])) for i in sorted(vector))
-
-    def _equation(self, vector: Vector) -> str:
-        basis = [m.function for m in self.space.moments]
-        return equation(self._combination(vector), basis, self.null.family.field)
-
-    def _combination(self, vector: Vector) -> Combination:
-        """Σ c_l g_l from the moments: each divided by its scale."""
-        field, moments = self.null.family.field, self.space.moments
-        return Combination(
-            {i: c * field.constant(Fraction(1, moments[i].scale)) for i, c in vector.items()}
-        )
-
-    def _invisible(self, combination: Combination, vector: Vector) -> Invisible:
-        basis = [m.function for m in self.space.moments]
-        text = equation(combination, basis, self.null.family.field)
-        return Invisible(self._moments(vector), text)
-
-    def _visible(self, y: Direction, by_regular: set[str]) -> Visible:
-        entries = tuple((c, self._text(e)) for c, e in y.entries)
-        kink = y.reason != "kink" and y.label not in by_regular
-        return Visible(y.label, entries, "kink" if kink else y.reason)
-
-    def _values(self, vector: Vector, at: Sequence[Fraction]) -> dict[tuple[str, ...], float]:
-        expressions = [self.null.family.field.to_sympy(c) for c in vector.values()]
-        tape = Tape(expressions, symbols(self.atom.parameters))
-        with precision(256):
-            balls = tape.evaluate([ball(v) for v in at])
-        pairs = [self.space.moments[i].pair for i in vector]
-        return {pair: float(b.mid()) for pair, b in zip(pairs, balls, strict=True)}
-
-
-def _entries(names: Sequence[str], row: Sequence[Any]) -> tuple[tuple[str, str], ...]:
-    return tuple((p, str(e)) for p, e in zip(names, row, strict=True) if e != 0)
-
-
-def _form_text(names: Sequence[str], row: Sequence[Any]) -> str:
-    """A linear functional of the deviations, Δ marking them where it is more than a form."""
-    constant = all(e.is_number for e in row)
-    terms = [e * sp.Symbol(p if constant else f"Δ{p}") for p, e in zip(names, row, strict=True)]
-    return str(sp.Add(*terms))
-
-
-def _of_label(label: str, names: Sequence[str]) -> CellQuantity:
-    if label in names:
-        return CellQuantity(QuantityKind.PARAMETER, (label,))
-    return CellQuantity(QuantityKind.FUNCTION, expression=label)
-
-
-def _at(value: Any, parameter: str) -> str:
-    return str(value.subs(sp.Symbol(parameter, real=True), sp.Symbol(f"{parameter}_i")))
-
-
-def _covered(flow: Flow, lifts: Sequence[Lift]) -> bool:
-    """Whether a closed curve runs along this flow, or through its span with one of them."""
-    rows = [list(x.curve.velocity) for x in lifts if x.r2 == 0]
-    matrix = sp.Matrix([*rows, list(flow.velocity)])
-    return bool(rows) and matrix.rank() == sp.Matrix(rows).rank()
-
-
-def _across(found: Lift) -> list[list[Any]]:
-    """Functionals y with y·V = 0, one for each further moving parameter."""
-    velocity = found.curve.velocity
-    moving = [i for i, v in enumerate(velocity) if v != 0]
-    rows = []
-    for u in moving[1:]:
-        row: list[Any] = [sp.Integer(0)] * len(velocity)
-        row[u], row[moving[0]] = velocity[moving[0]], -velocity[u]
-        common = sp.gcd(row[u], row[moving[0]])
-        rows.append([sp.cancel(e / common) for e in row])
-    return rows
-
-
-def _invariants(found: Lift, names: Sequence[str]) -> tuple[CellQuantity, ...]:
-    """Quantities constant along the curve, besides the parameters that do not move."""
-    moving = [(p, v) for p, v in zip(names, found.curve.velocity, strict=True) if v != 0]
-    if len(moving) < 2:
-        return ()
-    powers = found.curve.scaling
-    if powers is not None:
-        weights = [k for k in powers if k]
-        if len(set(weights)) == 1:
-            return (CellQuantity(QuantityKind.DIRECTION, tuple(p for p, _ in moving)),)
-        (first, _), k0 = moving[0], weights[0]
-        texts = []
-        for (p, _), k in zip(moving[1:], weights[1:], strict=True):
-            base, own = sp.Symbol(first), sp.Symbol(p)
-            ratio: Any = sp.Rational(k, k0)
-            texts.append(str(own**ratio.q * base ** (-ratio.p)))
-        return tuple(CellQuantity(QuantityKind.FUNCTION, expression=t) for t in texts)
-    if all(v.is_number for _, v in moving):
-        (first, v0) = moving[0]
-        return tuple(
-            CellQuantity(
-                QuantityKind.FUNCTION,
-                expression=str(sp.nsimplify(v0 * sp.Symbol(p) - v * sp.Symbol(first))),
-            )
-            for p, v in moving[1:]
-        )
-    return ()
-
-
-def _totals(found: Lift, names: Sequence[str], weight_free: bool) -> tuple[str, ...]:
-    """Weighted sums over the cell that multiply a function of its own."""
-    s, moving = (
-        str(found.curve.s),
-        [p for p, v in zip(names, found.curve.velocity, strict=True) if v != 0],
-    )
-    only = moving[0] if len(moving) == 1 else None
-    pinned = () if weight_free else ("Σ w_i",)
-    if found.kind == FamilyKind.REDUNDANT:
-        return ("Σ w_i",)
-    if found.kind == FamilyKind.SCALE:
-        if only and found.curve.scaling and found.r1 == sp.exp(found.curve.s):
-            return (*pinned, f"Σ w_i·{only}_i")
-        if found.r1 == sp.exp(found.curve.s) and found.curve.scaling:
-            return (
-                *pinned,
-                f"Σ w_i·c_i, where ({', '.join(moving)})_i = c_i·({', '.join(moving)})*",
-            )
-        return (*pinned, f"Σ w_i·({_at(found.r1, s)})")
-    if found.kind == FamilyKind.SPLIT:
-        if only and found.r2 == found.curve.s:
-            return ("Σ w_i", f"Σ w_i·{only}_i")
-        return ("Σ w_i", f"Σ w_i·({_at(found.r2, s)})")
-    return (*pinned, f"Σ w_i·({_at(found.r1, s)})", f"Σ w_i·({_at(found.r2, s)})")

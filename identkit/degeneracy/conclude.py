@@ -12,12 +12,13 @@ import sympy as sp
 from identkit.atoms import expert_function, gate_parameters
 from identkit.causes import cause_of
 from identkit.deadline import Deadline
-from identkit.degeneracy.analysis import Analysis, cut_short, exact_curves, unknown
+from identkit.degeneracy.analysis import Analysis, exact_curves
 from identkit.degeneracy.families import Flow, Lift
 from identkit.degeneracy.premise import regime_2_premise
 from identkit.degeneracy.rate import caveats_of, derived_rate, near_the_truth
 from identkit.degeneracy.records import Exceptional, Premise, SecondOrder
 from identkit.degeneracy.symmetry import exceptional_sets
+from identkit.degeneracy.undecided import cut_short, unknown
 from identkit.errors import OutOfTime
 from identkit.experts import Expert, symbols
 from identkit.forms import affine_forms
