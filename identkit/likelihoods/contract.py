@@ -33,7 +33,7 @@ class Likelihood:
     atom function besides the inputs (none where f alone is estimated), ``parameters`` those of an
     atom besides its gate's and its expert's.
 
-    ``respond(rng, f, noise)`` fills an array of responses from the values of f at n inputs, shape
+    ``respond(rng, f, noise)`` gives an array of responses from the values of f at n inputs, shape
     (n,), and the standard deviation of the noise; None where data cannot be drawn from f alone, and
     then nothing is simulated. ``objective`` names what a fit minimises, an
     :class:`identkit.fit.objective.Objective`; None where nothing is, and then nothing is fitted.
