@@ -19,7 +19,7 @@ import torch
 import identkit
 from identkit import InputError, MixingMeasure
 from identkit.cli import main
-from identkit.fit import Compute, Model, least_squares
+from identkit.fit import Compute, Model, job, least_squares, solver, starts
 from identkit.fit.inference import covariance
 from identkit.fit.job import kernel_sums
 from identkit.fit.objective import OBJECTIVES, Objective, objective_of, register
@@ -212,15 +212,45 @@ def test_another_objective_is_minimised():
 
 
 def test_starts_are_compared_by_it():
-    """The cost of a start is the objective's: the short fits end where it is small."""
+    """Of the same random candidates each objective takes the one that it costs least."""
     x, y = outliers()
-    chosen = random_starts(under(ROBUST.name), x, y, 2, 2, seed=1)
-    plain = random_starts(Model.of("tanh", "sigmoid"), x, y, 2, 2, seed=1)
-    costs = [
-        np.mean([ROBUST.cost(Model.of("tanh", "sigmoid").predict(m, x) - y, None) for m in some])
-        for some in (chosen, plain)
-    ]
-    assert costs[0] < costs[1]
+    robust, plain = under(ROBUST.name), under(LEAST_SQUARES)
+    gains = []
+    for seed in range(10):
+        by_robust, by_squares = (
+            starts._Drawing(model, x, y, 2).trial(np.random.default_rng(seed))
+            for model in (robust, plain)
+        )
+        costs = [
+            {name: OBJECTIVES[name].cost(plain.predict(m, x) - y, None) for name in EVERY}
+            for m in (by_robust, by_squares)
+        ]
+        assert costs[0][ROBUST.name] <= costs[1][ROBUST.name]
+        assert costs[0][LEAST_SQUARES] >= costs[1][LEAST_SQUARES]
+        gains.append(costs[1][ROBUST.name] - costs[0][ROBUST.name])
+    assert max(gains) > 0
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", EVERY)
+def test_rounding_is_measured_by_the_cost_of_nothing(name, weighted, monkeypatch):
+    """What the solver takes for rounding is relative to the cost of f = 0."""
+    seen = []
+
+    def spy(sums, problems, *rest):
+        seen.append(problems.scale.numpy())
+        return solver.solve(sums, problems, *rest)
+
+    monkeypatch.setattr(job, "solve", spy)
+    x, y = outliers()
+    weight = sample(len(y), weighted, seed=2)[1]
+    least_squares(under(name), x, y, TRUTH, weight=weight, max_steps=2)
+    expected = math.fsum(
+        w * TERMS[name](v)
+        for v, w in zip(y, np.ones_like(y) if weight is None else weight, strict=True)
+    )
+    assert seen
+    np.testing.assert_allclose(np.concatenate(seen), expected, rtol=1e-12)
 
 
 def test_nothing_is_said_that_only_squares_allow():
