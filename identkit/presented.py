@@ -9,13 +9,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import wraps
+from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 
 from identkit import checking, results, table
 from identkit.certificates import store
 from identkit.certificates import verify as verification
-from identkit.experts import Expert, check_dim
-from identkit.gates import Gate
+from identkit.experts import check_dim
 from identkit.report import explain as explained
 from identkit.report import markup, tables, terminal, verified
 from identkit.report.json_form import check_document
@@ -91,15 +91,25 @@ class Explanation:
         return self.markdown()
 
 
-def explain(expert: Expert | str, gate: Gate | str, **options: Any) -> Explanation:
-    """The second-order argument: which rate follows, and why.
+def explaining(ask: Callable[P, CheckResult]) -> Callable[P, Explanation]:
+    """What explains the check that ``ask`` makes, of the same arguments."""
 
-    ``options`` are those of :func:`check`, and so are the exceptions.
+    def explain(*args: P.args, **kwargs: P.kwargs) -> Explanation:
+        """The second-order argument: which rate follows, and why.
 
-    >>> "no consistent estimator" in str(explain("relu", "softmax", dim=1))
-    True
-    """
-    return Explanation(check(expert, gate, **options))
+        The arguments are those of :func:`check`, and so are the exceptions.
+
+        >>> "no consistent estimator" in str(explain("relu", "softmax", dim=1))
+        True
+        """
+        return Explanation(ask(*args, **kwargs))
+
+    explain.__qualname__ = explain.__name__
+    vars(explain)["__signature__"] = signature(ask).replace(return_annotation="Explanation")
+    return explain
+
+
+explain = explaining(check)
 
 
 class Table(table.Table):
