@@ -46,12 +46,13 @@ LAYERS = {
     "fit.running",
     "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
-    "rates.fits rates.audit rates.formats rates.plan "
+    "rates.fits rates.audit rates.formats rates.plan_values rates.plan "
     "rates.scheduling rates.store rates.sweep rates.result rates.running",
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
     "report.listings report.paragraphs report.counterexample report.argument report.explain "
-    "report.tables report.claims_report report.fit_report report.rates_report report.verified "
-    "rates.drawing rates.figure_files rates.figures rates.page.pieces rates.page.verdicts "
+    "report.tables report.claims_report report.fit_report report.fit_document "
+    "report.rates_report report.rates_document report.verified rates.drawing "
+    "rates.figure_files rates.figures rates.page.pieces rates.page.verdicts "
     "rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
     "api": "presented fit.presented rates.presented estimator testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run cli.main "
