@@ -12,7 +12,8 @@ from flint import fmpq, fmpq_mat
 from identkit.algebra import Element
 from identkit.coincidence import Coincidences, apply_rule, distinct_on_every_branch
 from identkit.conditions import BasisFunction, FunctionSet
-from identkit.every_k import Movement, dependence_risk
+from identkit.every_k import Movement
+from identkit.kernel_risk import dependence_risk
 from identkit.normal_form import Field
 from identkit.relation_text import equation
 from identkit.relations import Column, Combination, FormalFamily

@@ -21,6 +21,7 @@ OWNERS = {
     "fit.py": ("fit",),
     "fit": ("fit",),
     "fit_report.py": ("fit",),
+    "fit_document.py": ("fit",),
     "tables": ("fit",),
     "interactions.py": ("interactions", "check"),
     "claims.py": ("claims",),

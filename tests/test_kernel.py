@@ -29,20 +29,11 @@ from identkit.experts import ACTIVATIONS, SHAPES, builtin
 from identkit.expression import parse
 
 PROVER = (
-    *(
-        "prove",
-        "formal",
-        "relation_text",
-        "every_k",
-        "coincidence",
-        "relations",
-        "normal_form",
-        "algebra",
-        "checking",
-    ),
-    *("sampling", "derivatives", "certificates.independence", "certificates.rederive"),
-    *("degeneracy.analysis", "degeneracy.conclude", "degeneracy.cone", "degeneracy.families"),
-    *("degeneracy.kinks", "degeneracy.nullspace", "degeneracy.realise", "degeneracy.premise"),
+    *("prove", "formal", "relation_text", "every_k", "kernel_risk", "coincidence", "relations"),
+    *("normal_form", "algebra", "checking", "sampling", "derivatives"),
+    *("certificates.independence", "certificates.rederive", "degeneracy.analysis"),
+    *("degeneracy.conclude", "degeneracy.cone", "degeneracy.families", "degeneracy.kinks"),
+    *("degeneracy.nullspace", "degeneracy.realise", "degeneracy.premise"),
     *("degeneracy.semidefinite", "degeneracy.symmetry", "degeneracy.family_records"),
     "degeneracy.readable",
 )

@@ -117,13 +117,13 @@ def run(options: argparse.Namespace) -> int:
     box = parse_box(options.box, model.parameters)
     report = _fitted(options, model, table, box)
 
-    from identkit.report import fit_report
+    from identkit.report import fit_document, fit_report
     from identkit.report.json_form import dumps
 
     if options.save is not None:
-        fit_report.save(report, options.save)
+        fit_document.save(report, options.save)
     if options.json:
-        print(dumps(fit_report.document(report)))
+        print(dumps(fit_document.document(report)))
     else:
         show(fit_report.terminal(report))
         if options.save is not None:

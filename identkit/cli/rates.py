@@ -122,11 +122,11 @@ def run(options: argparse.Namespace) -> int:
                 print_interrupted(store, path)
                 return code
             result = observed(experiment, store)
-    from identkit.report import rates_report
+    from identkit.report import rates_document, rates_report
     from identkit.report.json_form import dumps
 
     if options.json:
-        print(dumps(rates_report.document(result)))
+        print(dumps(rates_document.document(result)))
     else:
         show(rates_report.terminal(result))
         if options.truth is None:

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     require("runs", "numpy", "torch", "numba")
     from identkit.rates.running import named, observed
     from identkit.rates.store import Store
-    from identkit.report import rates_report
+    from identkit.report import rates_document, rates_report
     from identkit.report.json_form import dumps
 
     if options.action == "export":
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
         results = [observed(e, store) for e in named(store.experiments(), options.name)]
     if options.json:
         body = {"schema": "identkit.sweep/1", "plan": None, "store": str(options.store)}
-        print(dumps({**body, "results": [rates_report.document(r) for r in results]}))
+        print(dumps({**body, "results": [rates_document.document(r) for r in results]}))
     else:
         for result in results:
             show(rates_report.terminal(result))

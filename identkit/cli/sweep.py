@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     """Run or describe a plan; the exit code."""
     require("sweep", "numpy", "torch", "numba")
     from identkit.rates.plan import load_plan, preset_text, presets
-    from identkit.report import rates_report
+    from identkit.report import rates_document, rates_report
     from identkit.report.json_form import dumps
 
     if options.list:
@@ -99,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
         results = [observed(e, store) for e in plan.experiments]
     if options.json:
         body = {"schema": "identkit.sweep/1", "plan": plan.name, "store": str(path)}
-        print(dumps({**body, "results": [rates_report.document(r) for r in results]}))
+        print(dumps({**body, "results": [rates_document.document(r) for r in results]}))
     else:
         show(rates_report.overview(results, str(path)))
         print(f"fits kept in {path}; their page: identkit report {path}")

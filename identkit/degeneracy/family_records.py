@@ -62,7 +62,7 @@ def family_of(found: Lift, sampler: Sampler, weight_free: bool) -> Family:
 
 
 def _example(
-    found: Lift, names: Sequence[str], eta: Sequence[Fraction]
+    found: Lift, names: tuple[str, ...], eta: Sequence[Fraction]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Positions ±s, and weights over w* that are proved positive; empty if no s has them.
 
@@ -79,7 +79,7 @@ def _example(
 
 
 def _example_weights(
-    found: Lift, names: Sequence[str], eta: Sequence[Fraction], positions: Sequence[Fraction]
+    found: Lift, names: tuple[str, ...], eta: Sequence[Fraction], positions: Sequence[Fraction]
 ) -> tuple[arb, ...]:
     """Weights over w*, solving the family's conditions at two positions."""
     tape = Tape([found.r1, found.r2], (*symbols(tuple(names)), found.curve.s))

@@ -20,7 +20,7 @@ from identkit.fit.running import Steps, best_fit, reported
 from identkit.gates import Gate
 from identkit.mixing import real_array
 from identkit.presented import presented
-from identkit.report import fit_report
+from identkit.report import fit_document, fit_report
 from identkit.report.terminal import plain
 from identkit.tables import Column, Table, read_table
 
@@ -30,11 +30,11 @@ class FitReport(summary.FitReport):
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, schema ``identkit.fit/1``; numbers that are not finite are null."""
-        return fit_report.document(self)
+        return fit_document.document(self)
 
     def save(self, path: str) -> None:
         """Write the JSON form to ``path``. Raises InputError if it cannot be written."""
-        fit_report.save(self, path)
+        fit_document.save(self, path)
 
     def __repr__(self) -> str:
         model = self.result.model

@@ -39,41 +39,29 @@ An experiment is named "expert[, label] / gate[ regime r]".
 from __future__ import annotations
 
 import io
-import json
-import math
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib import resources
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from identkit.errors import InputError, shown, unknown_name
-from identkit.experts import MAX_DIM, Expert, builtin
+from identkit.experts import Expert
 from identkit.files import read_whole, regular
 from identkit.fit.model import Model
-from identkit.fit.result import Box
-from identkit.gates import GATES, Gate, RegimeCode
+from identkit.gates import Gate, RegimeCode
 from identkit.mixing import MixingMeasure
 from identkit.rate import NONE
 from identkit.rates import truth_search
+from identkit.rates.plan_values import KEYS, SEARCH, brief, plain_error, read_values
 from identkit.rates.quantities import check_once
-from identkit.rates.setting import (
-    MOST_REPLICATES,
-    MOST_SAMPLES,
-    MOST_SIZES,
-    Experiment,
-    Setting,
-    is_null,
-)
+from identkit.rates.setting import Experiment, Setting, is_null
 from identkit.rates.suggested import suggested_box
 from identkit.rates.truth import load_truth
-from identkit.simulation import STARTS
 
-SEARCH = "search"
 MOST_BYTES = 2**20
 DRIFTING_FLAT = 1e-8
 
@@ -214,13 +202,13 @@ class _Parsed:
         self.label = label
         grids = document.pop("grid", None)
         name = document.pop("name", None)
-        self.defaults = _values(f"{label}: top level", document, {"name", "grid", *_KEYS})
+        self.defaults = read_values(f"{label}: top level", document, {"name", "grid", *KEYS})
         if not isinstance(name, str) or not name.strip():
             raise InputError(f'{label}: top level: name: give a text, as in name = "gelu".')
         self.name = name.strip()
         if not _FILE_NAME.fullmatch(self.name) or shown(self.name) != self.name:
             raise InputError(
-                f"{label}: top level: name: {_shown(name)} names the store as well; use letters, "
+                f"{label}: top level: name: {brief(name)} names the store as well; use letters, "
                 "digits, blanks and - _ . only, a letter or digit first, at most 100."
             )
         if not isinstance(grids, list) or not grids or not all(isinstance(g, dict) for g in grids):
@@ -233,7 +221,7 @@ class _Parsed:
         ]
 
     def _complete(self, where: str, grid: dict[str, Any]) -> dict[str, Any]:
-        values = {**self.defaults, **_values(where, grid, set(_KEYS))}
+        values = {**self.defaults, **read_values(where, grid, set(KEYS))}
         for key, example in _REQUIRED.items():
             if key not in values:
                 raise InputError(f"{where}: {key}: is missing; write, say, {key} = {example}.")
@@ -249,24 +237,6 @@ _REQUIRED = {
     "sizes": "{from = 1000, to = 100000, count = 5}",
     "replicates": "160",
 }
-
-
-def _values(where: str, table: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
-    """The values of a table, read."""
-    values = {}
-    for key, value in table.items():
-        if key not in known:
-            raise InputError(f"{where}: {unknown_name('key', key, known)}")
-        try:
-            values[key] = _KEYS[key](value)
-        except InputError as error:
-            raise InputError(f"{where}: {key}: {_plain(error)}") from None
-    return values
-
-
-def _plain(error: InputError) -> str:
-    """The text of an error, with keys for the command line's options."""
-    return re.sub(r"--(dim|params|shape)\b", r"\1", str(error))
 
 
 # -- grids ------------------------------------------------------------------------------------
@@ -294,7 +264,7 @@ class _Grid:
             try:
                 yield make(self.values.get("dim"))
             except InputError as error:
-                raise InputError(f"{self.where}: experts: {_plain(error)}") from None
+                raise InputError(f"{self.where}: experts: {plain_error(error)}") from None
 
     def _regimes(self, gate: Gate) -> tuple[RegimeCode, ...]:
         codes = tuple(r.code for r in gate.regimes)
@@ -351,223 +321,5 @@ class _Grid:
         return {key: value for key, value in named.items() if value is not None}
 
 
-# -- values -----------------------------------------------------------------------------------
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 40 else f"{text[:40]}…"
-
-
-def _whole(least: int, most: int) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        if type(value) is not int or not least <= value <= most:
-            raise InputError(f"{_shown(value)} must be a whole number from {least:,} to {most:,}.")
-        return value
-
-    return read
-
-
-def _real(least: float = -math.inf, *, above: bool = False) -> Callable[[Any], float]:
-    def read(value: Any) -> float:
-        if type(value) not in (int, float) or not abs(value) < 1e300:
-            raise InputError(f"{_shown(value)} must be a number.")
-        if value < least or (above and value == least):
-            raise InputError(
-                f"{_shown(value)} must be {'above' if above else 'at least'} {least:g}."
-            )
-        return float(value)
-
-    return read
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise InputError(f'{_shown(value)} must be a text in quotes, as in "gelu".')
-    return value.strip()
-
-
-def _list(read: Callable[[Any], Any], what: str) -> Callable[[Any], tuple]:
-    def read_all(value: Any) -> tuple:
-        if not isinstance(value, list) or not value:
-            raise InputError(f"{_shown(value)} must be a list of {what} in brackets.")
-        return tuple(read(v) for v in value)
-
-    return read_all
-
-
-def _rising(read: Callable[[Any], int], what: str, least: int) -> Callable[[Any], tuple[int, ...]]:
-    entries = _list(read, what)
-
-    def read_all(value: Any) -> tuple[int, ...]:
-        numbers = entries(value)
-        if len(numbers) < least or any(a >= b for a, b in pairwise(numbers)):
-            raise InputError(f"{_shown(value)} must be {least} or more {what} in increasing order.")
-        return numbers
-
-    return read_all
-
-
-def _table(value: Any, keys: dict[str, Callable[[Any], Any]]) -> dict[str, Any]:
-    """The values of an inline table."""
-    for key in value:
-        if key not in keys:
-            raise unknown_name("key", key, keys)
-    values = {}
-    for key, entry in value.items():
-        try:
-            values[key] = keys[key](entry)
-        except InputError as error:
-            raise InputError(f"{key}: {error}") from None
-    return values
-
-
-_SIZE = _whole(1, MOST_SAMPLES)
-_SIZES = _rising(_SIZE, "sample sizes", 3)
-
-
-def _sizes(value: Any) -> tuple[int, ...]:
-    if not isinstance(value, dict):
-        return _SIZES(value)
-    ends = _table(value, {"from": _SIZE, "to": _SIZE, "count": _whole(3, MOST_SIZES)})
-    for key in ("from", "to", "count"):
-        if key not in ends:
-            raise InputError(f"{key} is missing; write {{from = 1000, to = 100000, count = 5}}.")
-    first, last, count = ends["from"], ends["to"], ends["count"]
-    if not first < last:
-        raise InputError(f"from = {first} is not below to = {last}; exchange them.")
-    sizes = [round(first * (last / first) ** (i / (count - 1))) for i in range(count)]
-    if any(a >= b for a, b in pairwise(sizes)):
-        raise InputError(f"{count} sizes do not fit between {first} and {last}; use fewer.")
-    return tuple(sizes)
-
-
-def _expert(value: Any) -> Callable[[int | None], Expert]:
-    """An expert once the number of inputs is known."""
-    if isinstance(value, str):
-        return lambda dim: builtin(value, None, 1 if dim is None else dim)
-    if not isinstance(value, dict):
-        raise InputError(
-            f'{_shown(value)} must be a name or a table, as in "gelu" or {{expr = "c*tanh(a*x)"}}.'
-        )
-    values = _table(
-        value, {"name": _text, "shape": _text, "expr": _text, "params": _list(_text, "names")}
-    )
-    if ("name" in values) == ("expr" in values):
-        raise InputError(f"{_shown(value)} must have either name or expr.")
-    for key, owner in (("shape", "name"), ("params", "expr")):
-        if key in values and owner not in values:
-            raise InputError(f"{_shown(value)}: {key} belongs to {owner}; leave it out.")
-    if "name" in values:
-        return lambda dim: builtin(values["name"], values.get("shape"), 1 if dim is None else dim)
-    return lambda dim: Expert.from_expression(
-        values["expr"], dim=dim, parameters=values.get("params")
-    )
-
-
-def _gate(value: Any) -> Gate:
-    name = _text(value)
-    if name not in GATES:
-        raise unknown_name("gate", name, GATES)
-    return GATES[name]
-
-
-def _start(value: Any) -> str:
-    name = _text(value)
-    if name not in STARTS:
-        raise unknown_name("start", name, STARTS)
-    return name
-
-
-def _bounds(value: Any) -> tuple[float, float]:
-    """One form for all ways to write it: the setting's key must not depend on them."""
-    number = _real()
-    if isinstance(value, list):
-        if len(value) != 2:
-            raise InputError(f"{_shown(value)} must be two numbers [low, high], or b for ±b.")
-        low, high = map(number, value)
-    else:
-        high = _real(0.0, above=True)(value)
-        low = -high
-    if not low < high:
-        raise InputError(f"low {low:g} is not below high {high:g}; exchange them or widen.")
-    return low, high
-
-
-def _box(value: Any) -> Box:
-    if not isinstance(value, dict):
-        raise InputError(
-            f"{_shown(value)} must be a table, as in {{beta0 = [-1.5, 4], beta1 = 10, eta = 10}}."
-        )
-
-    def eta(entry: Any) -> Any:
-        several = isinstance(entry, list) and any(isinstance(e, list) for e in entry)
-        return tuple(map(_bounds, entry)) if several else _bounds(entry)
-
-    values = _table(value, {"beta0": _bounds, "beta1": _bounds, "eta": eta})
-    whole = {name: _bounds(10) for name in ("beta1", "beta0", "eta")}
-    return Box(**{**whole, **values})
-
-
-def _truth(value: Any) -> str | MixingMeasure:
-    if isinstance(value, str):
-        return _text(value)
-    if not isinstance(value, dict):
-        raise InputError(
-            f'{_shown(value)} must be "search", the path of a truth file, or a table with beta0, '
-            "beta1 and eta."
-        )
-    vector = _list(_real(), "numbers")
-    matrix = _list(vector, "lists of numbers, one per atom,")
-    values = _table(value, {"beta0": vector, "beta1": matrix, "eta": matrix})
-    for key in ("beta0", "beta1", "eta"):
-        if key not in values:
-            raise InputError(f"{key} is missing; a truth has beta0, beta1 and eta.")
-    return MixingMeasure(**values)
-
-
-def _domain(value: Any) -> tuple[float, float]:
-    if not isinstance(value, list):
-        raise InputError(f"{_shown(value)} must be two numbers [low, high].")
-    return _bounds(value)
-
-
-def _regime(value: Any) -> RegimeCode:
-    if isinstance(value, str):
-        return value
-    return _whole(1, 99)(value)
-
-
-def _flat(value: Any) -> float:
-    number = _real(0.0)(value)
-    if number >= 1:
-        raise InputError(f"{number:g} must be below 1.")
-    return number
-
-
-_KEYS: dict[str, Callable[[Any], Any]] = {
-    "seed": _whole(0, 2**63 - 1),
-    "sizes": _sizes,
-    "replicates": _whole(2, MOST_REPLICATES),
-    "control": _whole(0, MOST_REPLICATES),
-    "budgets": _rising(_whole(1, 10**9), "step limits", 1),
-    "label": _text,
-    "experts": _list(_expert, "experts"),
-    "gates": _list(_gate, "gates"),
-    "regimes": _list(_regime, "regimes"),
-    "dim": _whole(1, MAX_DIM),
-    "starts": _list(_start, "kinds of start"),
-    "k": _whole(1, 100),
-    "noise": _real(0.0, above=True),
-    "box": _box,
-    "truth": _truth,
-    "over": _whole(0, 99),
-    "flat": _flat,
-    "scale": _real(0.0),
-    "spread": _real(0.0),
-    "trials": _whole(1, 1000),
-    "domain": _domain,
-}
-"""Key -> what its value is read with; raises InputError without the place."""
 _OPTIONS = ("over", "budgets", "flat", "scale", "spread", "trials", "domain", "seed")
 """Keys of a grid that are fields of the setting under the same name."""

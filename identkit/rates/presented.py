@@ -17,20 +17,13 @@ from identkit.presented import presented, presenting
 from identkit.rates import result
 from identkit.rates.page import write_page
 from identkit.rates.plan import Plan, load_plan
-from identkit.rates.running import (
-    Truth,
-    check_gate,
-    experiment_of,
-    named,
-    observed,
-    perform,
-)
+from identkit.rates.running import Truth, check_gate, experiment_of, named, observed, perform
 from identkit.rates.setting import Experiment
 from identkit.rates.store import Store
 from identkit.rates.sweep import Progress
 from identkit.rates.truth import load_truth
 from identkit.rates.truth_search import search_truth
-from identkit.report import rates_report
+from identkit.report import rates_document, rates_report
 from identkit.report.terminal import plain
 
 SIZES = (1000, 3162, 10_000, 31_623, 100_000)
@@ -42,7 +35,7 @@ class RateResult(result.RateResult):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, schema ``identkit.rates/1``; numbers that are not finite are null."""
-        return rates_report.document(self)
+        return rates_document.document(self)
 
     def __repr__(self) -> str:
         e = self.experiment

@@ -1,4 +1,4 @@
-"""The report of a fit: at 80 columns for a terminal, and as the document ``identkit.fit/1``."""
+"""The report of a fit at 80 columns, for a terminal."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from identkit.degeneracy.document import document as plain_records
-from identkit.files import check_json_target, write_whole
 from identkit.fit.inference import Direction, SharedGate
-from identkit.fit.result import FitResult, Status, number
+from identkit.fit.result import FitResult, Status
 from identkit.fit.summary import ALIKE, FitReport
 from identkit.report import statements
-from identkit.report.json_form import dumps
 from identkit.report.terminal import COLOURS
 from identkit.vocabulary import Verdict
 
@@ -23,6 +20,7 @@ WIDTH = 68
 """Columns for the atoms of one block of estimates."""
 SHOWN = 4
 """Directions, bounds and groups printed before "and n more"; all are in the JSON."""
+
 
 REMEDIES = {
     Status.CONVERGED: "a local minimum; more --starts show whether there is a lower one",
@@ -79,7 +77,7 @@ def notes(report: FitReport) -> list[tuple[str, str]]:
         lines.append(("n.d.", f"standard error wider than the box: {_listed(texts)}."))
     if report.bounds:
         texts = [f"{b.parameter} of atom {b.atom} at its {b.side} bound" for b in report.bounds]
-        text = f"{_listed(texts)}; to widen: {' '.join(_widened(report))}."
+        text = f"{_listed(texts)}; to widen: {' '.join(widened(report))}."
         held = " Other standard errors are with these held." if c is not None else ""
         lines.append(("box", text + held))
     if report.fixed.any():
@@ -94,7 +92,7 @@ def notes(report: FitReport) -> list[tuple[str, str]]:
     return lines
 
 
-def _widened(report: FitReport) -> list[str]:
+def widened(report: FitReport) -> list[str]:
     """Options that move the bounds that were reached to twice their size, one per name."""
     wider: dict[str, list[float]] = {}
     for b in report.bounds:
@@ -336,94 +334,3 @@ def with_error(value: float, error: float) -> str:
 
 def _plural(count: int, word: str) -> str:
     return word if count == 1 else f"{word}s"
-
-
-# -- JSON ---------------------------------------------------------------------------------------
-
-
-def document(report: FitReport) -> dict[str, Any]:
-    """The ``identkit.fit/1`` document: that of the result, and ``report`` with everything else."""
-    model = report.result.model
-    return {
-        **report.result.to_dict(),
-        "report": {
-            "data": {"file": report.file, "target": report.target, "inputs": list(report.inputs)},
-            "parameters": list(model.names),
-            "seed": report.seed,
-            "seconds": report.seconds,
-            "interrupted": report.interrupted,
-            "remedy": REMEDIES.get(report.result.status, report.result.status.remedy),
-            "r_squared": report.r_squared,
-            "reached": report.reached,
-            "rivals": report.rivals,
-            "fixed": report.fixed.tolist(),
-            "bounds": [
-                {"atom": b.atom, "parameter": b.parameter, "side": b.side, "value": b.value}
-                for b in report.bounds
-            ],
-            "widen": _widened(report),
-            "covariance": _covariance_document(report),
-            "shared_gates": [
-                {"atoms": list(g.atoms), "constant": g.constant, "within": g.within}
-                for g in report.shared
-            ],
-            "identifiability": _identifiability_document(report),
-            "notes": [f"{label}: {text}" for label, text in notes(report)],
-        },
-    }  # fmt: skip
-
-
-def _covariance_document(report: FitReport) -> dict[str, Any] | None:
-    c = report.covariance
-    if c is None:
-        return None
-    return {
-        "standard_errors": [number(v) for v in c.standard_errors],
-        "matrix": [[number(v) for v in row] for row in c.matrix],
-        "sigma": number(c.sigma),
-        "free": c.free,
-        "rank": c.rank,
-        "tolerance": c.tolerance,
-        "smallest_eigenvalue": number(c.smallest),
-        "assumption": c.assumes,
-        "wider_than_box": [{"atom": a, "parameter": name} for a, name in c.wide],
-        "undetermined": [
-            {
-                "parameters": [{"atom": a, "parameter": name} for a, name in d.parameters],
-                "count": d.count,
-                "along": None if d.along is None else list(d.along),
-            }
-            for d in c.undetermined
-        ],
-    }
-
-
-def _identifiability_document(report: FitReport) -> dict[str, Any] | None:
-    found = report.identifiability
-    if found is None:
-        return None
-    r = found.result
-    second = None if r is None else r.second_order
-    families = () if second is None else second.families
-    return {
-        "verdict": found.verdict,
-        "reason": found.reason,
-        "regime": found.regime,
-        "domain": None if found.domain is None else found.domain.document(),
-        "condition": None if r is None else r.condition,
-        "level": None if r is None else r.level,
-        "nondegenerate": None if r is None else r.nondegenerate,
-        "not_separately_identifiable": [list(f.moving) for f in families],
-        "families": [plain_records(f) for f in families],
-        "identifiable": [] if second is None else plain_records(second.identifiable),
-        "premise": None if r is None else plain_records(r.premise),
-        "rate": None if r is None else plain_records(r.rate),
-        "lines": [f"{label}: {text}" for label, text in identifiability_lines(report)],
-    }
-
-
-def save(report: FitReport, path: str) -> None:
-    """Write the document; the file appears whole or not at all. Raises InputError."""
-    check_json_target(path)
-    text = dumps(document(report)) + "\n"
-    write_whole(path, lambda stream: stream.write(text.encode()), "--save")

@@ -1,11 +1,10 @@
-"""The report of a rate experiment: at 80 columns, and as the document ``identkit.rates/1``."""
+"""The report of a rate experiment at 80 columns."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -15,12 +14,11 @@ from rich.text import Text
 from identkit.gates import regime_title
 from identkit.rate import NONE
 from identkit.rates.conditioned import Conditioning
-from identkit.rates.result import ALIKE, FINISHED, SCHEMA, Line, RateResult, Share, Verdict
+from identkit.rates.result import ALIKE, FINISHED, RateResult, Verdict
 from identkit.rates.result import settings_of_analysis as analysis
 from identkit.rates.setting import CONTROL
 from identkit.rates.slopes import LEVEL, Prediction, Slope
 from identkit.report import statements
-from identkit.report.json_form import published_document
 from identkit.vocabulary import Judgement
 
 if TYPE_CHECKING:
@@ -356,84 +354,3 @@ def legend(result: RateResult) -> str:
         "derived. Quantities: "
         f"'identkit rates --help'.{ran}"
     )
-
-
-def document(result: RateResult) -> dict[str, Any]:
-    """The ``identkit.rates/1`` document."""
-    c = result.condition
-    return {
-        "schema": SCHEMA,
-        "experiment": result.experiment.document(),
-        "complete": result.complete,
-        "fits": result.fits,
-        "analysis": analysis(),
-        "certified": {
-            "condition": c.condition,
-            "level": c.level,
-            "regime": c.regime,
-            "verdict": c.verdict,
-            "quantifier": c.quantifier,
-            "nondegenerate": c.nondegenerate,
-            "premise": None if c.premise is None else c.premise.verdict,
-            "statement": statements.title(c),
-            "published": published_document(c.published),
-            "derived": None if c.rate is None else str(c.rate.derived),
-            "reasons": [] if c.rate is None else list(c.rate.reasons),
-        },
-        "conditioning": None if result.conditioning is None else result.conditioning.to_dict(),
-        "verdicts": [_verdict(v) for v in result.verdicts],
-        "lines": [_line(line) for line in result.lines],
-        "shares": [_share(s) for s in result.shares],
-        "controls": [asdict(control) for control in result.controls],
-        "warnings": list(result.warnings),
-        "environments": list(result.environments),
-    }
-
-
-def _verdict(v: Verdict) -> dict[str, Any]:
-    return {
-        "quantity": v.quantity.key,
-        "label": v.quantity.label,
-        "meaning": v.quantity.meaning,
-        "start": v.start,
-        "published": _prediction(v.published),
-        "derived": _prediction(v.derived),
-        "against_published": v.against_published,
-        "against_derived": v.against_derived,
-        "reasons": list(v.reasons),
-    }
-
-
-def _prediction(p: Prediction | None) -> dict[str, Any] | None:
-    if p is None:
-        return None
-    return {"rate": str(p.rate), "low": p.low, "high": _number(p.high), "strict": p.strict}
-
-
-def _line(line: Line) -> dict[str, Any]:
-    s = line.slope
-    return {
-        "quantity": line.quantity,
-        "start": line.start,
-        "budget": line.budget,
-        "counts": list(line.counts),
-        "medians": [_number(v) for v in line.medians],
-        "lower": [_number(v) for v in line.lower],
-        "upper": [_number(v) for v in line.upper],
-        "slope": None if s is None else {"value": s.value, "low": s.low, "high": s.high},
-    }
-
-
-def _share(s: Share) -> dict[str, Any]:
-    return {
-        "start": s.start,
-        "n": s.n,
-        "budget": s.budget,
-        "statuses": dict(s.statuses),
-        "seconds": s.seconds,
-        "trapped": s.trapped,
-    }
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

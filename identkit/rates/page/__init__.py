@@ -21,7 +21,7 @@ from identkit.rates.page.experiment import experiments_section
 from identkit.rates.page.pieces import definitions, esc, with_rates
 from identkit.rates.page.verdicts import summary, verdicts_section
 from identkit.rates.result import RateResult, settings_of_analysis
-from identkit.report import rates_report
+from identkit.report import rates_document
 
 
 def write_page(
@@ -46,7 +46,7 @@ def page(
     if not results:
         raise InputError("page: there are no results to show; give one or more.")
     names = figures.labels(results)
-    documents = [rates_report.document(r) for r in results]
+    documents = [rates_document.document(r) for r in results]
     data = json.dumps(
         {"title": title, "identkit": __version__, "results": documents},
         sort_keys=True, ensure_ascii=False, allow_nan=False,

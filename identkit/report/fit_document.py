@@ -1,0 +1,100 @@
+"""A fit as the document ``identkit.fit/1``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from identkit.degeneracy.document import document as plain_records
+from identkit.files import check_json_target, write_whole
+from identkit.fit.result import number
+from identkit.fit.summary import FitReport
+from identkit.report.fit_report import REMEDIES, identifiability_lines, notes, widened
+from identkit.report.json_form import dumps
+
+
+def document(report: FitReport) -> dict[str, Any]:
+    """The ``identkit.fit/1`` document: that of the result, and ``report`` with everything else."""
+    model = report.result.model
+    return {
+        **report.result.to_dict(),
+        "report": {
+            "data": {"file": report.file, "target": report.target, "inputs": list(report.inputs)},
+            "parameters": list(model.names),
+            "seed": report.seed,
+            "seconds": report.seconds,
+            "interrupted": report.interrupted,
+            "remedy": REMEDIES.get(report.result.status, report.result.status.remedy),
+            "r_squared": report.r_squared,
+            "reached": report.reached,
+            "rivals": report.rivals,
+            "fixed": report.fixed.tolist(),
+            "bounds": [
+                {"atom": b.atom, "parameter": b.parameter, "side": b.side, "value": b.value}
+                for b in report.bounds
+            ],
+            "widen": widened(report),
+            "covariance": _covariance_document(report),
+            "shared_gates": [
+                {"atoms": list(g.atoms), "constant": g.constant, "within": g.within}
+                for g in report.shared
+            ],
+            "identifiability": _identifiability_document(report),
+            "notes": [f"{label}: {text}" for label, text in notes(report)],
+        },
+    }  # fmt: skip
+
+
+def _covariance_document(report: FitReport) -> dict[str, Any] | None:
+    c = report.covariance
+    if c is None:
+        return None
+    return {
+        "standard_errors": [number(v) for v in c.standard_errors],
+        "matrix": [[number(v) for v in row] for row in c.matrix],
+        "sigma": number(c.sigma),
+        "free": c.free,
+        "rank": c.rank,
+        "tolerance": c.tolerance,
+        "smallest_eigenvalue": number(c.smallest),
+        "assumption": c.assumes,
+        "wider_than_box": [{"atom": a, "parameter": name} for a, name in c.wide],
+        "undetermined": [
+            {
+                "parameters": [{"atom": a, "parameter": name} for a, name in d.parameters],
+                "count": d.count,
+                "along": None if d.along is None else list(d.along),
+            }
+            for d in c.undetermined
+        ],
+    }
+
+
+def _identifiability_document(report: FitReport) -> dict[str, Any] | None:
+    found = report.identifiability
+    if found is None:
+        return None
+    r = found.result
+    second = None if r is None else r.second_order
+    families = () if second is None else second.families
+    return {
+        "verdict": found.verdict,
+        "reason": found.reason,
+        "regime": found.regime,
+        "domain": None if found.domain is None else found.domain.document(),
+        "condition": None if r is None else r.condition,
+        "level": None if r is None else r.level,
+        "nondegenerate": None if r is None else r.nondegenerate,
+        "not_separately_identifiable": [list(f.moving) for f in families],
+        "families": [plain_records(f) for f in families],
+        "identifiable": [] if second is None else plain_records(second.identifiable),
+        "premise": None if r is None else plain_records(r.premise),
+        "rate": None if r is None else plain_records(r.rate),
+        "lines": [f"{label}: {text}" for label, text in identifiability_lines(report)],
+    }
+
+
+def save(report: FitReport, path: str) -> None:
+    """Write the document; the file appears whole or not at all. Raises InputError."""
+    check_json_target(path)
+    text = dumps(document(report)) + "\n"
+    write_whole(path, lambda stream: stream.write(text.encode()), "--save")
