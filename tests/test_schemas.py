@@ -6,12 +6,29 @@ import hashlib
 import json
 from collections.abc import Iterator
 from importlib import resources
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from identkit.fit.result import Status
 from identkit.report.json_form import schema
+from identkit.vocabulary import (
+    Across,
+    Agreement,
+    AtomsScope,
+    Cause,
+    ClaimStatus,
+    ExceptionalKind,
+    FamilyKind,
+    Judgement,
+    PremiseVerdict,
+    ProofKind,
+    Quantifier,
+    RateCause,
+    RefitKind,
+    Verdict,
+)
 
 FOLDER = resources.files("identkit.report").joinpath("schemas")
 FILES = {
@@ -30,6 +47,49 @@ RELEASED = {
 
 A format that files are written in does not change: what must change is a new one.
 """
+
+LIMITS = {Cause.TIME_LIMIT, Cause.MEMORY_LIMIT, Cause.BROKE_OFF, Cause.SIZE_LIMIT}
+OF_CONDITIONS = set(Agreement) - {Agreement.OPEN, Agreement.PREMISE_FAILS}
+WITHOUT_RELATION = {"symmetry of one weighted atom", "not-searched"}
+WORDS = {
+    "verdict": set(Verdict),
+    "nondegenerate": set(Verdict),
+    "quantifier": set(Quantifier),
+    "atoms_scope": set(AtomsScope),
+    "part/kind": set(ProofKind),
+    "certificate/kind": set(ProofKind),
+    "family/kind": set(FamilyKind),
+    "refit/kind": set(RefitKind),
+    "exceptional/kind": set(get_args(ExceptionalKind)) - WITHOUT_RELATION,
+    "across_atoms": set(Across),
+    "premise": set(PremiseVerdict),
+    "result/agreement": OF_CONDITIONS,
+    "rate/agreement": set(Agreement),
+    "part/cause": set(Cause) - {Cause.NO_EXPANSION},
+    "second_order/cause": {*LIMITS, Cause.NO_EXPANSION},
+    "rate/cause": {*RateCause, *LIMITS, Cause.NO_EXPANSION},
+    "elsewhere": {*LIMITS, "refits"},
+    "premise/cause": LIMITS,
+    "judgement": set(Judgement),
+    "claims-1: status": set(ClaimStatus),
+    "status": {s.value for s in Status},
+}
+"""End of a place in a schema, the longest that fits -> the words that stand there."""
+RELEASED_OTHERWISE = {
+    # that a premise holds is never proved
+    "shared: premise/verdict": {*PremiseVerdict, "holds"},
+    "rates-1: certified/premise": {*PremiseVerdict, "holds"},
+    # what a certificate leaves out, since nothing in it is of that kind or shows it
+    "certificate-3: second_order/across_atoms": {Across.INDEPENDENT, Across.OPEN},
+    "certificate-3: result/rate/cause": {*RateCause, Cause.NO_EXPANSION},
+    # a published verdict of an experiment is one
+    "rates-1: published/verdict": {Verdict.YES, Verdict.NO},
+    # a fit under a gate without an expansion has one more
+    "fit-1: rate/cause": {*RateCause, *LIMITS},
+}
+OTHER = ("regime", "level", "shape", "side", "within", "kernel", "start", "condition")
+OTHER_PLACES = ("rates-1: quantity", "rates-1: certified/derived")
+"""Lists that are no vocabulary of records."""
 
 
 def written_out(part: Any, definitions: dict[str, Any]) -> Any:
@@ -54,6 +114,41 @@ def references(part: Any) -> Iterator[str]:
     if isinstance(part, list):
         for inner in part:
             yield from references(inner)
+
+
+def listed(part: Any, place: str) -> Iterator[tuple[str, set[str]]]:
+    """(definition and properties, the words) of each list of words, None apart."""
+    if isinstance(part, list):
+        for inner in part:
+            yield from listed(inner, place)
+    elif isinstance(part, dict):
+        if "enum" in part:
+            yield place, {word for word in part["enum"] if word is not None}
+        for key, inner in part.items():
+            step = key not in ("$defs", "properties", "items", "anyOf", "additionalProperties")
+            yield from listed(inner, f"{place}/{key}" if step and place else key if step else place)
+
+
+LISTS = [
+    (f"{file}: {place}", words)
+    for file, document in sorted(FILES.items())
+    for place, words in listed(document, "")
+]
+
+
+@pytest.mark.parametrize(("place", "words"), LISTS, ids=[place for place, _ in LISTS])
+def test_the_words_of_a_schema_are_those_of_the_records(place, words):
+    if place.endswith(OTHER) or place in OTHER_PLACES:
+        return
+    fitting = [end for end in WORDS if place.endswith(end)]
+    expected = RELEASED_OTHERWISE.get(place) or WORDS[max(fitting, key=len)]
+    assert words == {str(word) for word in expected}
+
+
+def test_every_exception_is_somewhere():
+    places = {place for place, _ in LISTS}
+    assert places >= {*RELEASED_OTHERWISE, *OTHER_PLACES}
+    assert all(any(p.endswith(end) for p in places) for end in (*WORDS, *OTHER))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -450,7 +450,7 @@ def _at_sizes(
     return [f"{start} starts, n = {sizes}: up to {max(p for _, p in over):.0%} of the fits {what}"]
 
 
-def settings_of_analysis() -> dict[str, Any]:
+def settings_of_analysis() -> dict[str, str | float | list[str]]:
     """What steers slopes and verdicts; printed with every result."""
     return {
         "identkit": __version__,
