@@ -48,7 +48,7 @@ LAYERS = {
     "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
     "rates.fits rates.audit rates.formats rates.plan_values rates.plan "
-    "rates.scheduling rates.store rates.sweep rates.result rates.running",
+    "rates.scheduling rates.store_file rates.store rates.sweep rates.result rates.running",
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
     "report.listings report.paragraphs report.counterexample report.argument report.explain "
     "report.tables report.claims_report report.fit_report report.fit_document "

@@ -19,10 +19,10 @@ from identkit.errors import InputError
 from identkit.fit.model import Model
 from identkit.fit.result import Box
 from identkit.mixing import MixingMeasure
-from identkit.rates import store as module
 from identkit.rates.fits import Row
 from identkit.rates.setting import Experiment, Setting
 from identkit.rates.store import Store
+from identkit.rates.store_file import APPLICATION
 
 TRUTH = MixingMeasure([1.0, -1.0], [[0.0], [-4.5]], [[2.2, 0.7], [-4.0, 1.25]])
 SETTING = Setting(Model.of("gelu", "sigmoid"), 1, TRUTH, 3, 0.003, Box(beta0=(-1.5, 4)), seed=5)
@@ -199,7 +199,7 @@ def test_open_makes_a_store_once(path):
     with Store.open(str(path), create=False) as store:
         assert store.experiments() == []
     assert sorted(p.name for p in path.parent.iterdir()) == ["runs.db"]
-    assert path.read_bytes()[60:72] == struct.pack(">III", 1, 0, module.APPLICATION)
+    assert path.read_bytes()[60:72] == struct.pack(">III", 1, 0, APPLICATION)
 
 
 def test_awkward_names(tmp_path):
@@ -349,7 +349,7 @@ def test_a_full_disk_is_said(store, monkeypatch):
 
 
 def test_another_writer_is_waited_for(store, path, monkeypatch):
-    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    monkeypatch.setattr("identkit.rates.store_file.PATIENCE", 0.05)
     with Store.open(path) as other:
         other._sql.execute("BEGIN IMMEDIATE")
         with Store.open(path) as third, pytest.raises(InputError, match="keeps writing"):

@@ -195,7 +195,7 @@ def _check_numbers(
             if kind not in STARTS:
                 raise unknown_name("start", kind, STARTS)
     if not options.no_store:
-        from identkit.rates.store import check_place
+        from identkit.rates.store_file import check_place
 
         check_place(options.store, create=True)
     return budgets, starts
