@@ -395,3 +395,13 @@ def test_boxes():
     assert cli_fit.parse_box(["eta=2"], ("eta",)).eta == (-2.0, 2.0)
     with pytest.raises(InputError, match="there is no 'eta0'"):
         cli_fit.parse_box(["eta0=1"], ("a",))
+
+
+def test_a_fit_under_a_gate_without_an_expansion_has_a_valid_document(tmp_path, capsys):
+    rows = [f"{x / 10},{x * x / 100}" for x in range(-30, 31)]
+    (tmp_path / "d.csv").write_text("\n".join(["x,y", *rows]))
+    arguments = ["fit", str(tmp_path / "d.csv"), "--expert", "tanh", "--gate", "(1 + tanh(s))/2"]
+    assert main([*arguments, "--k", "1", "--starts", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["report"]["identifiability"]["rate"]["cause"] == "no-expansion"
+    Draft202012Validator(schema("fit-1")).validate(found)

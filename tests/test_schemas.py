@@ -40,7 +40,7 @@ RELEASED = {
     "certificate-3": "ca8be03f4e916b2b",
     "check-1": "c99dca0b6089b002",
     "claims-1": "ad71554705ab8e8d",
-    "fit-1": "077729b7e489b761",
+    "fit-1": "9325facf1e2a0381",
     "rates-1": "b0d9597ffc54ae8d",
 }
 """Format -> begin of the SHA-256 of its schema with every reference replaced by what it names.
@@ -84,8 +84,6 @@ RELEASED_OTHERWISE = {
     "certificate-3: result/rate/cause": {*RateCause, Cause.NO_EXPANSION},
     # a published verdict of an experiment is one
     "rates-1: published/verdict": {Verdict.YES, Verdict.NO},
-    # a fit under a gate without an expansion has one more
-    "fit-1: rate/cause": {*RateCause, *LIMITS},
 }
 OTHER = ("regime", "level", "shape", "side", "within", "kernel", "start", "condition")
 OTHER_PLACES = ("rates-1: quantity", "rates-1: certified/derived")

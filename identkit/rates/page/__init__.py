@@ -21,6 +21,7 @@ from identkit.rates.page.experiment import experiments_section
 from identkit.rates.page.pieces import definitions, esc, with_rates
 from identkit.rates.page.verdicts import summary, verdicts_section
 from identkit.rates.result import RateResult, settings_of_analysis
+from identkit.rates.slopes import RATES
 from identkit.report import rates_document
 
 
@@ -106,7 +107,7 @@ def _method(store: str | os.PathLike[str] | None) -> str:
          "were fixed before the run"),
         ("Interval", f"{a['level']:.0%} percentile bootstrap, replicates resampled independently "
          f"at each n: {a['bootstrap']:,} draws, seed {a['bootstrap_seed']}"),
-        ("Rates told apart", with_rates(", ".join(a["rates_told_apart"]))),
+        ("Rates told apart", with_rates(", ".join(RATES))),
         ("Finite sizes", f"a slope may lie {a['finite_size']:g} beyond those a rate allows"),
         ("Analysed with", f"identkit {esc(a['identkit'])}"),
     ]  # fmt: skip
