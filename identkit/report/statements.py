@@ -124,7 +124,7 @@ def rank(result: ConditionResult) -> str:
     if result.rank is None:
         return ""
     how = "" if result.deciding.witness else ", by exact rational elimination"
-    at = "" if result.atoms_scope == "one" else f" at k = {result.atoms}"
+    at = "" if result.atoms_scope == AtomsScope.ONE else f" at k = {result.atoms}"
     return f"{result.rank} of {result.functions} functions{at}{how}"
 
 
