@@ -18,8 +18,8 @@ import identkit
 
 ROOT = Path(identkit.__file__).parent.parent
 LAYERS = {
-    "language": "vocabulary causes errors rate deadline bounded domain files heads balls functions "
-    "expression",
+    "language": "vocabulary causes errors registry rate deadline bounded domain files heads balls "
+    "functions expression",
     "model": "layout likelihoods.contract likelihoods.least_squares likelihoods experts "
     "gates.regime gates.gate gates.sigmoid gates.softmax gates.normalized_sigmoid "
     "gates atoms mixing tables.columns tables.text tables.binary tables",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import identkit
-from identkit import Expert, InputError, MixingMeasure, check
+from identkit import Expert, InputError, MixingMeasure, check, registry
 from identkit.certificates.store import digest
 from identkit.cli import main
 from identkit.errors import CertificateError
@@ -18,7 +18,7 @@ from identkit.fit import Model
 from identkit.gates import GATES, resolve
 from identkit.gates.gate import VARIANTS
 from identkit.gates.gate import register as register_gate
-from identkit.likelihoods import LEAST_SQUARES, LIKELIHOODS, Likelihood, contract, register
+from identkit.likelihoods import LEAST_SQUARES, LIKELIHOODS, Likelihood, register
 from identkit.vocabulary import Cause
 
 LAPLACE = Likelihood(
@@ -28,7 +28,7 @@ LAPLACE = Likelihood(
     source="a test",
     respond=lambda rng, f, noise: f + noise * rng.laplace(size=len(f)) / np.sqrt(2),
 )
-DENSITY = Likelihood("a-density", "a density", "p(y|x)", "a test", response=("y",))
+DENSITY = Likelihood("a-density", "a density", "p(y|x)", "a test")
 TRUTH = MixingMeasure([0.7, 0.0], [[1.0], [0.0]], [[1.8, 1.0], [-2.4, 1.5]])
 
 
@@ -131,7 +131,7 @@ def test_entry_points(monkeypatch):
             return LAPLACE
 
     found = {LAPLACE.name: [Entry], "other-noise": [Entry]}
-    monkeypatch.setattr(contract, "entry_points", lambda group, name: found[name])
+    monkeypatch.setattr(registry, "entry_points", lambda group, name: found[name])
     try:
         assert check(Expert.from_expression("a*x"), "softmax", likelihood=LAPLACE.name).results
     finally:

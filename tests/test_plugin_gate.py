@@ -11,7 +11,7 @@ import sympy as sp
 from test_contracts import holds
 
 import identkit
-from identkit import InputError, MixingMeasure, check
+from identkit import InputError, MixingMeasure, check, registry
 from identkit.certificates.store import certificate_document
 from identkit.certificates.verify import verify
 from identkit.cli import main
@@ -119,7 +119,9 @@ def test_entry_points(monkeypatch):
         def load():
             return BITS
 
-    monkeypatch.setattr(gate, "entry_points", lambda group, name: [Entry] if "bits" in name else [])
+    monkeypatch.setattr(
+        registry, "entry_points", lambda group, name: [Entry] if "bits" in name else []
+    )
     try:
         assert resolve(BITS.name) is BITS
     finally:

@@ -103,7 +103,6 @@ def add_question(check: argparse.ArgumentParser) -> None:
     what.add_argument("--dim", type=int, metavar="D", help="number of inputs (default 2)")
     what.add_argument(
         "--likelihood",
-        default="least-squares",
         metavar="NAME",
         help="what is estimated, and how (least-squares; see likelihoods)",
     )

@@ -19,6 +19,7 @@ import numpy as np
 
 from identkit.errors import InputError
 from identkit.likelihoods import LEAST_SQUARES, LIKELIHOODS, resolve
+from identkit.registry import enter
 
 if TYPE_CHECKING:
     from identkit.gates import Gate
@@ -81,12 +82,7 @@ def register(made: Objective) -> Objective:
 
     Raises :class:`~identkit.errors.InputError` for what is none, and for a name that is taken.
     """
-    if not isinstance(made, Objective):
-        raise InputError(f"objective: {made!r} is no Objective; make one with Objective(...).")
-    if OBJECTIVES.get(made.name, made) is not made:
-        raise InputError(f"objective: {made.name} is registered already; choose another name.")
-    OBJECTIVES[made.name] = made
-    return made
+    return enter(OBJECTIVES, made, Objective)
 
 
 def objective_of(gate: Gate) -> Objective:

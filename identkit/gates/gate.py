@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 import sympy as sp
@@ -23,6 +22,7 @@ from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
 from identkit.layout import AFFINE, Block, Layout, needs_affine
 from identkit.likelihoods import LEAST_SQUARES, Likelihood
 from identkit.likelihoods import resolve as resolve_likelihood
+from identkit.registry import NAME, enter, plugged_in
 
 SHIFT_SECONDS = 5.0
 """For whether a gate has a common shift, which a fit must know."""
@@ -33,7 +33,6 @@ GROUP = "identkit.gates"
 PREFIX = "normalised "
 """How the name of a normalised gate of one's own begins."""
 _WRITTEN = re.compile(r"\s*normali[sz]ed\b(?!-)\s*", re.IGNORECASE)
-_NAME = re.compile(r"[a-z][a-z0-9-]*[a-z0-9]")
 T = TypeVar("T")
 
 
@@ -95,7 +94,7 @@ class Gate:
         name = resolve_likelihood(likelihood).name
         if name == self.likelihood:
             return self
-        own = GATES.get(self.name) if name == LEAST_SQUARES else VARIANTS.get((self.name, name))
+        own = _known(name).get(self.name)
         return replace(self, likelihood=name) if own is None else own
 
     @classmethod
@@ -227,8 +226,8 @@ def vanishes(expression: Any) -> bool:
 
 GATES: dict[str, Gate] = {}
 """Every gate that is known by name, the built-in ones first, under least squares."""
-VARIANTS: dict[tuple[str, str], Gate] = {}
-"""(name, likelihood) -> the gate with what is registered under a further likelihood."""
+VARIANTS: dict[str, dict[str, Gate]] = {}
+"""A further likelihood -> the gates by name with what is registered under it."""
 
 
 def known_gates(having: Callable[[Gate], bool]) -> str:
@@ -250,20 +249,13 @@ def register(gate: Gate) -> Gate:
     known wherever it is installed. Raises :class:`~identkit.errors.InputError` for a name that is
     taken, or that could not be told from an expression.
     """
-    if not isinstance(gate, Gate):
-        raise InputError(f"gate: {gate!r} is no Gate; make one with Gate(...).")
-    if not _NAME.fullmatch(gate.name):
-        raise InputError(
-            f"gate: '{gate.name}' cannot be registered; name it in small letters, digits and -."
-        )
-    if gate.likelihood != LEAST_SQUARES:
-        resolve_likelihood(gate.likelihood)
-        VARIANTS[gate.name, gate.likelihood] = gate
-        return gate
-    if GATES.get(gate.name, gate) is not gate:
-        raise InputError(f"gate: {gate.name} is registered already; choose another name.")
-    GATES[gate.name] = gate
-    return gate
+    likelihood = gate.likelihood if isinstance(gate, Gate) else LEAST_SQUARES
+    return enter(_known(resolve_likelihood(likelihood).name), gate, Gate)
+
+
+def _known(likelihood: str) -> dict[str, Gate]:
+    """The gates that are registered under this likelihood, by name."""
+    return GATES if likelihood == LEAST_SQUARES else VARIANTS.setdefault(likelihood, {})
 
 
 def _revived(name: str, module: str | None, likelihood: str) -> Gate:
@@ -293,15 +285,9 @@ def _named(gate: Gate | str) -> Gate:
         raise InputError(f"gate: {gate!r} is no gate; give a name, an expression in s, or a Gate.")
     if gate in GATES:
         return GATES[gate]
-    if _NAME.fullmatch(gate):
-        for entry in entry_points(group=GROUP, name=gate):
-            found = entry.load()
-            if isinstance(found, Gate) and found.name == gate:
-                return register(found)
-            raise InputError(
-                f"gate: {entry.value}, the entry point for {gate}, is no gate of that name; mend "
-                "the package that has it."
-            )
+    found = plugged_in(GROUP, gate, Gate) if NAME.fullmatch(gate) else None
+    if found is not None:
+        return register(found)
     if re.fullmatch(r"[A-Za-z]{2,}[A-Za-z-]*|[A-RT-Za-rt-z]|", gate.strip()):
         error = unknown_name("gate", gate, GATES)
         raise type(error)(f"{error} Your own: an expression in s, such as (1 + tanh(s))/2.")

@@ -6,13 +6,12 @@ known under another (:meth:`identkit.gates.Gate.under`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from identkit.errors import InputError, unknown_name
+from identkit.errors import unknown_name
+from identkit.registry import enter, plugged_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +20,6 @@ GROUP = "identkit.likelihoods"
 """The entry-point group in which other packages name likelihoods of theirs."""
 LEAST_SQUARES = "least-squares"
 """The likelihood where none is named."""
-_NAME = re.compile(r"[a-z][a-z0-9-]*[a-z0-9]")
 
 
 @dataclass(frozen=True)
@@ -29,9 +27,7 @@ class Likelihood:
     """How the response enters.
 
     ``name`` is what options and files call it, ``title`` what is printed. ``estimates`` says in
-    words what is identified: f, or the conditional density. ``response`` are the variables of an
-    atom function besides the inputs (none where f alone is estimated), ``parameters`` those of an
-    atom besides its gate's and its expert's.
+    words what is identified: f, or the conditional density.
 
     ``respond(rng, f, noise)`` gives an array of responses from the values of f at n inputs, shape
     (n,), and the standard deviation of the noise; None where data cannot be drawn from f alone, and
@@ -43,8 +39,6 @@ class Likelihood:
     title: str
     estimates: str
     source: str
-    response: tuple[str, ...] = ()
-    parameters: tuple[str, ...] = ()
     respond: Callable[[np.random.Generator, Any, float], Any] | None = field(
         default=None, repr=False
     )
@@ -62,17 +56,7 @@ def register(made: Likelihood) -> Likelihood:
     Raises :class:`~identkit.errors.InputError` for what is none, or has a name that is taken or
     could not be an option.
     """
-    if not isinstance(made, Likelihood):
-        raise InputError(f"likelihood: {made!r} is no Likelihood; make one with Likelihood(...).")
-    if not _NAME.fullmatch(made.name):
-        raise InputError(
-            f"likelihood: '{made.name}' cannot be registered; name it in small letters, digits "
-            "and -."
-        )
-    if LIKELIHOODS.get(made.name, made) is not made:
-        raise InputError(f"likelihood: {made.name} is registered already; choose another name.")
-    LIKELIHOODS[made.name] = made
-    return made
+    return enter(LIKELIHOODS, made, Likelihood)
 
 
 def resolve(likelihood: Likelihood | str) -> Likelihood:
@@ -81,12 +65,7 @@ def resolve(likelihood: Likelihood | str) -> Likelihood:
         return likelihood
     if likelihood in LIKELIHOODS:
         return LIKELIHOODS[likelihood]
-    for entry in entry_points(group=GROUP, name=str(likelihood)):
-        found = entry.load()
-        if isinstance(found, Likelihood) and found.name == likelihood:
-            return register(found)
-        raise InputError(
-            f"likelihood: {entry.value}, the entry point for {likelihood}, is no likelihood of "
-            "that name; mend the package that has it."
-        )
+    found = plugged_in(GROUP, str(likelihood), Likelihood)
+    if found is not None:
+        return register(found)
     raise unknown_name("likelihood", str(likelihood), LIKELIHOODS)
