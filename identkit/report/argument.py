@@ -28,7 +28,6 @@ from identkit.report.paragraphs import (
     Section,
     and_more,
     formula,
-    full_sentence,
     item,
     prose,
     quantifier_text,
@@ -95,7 +94,7 @@ def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]
     regime = gate.regime(result.regime)
     title = regime_title(result.regime)
     if regime is not None and title:
-        yield prose(full_sentence(f"{title}: {regime.meaning}"))
+        yield prose(statements.sentence(f"{title}: {regime.meaning}"))
     if result.second_order is None:
         if regime is not None and regime.expansion is not None:
             yield prose(regime.expansion.argument)
@@ -225,7 +224,7 @@ def _dual(dual: Dual) -> Iterator[Paragraph]:
 
 
 def _conclusion(second: SecondOrder) -> Iterator[Paragraph]:
-    yield prose(f"Nondegenerate: {second.verdict}. {full_sentence(second.reason)}")
+    yield prose(f"Nondegenerate: {second.verdict}. {statements.sentence(second.reason)}")
     if second.quantifier is not None:
         yield prose(f"This holds for {quantifier_text(second.quantifier)}.")
     if second.verdict == Verdict.YES:
@@ -255,7 +254,7 @@ def _identifiable(second: SecondOrder) -> Iterator[Paragraph]:
 def _condition(result: ConditionResult) -> Iterator[Paragraph]:
     yield prose(f"{statements.title(result)}: {result.verdict}.")
     for proof in result.counted:
-        yield prose(full_sentence(statements.claim(proof)))
+        yield prose(statements.sentence(statements.claim(proof)))
         for relation in proof.relations[:SHOWN]:
             yield formula(relation.text)
         yield from and_more(len(proof.relations))
@@ -270,7 +269,7 @@ def _premise(premise: Premise | None) -> Iterator[Paragraph]:
         for refit in premise.refits:
             yield item(f"{refit.kind}: {refit.description}")
     else:
-        found = full_sentence(premise.verdict)
+        found = statements.sentence(premise.verdict)
         yield prose(f"{found} No exact refit was found, which proves nothing.")
     if premise.searched:
         yield prose(f"Searched: {premise.searched}")
@@ -291,7 +290,7 @@ def _rate(rate: RateFinding | None) -> Iterator[Paragraph]:
     derived = statements.derived_rate(rate)
     yield prose(f"Published: {published}. Derived: {derived}. Agreement: {agreement}.")
     for reason in rate.reasons:
-        yield item(full_sentence(reason))
+        yield item(statements.sentence(reason))
 
 
 def _exceptional(entries: Sequence[Exceptional]) -> Iterator[Paragraph]:

@@ -6,7 +6,6 @@ Text marks inline formulas with backquotes; formulas are kept in the records' pl
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,14 +59,6 @@ def item(text: str) -> Paragraph:
 
 def formula(text: str) -> Paragraph:
     return Paragraph("formula", text)
-
-
-def full_sentence(text: str) -> str:
-    """With a capital (unless it starts with a symbol) and a full stop."""
-    text = text.strip()
-    if re.match(r"[a-z]{2}|a ", text):
-        text = text[0].upper() + text[1:]
-    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def and_more(total: int) -> list[Paragraph]:

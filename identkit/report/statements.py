@@ -5,6 +5,8 @@ Every renderer prints these, so that terminal, LaTeX and HTML cannot drift apart
 
 from __future__ import annotations
 
+import re
+
 from identkit.causes import CAUSES
 from identkit.degeneracy.rate import OPEN, slower_from
 from identkit.degeneracy.records import Family, MomentWitness, RateFinding
@@ -238,8 +240,11 @@ def limits(rate: RateFinding) -> list[str]:
 
 
 def sentence(text: str) -> str:
-    """Capitalised, with a full stop."""
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
+    """With a capital (unless it starts with a symbol) and a full stop; of nothing, nothing."""
+    text = text.strip()
+    if re.match(r"[a-z]{2}|a ", text):
+        text = text[0].upper() + text[1:]
+    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
 
 
 def family(found: Family) -> str:
