@@ -30,6 +30,7 @@ from identkit.questions import (
     REQUIREMENTS,
     asked_in,
     asked_with,
+    one_output,
     options_of,
     plan_of,
     questions_of,
@@ -50,6 +51,7 @@ def check(
     gate: Gate | str,
     *,
     likelihood: Likelihood | str | None = None,
+    variance: str | None = None,
     shape: str | None = None,
     dim: int = 2,
     regime: RegimeCode = None,
@@ -71,7 +73,8 @@ def check(
     from these, and may be named in place of a condition or required. ``expert`` is an
     :class:`~identkit.experts.Expert` or a built-in's name, then ``shape`` and ``dim`` apply.
     ``likelihood`` is the gate's, least squares for a gate given by name; under another one nothing
-    follows but what the gate registers for it.
+    follows but what the gate registers for it. ``variance`` is ``free``, ``common`` or ``known``
+    under a Gaussian likelihood.
     ``atoms`` is k in the witness, ``domain`` the (low, high) of every input, or a mapping with one
     for each (``{"x0": (0, 5), "x1": (-3, 3)}``), ``require`` a condition
     that must hold for exit code 0. ``progress`` is called with a line before each step.
@@ -87,8 +90,9 @@ def check(
     soon after that, and at 1.5 GiB, whatever it is doing (:mod:`identkit.bounded`).
     """
     started = time.monotonic()
-    expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate, likelihood)
+    expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate, likelihood, variance)
     gate.needs_affine("condition")
+    one_output(expert, gate)
     options = options_of(atoms, domain, expert.inputs, seed, max_precision, time_limit)
     if require is not None and require not in REQUIREMENTS:
         raise InputError(f"--require {require}: choose one of {', '.join(REQUIREMENTS)}.")

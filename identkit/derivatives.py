@@ -8,7 +8,7 @@ from typing import Any
 import sympy as sp
 
 from identkit.atoms import AtomFunction
-from identkit.conditions import BasisFunction
+from identkit.conditions import AtomTerm, BasisFunction, BlockFunction
 from identkit.deadline import Deadline
 from identkit.expression import put, symbol
 from identkit.forms import affine_forms
@@ -47,12 +47,17 @@ class Derivatives:
             self._known[names] = sp.Add(sp.diff(inner, u), *through)
         return self._known[names]
 
-    def expression(self, function: BasisFunction) -> sp.Expr:
-        """The function of (x, θ) that ``function`` names."""
+    def expression(self, function: AtomTerm) -> sp.Expr:
+        """The function of (x, θ) that ``function`` names, linear in the blocks of a density."""
+        if isinstance(function, BlockFunction):
+            return sp.Add(*(symbol(b) * self._product(f) for b, f in function.terms))
+        return self._product(function)
+
+    def _product(self, function: BasisFunction) -> sp.Expr:
         factors = [symbol(x) for x in function.inputs]
         factors += [self.partial(f) for f in function.factors]
         return sp.Mul(*factors)
 
-    def expressions(self, functions: Iterable[BasisFunction]) -> list[sp.Expr]:
+    def expressions(self, functions: Iterable[AtomTerm]) -> list[sp.Expr]:
         """One expression per function."""
         return [self.expression(f) for f in functions]

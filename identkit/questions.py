@@ -12,8 +12,11 @@ from identkit.conditions import CONDITIONS, Condition
 from identkit.conditions import condition as find_condition
 from identkit.domain import Domain, DomainLike
 from identkit.errors import InputError
+from identkit.experts import Expert
 from identkit.gates import Gate, Regime, RegimeCode
+from identkit.likelihoods import LEAST_SQUARES, resolve
 from identkit.results import ConditionResult, Options
+from identkit.vocabulary import Through
 
 MAX_ATOMS = 50
 MAX_PRECISION = 65_536
@@ -47,6 +50,15 @@ def options_of(
     if not 0 <= seed < 2**63:
         raise InputError(f"--seed {seed}: give a whole number from 0 to 2**63 - 1.")
     return Options(atoms, Domain.of(domain, inputs), seed, max_precision, time_limit)
+
+
+def one_output(expert: Expert, gate: Gate) -> None:
+    """Raise InputError for an expert of several outputs where a density is estimated."""
+    if expert.markers and resolve(gate.likelihood).through is not Through.VALUE:
+        raise InputError(
+            f"likelihood {resolve(gate.likelihood).family}: for an expert of one output, not of "
+            f"{len(expert.markers)}; give one component, or use {LEAST_SQUARES}."
+        )
 
 
 def plan_of(

@@ -157,3 +157,22 @@ class Judgement(Word):
     CONSISTENT = "consistent"
     INCONSISTENT = "inconsistent"
     INCONCLUSIVE = "inconclusive"
+
+
+class Through(Word):
+    """What of an expert shows in the function that is estimated."""
+
+    VALUE = "value"
+    """h itself."""
+    DENSITY = "density"
+    """A density of mean h whose variance is one more parameter of the atom."""
+    MEAN = "mean"
+    """A density of mean h whose variance is not free."""
+
+
+class Variance(Word):
+    """Which variances of a Gaussian likelihood are estimated."""
+
+    FREE = "free"
+    COMMON = "common"
+    KNOWN = "known"

@@ -106,6 +106,11 @@ def add_question(check: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="what is estimated, and how (least-squares; see likelihoods)",
     )
+    what.add_argument(
+        "--variance",
+        metavar="WHICH",
+        help="of a Gaussian likelihood: free, one for each atom; common to all; known (free)",
+    )
     which = check.add_argument_group("which conditions")
     which.add_argument(
         "--regime",

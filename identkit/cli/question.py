@@ -38,6 +38,7 @@ def checked(options: argparse.Namespace, printer: str, require: str | None = Non
             expert,
             options.gate,
             likelihood=options.likelihood,
+            variance=options.variance,
             regime=options.regime,
             condition=options.condition,
             level=options.level,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from identkit.conditions import anchor, shared_strong, strong, weak
 from identkit.conditions.contract import (
     CONDITIONS,
+    AtomTerm,
     BasisFunction,
+    BlockFunction,
     Condition,
     FunctionSet,
     condition,
@@ -15,7 +17,9 @@ from identkit.conditions.contract import (
 
 __all__ = [
     "CONDITIONS",
+    "AtomTerm",
     "BasisFunction",
+    "BlockFunction",
     "Condition",
     "FunctionSet",
     "condition",

@@ -60,6 +60,38 @@ def _powers(names: tuple[str, ...], sign: str) -> list[str]:
 
 
 @dataclass(frozen=True)
+class BlockFunction:
+    """Σ block·function: what one moment multiplies in an expansion of a density.
+
+    The blocks (``N′``, ``N″``) are functions of the response, independent of each other at any x;
+    ``terms`` are pairs (block, function of x). Zero means that each block's function is.
+    """
+
+    terms: tuple[tuple[str, BasisFunction], ...]
+    first: bool = False
+
+    @property
+    def label(self) -> str:
+        """As printed, for example ``(∂²h/∂a²*N′ + ∂h/∂a*∂h/∂a*N″)``."""
+        parts = [b if f.label == "1" else f"{f.label}*{b}" for b, f in self.terms]
+        return parts[0] if len(parts) == 1 else f"({' + '.join(parts)})"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Those of its first function, as :attr:`BasisFunction.inputs`."""
+        return self.terms[0][1].inputs
+
+    @property
+    def factors(self) -> tuple[tuple[str, ...], ...]:
+        """Those of its first function, as :attr:`BasisFunction.factors`."""
+        return self.terms[0][1].factors
+
+
+AtomTerm = BasisFunction | BlockFunction
+"""A function of one atom that an expansion names."""
+
+
+@dataclass(frozen=True)
 class FunctionSet:
     """The functions of one atom, and those shared by all atoms (the constant 1).
 

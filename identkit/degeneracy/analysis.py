@@ -18,7 +18,7 @@ import sympy as sp
 from identkit.algebra import TooLarge
 from identkit.atoms import AtomFunction
 from identkit.certificates.independence import Search, find_witness
-from identkit.conditions import BasisFunction, FunctionSet
+from identkit.conditions import AtomTerm, FunctionSet
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
 from identkit.degeneracy.cone import Direction, Face, coordinate_directions, face_of
@@ -34,7 +34,7 @@ from identkit.degeneracy.family_records import (
     quantity_of,
 )
 from identkit.degeneracy.kinks import Kinks, kink_constraints
-from identkit.degeneracy.moments import MomentSpace, moment_space, value_space
+from identkit.degeneracy.moments import MomentSpace, seen_atom, space_of, value_space
 from identkit.degeneracy.nullspace import NullSpace, Vector
 from identkit.degeneracy.readable import Readable
 from identkit.degeneracy.realise import realise
@@ -47,13 +47,14 @@ from identkit.experts import symbols
 from identkit.formal import Formal, is_number
 from identkit.forms import affine_forms
 from identkit.gates import Expansion, RegimeCode
+from identkit.likelihoods import resolve
 from identkit.normal_form import NeedSign, Rebase
 from identkit.prove import witness_quantifier
 from identkit.rate import FOURTH, KINK, NOT_DERIVED, ROOT, Rate, slowest
 from identkit.relations import FormalFamily
 from identkit.results import Options
 from identkit.sampling import Sampler
-from identkit.vocabulary import Across, Quantifier, Verdict
+from identkit.vocabulary import Across, FamilyKind, Quantifier, Through, Verdict
 
 
 def exact_curves(atom: AtomFunction, deadline: Deadline) -> tuple[list[Lift], list[Flow]]:
@@ -89,17 +90,25 @@ class Analysis:
 
     def __post_init__(self) -> None:
         self.weight_free = self.expansion.gates
-        self.space = moment_space(self.atom, self.weight_free)
+        self.through = resolve(self.expansion.likelihood).through
+        self.space = space_of(self.atom, self.weight_free, self.through)
+        self.seen = seen_atom(self.atom, self.through)
         self.derivatives = Derivatives(self.atom, self.deadline)
         forms = affine_forms(self.atom)
         self.sampler = Sampler(
-            self.atom, self.options.domain, self.options.seed, forms, self.deadline
+            self.seen, self.options.domain, self.options.seed, forms, self.deadline
         )
         self.labels = tuple(m.function.label for m in self.space.moments)
 
+    def _usable(self, found: Lift) -> bool:
+        """Whether it gives an exact family; a density stays the same only if h does."""
+        if self.through is Through.VALUE:
+            return found.usable(self.weight_free)
+        return found.kind == FamilyKind.REDUNDANT
+
     def _functions(self, space: MomentSpace) -> FormalFamily:
         expressions = self.derivatives.expressions([m.function for m in space.moments])
-        return FormalFamily.from_expressions(expressions, self.atom, self.deadline)
+        return FormalFamily.from_expressions(expressions, self.seen, self.deadline)
 
     def run(self) -> SecondOrder:
         """The analysis. Raises OutOfTime, Rebase or NeedSign where the limits cut it off."""
@@ -107,7 +116,7 @@ class Analysis:
         families = [
             family_of(x, self.sampler, self.weight_free)
             for x in lifts
-            if x.usable(self.weight_free)
+            if self._usable(x)
         ]
         self.eta = self.sampler.parameter_draw()
         kinks = kink_constraints(self.atom, self.sampler, self.deadline)
@@ -116,7 +125,7 @@ class Analysis:
             families += [
                 flow_family(f, self.atom.parameters, self.weight_free)
                 for f in flows
-                if not covered(f, lifts)
+                if not covered(f, lifts) and (self.through is Through.VALUE or f.rate == 0)
             ]
         empty = replace(
             blank(self.gate, self.regime, "an exact family of mixing measures has the same f"),
@@ -147,7 +156,8 @@ class Analysis:
         self.null = null
         self.readable = Readable(self.space, null.family.field)
         directions = self._directions(lifts)
-        rows = [[self._direction("", r, "kink") for r in k.rows] for k in kinks.constraints]
+        kinked = () if self.space.null else kinks.constraints  # M∇h = 0 needs none
+        rows = [[self._direction("", r, "kink") for r in k.rows] for k in kinked]
         # regular part alone, and with each kink's own block yᵀM z = 0: no step uses M ⪰ 0 yet
         regular, direct = face_of(null), face_of(null)
         direct.restrict_to(
@@ -188,7 +198,7 @@ class Analysis:
         return self._identifiable(found, lifts, shown)
 
     @cached_property
-    def _left(self) -> list[BasisFunction]:
+    def _left(self) -> list[AtomTerm]:
         """The functions that remain when one per invisible moment is set aside."""
         return [self.space.moments[i].function for i in self.null.pivots]
 
@@ -293,6 +303,8 @@ class Analysis:
         and the expansion vanishes with m0 = −½(λ² + Vλ), m_β = ½ Vμ, m_η = ½ Vv. Checked exactly.
         """
         field, space = self.null.family.field, self.space
+        if space.null:
+            return None
         at = {space.moments[i].pair: field.to_sympy(c) for i, c in vector.items()}
         speed = {p: at.get((p,), sp.Integer(0)) for p in space.coordinates}
         rate = -at.get((), sp.Integer(0))
@@ -305,9 +317,9 @@ class Analysis:
         for i, m in enumerate(space.moments):
             if not m.pair:
                 values[i] = -(rate**2 + along(rate)) / 2
-            elif len(m.pair) == 1:
+            elif len(m.pair) == 1 and m.pair[0] in speed:
                 values[i] = along(speed[m.pair[0]]) / 2
-            else:
+            elif len(m.pair) == 2:
                 values[i] = speed[m.pair[0]] * speed[m.pair[1]]
         lifted = {i: c for i, v in values.items() if not (c := field.convert(v)).is_zero}
         return lifted if self.null.family.vanishes(self.readable.combination(lifted)) else None
@@ -369,7 +381,7 @@ class Analysis:
         """
         names = self.atom.parameters
         seen = {y.label for y in found.visible}
-        usable = [x for x in lifts if x.usable(self.weight_free)]
+        usable = [x for x in lifts if self._usable(x)]
         moving = {p for x in usable for p, v in zip(names, x.curve.velocity, strict=True) if v != 0}
         across = [[form_text(names, row) for row in functionals_across(x)] for x in usable]
         needed = [*self.space.gates, *(p for p in names if p not in moving)]

@@ -44,7 +44,10 @@ class Face:
     visible: list[Direction] = dataclass_field(default_factory=list)
 
     def quadratic(self, y: Direction) -> Vector:
-        """The functional μ ↦ yᵀM y."""
+        """The functional μ ↦ yᵀM y; where M lives on directions v, μ ↦ y·v, which it vanishes with.
+        """
+        if self.space.null:
+            return {self.space.index(u): a for u, a in y.entries}
         return self.bilinear(y, y)
 
     def bilinear(self, y: Direction, z: Direction) -> Vector:
@@ -67,6 +70,8 @@ class Face:
 
     def rows(self, y: Direction) -> list[Vector]:
         """The functionals μ ↦ (M y)_t, one for each coordinate t."""
+        if self.space.null:
+            return [self.quadratic(y)]
         return [{self.space.index(t, u): a for u, a in y.entries} for t in self.space.coordinates]
 
     def annihilate(self, y: Direction) -> None:

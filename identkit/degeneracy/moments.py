@@ -9,6 +9,11 @@ are the moments m0 = Σw_i − w*, m = Σ w_i δ_i, M = Σ w_i δ_i δ_iᵀ (the
 - where the denominator pins those (softmax; normalized sigmoid, sparse): m_η and M_ηη, on ∇h and
   ∇²h. Under softmax m0, m_β and M_ββ are pinned up to a common shift of all gates, provided that
   some true atom is fitted by one atom only.
+
+A density N(y | h, ν) shows more of an expert than h: m_η and M_ηη multiply ∇h and ½∇²h on the block
+N′ and nothing and ½∇h∇hᵀ on N″ (:mod:`identkit.likelihoods.gaussian`), where m_ν joins them if the
+variance is free. If it is not, ∇hᵀM∇h = 0 and M ⪰ 0 mean that M∇h = 0: the moments left are those
+along directions v with v·∇h = 0.
 """
 
 from __future__ import annotations
@@ -17,7 +22,9 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 from identkit.atoms import AtomFunction, gate_parameters
-from identkit.conditions import BasisFunction
+from identkit.conditions import AtomTerm, BasisFunction, BlockFunction
+from identkit.expression import symbol
+from identkit.vocabulary import Through
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Moment:
     """
 
     pair: tuple[str, ...]
-    function: BasisFunction
+    function: AtomTerm
     scale: int
 
     @property
@@ -45,13 +52,17 @@ class MomentSpace:
     """The moments that can be invisible under a gate, in a fixed order.
 
     ``gates`` are the names of the β1 coordinates that count (none under softmax), ``experts``
-    those of η. ``weight_free`` says whether m0 is free.
+    those of η. ``weight_free`` says whether m0 is free. ``pinned`` are coordinates of which only
+    the first moment can be invisible. ``null``: M lives on the directions v with v·∇h = 0, which
+    the first moments span, and has no coordinates of its own.
     """
 
     moments: tuple[Moment, ...]
     gates: tuple[str, ...]
     experts: tuple[str, ...]
     weight_free: bool
+    pinned: tuple[str, ...] = ()
+    null: bool = False
 
     @property
     def coordinates(self) -> tuple[str, ...]:
@@ -63,6 +74,52 @@ class MomentSpace:
         order = self.coordinates.index
         key = tuple(sorted(pair, key=order))
         return next(i for i, m in enumerate(self.moments) if m.pair == key)
+
+
+MEAN, SECOND = "N′", "N″"
+"""The blocks ∂N/∂h and ∂²N/∂h² of a density, names that no expression can have."""
+SPREAD = "ν"
+"""The variance of an atom, a name that no expression can have."""
+
+
+def seen_atom(atom: AtomFunction, through: Through) -> AtomFunction:
+    """The function whose derivatives the moments multiply, with the blocks as components."""
+    if through is Through.VALUE:
+        return atom
+    blocks = (MEAN, SECOND) if through is Through.DENSITY else (MEAN,)
+    return AtomFunction(
+        atom.symbol, symbol(MEAN) * atom.expression, atom.inputs, atom.parameters, blocks
+    )
+
+
+def space_of(atom: AtomFunction, gates: bool, through: Through) -> MomentSpace:
+    """The moments that can be invisible where an expert h shows ``through`` this.
+
+    ``gates`` where those of weight and gate take part, which no density allows.
+    """
+    if through is Through.VALUE:
+        return moment_space(atom, gates)
+    return density_space(atom, through is Through.DENSITY)
+
+
+def density_space(atom: AtomFunction, free: bool) -> MomentSpace:
+    """The moments of an expert seen through N(y | h, ν); ``free`` where ν is the atom's own."""
+    u, eta = atom.symbol, atom.parameters
+    moments = [
+        Moment((p,), BlockFunction(((MEAN, BasisFunction(u, (), ((p,),))),)), 1) for p in eta
+    ]
+    if not free:
+        return MomentSpace(tuple(moments), (), tuple(eta), False, null=True)
+    moments.append(Moment((SPREAD,), BlockFunction(((SECOND, BasisFunction(u, (), ())),)), 2))
+    for p, q in combinations_with_replacement(eta, 2):
+        seen = BlockFunction(
+            (
+                (MEAN, BasisFunction(u, (), ((p, q),))),
+                (SECOND, BasisFunction(u, (), ((p,), (q,)))),
+            )
+        )
+        moments.append(Moment((p, q), seen, 2 if p == q else 1))
+    return MomentSpace(tuple(moments), (), tuple(eta), False, pinned=(SPREAD,))
 
 
 def value_space(atom: AtomFunction) -> MomentSpace:

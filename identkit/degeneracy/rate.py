@@ -10,6 +10,7 @@ from identkit.causes import CAUSES
 from identkit.degeneracy.records import Premise, RateFinding, SecondOrder
 from identkit.forms import may_jump
 from identkit.gates import Regime
+from identkit.likelihoods import LEAST_SQUARES, Likelihood, resolve
 from identkit.rate import (
     FOURTH,
     KINK,
@@ -55,7 +56,7 @@ def derived_rate(
     regime: Regime,
     atom: AtomFunction,
 ) -> RateFinding:
-    """The rate of the parameters of an over-specified atom under least squares.
+    """The rate of the parameters of an over-specified atom under the gate's likelihood.
 
     ``second_order`` where the regime's expansion has order 2; where it has order 1 that is None
     and the regime's own condition, among those ``asked``, with the ``premise`` of its theorem
@@ -99,18 +100,21 @@ def _second_order(
     if found.verdict == Verdict.NO and found.families:
         kinds = ", ".join(dict.fromkeys(f.kind for f in found.families))
         return NONE, (
-            f"exact family ({kinds}): different parameters near the truth give the same f",
+            f"exact family ({kinds}): different parameters near the truth give the same "
+            f"{_likelihood(regime).letter}",
             *_partial(found),
         )
     if found.verdict == Verdict.NO:
         needed = slower_from(found)
         shown = () if needed is None else (f"shown for cells of {needed} or more fitted atoms",)
-        invisible = "the loss of order t² is invisible to f at order t²"
+        letter = _likelihood(regime).letter
+        invisible = f"the loss of order t² is invisible to {letter} at order t²"
         return SLOWER, (found.reason, invisible, *shown)
     experts = list(found.identifiable)
+    seen = _likelihood(regime)
     reasons = [
-        "no second-order moment of a cell is invisible, so ‖f_G − f_G*‖ ≥ c·(Σ w‖Δ‖²) near the "
-        "truth, and f is estimated at n^-1/2 up to logarithms"
+        f"no second-order moment of a cell is invisible, so {seen.distance} ≥ c·(Σ w‖Δ‖²) near the "
+        f"truth, and {seen.estimated}"
     ]
     reasons += provided
     fast = [str(i.quantity) for i in experts if i.rate.everywhere == KINK]
@@ -126,6 +130,12 @@ def _second_order(
         reasons.append(f"proved for {alone}; with several it is open whether they mix")
         return replace(FOURTH, one_atom=True), tuple(reasons)
     return FOURTH, tuple(reasons)
+
+
+def _likelihood(regime: Regime) -> Likelihood:
+    """What the theorem of the regime is a theorem under."""
+    named = LEAST_SQUARES if regime.expansion is None else regime.expansion.likelihood
+    return resolve(named)
 
 
 def slower_from(found: SecondOrder) -> int | None:

@@ -7,6 +7,7 @@ Atoms deviate by t·y_i + t²·drift with equal weights; the y_i are the vertice
 - sigmoid, Regime 1, with s* = σ(β0*) = 1/2 and s = s*/m: M_ββ = Σ s''ββᵀ, M_βη = Σ s'βΔηᵀ and
   M_ηη = Σ s ΔηΔηᵀ, where s' = s(1−s), s'' = s'(1−2s). In the coordinates √s'' β and √s Δη the
   second moments are Q = [[M_ββ, M_βη/κ], [·, M_ηη]] with κ = s'/√(s s'') ≥ 1; Q ⪰ 0 if M ⪰ 0.
+- Gaussian likelihood with a free variance: as softmax; the variance has a drift alone, from ν* = 1.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def realise(
         s = weight / cell
         rates = {c: s * (1 - s) if c in space.gates else s for c in space.coordinates}
         drift = [
-            _decimal(mp.mpf(moments.get((c,), 0)) / _mpf(rates[c] * cell))
-            for c in space.coordinates
+            _decimal(mp.mpf(moments.get((c,), 0)) / _mpf(rates.get(c, s) * cell))
+            for c in (*space.coordinates, *space.pinned)
         ]
         shift = _decimal(mp.mpf(moments.get((), 0)))
     measured = _Measurement(atom, space, eta, weight, gate, seed, domain)
@@ -164,7 +165,10 @@ def _simplex(root: Any, m: int) -> list[list[Any]]:
 
 
 class _Measurement:
-    """The root mean square of f_{G_t} − f_{G*} (for softmax: of its numerator) over points."""
+    """The root mean square of f_{G_t} − f_{G*} (for softmax: of its numerator) over points.
+
+    Of a density, over points of x and of y − h(x, η*).
+    """
 
     def __init__(
         self,
@@ -187,6 +191,9 @@ class _Measurement:
             )
             for _ in range(POINTS)
         ]
+        self.responses = [
+            Fraction(rng.randrange(-3072, 3073), 1024) for _ in self.points if space.pinned
+        ]
 
     def norm(self, t: Fraction, deviations: list[list[str]], drift: list[str], shift: str) -> arb:
         """At one t, the atoms being those recorded as text."""
@@ -194,9 +201,11 @@ class _Measurement:
         total = self.weight + Fraction(shift) * t * t
         s = total / len(deviations)
         moved = [
-            [t * Fraction(y) + t * t * Fraction(z) for y, z in zip(row, drift, strict=True)]
+            [t * Fraction(y) + t * t * Fraction(z) for y, z in zip(row, drift, strict=False)]
             for row in deviations
         ]
+        if self.responses:
+            return self._density_norm(moved, t * t * Fraction(drift[-1]))
         with precision(BITS):
             square = arb(0)
             for point in self.atom.everywhere(self.points):
@@ -206,6 +215,23 @@ class _Measurement:
                     eta = [e + v for e, v in zip(self.eta, row[split:], strict=True)]
                     value += self._weight(z, s, row[:split]) * self._h(z, eta)
                 square += value * value
+            return (square.mid() / POINTS).sqrt() if square.is_finite() else square
+
+    def _density_norm(self, moved: list[list[Fraction]], spread: Fraction) -> arb:
+        """Of Σ N(y | h(x, η_i), 1 + ``spread``)/m − N(y | h(x, η*), 1), times √(2π)."""
+        with precision(BITS):
+            square, variance = arb(0), 1 + ball(spread)
+            if not variance > 0:
+                return arb("nan")
+            for point, offset in zip(self.points, self.responses, strict=True):
+                z, y = [ball(v) for v in point], ball(offset)
+                middle, total = self._h(z, self.eta), arb(0)
+                for row in moved:
+                    eta = [e + v for e, v in zip(self.eta, row, strict=True)]
+                    away = y + middle - self._h(z, eta)
+                    total += (-away * away / (2 * variance)).exp()
+                total = total / (len(moved) * variance.sqrt()) - (-y * y / 2).exp()
+                square += total * total
             return (square.mid() / POINTS).sqrt() if square.is_finite() else square
 
     def _weight(self, z: list[arb], s: Fraction, slopes: Sequence[Fraction]) -> arb:

@@ -45,5 +45,5 @@ __all__ = [
     "without_loss",
 ]
 
-for _gate in (sigmoid.GATE, softmax.GATE, normalized_sigmoid.GATE):
+for _gate in (sigmoid.GATE, softmax.GATE, normalized_sigmoid.GATE, *softmax.GAUSSIAN):
     register(_gate)

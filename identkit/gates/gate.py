@@ -267,15 +267,22 @@ def _revived(name: str, module: str | None, likelihood: str) -> Gate:
     return resolve(name, likelihood)
 
 
-def resolve(gate: Gate | str, likelihood: Likelihood | str | None = None) -> Gate:
+def resolve(
+    gate: Gate | str,
+    likelihood: Likelihood | str | None = None,
+    variance: str | None = None,
+) -> Gate:
     """A :class:`Gate` from itself, its name, or an expression in the score s.
 
     A normalised gate of one's own is named ``normalised EXPRESSION``. ``likelihood`` (None: the
-    gate's own, least squares for a name) is what its theorems are under. Raises InputError for
-    names that are not known and an expression that cannot be read.
+    gate's own, least squares for a name) is what its theorems are under, ``variance`` which variant
+    of it. Raises InputError for names that are not known and an expression that cannot be read.
     """
     found = _named(gate)
-    return found if likelihood is None else found.under(likelihood)
+    if likelihood is None and variance is None:
+        return found
+    wanted = found.likelihood if likelihood is None else likelihood
+    return found.under(resolve_likelihood(wanted, variance))
 
 
 def _named(gate: Gate | str) -> Gate:

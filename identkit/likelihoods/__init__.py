@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from identkit.likelihoods import least_squares
+from identkit.likelihoods import gaussian, least_squares
 from identkit.likelihoods.contract import (
     LEAST_SQUARES,
     LIKELIHOODS,
     Likelihood,
+    from_document,
     register,
     resolve,
 )
 
-__all__ = ["LEAST_SQUARES", "LIKELIHOODS", "Likelihood", "register", "resolve"]
+__all__ = ["LEAST_SQUARES", "LIKELIHOODS", "Likelihood", "from_document", "register", "resolve"]
 
-register(least_squares.LIKELIHOOD)
+for _likelihood in (least_squares.LIKELIHOOD, *gaussian.LIKELIHOODS):
+    register(_likelihood)

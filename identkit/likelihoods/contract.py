@@ -6,12 +6,13 @@ known under another (:meth:`identkit.gates.Gate.under`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from identkit.errors import unknown_name
+from identkit.errors import InputError, unknown_name
 from identkit.registry import enter, plugged_in
+from identkit.vocabulary import Through, Variance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +34,11 @@ class Likelihood:
     (n,), and the standard deviation of the noise; None where data cannot be drawn from f alone, and
     then nothing is simulated. ``objective`` names what a fit minimises, an
     :class:`identkit.fit.objective.Objective`; None where nothing is, and then nothing is fitted.
+
+    ``through`` says what the second-order criterion sees of an expert (theory section 8).
+    ``letter`` is the function, ``distance`` how the distance of two mixing measures in it is
+    written, ``estimated`` a clause on the rate at which it is known. ``family`` and ``variance`` are what
+    options call a likelihood of which there are several variants; else ``family`` is the name.
     """
 
     name: str
@@ -43,6 +49,21 @@ class Likelihood:
         default=None, repr=False
     )
     objective: str | None = None
+    through: Through = Through.VALUE
+    distance: str = "‖f_G − f_G*‖"
+    letter: str = "f"
+    estimated: str = "f is estimated at n^-1/2 up to logarithms"
+    family: str = ""
+    variance: Variance | None = None
+
+    def __post_init__(self) -> None:
+        if not self.family:
+            object.__setattr__(self, "family", self.name)
+
+    def document(self) -> dict[str, str]:
+        """``name`` and, where there are several variants, ``variance``: as files name it."""
+        named = {"name": self.family}
+        return named if self.variance is None else {**named, "variance": str(self.variance)}
 
 
 LIKELIHOODS: dict[str, Likelihood] = {}
@@ -59,8 +80,37 @@ def register(made: Likelihood) -> Likelihood:
     return enter(LIKELIHOODS, made, Likelihood)
 
 
-def resolve(likelihood: Likelihood | str) -> Likelihood:
-    """A :class:`Likelihood` from itself or its name. Raises InputError."""
+def resolve(likelihood: Likelihood | str, variance: str | None = None) -> Likelihood:
+    """A :class:`Likelihood` from itself or its name, and which variant of its variance.
+
+    Raises InputError for a name that is not known and a variance that it does not have.
+    """
+    found = _named(likelihood)
+    if variance is None:
+        return found
+    variants = [own for own in LIKELIHOODS.values() if own.family == found.family]
+    known = {str(own.variance): own for own in variants if own.variance is not None}
+    if not known:
+        raise InputError(
+            f"--variance {variance}: likelihood {found.name} has no variance to choose; drop it, or "
+            "use --likelihood gaussian."
+        )
+    if variance not in known:
+        raise InputError(f"--variance {variance}: choose one of {', '.join(known)}.")
+    return known[variance]
+
+
+def from_document(document: Mapping[str, str] | None) -> Likelihood:
+    """The likelihood that a file names (see :meth:`Likelihood.document`); least squares if none.
+
+    Raises InputError.
+    """
+    if document is None:
+        return LIKELIHOODS[LEAST_SQUARES]
+    return resolve(document["name"], document.get("variance"))
+
+
+def _named(likelihood: Likelihood | str) -> Likelihood:
     if isinstance(likelihood, Likelihood):
         return likelihood
     if likelihood in LIKELIHOODS:
@@ -68,4 +118,4 @@ def resolve(likelihood: Likelihood | str) -> Likelihood:
     found = plugged_in(GROUP, str(likelihood), Likelihood)
     if found is not None:
         return register(found)
-    raise unknown_name("likelihood", str(likelihood), LIKELIHOODS)
+    raise unknown_name("likelihood", str(likelihood), {own.family for own in LIKELIHOODS.values()})

@@ -10,7 +10,7 @@ from typing import Any
 
 from identkit.certificates.document import evidence
 from identkit.degeneracy.document import document
-from identkit.likelihoods import LEAST_SQUARES
+from identkit.likelihoods import LEAST_SQUARES, resolve
 from identkit.results import CheckResult, ConditionResult, Published
 
 CHECK_SCHEMA = "identkit.check/1"
@@ -72,10 +72,11 @@ def check_document(result: CheckResult) -> dict[str, Any]:
     }
 
 
-def asked_under(gate: str, likelihood: str) -> dict[str, str]:
+def asked_under(gate: str, likelihood: str) -> dict[str, Any]:
     """The gate, and the likelihood where it is not least squares."""
-    named = {} if likelihood == LEAST_SQUARES else {"likelihood": likelihood}
-    return {"gate": gate, **named}
+    if likelihood == LEAST_SQUARES:
+        return {"gate": gate}
+    return {"gate": gate, "likelihood": resolve(likelihood).document()}
 
 
 def options_document(result: CheckResult) -> dict[str, Any]:
