@@ -84,6 +84,11 @@ def _atan(z: arb) -> Triple:
     return z.atan(), r, -2 * z * r * r
 
 
+def _asinh(z: arb) -> Triple:
+    r = 1 / (1 + z * z).sqrt()
+    return z.asinh(), r, -z * r * r * r
+
+
 def _erf(z: arb) -> Triple:
     slope = 2 * (-z * z).exp() / arb.pi().sqrt()
     return z.erf(), slope, -2 * z * slope
@@ -99,5 +104,9 @@ HEADS: tuple[Head, ...] = (
     Head("sinh", "hyperbolic sine", sp.sinh, arb.sinh, _sinh, "numpy:sinh"),
     Head("cosh", "hyperbolic cosine", sp.cosh, arb.cosh, _cosh, "numpy:cosh"),
     Head("atan", "arctangent", sp.atan, arb.atan, _atan, "numpy:arctan", latex=False),
+    Head(
+        "asinh", "inverse hyperbolic sine", sp.asinh, arb.asinh, _asinh, "numpy:arcsinh",
+        latex=False,
+    ),
     Head("erf", "error function", sp.erf, arb.erf, _erf, "scipy.special:erf", latex=False),
 )

@@ -174,6 +174,8 @@ class Field(Algebra):
             return self._odd("erf", u)
         if head is sp.atan:
             return self._odd("atan", u)
+        if head is sp.asinh:
+            return self.log(u + self.root(one + u * u, 2))
         if head is sp.tan:
             s, c = self.half_angle(u + u)
             return s / c

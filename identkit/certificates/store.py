@@ -22,7 +22,8 @@ from identkit.errors import InputError
 from identkit.files import write_whole
 from identkit.gates import Gate
 from identkit.gates import resolve as resolve_gate
-from identkit.report.json_form import asked_under, dumps, options_document
+from identkit.likelihoods import asked_under
+from identkit.report.json_form import dumps, options_document
 from identkit.results import CheckResult, ConditionResult
 
 SCHEMA_NAME = "certificate-3"

@@ -45,7 +45,7 @@ from identkit.errors import CertificateError, IdentkitError, InputError, OutOfTi
 from identkit.experts import Expert, builtin
 from identkit.gates import Gate, RegimeCode
 from identkit.gates import resolve as resolve_gate
-from identkit.likelihoods import LEAST_SQUARES
+from identkit.likelihoods import LEAST_SQUARES, from_document
 from identkit.questions import asked_with, check_time_limit, options_of, plans, questions_of
 from identkit.report.json_form import schema
 from identkit.results import ConditionResult, Options, combined_verdict
@@ -113,7 +113,7 @@ def verify(document: dict[str, Any], time_limit: float = TIME_LIMIT) -> Verified
 def _verified(document: dict[str, Any], deadline: Deadline) -> Verified:
     try:
         expert = _expert(document["expert"])
-        gate = resolve_gate(document["gate"], document.get("likelihood", LEAST_SQUARES))
+        gate = resolve_gate(document["gate"], from_document(document.get("likelihood")))
         if gate.name != document["gate"]:
             raise CertificateError(f"gate: its name is '{gate.name}'.")
         options = _options(document, expert)

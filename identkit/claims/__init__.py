@@ -14,7 +14,7 @@ from importlib import resources
 from identkit.conditions import Condition
 from identkit.experts import Expert
 from identkit.gates import Gate, RegimeCode
-from identkit.likelihoods import LEAST_SQUARES
+from identkit.likelihoods import from_document
 from identkit.rate import Rate
 from identkit.results import Published
 from identkit.vocabulary import Verdict
@@ -54,7 +54,7 @@ def published_claim(
     for claim in claims():
         if (
             claim["gate"] == gate.name
-            and claim.get("likelihood", LEAST_SQUARES) == gate.likelihood
+            and from_document(claim.get("likelihood")).name == gate.likelihood
             and claim["regime"] == regime
             and claim["condition"] == condition.name
             and claim["level"] == condition.level
@@ -75,7 +75,7 @@ def published_rates(gate: Gate, regime: RegimeCode, verdict: Verdict | None) -> 
         rate["quantity"]: Rate.parse(rate["rate"])
         for rate in rates()
         if rate["gate"] == gate.name
-        and rate.get("likelihood", LEAST_SQUARES) == gate.likelihood
+        and from_document(rate.get("likelihood")).name == gate.likelihood
         and rate["regime"] == regime
         and (rate["for"] == "every expert" or verdict == Verdict.YES)
     }

@@ -16,7 +16,7 @@ from identkit.errors import InputError
 from identkit.fit.model import Model
 from identkit.fit.objective import Objective, objective_of
 from identkit.layout import POSITIVE, STANDARD, Layout
-from identkit.likelihoods import LEAST_SQUARES
+from identkit.likelihoods import asked_under
 from identkit.mixing import MixingMeasure
 
 Array = NDArray[np.float64]
@@ -259,15 +259,14 @@ class FitResult:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, schema ``identkit.fit/1``; numbers that are not finite are null."""
-        likelihood = self.model.gate.likelihood
+        gate = self.model.gate
         many = bool(self.measure.batch)
         rows = [self] if not many else [self[r] for r in range(len(self.status))]
         return {
             "schema": "identkit.fit/1",
             "version": __version__,
             "expert": self.model.expert.canonical(),
-            "gate": self.model.gate.name,
-            **({} if likelihood == LEAST_SQUARES else {"likelihood": likelihood}),
+            **asked_under(gate.name, gate.likelihood),
             "samples": self.samples,
             "seconds": self.seconds,
             "settings": {

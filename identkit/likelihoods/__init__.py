@@ -7,12 +7,13 @@ from identkit.likelihoods.contract import (
     LEAST_SQUARES,
     LIKELIHOODS,
     Likelihood,
+    asked_under,
     from_document,
     register,
     resolve,
 )
 
-__all__ = ["LEAST_SQUARES", "LIKELIHOODS", "Likelihood", "from_document", "register", "resolve"]
+__all__ = ["LEAST_SQUARES", "LIKELIHOODS", "Likelihood", "asked_under", "from_document", "register", "resolve"]
 
 for _likelihood in (least_squares.LIKELIHOOD, *gaussian.LIKELIHOODS):
     register(_likelihood)

@@ -36,7 +36,7 @@ class Likelihood:
     :class:`identkit.fit.objective.Objective`; None where nothing is, and then nothing is fitted.
 
     ``through`` says what the second-order criterion sees of an expert (theory section 8).
-    ``letter`` is the function, ``distance`` how the distance of two mixing measures in it is
+    ``model`` is the function that is estimated, ``letter`` its name, ``distance`` how the distance of two mixing measures in it is
     written, ``estimated`` a clause on the rate at which it is known. ``family`` and ``variance`` are what
     options call a likelihood of which there are several variants; else ``family`` is the name.
     """
@@ -51,6 +51,7 @@ class Likelihood:
     objective: str | None = None
     through: Through = Through.VALUE
     distance: str = "‖f_G − f_G*‖"
+    model: str = "f_G(x) = Σ_i weight_i(x)·h(x, η_i)"
     letter: str = "f"
     estimated: str = "f is estimated at n^-1/2 up to logarithms"
     family: str = ""
@@ -108,6 +109,13 @@ def from_document(document: Mapping[str, str] | None) -> Likelihood:
     if document is None:
         return LIKELIHOODS[LEAST_SQUARES]
     return resolve(document["name"], document.get("variance"))
+
+
+def asked_under(gate: str, likelihood: str) -> dict[str, Any]:
+    """What files say of a gate: its name, and the likelihood where it is not least squares."""
+    if likelihood == LEAST_SQUARES:
+        return {"gate": gate}
+    return {"gate": gate, "likelihood": resolve(likelihood).document()}
 
 
 def _named(likelihood: Likelihood | str) -> Likelihood:

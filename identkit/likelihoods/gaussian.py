@@ -26,6 +26,8 @@ _SAID = {
     Variance.KNOWN: "variances known",
 }
 
+_VARIANCE = {Variance.FREE: "ν_i", Variance.COMMON: "ν", Variance.KNOWN: "ν_i"}
+
 
 def name_of(variance: Variance) -> str:
     """``gaussian`` where each atom has its own variance, else with the variant behind it."""
@@ -39,6 +41,7 @@ LIKELIHOODS = tuple(
         estimates=f"the conditional density p(y|x), {said}",
         source="arXiv 2505.10860",
         through=Through.DENSITY if variance is Variance.FREE else Through.MEAN,
+        model=f"p_G(y|x) = Σ_i weight_i(x)·N(y | h(x, η_i), {_VARIANCE[variance]})",
         letter="p",
         distance="the Hellinger distance of p_G and p_G*",
         estimated="p is estimated at n^-1/2 up to logarithms",

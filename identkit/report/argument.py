@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from identkit.atoms import expert_function
 from identkit.causes import CAUSES
-from identkit.degeneracy.moments import moment_space
+from identkit.degeneracy.moments import space_of
 from identkit.degeneracy.records import (
     Dual,
     Exceptional,
@@ -18,6 +18,7 @@ from identkit.degeneracy.records import (
 )
 from identkit.gates import regime_title
 from identkit.gates import resolve as resolve_gate
+from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.report import statements
 from identkit.report.counterexample import counterexample
 from identkit.report.paragraphs import (
@@ -35,7 +36,7 @@ from identkit.report.paragraphs import (
     vector_text,
 )
 from identkit.results import CheckResult, ConditionResult
-from identkit.vocabulary import Across, Agreement, Cause, Verdict
+from identkit.vocabulary import Across, Agreement, Cause, Through, Verdict
 
 SHOWN_TERMS = 15
 """Terms of the expansion printed before "…"."""
@@ -64,7 +65,7 @@ def _part(check: CheckResult, result: ConditionResult) -> Part:
         sections += [
             Section("Functions", tuple(_functions(check, second))),
             Section("Relations", tuple(_relations(second))),
-            Section("Moments left free", tuple(_facial(second))),
+            Section("Moments left free", tuple(_facial(second, resolve_likelihood(check.likelihood).through))),
             Section("Conclusion", tuple(_conclusion(second))),
             Section("Counterexample", tuple(counterexample(check, second))),
             Section("What is identifiable", tuple(_identifiable(second))),
@@ -90,7 +91,8 @@ def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]
         f"the weight {gate.formula}."
     )
     yield formula(f"h(x, η) = {expert.written}")
-    yield formula("f_G(x) = Σ_i weight_i(x)·h(x, η_i)")
+    seen = resolve_likelihood(check.likelihood)
+    yield formula(seen.model)
     regime = gate.regime(result.regime)
     title = regime_title(result.regime)
     if regime is not None and title:
@@ -105,10 +107,11 @@ def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]
         why = statements.own_gate(check) or CAUSES[Cause.NO_EXPANSION]
         yield prose(f"Second order: {why}.")
         return
+    own = ", Δν_i" if seen.through is Through.DENSITY else ""
     yield prose(
-        "Several fitted atoms surround one true atom. Let `δ_i = (Δβ1_i, Δη_i)` be the deviation "
-        "of the i-th from it, `w_i` its weight and `w*` the true weight. The coefficients of the "
-        "expansion of `f_G − f_G*` are the moments"
+        f"Several fitted atoms surround one true atom. Let `δ_i = (Δβ1_i, Δη_i{own})` be the "
+        "deviation of the i-th from it, `w_i` its weight and `w*` the true weight. The coefficients "
+        f"of the expansion of `{seen.letter}_G − {seen.letter}_G*` are the moments"
     )
     yield formula("m0 = Σ w_i − w*,  m = Σ w_i·δ_i,  M = Σ w_i·δ_i·δ_iᵀ.")
     if regime is not None and regime.expansion is not None:
@@ -126,7 +129,8 @@ def _functions(check: CheckResult, second: SecondOrder) -> Iterator[Paragraph]:
     )
     expansion = resolve_gate(check.gate, check.likelihood).expansion(second.regime)
     gates = expansion is not None and expansion.gates
-    space = moment_space(expert_function(check.expert), gates)
+    through = resolve_likelihood(check.likelihood).through
+    space = space_of(expert_function(check.expert), gates, through)
     if tuple(m.function.label for m in space.moments) == second.functions:
         terms = [f"{'½·' * (m.scale == 2)}{m.name}·{m.function.label}" for m in space.moments]
         more = " + …" if len(terms) > SHOWN_TERMS else ""
@@ -189,20 +193,31 @@ _REASONS = {
 }
 
 
-def _facial(second: SecondOrder) -> Iterator[Paragraph]:
+_EACH = (
+    "Facial reduction, one step after another: whenever `yᵀMy = 0` for every invisible moment still "
+    "left, `M y = 0`, since `M ⪰ 0`."
+)
+_STEPS = {
+    Through.VALUE: _EACH,
+    Through.DENSITY: _EACH,
+    Through.MEAN: "Invisible `M ⪰ 0` live on the directions `v` with `v·∇h = 0`: `M y = 0` for "
+    "every y orthogonal to these.",
+}
+
+
+def _facial(second: SecondOrder, through: Through) -> Iterator[Paragraph]:
     if second.visible:
-        yield prose(
-            "Facial reduction, one step after another: whenever `yᵀMy = 0` for every invisible "
-            "moment still left, `M y = 0`, since `M ⪰ 0`."
-        )
-        for step in dict.fromkeys(map(_step, second.visible)):
+        yield prose(_STEPS[through])
+        for step in dict.fromkeys(_step(y, through) for y in second.visible):
             yield item(step)
     if second.dual is not None:
         yield from _dual(second.dual)
 
 
-def _step(y: Visible) -> str:
+def _step(y: Visible, through: Through) -> str:
     shown = f"`y = {vector_text(y.entries)}`"
+    if through is Through.MEAN:
+        return f"{shown}: `M y = 0` for every invisible moment."
     if y.reason == "kink":
         return (
             f"{shown}, with the part on the kink: `M y = 0` for every invisible moment, because "

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from identkit.degeneracy.moments import SPREAD
 from identkit.degeneracy.records import Family, MomentWitness, RealisedAtoms, SecondOrder
+from identkit.likelihoods import resolve
 from identkit.report.notation import is_sum
 from identkit.report.paragraphs import (
     Paragraph,
@@ -18,7 +20,7 @@ from identkit.report.paragraphs import (
 )
 from identkit.report.snippet import snippet
 from identkit.results import CheckResult
-from identkit.vocabulary import FamilyKind
+from identkit.vocabulary import FamilyKind, Through
 
 
 def counterexample(check: CheckResult, second: SecondOrder) -> Iterator[Paragraph]:
@@ -66,7 +68,7 @@ def _family(check: CheckResult, family: Family) -> Iterator[Paragraph]:
             yield formula(f"∂_V h = {_velocity(family)}")
         yield prose(
             f"So fitted atoms under the true atom's gate, at positions `{own}` ({family.cell} or "
-            "more), give the same f as it does, as soon as"
+            f"more), give the same {_letter(check)} as it does, as soon as"
         )
     for condition in family.conditions:
         yield formula(re.sub(r"·\((\w+(?:\(\w+\))?)\)", r"·\1", condition))
@@ -96,6 +98,11 @@ def _combination(family: Family) -> str:
     return " + ".join(terms) or "0"
 
 
+def _letter(check: CheckResult) -> str:
+    """The function that is estimated: f or p."""
+    return resolve(check.likelihood).letter
+
+
 def _atoms(count: int) -> str:
     return f"{count} atom" if count == 1 else f"{count} atoms"
 
@@ -120,7 +127,9 @@ def _realised(check: CheckResult, atoms: RealisedAtoms) -> Iterator[Paragraph]:
         f"weights over `w*` and deviations `δ_i` along a path in t, to six digits "
         "(the true atom at `t = 0`):"
     )
-    names = list(check.expert.parameters)
+    names, letter = list(check.expert.parameters), _letter(check)
+    if resolve(check.likelihood).through is Through.DENSITY:
+        names.append(SPREAD)
     width = len(atoms.drift)
     if width > len(names):
         slopes = width - len(names)
@@ -129,6 +138,7 @@ def _realised(check: CheckResult, atoms: RealisedAtoms) -> Iterator[Paragraph]:
         yield prose(f"Coordinates of a deviation: `{tuple_text([f'Δ{n}' for n in names])}`.")
     for i, (w, row) in enumerate(zip(atoms.weights, atoms.deviations, strict=True), 1):
         drift = "" if all(_zero(v) for v in atoms.drift) else f" + t^2·{_rounded(atoms.drift)}"
+        row = (*row, *("0" for _ in range(width - len(row))))  # the variance only drifts
         yield formula(f"w_{i}/w* = {w},  δ_{i} = t·{_rounded(row)}{drift}")
     if not _zero(atoms.weight_shift):
         yield prose(
@@ -136,10 +146,13 @@ def _realised(check: CheckResult, atoms: RealisedAtoms) -> Iterator[Paragraph]:
             "in all, spread over the atoms."
         )
     if atoms.order == "inf":
-        yield prose("Measured, f does not change at seeded points, to within the precision used.")
+        yield prose(
+            f"Measured, {_letter(check)} does not change at seeded points, to within the precision "
+            "used."
+        )
     else:
         yield prose(
-            "The loss is of order `t^2`; measured, `‖f_G − f_G*‖` is of order `t^p` with "
+            f"The loss is of order `t^2`; measured, `‖{letter}_G − {letter}_G*‖` is of order `t^p` with "
             f"p = {atoms.order} (root mean square over seeded points): a measurement, not a proof."
         )
     for t, norm in atoms.steps:

@@ -10,7 +10,7 @@ from typing import Any
 
 from identkit.certificates.document import evidence
 from identkit.degeneracy.document import document
-from identkit.likelihoods import LEAST_SQUARES, resolve
+from identkit.likelihoods import asked_under
 from identkit.results import CheckResult, ConditionResult, Published
 
 CHECK_SCHEMA = "identkit.check/1"
@@ -70,13 +70,6 @@ def check_document(result: CheckResult) -> dict[str, Any]:
         if result.requirement is None
         else {"name": result.requirement.name, "met": result.requirement.met},
     }
-
-
-def asked_under(gate: str, likelihood: str) -> dict[str, Any]:
-    """The gate, and the likelihood where it is not least squares."""
-    if likelihood == LEAST_SQUARES:
-        return {"gate": gate}
-    return {"gate": gate, "likelihood": resolve(likelihood).document()}
 
 
 def options_document(result: CheckResult) -> dict[str, Any]:

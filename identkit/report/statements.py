@@ -186,20 +186,21 @@ def repeated(check: CheckResult, result: ConditionResult) -> bool:
 
 def follows(check: CheckResult, result: ConditionResult) -> list[tuple[str, str]]:
     """The consequences, once for each regime."""
-    return [] if repeated(check, result) else consequences(result)
+    return [] if repeated(check, result) else consequences(result, check.likelihood)
 
 
-def consequences(result: ConditionResult) -> list[tuple[str, str]]:
+def consequences(result: ConditionResult, likelihood: str) -> list[tuple[str, str]]:
     """Second order, witness or family, what is identifiable, premise and rate, a line each."""
+    letter = resolve_likelihood(likelihood).letter
     lines: list[tuple[str, str]] = []
     second = result.second_order
     if second is not None:
         open_set = second.quantifier == Quantifier.OPEN_SET
         who = f", for {QUANTIFIERS[Quantifier.OPEN_SET]}" if open_set else ""
         lines.append(("second", f"nondegenerate: {second.verdict}{who}. {sentence(second.reason)}"))
-        lines += [("family", family(f)) for f in second.families[:2]]
+        lines += [("family", family(f, letter)) for f in second.families[:2]]
         if second.witness is not None:
-            lines.append(("witness", witness(second.witness)))
+            lines.append(("witness", witness(second.witness, letter)))
         known = [
             f"{i.quantity}: {'visible, rate ' if i.rate == NOT_DERIVED else ''}{i.rate}"
             for i in second.identifiable
@@ -247,7 +248,7 @@ def sentence(text: str) -> str:
     return text if not text or text.endswith((".", "!", "?")) else f"{text}."
 
 
-def family(found: Family) -> str:
+def family(found: Family, letter: str) -> str:
     """A family in one line: the curve and the conditions on weights and positions."""
     if found.kind == FamilyKind.FLOW:
         curve = ", ".join(f"{p}' = {v}" for p, v in found.velocity)
@@ -256,19 +257,19 @@ def family(found: Family) -> str:
     atoms = "one fitted atom" if found.cell == 1 else f"{found.cell} fitted atoms"
     verb = "suffices" if found.cell == 1 else "suffice"
     return (
-        f"{found.kind}: {curve}; same f for atoms at s_1, s_2, … whenever "
+        f"{found.kind}: {curve}; same {letter} for atoms at s_1, s_2, … whenever "
         f"{', '.join(found.conditions)} ({atoms} {verb})"
     )
 
 
-def witness(found: MomentWitness) -> str:
+def witness(found: MomentWitness, letter: str) -> str:
     """The invisible moments and what was measured with atoms that have them."""
     moments = ", ".join(f"{name} = {value}" for name, value in found.moments)
     text = f"invisible moments {moments}"
     if found.realised is not None:
         text += (
-            f"; {found.realised.cell} atoms have them: measured ‖f_G − f_G*‖ ~ "
-            f"t^{found.realised.order}, while the loss is of order t²"
+            f"; {found.realised.cell} atoms have them: measured ‖{letter}_G − {letter}_G*‖ "
+            f"~ t^{found.realised.order}, while the loss is of order t²"
         )
     return text
 

@@ -7,7 +7,7 @@ from typing import Any
 from identkit.certificates.verify import Verified
 from identkit.gates import resolve
 from identkit.report import statements
-from identkit.report.json_form import asked_under
+from identkit.likelihoods import asked_under
 from identkit.vocabulary import Verdict
 
 SCHEMA = "identkit.verify/2"

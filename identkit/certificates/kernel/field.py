@@ -394,6 +394,8 @@ class Field:
             if u.num.leading_coefficient() < 0:
                 return -self._function(head, -u)
             return self.kernel("erf" if head is sp.erf else "atan", u)
+        if head is sp.asinh:
+            return self.log(u + self.root(one + u * u, 2))
         if head is sp.tan:
             s, c = self._half_angle(u + u)
             return s / c

@@ -76,7 +76,7 @@ def _proved(c: ConditionResult) -> Iterator[tuple[str, str]]:
     if c.published is not None:
         yield "Agreement", esc(statements.agreement(c))
     names = {"second": "Second order", "locally": "Identifiable"}
-    for label, text in statements.consequences(c):
+    for label, text in statements.consequences(c, check.likelihood):
         yield names.get(label, label.capitalize()), with_rates(text)
     if c.rate is not None and c.rate.reasons:
         yield "Because", with_rates("; ".join(c.rate.reasons))
