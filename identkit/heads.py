@@ -105,7 +105,12 @@ HEADS: tuple[Head, ...] = (
     Head("cosh", "hyperbolic cosine", sp.cosh, arb.cosh, _cosh, "numpy:cosh"),
     Head("atan", "arctangent", sp.atan, arb.atan, _atan, "numpy:arctan", latex=False),
     Head(
-        "asinh", "inverse hyperbolic sine", sp.asinh, arb.asinh, _asinh, "numpy:arcsinh",
+        "asinh",
+        "inverse hyperbolic sine",
+        sp.asinh,
+        arb.asinh,
+        _asinh,
+        "numpy:arcsinh",
         latex=False,
     ),
     Head("erf", "error function", sp.erf, arb.erf, _erf, "scipy.special:erf", latex=False),

@@ -12,6 +12,7 @@ from identkit.conditions.contract import (
     FunctionSet,
     condition,
     levels,
+    part_of,
     register,
 )
 
@@ -24,6 +25,7 @@ __all__ = [
     "FunctionSet",
     "condition",
     "levels",
+    "part_of",
     "register",
 ]
 

@@ -91,6 +91,13 @@ AtomTerm = BasisFunction | BlockFunction
 """A function of one atom that an expansion names."""
 
 
+def part_of(function: AtomTerm, block: str) -> BasisFunction | None:
+    """The function of x that multiplies a block, None if none does; itself without blocks."""
+    if isinstance(function, BasisFunction):
+        return function
+    return dict(function.terms).get(block)
+
+
 @dataclass(frozen=True)
 class FunctionSet:
     """The functions of one atom, and those shared by all atoms (the constant 1).

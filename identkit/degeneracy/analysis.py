@@ -113,11 +113,7 @@ class Analysis:
     def run(self) -> SecondOrder:
         """The analysis. Raises OutOfTime, Rebase or NeedSign where the limits cut it off."""
         lifts, flows = self.curves
-        families = [
-            family_of(x, self.sampler, self.weight_free)
-            for x in lifts
-            if self._usable(x)
-        ]
+        families = [family_of(x, self.sampler, self.weight_free) for x in lifts if self._usable(x)]
         self.eta = self.sampler.parameter_draw()
         kinks = kink_constraints(self.atom, self.sampler, self.deadline)
         if kinks.continuous:

@@ -13,7 +13,15 @@ from identkit.likelihoods.contract import (
     resolve,
 )
 
-__all__ = ["LEAST_SQUARES", "LIKELIHOODS", "Likelihood", "asked_under", "from_document", "register", "resolve"]
+__all__ = [
+    "LEAST_SQUARES",
+    "LIKELIHOODS",
+    "Likelihood",
+    "asked_under",
+    "from_document",
+    "register",
+    "resolve",
+]
 
 for _likelihood in (least_squares.LIKELIHOOD, *gaussian.LIKELIHOODS):
     register(_likelihood)

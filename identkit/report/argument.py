@@ -65,7 +65,10 @@ def _part(check: CheckResult, result: ConditionResult) -> Part:
         sections += [
             Section("Functions", tuple(_functions(check, second))),
             Section("Relations", tuple(_relations(second))),
-            Section("Moments left free", tuple(_facial(second, resolve_likelihood(check.likelihood).through))),
+            Section(
+                "Moments left free",
+                tuple(_facial(second, resolve_likelihood(check.likelihood).through)),
+            ),
             Section("Conclusion", tuple(_conclusion(second))),
             Section("Counterexample", tuple(counterexample(check, second))),
             Section("What is identifiable", tuple(_identifiable(second))),

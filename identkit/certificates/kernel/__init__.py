@@ -34,22 +34,24 @@ from identkit.certificates.kernel.parts import Part
 from identkit.certificates.kernel.refits import check_exceptional, check_refit
 from identkit.certificates.kernel.second_order import Analysis
 from identkit.gates import Expansion, normalized_sigmoid, sigmoid, softmax
-from identkit.likelihoods import LEAST_SQUARES
+from identkit.likelihoods import LEAST_SQUARES, gaussian
 
 __all__ = ["Analysis", "Part", "Unshown", "check_exceptional", "check_refit", "knows"]
 
 
 CRITERIA = {
-    sigmoid.RULE: (True, "moments"),
-    softmax.RULE: (False, "gates"),
-    normalized_sigmoid.RULE: (False, "values"),
+    (sigmoid.RULE, LEAST_SQUARES): (True, "moments"),
+    (softmax.RULE, LEAST_SQUARES): (False, "gates"),
+    (normalized_sigmoid.RULE, LEAST_SQUARES): (False, "values"),
+    **{(softmax.RULE, own.name): (False, "gates") for own in gaussian.LIKELIHOODS},
 }
-"""Weight rules whose criterion is in the kernel: whether the gate's own moments count, and what has
-to be independent over atoms."""
+"""Weight rules and likelihoods whose criterion is in the kernel: whether the gate's own moments
+count, and what has to be independent over atoms."""
 
 
 def knows(expansion: Expansion) -> bool:
     """Whether theory section 4 has its criterion, and the kernel can check it."""
-    if expansion.likelihood != LEAST_SQUARES or expansion.order < 2:
+    if expansion.order < 2:
         return False
-    return CRITERIA.get(expansion.rule) == (expansion.gates, expansion.across)
+    known = CRITERIA.get((expansion.rule, expansion.likelihood))
+    return known == (expansion.gates, expansion.across)

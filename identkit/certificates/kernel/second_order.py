@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import sympy as sp
@@ -30,13 +31,14 @@ from identkit.certificates.kernel.points import (
     samples,
 )
 from identkit.certificates.witness import excludes_zero, positive_definite
-from identkit.conditions import BasisFunction
+from identkit.conditions import AtomTerm, BasisFunction, part_of
 from identkit.deadline import Deadline
-from identkit.degeneracy.moments import MomentSpace, moment_space, value_space
+from identkit.degeneracy.moments import MomentSpace, seen_atom, space_of, value_space
 from identkit.degeneracy.records import Family, MomentWitness, SecondOrder
 from identkit.errors import CertificateError
 from identkit.expression import Step, free_names, parse, put, symbol
 from identkit.gates import Expansion
+from identkit.likelihoods import LEAST_SQUARES, resolve
 from identkit.results import Options
 from identkit.vocabulary import WEAKEST_FIRST, Across, FamilyKind, Quantifier, Verdict
 
@@ -65,7 +67,10 @@ class Analysis:
         self.gates = expansion is not None and expansion.gates
         self.across = "gates" if expansion is None else expansion.across
         self.sides = options.domain.sides(len(atom.inputs))
-        self.space: MomentSpace = moment_space(atom, self.gates)
+        likelihood = LEAST_SQUARES if expansion is None else expansion.likelihood
+        self.through = resolve(likelihood).through
+        self.space: MomentSpace = space_of(atom, self.gates, self.through)
+        self.blocks = seen_atom(atom, self.through).markers
         self.functions = [m.function for m in self.space.moments]
 
     def fail(self, field: str, reason: str) -> CertificateError:
@@ -141,6 +146,8 @@ class Analysis:
 
     def _positive(self, witness: MomentWitness) -> str:
         """Invisible moments whose M is positive semidefinite and not 0."""
+        if self.space.null:
+            raise self.fail("witness", "is no relation among first derivatives")
         vector = self._vector(witness.moments, "witness.moments")
         at = self._numbers(witness.at, "witness.at")
         names = self.space.coordinates
@@ -201,6 +208,8 @@ class Analysis:
             raise self.fail(where, "is of another kind")
         if not (self.gates or r2 == 0 or r1 == 1):
             raise self.fail(where, "changes the total weight, which the gate pins")
+        if self.blocks and family.kind != FamilyKind.REDUNDANT:
+            raise self.fail(where, "changes the density")
         extended = AtomFunction(atom.symbol, atom.expression, atom.inputs, (*atom.parameters, s))
         moved, number = put(atom.expression, images), len(atom.inputs) + len(atom.parameters)
 
@@ -255,11 +264,7 @@ class Analysis:
                 raise self.fail(f"visible[{i}]", "is no direction of the moments")
             if not self._shows(direction, vectors):
                 raise Unshown(f"that the direction {i + 1} is visible")
-            rows = [
-                {self.space.index(t, u): c for u, c in direction.items()}
-                for t in self.space.coordinates
-            ]
-            vectors = self._restrict(vectors, rows)
+            vectors = self._restrict(vectors, self._rows(direction))
         if vectors or found.dual is not None:
             raise Unshown("that no moments are left")
         return Regularity(self.atom, self.sides).quantifier()
@@ -276,7 +281,7 @@ class Analysis:
         if found.determinant is None:
             raise self.fail("determinant", "is missing")
         doubt = determinant_doubt(
-            self.atom, left, (), 1, found.determinant, self.options, self.deadline
+            self.atom, left, (), 1, found.determinant, self.options, self.deadline, self.blocks
         )
         if doubt is not None:
             raise self.fail("determinant", doubt)
@@ -290,8 +295,15 @@ class Analysis:
                     return True
         return False
 
+    def _rows(self, y: dict[str, Element]) -> list[Vector]:
+        """The functionals μ ↦ (M y)_t; where M lives on directions v, y·v."""
+        rest = [()] if self.space.null else [(t,) for t in self.space.coordinates]
+        return [{self.space.index(*t, u): c for u, c in y.items()} for t in rest]
+
     def _shows(self, y: dict[str, Element], vectors: Sequence[Vector]) -> bool:
         """yᵀM y = 0 for all vectors."""
+        if self.space.null:
+            return all(self._value(self._rows(y)[0], v).is_zero for v in vectors)
         functional: Vector = {}
         for u, a in y.items():
             for v, b in y.items():
@@ -301,9 +313,16 @@ class Analysis:
 
     # -- pieces -----------------------------------------------------------------------------
 
-    def _cases(self, functions: Sequence[BasisFunction]) -> Cases:
+    def _parts(self, functions: Sequence[AtomTerm]) -> list[BasisFunction | None]:
+        """What the functions are on each block of a density in turn, None where they are 0."""
+        return [part_of(f, b) for b in self.blocks or ("",) for f in functions]
+
+    def _cases(self, functions: Sequence[AtomTerm]) -> Cases:
+        parts = self._parts(functions)
+
         def build(field: Any) -> list[Element]:
-            return field.functions(self.atom, functions)
+            found = iter(field.functions(self.atom, [f for f in parts if f is not None]))
+            return [field.zero if f is None else next(found) for f in parts]
 
         return Cases(self.atom, self.sides, build, self.deadline)
 
@@ -321,7 +340,8 @@ class Analysis:
 
     @cached_property
     def _samples(self) -> list:
-        return samples(self.atom, self.functions, self.sides)
+        parts = self._parts(self.functions)
+        return samples(self.atom, [f for f in parts if f is not None], self.sides)
 
     def _read(self, text: str, names: frozenset[str], where: str) -> Any:
         expression = parse(text, extra=names, generous=True)
@@ -357,16 +377,23 @@ class Analysis:
         names = frozenset(self.atom.parameters)
         texts = {position[name]: self._read(e, names, where) for name, e in moments}
         scales = {i: sp.Rational(1, self.space.moments[i].scale) for i in texts}
-        scaled = [e * scales[i] for i, e in texts.items()]
-        if refuted(scaled, list(texts), self.atom.parameters, self._samples):
-            raise self.fail(where, "is not zero")
+        scaled = {i: e * scales[i] for i, e in texts.items()}
+        parts, size = self._parts(self.functions), len(self.functions)
+        place = list(accumulate((f is not None for f in parts), initial=0))
+        for start in range(0, len(parts), size):
+            own = [i for i in texts if parts[start + i] is not None]
+            values, places = [scaled[i] for i in own], [place[start + i] for i in own]
+            if refuted(values, places, self.atom.parameters, self._samples):
+                raise self.fail(where, "is not zero")
         vector = {position[name]: self._constant(e, where) for name, e in moments}
         combination = {
             i: c * self.field.constant(Fraction(1, self.space.moments[i].scale))
             for i, c in vector.items()
         }
-        if not all(apply(self.field, combination, case).is_zero for case in self.cases.cases):
-            raise Unshown("that moments are invisible")
+        for start in range(0, len(parts), size):
+            shifted = {start + i: c for i, c in combination.items()}
+            if not all(apply(self.field, shifted, case).is_zero for case in self.cases.cases):
+                raise Unshown("that moments are invisible")
         return {i: c for i, c in vector.items() if not c.is_zero}
 
     def _get(self, vector: Vector, i: int) -> Element:
