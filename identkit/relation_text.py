@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import sympy as sp
 
 from identkit.atoms import AtomFunction
-from identkit.conditions import BasisFunction
+from identkit.conditions import AtomTerm
 from identkit.every_k import FixedSpace
 from identkit.normal_form import Field
 from identkit.relations import Combination
@@ -37,7 +37,7 @@ def space_text(fixed: FixedSpace, atom: AtomFunction) -> str:
 
 def equation(
     combination: Combination,
-    basis: Sequence[BasisFunction],
+    basis: Sequence[AtomTerm],
     field: Field,
     solve_for: int | None = None,
 ) -> str:
@@ -67,7 +67,7 @@ def equation(
     return f"{_sum(left, basis)} = {_sum(moved, basis)}"
 
 
-def _right_side(coefficients: dict[int, sp.Expr], basis: Sequence[BasisFunction]) -> int | None:
+def _right_side(coefficients: dict[int, sp.Expr], basis: Sequence[AtomTerm]) -> int | None:
     """The function to isolate: one with a numeric coefficient, the atom function itself first."""
     numeric = [i for i, c in coefficients.items() if c.is_Rational]
     if not numeric:
@@ -83,7 +83,7 @@ def _right_side(coefficients: dict[int, sp.Expr], basis: Sequence[BasisFunction]
     )
 
 
-def _sum(coefficients: dict[int, sp.Expr], basis: Sequence[BasisFunction]) -> str:
+def _sum(coefficients: dict[int, sp.Expr], basis: Sequence[AtomTerm]) -> str:
     text = ""
     for i, c in coefficients.items():
         label = basis[i].label

@@ -18,7 +18,7 @@ import sympy as sp
 from identkit.algebra import TooLarge
 from identkit.atoms import AtomFunction
 from identkit.certificates.independence import Search, find_witness
-from identkit.conditions import AtomTerm, FunctionSet
+from identkit.conditions import AtomTerm, BasisFunction, FunctionSet
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
 from identkit.degeneracy.cone import Direction, Face, coordinate_directions, face_of
@@ -262,7 +262,9 @@ class Analysis:
                     return Across.DEPENDENT
                 if face.vectors:
                     return Across.OPEN
-            functions = FunctionSet("", tuple(m.function for m in null.space.moments), (), False)
+            listed = (m.function for m in null.space.moments)
+            own = tuple(f for f in listed if isinstance(f, BasisFunction))  # no density's come here
+            functions = FunctionSet("", own, (), False)
             formal = Formal(null.family, functions)
             if formal.movement_everywhere.fixed_space(null.pivots) is not None:
                 return Across.DEPENDENT

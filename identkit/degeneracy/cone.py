@@ -44,7 +44,7 @@ class Face:
     visible: list[Direction] = dataclass_field(default_factory=list)
 
     def quadratic(self, y: Direction) -> Vector:
-        """The functional μ ↦ yᵀM y; where M lives on directions v, μ ↦ y·v, which it vanishes with."""
+        """The functional μ ↦ yᵀM y; where M lives on directions v, μ ↦ y·v, 0 where that is."""
         if self.space.null:
             return {self.space.index(u): a for u, a in y.entries}
         return self.bilinear(y, y)

@@ -36,9 +36,10 @@ class Likelihood:
     :class:`identkit.fit.objective.Objective`; None where nothing is, and then nothing is fitted.
 
     ``through`` says what the second-order criterion sees of an expert (theory section 8).
-    ``model`` is the function that is estimated, ``letter`` its name, ``distance`` how the distance of two mixing measures in it is
-    written, ``estimated`` a clause on the rate at which it is known. ``family`` and ``variance`` are what
-    options call a likelihood of which there are several variants; else ``family`` is the name.
+    ``model`` is the function that is estimated, ``letter`` its name, ``distance`` how the distance
+    of two mixing measures in it is written, ``estimated`` a clause on the rate at which it is
+    known. ``family`` and ``variance`` are what options call a likelihood of which there are several
+    variants; else ``family`` is the name.
     """
 
     name: str
@@ -93,8 +94,8 @@ def resolve(likelihood: Likelihood | str, variance: str | None = None) -> Likeli
     known = {str(own.variance): own for own in variants if own.variance is not None}
     if not known:
         raise InputError(
-            f"--variance {variance}: likelihood {found.name} has no variance to choose; drop it, or "
-            "use --likelihood gaussian."
+            f"--variance {variance}: likelihood {found.name} has no variance to choose; drop it, "
+            "or use --likelihood gaussian."
         )
     if variance not in known:
         raise InputError(f"--variance {variance}: choose one of {', '.join(known)}.")

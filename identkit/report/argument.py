@@ -60,6 +60,7 @@ def _part(check: CheckResult, result: ConditionResult) -> Part:
     if statements.repeated(check, result):
         own = Section(f"The {result.condition} condition", tuple(_condition(result)))
         return Part(f"{title}: {result.condition}", (own,))
+    through = resolve_likelihood(check.likelihood).through
     sections = [Section("Setting", tuple(_setting(check, result)))]
     if second is not None:
         sections += [
@@ -67,7 +68,7 @@ def _part(check: CheckResult, result: ConditionResult) -> Part:
             Section("Relations", tuple(_relations(second))),
             Section(
                 "Moments left free",
-                tuple(_facial(second, resolve_likelihood(check.likelihood).through)),
+                tuple(_facial(second, through)),
             ),
             Section("Conclusion", tuple(_conclusion(second))),
             Section("Counterexample", tuple(counterexample(check, second))),
@@ -113,8 +114,8 @@ def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]
     own = ", Δν_i" if seen.through is Through.DENSITY else ""
     yield prose(
         f"Several fitted atoms surround one true atom. Let `δ_i = (Δβ1_i, Δη_i{own})` be the "
-        "deviation of the i-th from it, `w_i` its weight and `w*` the true weight. The coefficients "
-        f"of the expansion of `{seen.letter}_G − {seen.letter}_G*` are the moments"
+        "deviation of the i-th from it, `w_i` its weight and `w*` the true weight. The "
+        f"coefficients of the expansion of `{seen.letter}_G − {seen.letter}_G*` are the moments"
     )
     yield formula("m0 = Σ w_i − w*,  m = Σ w_i·δ_i,  M = Σ w_i·δ_i·δ_iᵀ.")
     if regime is not None and regime.expansion is not None:
@@ -197,8 +198,8 @@ _REASONS = {
 
 
 _EACH = (
-    "Facial reduction, one step after another: whenever `yᵀMy = 0` for every invisible moment still "
-    "left, `M y = 0`, since `M ⪰ 0`."
+    "Facial reduction, one step after another: whenever `yᵀMy = 0` for every invisible moment "
+    "still left, `M y = 0`, since `M ⪰ 0`."
 )
 _STEPS = {
     Through.VALUE: _EACH,

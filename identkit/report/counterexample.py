@@ -152,8 +152,9 @@ def _realised(check: CheckResult, atoms: RealisedAtoms) -> Iterator[Paragraph]:
         )
     else:
         yield prose(
-            f"The loss is of order `t^2`; measured, `‖{letter}_G − {letter}_G*‖` is of order `t^p` with "
-            f"p = {atoms.order} (root mean square over seeded points): a measurement, not a proof."
+            f"The loss is of order `t^2`; measured, `‖{letter}_G − {letter}_G*‖` is of order `t^p` "
+            f"with p = {atoms.order} (root mean square over seeded points): a measurement, not a "
+            "proof."
         )
     for t, norm in atoms.steps:
         yield item(f"t = {t}: {norm}")

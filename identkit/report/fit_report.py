@@ -144,11 +144,8 @@ def identifiability_lines(report: FitReport) -> list[tuple[str, str]]:
         lines.append(
             ("apart", f"not separately identifiable in an over-specified cell: {_joined(groups)}.")
         )
-    lines += [
-        pair
-        for pair in statements.consequences(r, report.result.model.gate.likelihood)
-        if pair[0] != "rate"
-    ]
+    follows = statements.consequences(r, report.result.model.gate.likelihood)
+    lines += [pair for pair in follows if pair[0] != "rate"]
     if r.rate is not None:
         none = not report.shared and report.result.status.finished
         seen = " (none seen here)" if none else ""

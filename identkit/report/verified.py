@@ -6,8 +6,8 @@ from typing import Any
 
 from identkit.certificates.verify import Verified
 from identkit.gates import resolve
-from identkit.report import statements
 from identkit.likelihoods import asked_under
+from identkit.report import statements
 from identkit.vocabulary import Verdict
 
 SCHEMA = "identkit.verify/2"

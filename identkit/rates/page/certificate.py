@@ -36,7 +36,7 @@ def certificate_part(number: int, result: RateResult) -> str:
             "<h4>Certificate</h4>",
             f"<p><b>{esc(statements.title(c))}: {esc(c.verdict)}</b>, {esc(statements.scope(c))}. "
             f"{esc(statements.witness_scope(check))}.</p>",
-            definitions(_proved(c)),
+            definitions(_proved(c, check.likelihood)),
             *(
                 ["<p>Exceptional parameters (measure zero):</p>", _list(exceptional)]
                 if exceptional
@@ -52,7 +52,7 @@ def certificate_part(number: int, result: RateResult) -> str:
     )
 
 
-def _proved(c: ConditionResult) -> Iterator[tuple[str, str]]:
+def _proved(c: ConditionResult, likelihood: str) -> Iterator[tuple[str, str]]:
     """Labels and texts of what was proved and how, those of the terminal's report."""
     yield "Functions", f"<code>{esc(condition(c.condition, c.level).formula)}</code>"
     for proof in c.counted:
@@ -76,7 +76,7 @@ def _proved(c: ConditionResult) -> Iterator[tuple[str, str]]:
     if c.published is not None:
         yield "Agreement", esc(statements.agreement(c))
     names = {"second": "Second order", "locally": "Identifiable"}
-    for label, text in statements.consequences(c, check.likelihood):
+    for label, text in statements.consequences(c, likelihood):
         yield names.get(label, label.capitalize()), with_rates(text)
     if c.rate is not None and c.rate.reasons:
         yield "Because", with_rates("; ".join(c.rate.reasons))
