@@ -50,8 +50,8 @@ Statements, for every k, d and number of parameters in η.
    *If.* Let M_ηη = BBᵀ, B with r columns, π_i > 0, Σπ_i = 1, i ≤ r + 1, [√π, U] orthogonal,
    y_i = BU_i/√π_i (b): Σπ_iy_i = 0, Σπ_iy_iy_iᵀ = M_ηη. Atoms η* + t y_i + t² m_η, ν* + t² m_ν of
    weights π_iw*, gates unchanged, the other atoms exact: D_G = D_*, p_G − p* = o(t²) (c), O(t³) if
-   h is C³, L = w* t² tr M_ηη + O(t⁴). More atoms: divide one into copies. At an exact atom: η* + tv,
-   L = w*t|v|.
+   h is C³, L = w* t² tr M_ηη + O(t⁴). More atoms: divide one into copies. An exact atom moves to
+   η* + tv, with L = w*t|v|.
 5. *Known variance* (or m_ν = 0). Solutions (m_η, M_ηη) ≠ 0 exist at η* iff some v ≠ 0 has v·∇h ≡ 0
    there: M = Σ b bᵀ, so ∇hᵀM∇h ≡ 0 makes every b·∇h ≡ 0. Independent ∇h: M = 0, then m_η = 0; ∇²h
    does not matter. A relation along a differentiable field, v(η)·∇h(x, η) ≡ 0 near η*, has
@@ -495,6 +495,7 @@ ASINH = {
     "second": sp.Matrix([[a**2, a * b], [a * b, b**2 + 1]]),
     "first": (a / 2, b / 2),
     "variance": -1,
+    "rank": 2,
 }
 CIRCLE = {
     "h": a * sp.sin(x) + b * sp.cos(x),
@@ -502,6 +503,15 @@ CIRCLE = {
     "second": sp.eye(2),
     "first": (0, 0),
     "variance": -1,
+    "rank": 2,
+}
+SINE = {
+    "h": c * sp.sin(z),
+    "parameters": (a, b, c),
+    "second": sp.diag(0, 1, c**2),
+    "first": (0, 0, c / 2),
+    "variance": -(c**2),
+    "rank": 2,
 }
 LINEAR = {
     "h": z,
@@ -509,21 +519,26 @@ LINEAR = {
     "second": sp.diag(0, 1),
     "first": (0, 0),
     "variance": -1,
+    "rank": 1,
 }
+WITNESSES = {"asinh": ASINH, "circle": CIRCLE, "sine": SINE, "linear": LINEAR}
 
 
-@pytest.mark.parametrize("witness", [ASINH, CIRCLE, LINEAR], ids=["asinh", "circle", "linear"])
+@pytest.mark.parametrize("witness", WITNESSES.values(), ids=WITNESSES)
 @mutations(
     {
         "asinh without the drift of η": {"witness": ASINH | {"first": (0, 0)}},
         "asinh with rank one": {"witness": ASINH | {"second": sp.diag(0, 1)}},
         "linear: the slope too": {"witness": LINEAR | {"second": sp.eye(2)}},
         "the variance is known": {"witness": LINEAR | {"variance": 0}},
+        "asinh: rank one is enough": {"witness": ASINH | {"rank": 1}},
+        "an indefinite M": {"witness": LINEAR | {"second": sp.diag(0, -1), "variance": 1}},
+        "sine without the drift of c": {"witness": SINE | {"first": (0, 0, 0)}},
         "gelu-like curvature": {"witness": LINEAR | {"h": sp.tanh(z)}},
     }
 )
 def test_witnesses_of_experts(witness):
-    """Both equations of 4, and M_ηη ⪰ 0 of the stated rank: exact, for all (a, b)."""
+    """Both equations of 4, and M_ηη ⪰ 0 of the stated rank, for all parameters with a, c ≠ 0."""
     h, names = witness["h"], witness["parameters"]
     slope = sp.Matrix([sp.diff(h, p) for p in names])
     second = witness["second"]
@@ -532,8 +547,10 @@ def test_witnesses_of_experts(witness):
     mean += sum(second[i] * hessian[i] for i in range(len(second))) / 2
     assert sp.simplify(mean) == 0
     assert sp.simplify((slope.T * second * slope)[0] + witness["variance"]) == 0
-    assert all(v.is_nonnegative for v in (second.trace(), sp.factor(second.det())))
-    return CRITERION.finding("proved", "asinh ridge (rank 2), a·sin x + b·cos x (2), linear (1)")
+    signs = second.charpoly().all_coeffs()  # of a symmetric matrix: alternating iff M ⪰ 0
+    assert all(sp.factor((-1) ** k * v).is_nonnegative for k, v in enumerate(signs))
+    assert second.rank() == witness["rank"]
+    return CRITERION.finding("proved", "asinh, a·sin x + b·cos x, c·sin(ax + b): rank 2; linear: 1")
 
 
 # --- 5 --------------------------------------------------------------------------------------------
@@ -542,7 +559,7 @@ def test_witnesses_of_experts(witness):
 @mutations(
     {
         "M may be indefinite": {"signs": (1, -1)},
-        "M is one square, ∇h has a relation": {"signs": (1, 0)},
+        "only the first square counts": {"signs": (1, 0)},
     }
 )
 def test_a_semidefinite_form_that_vanishes(signs=(1, 1)):
