@@ -319,3 +319,21 @@ def test_what_is_printed(capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert "p_G(y|x) = Σ_i weight_i(x)·N(y | h(x, η_i), ν_i)" in text
     assert "f_G" not in text
+
+
+# -- normalized sigmoid --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variance", VARIANCES)
+@pytest.mark.parametrize("text", ["a*x + b", "gelu(a*x + b)", "c*relu(a*x + b)", "tanh(a*x) + c"])
+def test_the_normalized_sigmoid_asks_the_same_of_the_expert(text, variance):
+    """Sparse: the gate's part is pinned, one atom with β1* ≠ 0 given. Dense: nothing is known."""
+    checked = check(Expert.from_expression(text), "normalized-sigmoid", likelihood="gaussian",
+                    variance=variance)  # fmt: skip
+    sparse, dense = checked.results
+    assert sparse.nondegenerate == found(text, variance).nondegenerate
+    assert (dense.nondegenerate, dense.rate.derived) == ("undecided", "undecided")
+    if sparse.nondegenerate == "yes":
+        assert "β1* ≠ 0" in sparse.caveats[0]
+    verified = identkit.verify(json.loads(json.dumps(checked.certificate())))
+    assert verified.by[0]["second order"] == "kernel"
