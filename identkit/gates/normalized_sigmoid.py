@@ -176,8 +176,8 @@ GAUSSIAN = tuple(
                     likelihood=likelihood,
                     argument=f"Times the denominator, {BLOCKS} On `N` the gate's part of every "
                     "cell is one function Q of x; an exactly fitted atom with `β1* ≠ 0` makes it "
-                    "0, since its part is `(1 − σ)(Δβ0 + Δβ1ᵀx)` and that of a cell with `β1* = 0` a "
-                    "polynomial. Then `m0 = m_β = M_ββ = 0` by the lemma on sigmoid moments, hence "
+                    "0, since its part is `(1 − σ)(Δβ0 + Δβ1ᵀx)` and that of a cell with `β1* = 0` "
+                    "a polynomial. Then `m0 = m_β = M_ββ = 0` by the lemma on sigmoid moments, so "
                     f"`M_βη = M_βν = 0`. {said}",
                 ),
                 caveats=(*_ANCHORED, WEIGHTS, VARIANCES),

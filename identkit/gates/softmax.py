@@ -90,7 +90,8 @@ GAUSSIAN = tuple(
                     gates=False,
                     likelihood=likelihood,
                     argument=f"Multiplied by the denominator, {BLOCKS} On `N` the gates are "
-                    f"pinned as under least squares: `m0`, `m_β`, `M_ββ`, `M_βη`, `M_βν` vanish. {said}",
+                    "pinned as under least squares: `m0`, `m_β`, `M_ββ`, `M_βη`, `M_βν` are 0. "
+                    f"{said}",
                 ),
                 caveats=(*_ANY.caveats, VARIANCES),
                 rests_on=(*_ANY.rests_on, *claims),
