@@ -146,8 +146,9 @@ COMMON = Claim(
 )
 RANK = Claim(
     "gaussian-cell-rank",
-    "Gaussian likelihood, independent ∇h: the limiting second moment of a cell of m atoms has rank "
-    "m − 1 at most, so invisible moments of rank r need r + 1 atoms, and those suffice",
+    "Independent ∇h, Gaussian likelihood or softmax gate: the limiting second moment of a cell of "
+    "m atoms has rank m − 1 at most, so invisible moments of rank r need r + 1 atoms, and those "
+    "suffice",
     DERIVED,
 )
 KINK = Claim(
