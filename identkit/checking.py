@@ -23,7 +23,9 @@ from identkit.experts import resolve as resolve_expert
 from identkit.formal import undecided
 from identkit.gates import Gate, RegimeCode, known_gates
 from identkit.gates import resolve as resolve_gate
+from identkit.layout import AFFINE
 from identkit.likelihoods import Likelihood
+from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.prove import Prover
 from identkit.questions import (
     NONDEGENERATE,
@@ -43,7 +45,10 @@ from identkit.results import (
     SetProof,
     combined_verdict,
 )
-from identkit.vocabulary import Verdict
+from identkit.vocabulary import Through, Verdict
+
+SHARED = "input-free"
+"""The gate of shared experts."""
 
 
 def check(
@@ -52,6 +57,7 @@ def check(
     *,
     likelihood: Likelihood | str | None = None,
     variance: str | None = None,
+    shared: Expert | str | None = None,
     shape: str | None = None,
     dim: int = 2,
     regime: RegimeCode = None,
@@ -74,7 +80,9 @@ def check(
     :class:`~identkit.experts.Expert` or a built-in's name, then ``shape`` and ``dim`` apply.
     ``likelihood`` is the gate's, least squares for a gate given by name; under another one nothing
     follows but what the gate registers for it. ``variance`` is ``free``, ``common`` or ``known``
-    under a Gaussian likelihood.
+    under a Gaussian likelihood. ``shared`` is the expert of the shared half of an architecture with
+    both, of the same inputs: ½ Σ ω_a N(y | h1, τ_a) beside half of the gate's mixture; it is
+    decided as well, with input-free weights.
     ``atoms`` is k in the witness, ``domain`` the (low, high) of every input, or a mapping with one
     for each (``{"x0": (0, 5), "x1": (-3, 3)}``), ``require`` a condition
     that must hold for exit code 0. ``progress`` is called with a line before each step.
@@ -91,7 +99,8 @@ def check(
     """
     started = time.monotonic()
     expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate, likelihood, variance)
-    gate.needs_affine("condition")
+    if not {*gate.blocks} <= {*AFFINE}:
+        gate.needs_affine("condition")
     one_output(expert, gate)
     options = options_of(atoms, domain, expert.inputs, seed, max_precision, time_limit)
     if require is not None and require not in REQUIREMENTS:
@@ -103,7 +112,22 @@ def check(
             f"{known_gates(lambda g: g.has_theory)}, or ask for {gate.regimes[0].condition}."
         )
     questions = questions_of(gate, plan, level)
+    half = None if shared is None else _shared_half(shared, expert, gate)
     results = _Check(expert, gate, questions, options, progress).results()
+    other = None
+    if half is not None:
+        other = check(
+            half,
+            SHARED,
+            likelihood=gate.likelihood,
+            atoms=atoms,
+            domain=domain,
+            seed=seed,
+            max_precision=max_precision,
+            time_limit=time_limit,
+            require=require if require == NONDEGENERATE else None,
+            progress=progress,
+        )
     return CheckResult(
         version=__version__,
         expert=expert,
@@ -113,7 +137,24 @@ def check(
         requirement=_requirement(require, results),
         seconds=time.monotonic() - started,
         likelihood=gate.likelihood,
+        shared=other,
     )
+
+
+def _shared_half(shared: Expert | str, expert: Expert, gate: Gate) -> Expert:
+    """The shared experts of an architecture. Raises InputError where there can be none."""
+    if resolve_likelihood(gate.likelihood).through is Through.VALUE:
+        raise InputError(
+            "--shared: shared experts are those of a density; add --likelihood gaussian."
+        )
+    found = resolve_expert(shared, None, expert.dim)
+    if found.inputs != expert.inputs:
+        raise InputError(
+            f"--shared: its inputs are {', '.join(found.inputs)}, those of the routed expert "
+            f"{', '.join(expert.inputs)}; write both in the same."
+        )
+    one_output(found, gate)
+    return found
 
 
 class _Check:

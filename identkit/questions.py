@@ -93,6 +93,8 @@ def questions_of(
         regime = gate.regime(code)
         own = dict(() if regime is None else regime.conditions).get(name)
         found = find_condition(name, level or own)
+        if found.atom is gated_function:
+            gate.needs_affine(f"{name} at product level")
         if found.atom is gated_function and gate.divides and not gate.shifts:
             raise InputError(
                 f"{name}: it is about F = weight·h, and the {gate.name} gate divides by the sum of "
@@ -111,6 +113,12 @@ def plans(gate: Gate) -> set[tuple[tuple[RegimeCode, str], ...]]:
         with suppress(InputError):
             found.add(tuple(plan_of(gate, regime, name, require)))
     return found
+
+
+def of_another_model(regime: Regime | None, condition: str) -> bool:
+    """Whether a condition is about shared experts, of which this regime's gate weighs none."""
+    own = () if regime is None else tuple(name for name, _ in regime.conditions)
+    return condition == "shared-strong" and condition not in own
 
 
 def asked_with(condition: Condition, options: Options) -> Options:

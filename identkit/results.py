@@ -269,7 +269,10 @@ class Requirement:
 
 @dataclass(frozen=True, repr=False)
 class CheckResult:
-    """What a check found; :class:`identkit.CheckResult` is this with its printed forms."""
+    """What a check found; :class:`identkit.CheckResult` is this with its printed forms.
+
+    ``shared`` is the check of the shared experts beside these routed ones, None without any.
+    """
 
     version: str
     expert: Expert
@@ -279,6 +282,7 @@ class CheckResult:
     requirement: Requirement | None
     seconds: float
     likelihood: str = LEAST_SQUARES
+    shared: CheckResult | None = None
 
     def result(self, condition: str) -> ConditionResult:
         """The result for this condition. Raises KeyError if it was not checked."""
@@ -296,10 +300,13 @@ class CheckResult:
 
     @property
     def exit_code(self) -> int:
-        """0 done (and any requirement met), 1 requirement not met, 3 undecided."""
+        """0 done (any requirement met), 1 requirement not met, 3 undecided; of the worse half."""
+        other = 0 if self.shared is None else self.shared.exit_code
         if self.requirement is not None:
-            return {True: 0, False: 1, None: 3}[self.requirement.met]
-        return 3 if all(r.verdict == Verdict.UNDECIDED for r in self.results) else 0
+            own = {True: 0, False: 1, None: 3}[self.requirement.met]
+            return 1 if 1 in (own, other) else max(own, other)
+        undecided = all(r.verdict == Verdict.UNDECIDED for r in self.results)
+        return 3 if undecided and other in (0, 3) and (self.shared is None or other) else 0
 
     def __repr__(self) -> str:
         verdicts = ", ".join(f"{r.condition} {r.verdict}" for r in self.results)

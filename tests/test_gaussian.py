@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 
+import jsonschema
 import mpmath
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from identkit.errors import CertificateError
 from identkit.experts import symbols
 from identkit.gates import GATES, resolve
 from identkit.likelihoods import LIKELIHOODS, gaussian
+from identkit.report.json_form import schema
 from identkit.vocabulary import Through, Variance
 
 VARIANCES = tuple(Variance)
@@ -337,3 +339,65 @@ def test_the_normalized_sigmoid_asks_the_same_of_the_expert(text, variance):
         assert "β1* ≠ 0" in sparse.caveats[0]
     verified = identkit.verify(json.loads(json.dumps(checked.certificate())))
     assert verified.by[0]["second order"] == "kernel"
+
+
+# -- constant weights and shared experts ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("variance", VARIANCES)
+@pytest.mark.parametrize("text", ["a*x + b", "gelu(a*x + b)", "c*relu(a*x + b)"])
+def test_constant_weights_ask_the_same_of_the_expert(text, variance):
+    expert = Expert.from_expression(text)
+    checked = check(expert, "input-free", likelihood="gaussian", variance=variance)
+    assert checked.results[0].nondegenerate == found(text, variance).nondegenerate
+    verified = identkit.verify(json.loads(json.dumps(checked.certificate())))
+    assert verified.by[0]["second order"] == "kernel"
+    once = any("fitted by one atom" in caveat for caveat in checked.results[0].caveats)
+    if checked.results[0].nondegenerate == "yes":
+        assert once == (variance is Variance.COMMON)
+
+
+def test_constant_weights_are_of_a_density():
+    with pytest.raises(InputError, match="add --likelihood gaussian"):
+        check("gelu", "input-free")
+    with pytest.raises(InputError, match="product level"):
+        check("gelu", "input-free", likelihood="gaussian", condition="weak", level="product")
+
+
+def test_both_halves_are_decided(capsys):
+    both = check("linear", "softmax", dim=1, likelihood="gaussian", shared="gelu")
+    assert (both.results[0].nondegenerate, both.shared.results[0].nondegenerate) == ("no", "yes")
+    document = both.to_dict()
+    jsonschema.validate(document, schema("check-1"))
+    jsonschema.validate(document["shared"], schema("check-1"))
+    assert document["shared"]["gate"] == "input-free"
+    arguments = ["check", "--expert", "linear", "--gate", "softmax", "--dim", "1"]
+    own = [*arguments, "--likelihood", "gaussian", "--shared"]
+    assert main([*own, "k*x + m"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "shared experts h(x) = k*x + m" in text
+    assert "the halves can be exchanged" in text
+    assert main([*own, "relu ffn"]) == 0
+    assert "exchanged" not in capsys.readouterr().out
+    require = ["--require", "nondegenerate"]
+    gelu = ["check", "--expert", "gelu", "--gate", "softmax", "--dim", "1", *require]
+    assert main([*gelu, "--likelihood", "gaussian", "--shared", "tanh"]) == 0
+    assert main([*gelu, "--likelihood", "gaussian", "--shared", "linear"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--shared", "gelu"], "add --likelihood gaussian"),
+        (["--likelihood", "gaussian", "--shared", "gellu"], "did you mean gelu or relu?"),
+        (["--likelihood", "gaussian", "--shared", "x0 + q"], "write both in the same"),
+        (["--likelihood", "gaussian", "--shared", "gelu", "--save", "c.json"], "one half"),
+    ],
+)
+def test_bad_shared_experts_are_one_sentence(arguments, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "--expert", "gelu", "--gate", "softmax", "--dim", "1", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert len(printed.err.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())

@@ -32,7 +32,7 @@ from identkit.degeneracy.records import (
 )
 from identkit.experts import Expert
 from identkit.gates import Gate, RegimeCode
-from identkit.questions import asked_in, is_first_order
+from identkit.questions import asked_in, is_first_order, of_another_model
 from identkit.results import (
     ConditionResult,
     FixedProof,
@@ -101,7 +101,7 @@ def concluded(
     for r in results:
         regime, rate, provided = gate.regime(r.regime), None, ()
         asked = asked_in(regime, results)
-        if regime is not None and r.condition != "shared-strong":
+        if regime is not None and not of_another_model(regime, r.condition):
             rate = derived_rate(
                 None, r.second_order, r.premise, asked, regime, expert_function(expert)
             )
@@ -114,7 +114,7 @@ def concluded(
 def expected(gate: Gate, regime: RegimeCode, condition: str) -> tuple[bool, bool]:
     """Whether a result has a second-order analysis, and whether a premise."""
     found = gate.regime(regime)
-    if found is None or condition == "shared-strong":
+    if found is None or of_another_model(found, condition):
         return False, False
     second = found.expansion is None or found.expansion.order >= 2
     return second, found.refits == "premise"

@@ -8,12 +8,14 @@ from identkit.cli.help import Help
 from identkit.cli.options import add_question
 from identkit.cli.output import show
 from identkit.cli.question import checked
+from identkit.errors import InputError
 
 EXAMPLES = """\
 examples:
   identkit check --expert gelu --gate sigmoid
   identkit check --expert relu --gate sigmoid --condition strong --level product
   identkit check --expr "c*atan(a*x + b)" --gate softmax
+  identkit check --expert linear --gate softmax --likelihood gaussian --shared tanh
   identkit check --expert gelu --gate sigmoid --require strong --save gelu.json
 
 verdicts:
@@ -38,6 +40,11 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     check.set_defaults(call=run)
     add_question(check)
+    check.add_argument(
+        "--shared",
+        metavar="EXPERT",
+        help="shared experts beside the routed ones (a name or an expression; needs a density)",
+    )
     out = check.add_argument_group("output")
     out.add_argument(
         "--require",
@@ -56,6 +63,10 @@ def run(options: argparse.Namespace) -> int:
     from identkit.report.json_form import check_document, dumps
 
     printer = "json_form" if options.json else "markup" if options.latex else "terminal"
+    if options.shared is not None and options.save is not None:
+        raise InputError(
+            "--save: a certificate is of one half; save the shared experts' with --gate input-free."
+        )
     result = checked(options, printer, options.require)
     if options.save is not None:
         save(result, options.save)

@@ -15,14 +15,13 @@ from typing import Any
 
 import sympy as sp
 
-from identkit.algebra import TooLarge
 from identkit.atoms import AtomFunction
 from identkit.certificates.independence import Search, find_witness
 from identkit.conditions import AtomTerm, BasisFunction, FunctionSet
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
 from identkit.degeneracy.cone import Direction, Face, coordinate_directions, face_of
-from identkit.degeneracy.families import Flow, Lift, exact_lifts
+from identkit.degeneracy.families import Flow, Lift
 from identkit.degeneracy.family_records import (
     covered,
     family_of,
@@ -57,27 +56,13 @@ from identkit.sampling import Sampler
 from identkit.vocabulary import Across, FamilyKind, Quantifier, Through, Verdict
 
 
-def exact_curves(atom: AtomFunction, deadline: Deadline) -> tuple[list[Lift], list[Flow]]:
-    """The curves along which h stays in a plane, and the flows it is an eigenfunction of."""
-    names, derivatives = atom.parameters, Derivatives(atom, deadline)
-    try:
-        return exact_lifts(
-            atom,
-            [derivatives.partial((p,)) for p in names],
-            lambda i, j: derivatives.partial((names[i], names[j])),
-            deadline,
-        )
-    except (TooLarge, Rebase, NeedSign):
-        deadline.check()
-        return [], []
-
-
 @dataclass
 class Analysis:
     """Decides nondegeneracy of one over-specified cell for the expert function ``atom``.
 
     ``expansion`` says whether m0 and the gate's own moments take part (``weight_free``), and what
-    has to be independent over atoms. ``curves`` are those of :func:`exact_curves`.
+    has to be independent over atoms; ``curves``, see
+    :func:`~identkit.degeneracy.families.exact_curves`.
     """
 
     atom: AtomFunction
@@ -90,7 +75,9 @@ class Analysis:
 
     def __post_init__(self) -> None:
         self.weight_free = self.expansion.gates
-        self.through = resolve(self.expansion.likelihood).through
+        likelihood = resolve(self.expansion.likelihood)
+        self.through = likelihood.through
+        self.same = f"an exact family of mixing measures has the same {likelihood.letter}"
         self.space = space_of(self.atom, self.weight_free, self.through)
         self.seen = seen_atom(self.atom, self.through)
         self.derivatives = Derivatives(self.atom, self.deadline)
@@ -124,7 +111,7 @@ class Analysis:
                 if not covered(f, lifts) and (self.through is Through.VALUE or f.rate == 0)
             ]
         empty = replace(
-            blank(self.gate, self.regime, "an exact family of mixing measures has the same f"),
+            blank(self.gate, self.regime, self.same),
             functions=self.labels,
             families=tuple(families),
             kinks=tuple(
@@ -186,7 +173,7 @@ class Analysis:
             return self._identifiable(found, lifts, shown)
         found = replace(
             found,
-            reason="an exact family of mixing measures has the same f",
+            reason=self.same,
             across_atoms=self._across_atoms([self.eta])
             if self._independent().witness
             else Across.OPEN,

@@ -12,8 +12,8 @@ import sympy as sp
 from identkit.atoms import expert_function, gate_parameters
 from identkit.causes import cause_of
 from identkit.deadline import Deadline
-from identkit.degeneracy.analysis import Analysis, exact_curves
-from identkit.degeneracy.families import Flow, Lift
+from identkit.degeneracy.analysis import Analysis
+from identkit.degeneracy.families import Flow, Lift, exact_curves
 from identkit.degeneracy.premise import regime_2_premise
 from identkit.degeneracy.rate import caveats_of, derived_rate, near_the_truth
 from identkit.degeneracy.records import Exceptional, Premise, SecondOrder
@@ -24,7 +24,7 @@ from identkit.experts import Expert, symbols
 from identkit.forms import affine_forms
 from identkit.gates import Expansion, Gate, RegimeCode
 from identkit.normal_form import NeedSign, Rebase
-from identkit.questions import is_first_order
+from identkit.questions import is_first_order, of_another_model
 from identkit.results import ConditionResult, Options, Published
 
 NOT_SEARCHED = Exceptional("not searched within the limits", "", "not-searched")
@@ -80,10 +80,10 @@ class Conclusions:
 
         ``asked`` are the results on the conditions of the same regime, by name.
         """
-        if result.condition == "shared-strong":
-            return replace(result, exceptional=self.exceptional)  # another model's experts
-        second = self.second_order(result.regime)
         regime = self.gate.regime(result.regime)
+        if of_another_model(regime, result.condition):
+            return replace(result, exceptional=self.exceptional)
+        second = self.second_order(result.regime)
         refits = "" if regime is None else regime.refits
         premise = self.premise if refits == "premise" else None
         rate, provided = None, ()

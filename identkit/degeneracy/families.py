@@ -24,10 +24,11 @@ from identkit.algebra import TooLarge
 from identkit.atoms import AtomFunction
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
+from identkit.derivatives import Derivatives
 from identkit.experts import symbols
 from identkit.expression import is_affine, put, symbol
 from identkit.forms import affine_forms
-from identkit.normal_form import Rebase
+from identkit.normal_form import NeedSign, Rebase
 from identkit.relations import FormalFamily, proved_zero
 from identkit.vocabulary import FamilyKind
 
@@ -289,6 +290,21 @@ def exact_lifts(
         except (TooLarge, Rebase):
             continue
     return _one_per_direction(lifts, atom), flows
+
+
+def exact_curves(atom: AtomFunction, deadline: Deadline) -> tuple[list[Lift], list[Flow]]:
+    """The curves along which h stays in a plane, and the flows it is an eigenfunction of."""
+    names, derivatives = atom.parameters, Derivatives(atom, deadline)
+    try:
+        return exact_lifts(
+            atom,
+            [derivatives.partial((p,)) for p in names],
+            lambda i, j: derivatives.partial((names[i], names[j])),
+            deadline,
+        )
+    except (TooLarge, Rebase, NeedSign):
+        deadline.check()
+        return [], []
 
 
 def _one_per_direction(lifts: Sequence[Lift], atom: AtomFunction) -> list[Lift]:

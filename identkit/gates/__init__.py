@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from identkit.gates import normalized_sigmoid, sigmoid, softmax
+from identkit.gates import input_free, normalized_sigmoid, sigmoid, softmax
 from identkit.gates.gate import (
     GATES,
     GROUP,
@@ -45,11 +45,7 @@ __all__ = [
     "without_loss",
 ]
 
-for _gate in (
-    sigmoid.GATE,
-    softmax.GATE,
-    normalized_sigmoid.GATE,
-    *softmax.GAUSSIAN,
-    *normalized_sigmoid.GAUSSIAN,
-):
+for _gate in (sigmoid.GATE, softmax.GATE, normalized_sigmoid.GATE):
+    register(_gate)
+for _gate in (*softmax.GAUSSIAN, *normalized_sigmoid.GAUSSIAN, *input_free.GAUSSIAN):
     register(_gate)

@@ -54,9 +54,9 @@ class Gate:
     says how copies of an atom share its weight, None if that is not known. ``blocks`` are the
     gate's parameters, by default β1 and β0 of each atom.
 
-    An expansion, a loss or a sharing rule that is about another weight rule, or proved under
-    another ``likelihood``, is dropped, and all of them where there are other parameters: no gate
-    inherits the theorem of its neighbour.
+    An expansion, a loss or a sharing rule that is about another weight rule, its parameters
+    included, or proved under another ``likelihood``, is dropped: no gate inherits the theorem of
+    its neighbour.
     """
 
     name: str
@@ -73,11 +73,10 @@ class Gate:
     def __post_init__(self) -> None:
         if self.share is None and all(r == _bare(r) for r in self.regimes):
             return
-        rule = WeightRule(self.weight(symbol("s")), self.normalised)
-        affine = self.blocks == AFFINE
-        kept = (r if affine and self._proved(r, rule) else _bare(r) for r in self.regimes)
+        rule = WeightRule(self.weight(symbol("s")), self.normalised, self.blocks)
+        kept = (r if self._proved(r, rule) else _bare(r) for r in self.regimes)
         object.__setattr__(self, "regimes", tuple(kept))
-        if self.share is not None and not (affine and self.share.rule == rule):
+        if self.share is not None and self.share.rule != rule:
             object.__setattr__(self, "share", None)
 
     def _proved(self, regime: Regime, rule: WeightRule) -> bool:
@@ -278,6 +277,18 @@ def resolve(
     gate's own, least squares for a name) is what its theorems are under, ``variance`` which variant
     of it. Raises InputError for names that are not known and an expression that cannot be read.
     """
+    asked = LEAST_SQUARES if likelihood is None else likelihood
+    if isinstance(gate, str) and gate not in GATES:
+        own = _known(resolve_likelihood(asked, variance).name).get(gate)
+        if own is not None:
+            return own
+        elsewhere = [name for name, known in VARIANTS.items() if gate in known]
+        if elsewhere:
+            family = resolve_likelihood(elsewhere[0]).family
+            raise InputError(
+                f"gate {gate}: nothing is known of it under {resolve_likelihood(asked).name}; add "
+                f"--likelihood {family}."
+            )
     found = _named(gate)
     if likelihood is None and variance is None:
         return found

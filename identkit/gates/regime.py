@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import sympy as sp
 
+from identkit.layout import AFFINE, Block
 from identkit.likelihoods import LEAST_SQUARES
 from identkit.vocabulary import Verdict
 
@@ -23,11 +24,13 @@ key; None for the only regime of a gate."""
 class WeightRule:
     """What a theorem about a gate is a theorem of: the weight as a function of s, and f.
 
-    ``normalised``: f divides the weights by their sum over atoms.
+    ``normalised``: f divides the weights by their sum over atoms. ``blocks`` are the parameters in
+    s: without β1 it is β0 alone.
     """
 
     weight: sp.Expr
     normalised: bool
+    blocks: tuple[Block, ...] = AFFINE
 
 
 @dataclass(frozen=True)

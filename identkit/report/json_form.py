@@ -66,6 +66,7 @@ def check_document(result: CheckResult) -> dict[str, Any]:
         "expert": result.expert.canonical(),
         "options": options_document(result),
         "results": [result_document(r) for r in result.results],
+        **({} if result.shared is None else {"shared": check_document(result.shared)}),
         "requirement": None
         if result.requirement is None
         else {"name": result.requirement.name, "met": result.requirement.met},

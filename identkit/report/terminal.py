@@ -53,6 +53,10 @@ def check_report(result: CheckResult) -> RenderableType:
         blocks += [Text(f"  {line}") for line in exceptional]
     if result.requirement is not None:
         blocks.append(Text(f"\nrequired: {statements.requirement(result)}"))
+    if result.shared is not None:
+        blocks.append(Text("\nshared experts", style="bold"))
+        blocks.append(check_report(result.shared))
+        blocks += [Text(f"\narchitecture: {line}") for line in statements.architecture(result)]
     blocks.append(Text(f"\nidentkit {result.version}, {result.seconds:.2f} s", style="dim"))
     return Group(*blocks)
 

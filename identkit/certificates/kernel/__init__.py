@@ -33,7 +33,7 @@ from identkit.certificates.kernel.field import Unshown
 from identkit.certificates.kernel.parts import Part
 from identkit.certificates.kernel.refits import check_exceptional, check_refit
 from identkit.certificates.kernel.second_order import Analysis
-from identkit.gates import Expansion, normalized_sigmoid, sigmoid, softmax
+from identkit.gates import Expansion, input_free, normalized_sigmoid, sigmoid, softmax
 from identkit.likelihoods import LEAST_SQUARES, gaussian
 
 __all__ = ["Analysis", "Part", "Unshown", "check_exceptional", "check_refit", "knows"]
@@ -45,7 +45,7 @@ CRITERIA = {
     (normalized_sigmoid.RULE, LEAST_SQUARES): (False, "values"),
     **{
         (rule, own.name): (False, "gates")
-        for rule in (softmax.RULE, normalized_sigmoid.RULE)
+        for rule in (softmax.RULE, normalized_sigmoid.RULE, input_free.RULE)
         for own in gaussian.LIKELIHOODS
     },
 }

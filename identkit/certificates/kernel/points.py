@@ -16,11 +16,17 @@ from identkit.atoms import AtomFunction
 from identkit.balls import Hazard, Node, Tape, ball, interval, precision
 from identkit.certificates.jets import Differentiator
 from identkit.certificates.kernel.field import Element, Field
-from identkit.certificates.witness import determinant, excludes_zero, pairwise_independent
-from identkit.conditions import BasisFunction
+from identkit.certificates.witness import (
+    Witness,
+    determinant,
+    excludes_zero,
+    pairwise_independent,
+)
+from identkit.conditions import AtomTerm, BasisFunction, part_of
 from identkit.deadline import Deadline
 from identkit.domain import Interval
 from identkit.experts import symbols
+from identkit.results import Options
 from identkit.vocabulary import Quantifier
 
 FIRST_BITS = 256
@@ -246,6 +252,60 @@ def _is_nonnegative(node: Node) -> bool:
         even = node.exp.is_Integer and int(node.exp) % 2 == 0
         return bool(even or not node.exp.is_Integer)  # a fractional power is of what is positive
     return bool(node.is_Mul and all(map(_is_nonnegative, node.args)))
+
+
+# -- independence ---------------------------------------------------------------------------------
+
+
+def determinant_doubt(
+    atom: AtomFunction,
+    functions: Sequence[AtomTerm],
+    shared: Sequence[BasisFunction],
+    atoms: int,
+    witness: Witness,
+    options: Options,
+    deadline: Deadline,
+    blocks: Sequence[str] = (),
+) -> str | None:
+    """None if the functions are shown to be independent at the witness, else the doubt.
+
+    With ``blocks`` of a density a point has one more number, that of the block, from 1.
+    """
+    size, q, d = atoms * len(functions) + len(shared), len(atom.parameters), len(atom.inputs)
+    numbers = [Fraction(n + 1) for n in range(len(blocks))]
+    place = {tuple(x[d:]) for x in witness.points}
+    if blocks and not place <= {(n,) for n in numbers}:
+        return f"must have points of {d} inputs and the number of a block"
+    sides = options.domain.sides(d)
+    if len(witness.atoms) != atoms or any(len(t) != q for t in witness.atoms):
+        return f"must have {atoms} lists of {q} parameters"
+    if len(witness.points) != size or any(len(x) != d + bool(blocks) for x in witness.points):
+        return f"must have {size} points of {d} inputs"
+    if witness.precision > options.max_precision:
+        return "exceeds the file's max_precision"
+    if not all(map(Regularity(atom, sides).is_regular, witness.atoms)):
+        return "is at atoms that make the expert singular on the domain"
+    pairs = ((v, side) for x in witness.points for v, side in zip(x, sides, strict=False))
+    if any(not low <= v <= high for v, (low, high) in pairs):
+        return "has points that leave the domain"
+    whole = [f for g in functions for f in (part_of(g, b) for b in blocks or ("",)) if f]
+    differentiator = Differentiator(atom, order_of(whole))
+
+    def values(point: Sequence[Fraction], theta: Sequence[Fraction]) -> list[arb]:
+        block = blocks[int(point[d]) - 1] if blocks else ""
+        parts = [part_of(f, block) for f in functions]
+        found = iter(differentiator.values([f for f in parts if f], point[:d], theta))
+        return [next(found) if f else arb(0) for f in parts]
+
+    def rows() -> list[list[arb]]:
+        found = []
+        for x in witness.points:
+            deadline.check()
+            row = [v for theta in witness.atoms for v in values(x, theta)]
+            found.append(row + differentiator.values(shared, x[:d], witness.atoms[0]))
+        return found
+
+    return singularity_doubt(rows, witness.precision, witness.determinant, deadline)
 
 
 # -- kinks --------------------------------------------------------------------------------------

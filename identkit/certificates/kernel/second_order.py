@@ -22,10 +22,10 @@ from identkit.atoms import AtomFunction
 from identkit.balls import ball, precision
 from identkit.certificates.kernel.every_k import apply, holds_for_every_k
 from identkit.certificates.kernel.field import BITS, PLACES, Cases, Element, Unshown, vanishes
-from identkit.certificates.kernel.parts import determinant_doubt
 from identkit.certificates.kernel.points import (
     FIRST_BITS,
     Regularity,
+    determinant_doubt,
     draws,
     refuted,
     samples,

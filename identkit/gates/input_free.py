@@ -1,0 +1,61 @@
+"""Weights that do not depend on x: a mixture with constant weights, as of shared experts.
+
+Atoms weigh exp(β0) over the sum. There is a density to estimate, and nothing is known of f: under
+the Gaussian likelihood alone. DeepSeekMoE (arXiv 2505.10860) is ½ Σ ω_a N(y | h1, τ_a) of such
+shared experts and ½ of routed ones. The derivatives of all atoms' N are independent functions of y,
+so the halves can be treated one by one where the pairs (h, ν) are distinct: m0 = 0 on N, and of the
+expert what is left under softmax. Fitted weights are bounded away from 0, or a routed atom of
+constant gate takes the place of a shared one.
+"""
+
+from __future__ import annotations
+
+import sympy as sp
+
+from identkit.expression import symbol
+from identkit.gates.density import BLOCKS, REMAINS, VARIANCES, WEIGHTS
+from identkit.gates.gate import Gate
+from identkit.gates.regime import Caveat, Expansion, Regime, WeightRule
+from identkit.gates.softmax import below_doubling
+from identkit.layout import OFFSET
+from identkit.likelihoods import resolve
+from identkit.vocabulary import Variance
+
+RULE = WeightRule(sp.exp(symbol("s")), True, (OFFSET,))
+
+FITTED_ONCE = Caveat("some true atom is fitted by one atom only (k < 2k*)", below_doubling)
+
+GAUSSIAN = tuple(
+    Gate(
+        name="input-free",
+        formula="exp(β0), divided by the sum over atoms",
+        weight=sp.exp,
+        normalised=True,
+        gauge="a common shift of all β0 leaves the weights unchanged",
+        blocks=RULE.blocks,
+        likelihood=likelihood,
+        source="arXiv 2505.10860 (shared experts)",
+        regimes=(
+            Regime(
+                key="any",
+                condition="shared-strong",
+                meaning="any truth",
+                expansion=Expansion(
+                    RULE,
+                    order=2,
+                    gates=False,
+                    likelihood=likelihood,
+                    argument=f"With constant weights, {BLOCKS} On `N` this leaves `m0 = 0`. {said}",
+                ),
+                caveats=(
+                    *((FITTED_ONCE,) if resolve(likelihood).variance is Variance.COMMON else ()),
+                    WEIGHTS,
+                    VARIANCES,
+                ),
+                rests_on=("gaussian-shared-criterion", *claims),
+            ),
+        ),
+    )
+    for likelihood, said, claims in REMAINS
+)
+"""What is known of such weights, for each variance of the Gaussian likelihood."""
