@@ -81,7 +81,7 @@ def questions_of(
         regime = gate.regime(code)
         own = dict(() if regime is None else regime.conditions).get(name)
         found = find_condition(name, level or own)
-        if found.atom is gated_function and gate.divides and not gate.shifts:
+        if found.atom is gated_function and gate.divides and gate.pinning is None:
             raise InputError(
                 f"{name}: it is about F = weight·h, and the {gate.name} gate divides by the sum of "
                 "all weights; use --level expert, or strong."

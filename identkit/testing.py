@@ -1,6 +1,6 @@
-"""For your own tests: a CI guard for identifiability, and Hypothesis strategies.
+"""For your own tests: a CI guard for identifiability, a check of gates, Hypothesis strategies.
 
-``assert_identifiable`` needs nothing beyond identkit; the strategies need Hypothesis and NumPy
+``assert_identifiable`` needs nothing beyond identkit; the others need Hypothesis and NumPy
 (``pip install identkit[testing]``).
 """
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from identkit.checking import NONDEGENERATE
 from identkit.experts import ACTIVATIONS, SHAPES, Expert, builtin
-from identkit.gates import GATES, Gate
+from identkit.gates import GATES, Gate, resolve
 from identkit.presented import CheckResult, check
 from identkit.report.statements import nevertheless
 from identkit.vocabulary import Verdict
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SMOOTH_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name != "relu")
 """Activations without a kink."""
 
-__all__ = ["assert_identifiable", "experts", "gates", "mixing_measures"]
+__all__ = ["assert_identifiable", "check_gate", "experts", "gates", "mixing_measures"]
 
 
 def assert_identifiable(
@@ -56,6 +56,24 @@ def assert_identifiable(
     if not proved:
         raise AssertionError(f"{failure}:\n\n{result}")
     return result
+
+
+def check_gate(gate: Gate | str, *, examples: int = 20) -> None:
+    """Fail unless the gauges that a gate declares are gauges of it.
+
+    For ``examples`` random rational parameters, experts that are any numbers, and amounts, in ball
+    arithmetic: a gauge leaves f as it is and moves the parameters that it says, in as many
+    directions as its dimension; where its caveat does not hold f changes. A common shift of all
+    (β1, β0) that leaves f as it is must be declared. Which other gauges there are is not searched.
+
+    >>> check_gate("softmax", examples=3)
+
+    Raises AssertionError with the first gauge that is none, and
+    :class:`~identkit.errors.InputError` for a gate that is not known.
+    """
+    from identkit.gate_contract import check_gauges
+
+    check_gauges(resolve(gate), examples)
 
 
 def _strategies() -> Any:

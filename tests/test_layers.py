@@ -21,7 +21,7 @@ LAYERS = {
     "language": "vocabulary causes errors registry rate deadline bounded domain files heads balls "
     "functions expression",
     "model": "layout likelihoods.contract likelihoods.least_squares likelihoods experts "
-    "gates.regime gates.gate gates.sigmoid gates.softmax gates.normalized_sigmoid "
+    "gates.regime gates.gauge gates.gate gates.sigmoid gates.softmax gates.normalized_sigmoid "
     "gates atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions",
@@ -55,7 +55,7 @@ LAYERS = {
     "report.rates_report report.rates_document report.verified rates.drawing "
     "rates.figure_files rates.figures rates.page.pieces rates.page.verdicts "
     "rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
-    "api": "presented fit.presented rates.presented estimator testing rates identkit",
+    "api": "presented fit.presented rates.presented estimator gate_contract testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run cli.main "
     "cli.check cli.explain cli.table cli.fit cli.rates cli.truth cli.sweep cli.runs cli.report "
     "cli.claims cli.interactions cli.verify cli.listings __main__",
@@ -73,7 +73,7 @@ DEFERRED = {
     "fit.inference": {"fit.job"},
     "rates.scheduling": {"rates.setting", "rates.fits"},  # a worker sets its threads before NumPy
     "streams": {"report.terminal"},  # rich
-    "testing": {"mixing"},  # NumPy
+    "testing": {"mixing", "gate_contract"},  # NumPy, Hypothesis
 }
 """Modules of identkit imported inside functions for what comes with them."""
 EMPTY = {"certificates", "degeneracy", "report"}

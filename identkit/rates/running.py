@@ -27,7 +27,7 @@ from identkit.vocabulary import Judgement
 Truth = TruthFile | Found | MixingMeasure
 
 
-def check_gate(gate: Gate) -> None:
+def needs_loss(gate: Gate) -> None:
     """Raise InputError for a gate without errors to observe, or a likelihood without rates."""
     check_likelihood(gate)
     if not gate.has_loss:
