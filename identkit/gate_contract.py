@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from identkit.balls import Tape, ball, precision
 from identkit.expression import symbol
-from identkit.gates import Gate, Gauge, Situation, common_shift
+from identkit.gates import Gate, Gauge, Situation, common_shift, resolve
 from identkit.gates.gauge import Values
 from identkit.layout import POSITIVE, Block
 
@@ -47,13 +47,20 @@ class _Case:
     experts: Any  # (POINTS, k)
 
 
-def check_gauges(gate: Gate, examples: int) -> None:
-    """Raise AssertionError unless every gauge is one, and the common shift is declared if it is.
+def check_gate(gate: Gate | str, *, examples: int = 20) -> None:
+    """Fail unless the gauges that a gate declares are gauges of it.
 
-    Of rational parameters, by Hypothesis: f stays, with numbers for experts; the parameters that
-    are said to move do, and no others; there are as many directions as the dimension says; an atom
-    that is pinned is at 0. Where a caveat does not hold, f changes.
+    For ``examples`` random rational parameters, experts that are any numbers, and amounts, in ball
+    arithmetic: a gauge leaves f as it is and moves the parameters that it says, in as many
+    directions as its dimension; where its caveat does not hold f changes. A common shift of all
+    (β1, β0) that leaves f as it is must be declared. Which other gauges there are is not searched.
+
+    >>> check_gate("softmax", examples=3)
+
+    Raises AssertionError with the first gauge that is none, and
+    :class:`~identkit.errors.InputError` for a gate that is not known.
     """
+    gate = resolve(gate)
     for gauge in gate.gauges:
         _each(gate, gauge, examples, lambda case, gauge=gauge: _holds(gate, gauge, case))
         if gauge.caveat is not None and not _changes(gate, gauge, examples, holding=False):
