@@ -18,8 +18,8 @@ from identkit.errors import InputError
 Axis = Literal["", "d", "q"]
 """How many numbers a block has: one, without an axis; one per input; one per expert parameter."""
 Role = Literal["slope", "weight", "expert", "scale", "variance"]
-"""``slope`` and ``weight`` are what a common shift of all gates moves; ``scale`` and ``variance``
-are positive numbers that divide something."""
+"""``slope`` and ``weight`` are of the score; ``scale`` and ``variance`` are positive numbers that
+divide something."""
 POSITIVE: tuple[Role, ...] = ("scale", "variance")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -170,12 +170,6 @@ class Layout:
         along = self.of_atoms if block.per_atom else self.of_all
         start = sum(map(self.size, along[: along.index(block)]))
         return slice(start, start + self.size(block))
-
-    @property
-    def gauge(self) -> tuple[int, ...]:
-        """Places in an atom of what a common shift of all gates moves."""
-        moved = [b for b in self.of_atoms if b.role in ("slope", "weight")]
-        return tuple(i for b in moved for i in range(self[b.name].start, self[b.name].stop))
 
     # -- words --------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """A rate of convergence as a value: what can be compared, and the text that views print.
 
-Powers of n are up to logarithms, as the theorems state them. Whether a rate is published or
-derived is said by the record that holds it.
+Powers of n are up to logarithms, as the theorems state them (:attr:`Rate.logs`). Of which quantity
+a rate is, under which caveats, and whether it is published or derived say the records that hold it:
+:class:`identkit.results.StatedRate` says it all together.
 """
 
 from __future__ import annotations
@@ -76,6 +77,16 @@ class Rate:
     def polynomial(self) -> bool:
         """Whether it is a power of n that is reached."""
         return self.kind is RateKind.POWER
+
+    @property
+    def logs(self) -> Fraction | None:
+        """The largest power of log n beside the power of n; None where nothing bounds the error.
+
+        f is estimated at (log n/n)^(1/2), so that n^-p is (log n/n)^p at most.
+        """
+        if self.kind is RateKind.LOGARITHMIC:
+            return Fraction(-1)
+        return self.exponent if self.polynomial else None
 
     @property
     def everywhere(self) -> Rate:

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 
 from identkit.certificates.witness import Witness
 from identkit.conditions import BasisFunction, condition
-from identkit.degeneracy.records import Exceptional, Premise, RateFinding, SecondOrder
+from identkit.degeneracy.records import (
+    CellQuantity,
+    Exceptional,
+    Premise,
+    RateFinding,
+    SecondOrder,
+)
 from identkit.domain import EVERYWHERE, Domain
 from identkit.experts import Expert
 from identkit.gates import RegimeCode
@@ -19,9 +25,11 @@ from identkit.vocabulary import (
     WEAKEST_FIRST,
     Agreement,
     AtomsScope,
+    Basis,
     Cause,
     ProofKind,
     Quantifier,
+    RateCause,
     Verdict,
 )
 
@@ -135,6 +143,22 @@ class Published:
     source: str
 
 
+@dataclass(frozen=True)
+class StatedRate:
+    """A rate with all that is said with it.
+
+    ``rate`` has the powers of n and of log n. It is that of ``quantity``, of all parameters of an
+    over-specified atom together where that is None (then the slowest of theirs). ``caveats`` are
+    the hypotheses of the theorem behind it besides the regime; those of a ``published`` one are
+    its paper's.
+    """
+
+    rate: Rate
+    basis: Basis
+    quantity: CellQuantity | None = None
+    caveats: tuple[str, ...] = ()
+
+
 def combined_verdict(proofs: tuple[SetProof, ...]) -> Verdict:
     """A condition of several sets holds if all do, and fails if any does."""
     verdicts = {p.verdict for p in proofs}
@@ -167,6 +191,26 @@ class ConditionResult:
     exceptional: tuple[Exceptional, ...] = ()
     first_order: bool = False
     caveats: tuple[str, ...] = ()
+
+    @property
+    def rates(self) -> tuple[StatedRate, ...]:
+        """Every rate that is stated: published, derived, and derived of single quantities.
+
+        An exact family rests on no theorem, and what is open has no rate to restrict, unless the
+        premise of the theorem is all that is open.
+        """
+        stated = []
+        if self.rate is not None:
+            if self.rate.published is not None:
+                stated.append(StatedRate(self.rate.published, Basis.PUBLISHED))
+            derived, left = self.rate.derived, self.rate.cause == RateCause.PREMISE_OPEN
+            under = self.caveats if derived.polynomial or left else ()
+            stated.append(StatedRate(derived, Basis.DERIVED, None, under))
+        local = () if self.second_order is None else self.second_order.identifiable
+        for i in local:
+            under = self.caveats if i.rate.polynomial else ()
+            stated.append(StatedRate(i.rate, Basis.DERIVED, i.quantity, under))
+        return tuple(stated)
 
     @property
     def nondegenerate(self) -> Verdict | None:

@@ -96,11 +96,3 @@ def _give_up(stream: Any) -> None:
     """Send what is left of a stream nowhere: Python would try again when it exits, and complain."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def console(*, error: bool = False) -> Any:
-    """A rich console on the terminal itself: styles pass, control characters of texts do not."""
-    from identkit.report.terminal import Escaping
-
-    stream = sys.stderr if error else sys.stdout
-    return Escaping(file=getattr(stream, "stream", stream), highlight=False)

@@ -1,29 +1,33 @@
-"""For your own tests: a CI guard for identifiability, and Hypothesis strategies.
+"""For your own tests: a CI guard for identifiability, a check of gates, Hypothesis strategies.
 
-``assert_identifiable`` needs nothing beyond identkit; the strategies need Hypothesis and NumPy
+``assert_identifiable`` needs nothing beyond identkit; the others need Hypothesis and NumPy
 (``pip install identkit[testing]``).
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from identkit.checking import NONDEGENERATE
-from identkit.experts import ACTIVATIONS, SHAPES, Expert, builtin
-from identkit.gates import GATES, Gate
+from identkit.experts import Expert
+from identkit.gates import Gate
 from identkit.presented import CheckResult, check
 from identkit.report.statements import nevertheless
 from identkit.vocabulary import Verdict
 
 if TYPE_CHECKING:
-    from hypothesis.strategies import SearchStrategy
+    from identkit.gate_contract import check_gate
+    from identkit.strategies import experts, gates, mixing_measures
 
-    from identkit.mixing import MixingMeasure
+_HOME = {
+    "check_gate": "identkit.gate_contract",
+    "experts": "identkit.strategies",
+    "gates": "identkit.strategies",
+    "mixing_measures": "identkit.strategies",
+}
 
-SMOOTH_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name != "relu")
-"""Activations without a kink."""
-
-__all__ = ["assert_identifiable", "experts", "gates", "mixing_measures"]
+__all__ = ["assert_identifiable", "check_gate", "experts", "gates", "mixing_measures"]
 
 
 def assert_identifiable(
@@ -58,57 +62,9 @@ def assert_identifiable(
     return result
 
 
-def _strategies() -> Any:
-    from hypothesis import strategies
-
-    return strategies
-
-
-def experts(
-    *,
-    max_dim: int = 2,
-    smooth: bool | None = None,
-    shapes: tuple[str, ...] = tuple(SHAPES),
-    polynomials: bool = True,
-) -> SearchStrategy[Expert]:
-    """Built-in experts: every activation in every shape, and unless excluded the polynomials.
-
-    ``smooth`` True leaves out experts with kinks, False keeps only those.
-    """
-    st = _strategies()
-
-    names = {None: tuple(ACTIVATIONS), True: SMOOTH_ACTIVATIONS, False: ("relu",)}[smooth]
-    dims = st.integers(1, max_dim)
-    shaped = st.builds(builtin, st.sampled_from(names), st.sampled_from(shapes), dims)
-    if not polynomials or smooth is False:
-        return shaped
-    plain = st.sampled_from(("linear", "poly2", "poly3", "input-free"))
-    return shaped | st.builds(builtin, plain, st.none(), dims)
-
-
-def gates() -> SearchStrategy[Gate]:
-    """Every registered gate."""
-    st = _strategies()
-
-    return st.sampled_from(list(GATES.values()))
-
-
-def mixing_measures(
-    *, parameters: int, dim: int = 1, min_atoms: int = 1, max_atoms: int = 4, bound: float = 5.0
-) -> SearchStrategy[MixingMeasure]:
-    """Mixing measures whose experts have ``parameters`` parameters, entries in [-bound, bound]."""
-    from identkit.mixing import MixingMeasure
-
-    st = _strategies()
-    number = st.floats(-bound, bound, allow_nan=False, width=32)
-
-    def of_size(k: int) -> SearchStrategy[MixingMeasure]:
-        def rows(width: int) -> SearchStrategy[list[list[float]]]:
-            return st.lists(
-                st.lists(number, min_size=width, max_size=width), min_size=k, max_size=k
-            )
-
-        beta0 = st.lists(number, min_size=k, max_size=k)
-        return st.builds(MixingMeasure, beta0, rows(dim), rows(parameters))
-
-    return st.integers(min_atoms, max_atoms).flatmap(of_size)
+def __getattr__(name: str) -> Any:
+    """What needs Hypothesis is imported on first use."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'identkit.testing' has no attribute '{name}'")
+    value = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return value

@@ -140,6 +140,13 @@ class RateCause(Word):
     PREMISE_OPEN = "premise-open"
 
 
+class Basis(Word):
+    """What states a rate: a paper, or the derivation here."""
+
+    PUBLISHED = "published"
+    DERIVED = "derived"
+
+
 class ClaimStatus(Word):
     """What the checks have shown of a claim, from strong to weak."""
 

@@ -19,6 +19,7 @@ class Space:
     """First moments and second moments of three coordinates."""
 
     coordinates = NAMES
+    null = False
 
     def __init__(self):
         pairs = [*((n,) for n in NAMES), *combinations_with_replacement(NAMES, 2)]

@@ -21,6 +21,7 @@ from identkit.experts import symbols
 from identkit.expression import symbol
 from identkit.fit import Model
 from identkit.gates import GATES
+from identkit.testing import check_gate
 
 BITS = 400
 STEPS = [Fraction(1, 2**n) for n in range(4, 10)]
@@ -181,11 +182,13 @@ TRUTH = MixingMeasure([0.4, -0.6], [[0.0], [0.9]], [[2.0, 1.0], [-3.0, 1.0]])
 
 @pytest.mark.parametrize("gate", GATES.values(), ids=GATES)
 def test_gauges_and_shares(gate):
-    """A common shift changes f exactly where the gate says it does not; copies leave f as it is."""
+    """Gauges are gauges, and the common shift is declared if it is one; copies leave f as it is."""
+    check_gate(gate)
     model, x = Model.of("gelu", gate), np.linspace(-3, 3, 41)[:, None]
     f = model.predict(TRUTH, x)
     moved = model.predict(TRUTH.shifted(0.7, [0.3]), x)
-    assert np.allclose(moved, f, rtol=1e-10) == gate.shifts
+    assert np.allclose(moved, f, rtol=1e-10) == (gate.pinning is not None)
+    assert np.allclose(model.predict(gate.held(TRUTH), x), f, rtol=1e-10)
     if gate.share is not None:
         data = identkit.simulate(model, TRUTH, 10, noise=0.1, seed=0)
         copies = data.starts(4, 0.0, over=0)[0]

@@ -121,14 +121,14 @@ def scipy_fit(model, x, y, start, fixed, bound=np.inf, max_nfev=1000):
 
 def pinned_parameters(model, atoms):
     fixed = np.zeros(atoms * model.per_atom, dtype=bool)
-    if model.gate.shifts:
+    if model.gate.pinning:
         last = (atoms - 1) * model.per_atom
         fixed[last : last + model.dim + 1] = True
     return fixed
 
 
 def pinned(model, measure):
-    return measure.pinned() if model.gate.shifts else measure
+    return measure.pinned() if model.gate.pinning else measure
 
 
 # -- well-specified --------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from identkit import MixingMeasure
 from identkit.certificates.store import load
 from identkit.certificates.verify import verify
 from identkit.cli import main
+from identkit.layout import AFFINE, EXPERT, Block, Layout
 from identkit.rates import Store, load_truth
 from identkit.rates.setting import Setting
 
@@ -38,6 +39,23 @@ def test_mixing_measure(kind):
     assert measure.beta0.tolist() == [0.5, -0.25]
     assert measure.beta1.tolist() == [[1.0], [0.0]]
     assert measure.eta.tolist() == [[2.0, 1.0], [-3.0, 0.5]]
+
+
+@pytest.mark.parametrize("kind", ["json", "npz"])
+def test_mixing_measure_of_another_layout(kind):
+    """With a block that all atoms share, and one of each atom besides the score's."""
+    measure = MixingMeasure.load(GOLDEN / f"mixing-2.{kind}")
+    temperature = Block("temperature", "τ", "", "scale", "1", per_atom=False)
+    variance = Block("variance", "v", "", "variance", "y^2")
+    assert measure.layout == Layout((*AFFINE, variance, EXPERT, temperature), dim=2, parameters=1)
+    assert measure.beta0.tolist() == [0.5, -0.25]
+    assert measure.beta1.tolist() == [[1.0, -2.0], [0.0, 0.125]]
+    assert measure["variance"].tolist() == [0.5, 2.0]
+    assert measure.eta.tolist() == [[3.0], [-1.5]]
+    assert measure["temperature"].tolist() == 0.75
+    written = json.loads((GOLDEN / "mixing-2.json").read_text(encoding="utf-8"))
+    assert measure.to_dict() == written
+    assert written["schema"] == "identkit.mixing/2"
 
 
 def test_truth():

@@ -21,8 +21,8 @@ LAYERS = {
     "language": "vocabulary causes errors registry rate deadline bounded domain files heads balls "
     "functions expression",
     "model": "layout likelihoods.contract likelihoods.least_squares likelihoods.gaussian "
-    "likelihoods experts gates.regime gates.density gates.gate gates.sigmoid gates.softmax "
-    "gates.normalized_sigmoid gates.input_free "
+    "likelihoods experts gates.regime gates.density gates.gauge gates.gate gates.sigmoid "
+    "gates.softmax gates.normalized_sigmoid gates.input_free "
     "gates atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions",
@@ -56,7 +56,8 @@ LAYERS = {
     "report.rates_report report.rates_document report.verified rates.drawing "
     "rates.figure_files rates.figures rates.page.pieces rates.page.verdicts "
     "rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
-    "api": "presented fit.presented rates.presented estimator testing rates identkit",
+    "api": "presented fit.presented rates.presented estimator gate_contract strategies testing "
+    "rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run cli.main "
     "cli.check cli.explain cli.table cli.fit cli.rates cli.truth cli.sweep cli.runs cli.report "
     "cli.claims cli.interactions cli.verify cli.listings __main__",
@@ -72,9 +73,7 @@ DEFERRED = {
     "claims.listing": {"claims.running"},  # pytest
     "fit.engine": {"fit.job"},  # torch
     "fit.inference": {"fit.job"},
-    "rates.scheduling": {"rates.setting", "rates.fits"},  # a worker sets its threads before NumPy
-    "streams": {"report.terminal"},  # rich
-    "testing": {"mixing"},  # NumPy
+    "rates.scheduling": {"rates.fits"},  # a worker sets its threads before NumPy
 }
 """Modules of identkit imported inside functions for what comes with them."""
 EMPTY = {"certificates", "degeneracy", "report"}
@@ -180,6 +179,51 @@ def test_only_what_is_heavy_is_imported_inside_functions(module):
     assert names <= HEAVY | DEFERRED.get(module, set())
 
 
+PLACES = {
+    "certificates.verify": 2,  # the prover; jsonschema
+    "claims.listing": 1,  # pytest
+    "degeneracy.semidefinite": 1,  # NumPy and SciPy: only where a conic program is solved
+    "fit.engine": 1,  # torch
+    "fit.inference": 1,  # torch
+    "fit.model": 1,  # SciPy: only where f is evaluated
+    "gates.normalized_sigmoid": 1,  # NumPy: `check` does without, here and in the other gates
+    "gates.sigmoid": 2,
+    "gates.softmax": 2,
+    "rates.drawing": 1,  # matplotlib
+    "rates.fits": 1,  # their versions
+    "rates.formats": 1,  # pyarrow
+    "rates.refits": 1,  # SciPy
+    "rates.scheduling": 3,  # torch, after threads are limited; distributed
+    "rates.truth_search": 1,  # SciPy
+    "tables.binary": 1,  # pyarrow
+}
+"""Module -> places where a function imports, each for what is heavy. The numbers only go down."""
+
+
+def places(text: str) -> int:
+    """How many runs of imports stand in functions, whatever they stand in there."""
+    count = 0
+
+    def visit(node: ast.AST, inside: bool) -> None:
+        nonlocal count
+        inside = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        before = False
+        for child in ast.iter_child_nodes(node):
+            found = isinstance(child, ast.Import | ast.ImportFrom)
+            count += inside and found and not before
+            before = found
+            visit(child, inside)
+
+    visit(ast.parse(text), False)
+    return count
+
+
+def test_places_of_imports_inside_functions():
+    modules = [m for m in LEVEL if not m.startswith("cli")]
+    found = {m: places(FILES[m].read_text(encoding="utf-8")) for m in modules}
+    assert {m: n for m, n in found.items() if n} == PLACES
+
+
 def test_long_modules_are_listed():
     page = (ROOT / "docs" / "structure.md").read_text(encoding="utf-8").partition("## Above")[2]
     reasons = dict(re.findall(r"^\| ([\w/]+\.py) \| \d+ \| *(.*?) *\|$", page, flags=re.M))
@@ -204,4 +248,6 @@ def test_these_tests_can_fail():
     ]
     assert not upward("prove", "from identkit import __version__\nfrom identkit import results\n")
     assert list(deferred(inside)) == ["report.explain"]
+    two = "def f():\n    import a\n    import b\n    if a:\n        import c\n"
+    assert places(two + "import d\n") == 2
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c", "b"]]

@@ -16,7 +16,7 @@ import identkit
 from identkit import Expert, Gate, InputError, MixingMeasure, check
 from identkit.fit import Box, Model, least_squares
 from identkit.fit.starts import random_starts
-from identkit.gates import GATES
+from identkit.gates import GATES, common_shift
 from identkit.layout import AFFINE, EXPERT, STANDARD, Block, Layout
 from identkit.losses import voronoi
 
@@ -38,7 +38,7 @@ TEMPERED = Gate(
     "exp((β1ᵀx + β0)/τ), divided by the sum over atoms",
     sp.exp,
     True,
-    "a common shift",
+    (common_shift(GATES["softmax"].rule),),
     GATES["softmax"].regimes,
     "a test",
     GATES["softmax"].share,

@@ -82,7 +82,7 @@ def test_one_gate_for_one_expression():
 def test_gauge_of_normalised_gates(text, shifts):
     """f of two atoms under a common shift of the gates, against what the gate says of itself."""
     gate = Gate.from_expression(text, normalised=True)
-    assert gate.shifts is shifts
+    assert [g.name for g in gate.gauges] == ["common shift"] * shifts
     model, x = Model.of("tanh", gate), np.linspace(-3, 3, 7)[:, None]
     measure = identkit.MixingMeasure([1.0, -1.0], [[0.5], [-1.0]], [[2, 1], [-3, 1]])
     moved = measure.shifted(0.7, [0.3])

@@ -26,11 +26,13 @@ from identkit.gates import (
     Regime,
     Share,
     WeightRule,
+    common_shift,
     gate,
     register,
     resolve,
 )
 from identkit.losses import voronoi
+from identkit.testing import check_gate
 
 RULE = WeightRule(2 ** symbol("s"), True)
 
@@ -46,7 +48,7 @@ BITS = Gate(
     formula="2**(β1ᵀx + β0), divided by the sum over atoms",
     weight=lambda s: 2**s,
     normalised=True,
-    gauge="a common shift of all (β0, β1)",
+    declared=(common_shift(RULE),),
     regimes=(
         Regime(
             key="any",
@@ -80,6 +82,7 @@ def test_check_and_certificate(bits, capsys):
     assert result.caveats == ("k < 2k*",)
     assert verify(json.loads(json.dumps(certificate_document(check("gelu", bits, dim=1)))))
     assert holds(bits, bits.regimes[0])
+    check_gate(bits)
     assert main(["check", "--expert", "relu", "--gate", bits.name]) == 0
     assert "no consistent estimator" in capsys.readouterr().out
     assert main(["gates"]) == 0
@@ -132,6 +135,6 @@ def test_entry_points(monkeypatch):
 
 @pytest.mark.parametrize("name", ["softmax", "two words", "S", "1 + s"])
 def test_names_that_cannot_be_registered(name):
-    copied = Gate(name, "", sp.exp, False, "none", (Regime("any", "weak", "any"),), "")
+    copied = Gate(name, "", sp.exp, False, (), (Regime("any", "weak", "any"),), "")
     with pytest.raises(InputError, match="registered"):
         register(copied)

@@ -6,7 +6,9 @@ from fractions import Fraction
 from itertools import product
 
 import pytest
+from checked import check
 
+from identkit import Expert
 from identkit.degeneracy.rate import agreement
 from identkit.errors import IdentkitError
 from identkit.rate import (
@@ -24,6 +26,9 @@ from identkit.rate import (
     RateKind,
     slowest,
 )
+from identkit.rates.slopes import Prediction, logarithm
+from identkit.report.statements import provided
+from identkit.vocabulary import Basis
 
 TEXTS = {
     ROOT: "n^-1/2",
@@ -111,3 +116,44 @@ def test_published_against_derived():
     for (published, derived), answer in cases.items():
         assert agreement(published, derived, False) == answer
     assert agreement(ROOT, PREMISE_FAILS, True) == "premise-fails"
+
+
+def test_powers_of_log_n():
+    """n^-p is (log n/n)^p at most, which is what a slope may show; others bound nothing."""
+    for rate in TEXTS:
+        if rate.polynomial:
+            assert rate.logs == rate.exponent
+        else:
+            assert rate.logs == (-1 if rate == LOGARITHMIC else None)
+    sizes = [1000, 100000]
+    for rate in (ROOT, KINK, FOURTH):
+        found = Prediction.of(rate, sizes)
+        assert found is not None
+        expected = -float(rate.exponent) + float(rate.exponent) * logarithm(sizes)
+        assert (found.low, found.high) == (-float(rate.exponent), expected)
+    slow = Prediction.of(LOGARITHMIC, sizes)
+    assert slow is not None
+    assert slow.low == -logarithm(sizes)
+
+
+@pytest.mark.parametrize(
+    ("expert", "gate"),
+    [("gelu", "softmax"), ("relu", "softmax"), ("tanh", "sigmoid"), ("c*tanh(a*x)", "softmax")],
+)
+def test_a_rate_is_stated_with_all_that_is_said_of_it(expert, gate):
+    """Basis, quantity and caveats: what the records hold, each once, and what is printed."""
+    for result in check(Expert.from_expression(expert) if "*" in expert else expert, gate).results:
+        finding, local = result.rate, result.second_order
+        stated = result.rates
+        whole = {s.basis: s.rate for s in stated if s.quantity is None}
+        assert whole.pop(Basis.DERIVED) == finding.derived
+        assert whole == ({Basis.PUBLISHED: finding.published} if finding.published else {})
+        quantities = {s.quantity: s.rate for s in stated if s.quantity is not None}
+        assert quantities == {i.quantity: i.rate for i in (local.identifiable if local else ())}
+        assert {s.basis for s in stated if s.quantity is not None} <= {Basis.DERIVED}
+        assert provided(result) == list(result.caveats)
+        for s in stated:
+            if s.basis is Basis.PUBLISHED or s.rate in (NONE, SLOWER, NOT_DERIVED):
+                assert s.caveats == ()
+            elif s.rate.polynomial:
+                assert s.caveats == result.caveats

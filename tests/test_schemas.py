@@ -12,6 +12,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from identkit.fit.result import Status
+from identkit.layout import STANDARD
+from identkit.mixing import SCHEMA as MIXING
 from identkit.report.json_form import schema
 from identkit.vocabulary import (
     Across,
@@ -176,6 +178,38 @@ def test_a_definition_is_written_once():
     for key in FILES["shared"]["$defs"]:
         users = [n for n in NAMES if key in schema(n)["$defs"] and key not in FILES[n]["$defs"]]
         assert len(users) > 1, key
+
+
+def objects(part: Any) -> Iterator[dict[str, Any]]:
+    """Every object with properties in a schema."""
+    if isinstance(part, dict):
+        yield from [part["properties"]] if isinstance(part.get("properties"), dict) else []
+        part = list(part.values())
+    if isinstance(part, list):
+        for inner in part:
+            yield from objects(inner)
+
+
+def depth(part: dict[str, Any]) -> int:
+    """How often a list stands in a list, a number being none."""
+    return 1 + depth(part["items"]) if part["type"] == "array" else 0
+
+
+@pytest.mark.parametrize("name", ["fit-1", "rates-1"])
+def test_measures_and_boxes_have_the_blocks_of_the_standard_layout(name):
+    """These formats hold standard measures only, so that their names follow from the layout."""
+    names = {b.name for b in STANDARD}
+    document = FILES[name]
+    measure = document["$defs"]["measure"]
+    assert measure["properties"]["schema"] == {"const": MIXING}
+    assert set(measure["properties"]) == set(measure["required"]) == {"schema", *names}
+    for block in STANDARD:
+        part = measure["properties"][block.name]
+        assert depth(part) == block.rank
+        shape = block.shape.partition(" or ")[0]
+        assert shape in part.get("description", shape)
+    others = [found for found in objects(document) if names & set(found)]
+    assert [set(found) - {"schema"} for found in others] == [names] * 2  # a measure and a box
 
 
 def test_the_loader_says_what_is_missing(monkeypatch):

@@ -178,10 +178,10 @@ def chosen_model(options: argparse.Namespace) -> tuple[Model, RegimeCode]:
     """The model and its regime."""
     from identkit.fit.model import Model
     from identkit.gates import resolve
-    from identkit.rates.running import check_gate
+    from identkit.rates.running import needs_loss
 
     gate = resolve(options.gate)
-    check_gate(gate)
+    needs_loss(gate)
     # without --dim a built-in has one input, an expression those it names
     dim = 1 if options.dim is None and options.expr is None else options.dim
     model = Model(chosen_expert(options, dim), gate)

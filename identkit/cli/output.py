@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
-
-from identkit import streams
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,4 +16,12 @@ def show(renderable: RenderableType) -> None:
 
         sys.stdout.write(plain(renderable))
         return
-    streams.console().print(renderable)
+    console().print(renderable)
+
+
+def console(*, error: bool = False) -> Any:
+    """A rich console on the terminal itself: styles pass, control characters of texts do not."""
+    from identkit.report.terminal import Escaping
+
+    stream = sys.stderr if error else sys.stdout
+    return Escaping(file=getattr(stream, "stream", stream), highlight=False)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from identkit.cli.output import console
 from identkit.errors import InputError
-from identkit.streams import console
 
 QUIET_SECONDS = 2.0
 """Nothing is shown before: most runs are done by then."""

@@ -15,6 +15,7 @@ from identkit.cli.progress import require, status_line
 from identkit.cli.run import perform, print_interrupted
 from identkit.cli.truth import searched
 from identkit.errors import InputError, unknown_name, whole
+from identkit.vocabulary import Basis
 
 if TYPE_CHECKING:
     from identkit.fit.model import Model
@@ -93,7 +94,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     out.add_argument("--figure", metavar="FILE", help="a .svg, .pdf or .png of the main quantities")
     out.add_argument(
         "--require",
-        choices=("published", "derived"),
+        choices=tuple(Basis),
         help="exit 1 where an observation from the first kind of start is inconsistent with "
         "these rates, 3 if one is inconclusive",
     )

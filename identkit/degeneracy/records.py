@@ -225,6 +225,10 @@ class Premise:
 class RateFinding:
     """Published beside derived; ``reasons`` are the steps of the derivation.
 
+    Both are of all parameters of an over-specified atom together. Rates of single quantities are
+    those of ``SecondOrder.identifiable``, the caveats those of the ``ConditionResult``; its
+    ``rates`` say everything of each rate.
+
     ``cause`` is the code for why no rate is derived (:data:`~identkit.degeneracy.rate.OPEN`), None
     where one is. ``elsewhere`` limits a rate of Regime 1 to a neighbourhood of the truth, with the
     last of the reasons: ``refits`` where f_G* has exact refits elsewhere, or the code of the limit

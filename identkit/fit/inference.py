@@ -262,7 +262,7 @@ def shared_gates(
     pairs: dict[tuple[int, int], str] = {}
     for i in range(k):
         for j in range(i + 1, k):
-            level = not model.gate.shifts and not (flat[i] and flat[j])
+            level = model.gate.pinning is None and not (flat[i] and flat[j])
             how = within(i, j, d + level)
             if how is not None:
                 pairs[i, j] = how
@@ -279,7 +279,7 @@ def shared_gates(
         if len(group) > 1:
             ties = {pairs[i, j] for n, i in enumerate(group) for j in group[n + 1 :]}
             how = "tolerance" if ties == {"tolerance"} else "standard errors"
-            constant = not model.gate.shifts and all(flat[i] for i in group)
+            constant = model.gate.pinning is None and all(flat[i] for i in group)
             found.append(SharedGate(tuple(group), constant, how))
     return tuple(found)
 

@@ -117,7 +117,7 @@ class Job:
         which = np.repeat(good, several)
         theta = self.starts[good].reshape(-1, size)
         if self.fixed.any():
-            theta = self.model.unpack(theta).pinned().to_vector()
+            theta = self.model.gate.held(self.model.unpack(theta)).to_vector()
         if not cells:
             end = self._solve(self._everything(), theta, which, self.options, progress, stop)
             return self._ends(end, end.steps, end.state, end.passes.cpu().numpy())

@@ -210,13 +210,16 @@ class Model:
     def pinned(self, atoms: int) -> NDArray[np.bool_]:
         """Mask (p,) of the parameters that are held at 0 to fix the gauge: the last atom's gate."""
         mask = np.zeros(self.layout.length(atoms), dtype=bool)
-        if self.gate.shifts:
-            mask[[self.layout.index(atoms - 1, i) for i in self.layout.gauge]] = True
+        gauge = self.gate.pinning
+        if gauge is not None:
+            mask[[self.layout.index(atoms - 1, i) for i in gauge.places(self.layout)]] = True
         return mask
 
     def free(self, atoms: int) -> int:
-        """The number of parameters of k atoms that are not held to fix the gauge."""
-        return self.layout.length(atoms) - int(self.pinned(atoms).sum())
+        """The number of parameters of k atoms that are left when the gauge is fixed."""
+        gauge = self.gate.pinning
+        fixed = 0 if gauge is None else gauge.dimension(self.dim, atoms)
+        return self.layout.length(atoms) - fixed
 
     def predict(self, measure: MixingMeasure, x: ArrayLike) -> Array:
         """f_G(x), shape (…, n), for x of shape (n, d), or (R, n, d) with R measures."""

@@ -13,6 +13,7 @@ from identkit.gates.gate import (
     resolve,
     without_loss,
 )
+from identkit.gates.gauge import Gauge, common_shift, described
 from identkit.gates.regime import (
     Caveat,
     Expansion,
@@ -31,12 +32,15 @@ __all__ = [
     "Caveat",
     "Expansion",
     "Gate",
+    "Gauge",
     "LossTerms",
     "Regime",
     "RegimeCode",
     "Share",
     "Situation",
     "WeightRule",
+    "common_shift",
+    "described",
     "in_regime",
     "known_gates",
     "regime_title",

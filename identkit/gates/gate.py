@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sympy as sp
 
@@ -18,11 +18,15 @@ from identkit.bounded import bounded
 from identkit.deadline import Deadline
 from identkit.errors import ExpressionError, InputError, OutOfTime, unknown_name
 from identkit.expression import enclosure, free_names, parse, symbol
+from identkit.gates.gauge import Gauge, Values, common_shift
 from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
 from identkit.layout import AFFINE, Block, Layout, needs_affine
 from identkit.likelihoods import LEAST_SQUARES, Likelihood
 from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.registry import NAME, enter, plugged_in
+
+if TYPE_CHECKING:
+    from identkit.mixing import MixingMeasure
 
 SHIFT_SECONDS = 5.0
 """For whether a gate has a common shift, which a fit must know."""
@@ -49,35 +53,64 @@ class Gate:
     """A gate: the unnormalised weight as a function of the score s = β1ᵀx + β0.
 
     ``weight`` maps the SymPy score to the weight; ``normalised`` says whether weights are divided
-    by their sum over atoms. ``gauge`` says in words which parameters give the same f whatever the
-    experts. ``regimes`` are the cases of the theory with the condition each asks for; ``share``
-    says how copies of an atom share its weight, None if that is not known. ``blocks`` are the
-    gate's parameters, by default β1 and β0 of each atom.
+    by their sum over atoms. ``declared`` are its gauges, None if they are not known: a common shift
+    is then searched for (:attr:`gauges`). ``regimes`` are the cases of the theory with the
+    condition each asks for; ``share`` says how copies of an atom share its weight, None if that is
+    not known. ``blocks`` are the gate's parameters, by default β1 and β0 of each atom; where there
+    are others, ``score`` maps their values in one measure and a point x, arrays, to the scores (k,)
+    of its atoms.
 
     An expansion, a loss or a sharing rule that is about another weight rule, its parameters
     included, or proved under another ``likelihood``, is dropped: no gate inherits the theorem of
-    its neighbour.
+    its neighbour. Nor does it a gauge of another weight rule.
+
+    Raises :class:`~identkit.errors.InputError` for a gauge of blocks that it does not have, and a
+    score of β1 and β0 alone.
     """
 
     name: str
     formula: str
     weight: Callable[[sp.Expr], sp.Expr] = field(repr=False)
     normalised: bool
-    gauge: str
+    declared: tuple[Gauge, ...] | None
     regimes: tuple[Regime, ...]
     source: str
     share: Share | None = None
     likelihood: str = LEAST_SQUARES
     blocks: tuple[Block, ...] = AFFINE
+    score: Callable[[Values, Any], Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if self.share is None and all(r == _bare(r) for r in self.regimes):
+        self._check_blocks()
+        bare = self.share is None and all(r == _bare(r) for r in self.regimes)
+        if bare and not self.declared:
             return
-        rule = WeightRule(self.weight(symbol("s")), self.normalised, self.blocks)
+        rule = self.rule
+        if self.declared:
+            object.__setattr__(self, "declared", tuple(g for g in self.declared if g.rule == rule))
         kept = (r if self._proved(r, rule) else _bare(r) for r in self.regimes)
         object.__setattr__(self, "regimes", tuple(kept))
         if self.share is not None and self.share.rule != rule:
             object.__setattr__(self, "share", None)
+
+    def _check_blocks(self) -> None:
+        """That what is said of blocks is of those there are."""
+        for gauge in self.declared or ():
+            lost = [b.name for b in gauge.moves if b not in self.blocks]
+            if lost:
+                raise InputError(
+                    f"gate {self.name}: the gauge '{gauge.name}' moves {', '.join(lost)}, which "
+                    "the gate does not have; name its own blocks."
+                )
+        if self.score is not None and self.blocks == AFFINE:
+            raise InputError(
+                f"gate {self.name}: the score of beta1 and beta0 is β1ᵀx + β0; leave score out."
+            )
+
+    @property
+    def rule(self) -> WeightRule:
+        """What theorems about it are theorems of."""
+        return WeightRule(self.weight(symbol("s")), self.normalised, self.blocks)
 
     def _proved(self, regime: Regime, rule: WeightRule) -> bool:
         """Whether what the regime registers is a theorem of this gate."""
@@ -131,9 +164,26 @@ class Gate:
         return self.normalised
 
     @cached_property
-    def shifts(self) -> bool:
-        """Whether a common shift of all (β0, β1) changes nothing: the weights are like exp(c·s)."""
-        return self.normalised and in_time(lambda: is_exponential(self), SHIFT_SECONDS, False)
+    def gauges(self) -> tuple[Gauge, ...]:
+        """What leaves f as it is whatever the experts: as declared, else the one that is found.
+
+        Searched for is the common shift of all (β1, β0), which weights like exp(c·s) have.
+        """
+        if self.declared is not None:
+            return self.declared
+        exponential = self.normalised and in_time(
+            lambda: is_exponential(self), SHIFT_SECONDS, False
+        )
+        return (common_shift(self.rule),) if exponential else ()
+
+    @property
+    def pinning(self) -> Gauge | None:
+        """The gauge that is fixed by holding one atom's gate at 0; None if nothing is held."""
+        return next((g for g in self.gauges if g.pins and g.caveat is None), None)
+
+    def held(self, measure: MixingMeasure) -> MixingMeasure:
+        """The measure with its last atom's gate at 0, or as it is where nothing is held."""
+        return measure if self.pinning is None else self.pinning.pinned(measure)
 
     @cached_property
     def known_as(self) -> str:
@@ -348,7 +398,7 @@ def _own(text: str, normalised: bool) -> Gate:
         formula=f"{text}, s = β1ᵀx + β0{divided}",
         weight=lambda score: expression.xreplace({symbol("s"): score}),
         normalised=normalised,
-        gauge="not searched" if normalised else "none",
+        declared=None if normalised else (),
         regimes=(Regime("any", condition, f"{truth}; no rate is derived for this gate"),),
         source="your expression",
     )

@@ -10,11 +10,14 @@ constant gate takes the place of a shared one.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sympy as sp
 
 from identkit.expression import symbol
 from identkit.gates.density import BLOCKS, REMAINS, VARIANCES, WEIGHTS
 from identkit.gates.gate import Gate
+from identkit.gates.gauge import Values, common_shift
 from identkit.gates.regime import Caveat, Expansion, Regime, WeightRule
 from identkit.gates.softmax import below_doubling
 from identkit.layout import OFFSET
@@ -25,14 +28,21 @@ RULE = WeightRule(sp.exp(symbol("s")), True, (OFFSET,))
 
 FITTED_ONCE = Caveat("some true atom is fitted by one atom only (k < 2k*)", below_doubling)
 
+
+def score(values: Values, x: Any) -> Any:
+    """β0 of each atom, whatever x."""
+    return values["beta0"]
+
+
 GAUSSIAN = tuple(
     Gate(
         name="input-free",
         formula="exp(β0), divided by the sum over atoms",
         weight=sp.exp,
         normalised=True,
-        gauge="a common shift of all β0 leaves the weights unchanged",
+        declared=(common_shift(RULE),),
         blocks=RULE.blocks,
+        score=score,
         likelihood=likelihood,
         source="arXiv 2505.10860 (shared experts)",
         regimes=(

@@ -28,15 +28,18 @@ Source: theory section 4; proofs_check/test_normalized_sigmoid.py.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import sympy as sp
 
 from identkit.expression import symbol
 from identkit.gates.density import BLOCKS, REMAINS, VARIANCES, WEIGHTS
 from identkit.gates.gate import Gate, Share
+from identkit.gates.gauge import Gauge, Values
 from identkit.gates.regime import Caveat, Expansion, Regime, Situation, WeightRule
 from identkit.gates.sigmoid import DENSE_LOSS, SPARSE_LOSS, share
 from identkit.gates.softmax import below_doubling
+from identkit.layout import OFFSET
 
 RULE = WeightRule(1 / (1 + sp.exp(-symbol("s"))), True)
 
@@ -61,12 +64,35 @@ def several(situation: Situation) -> bool:
     return len(situation.sloped) > 1 and all(situation.sloped)
 
 
+def flat(situation: Situation) -> bool:
+    """No gate depends on x."""
+    return not any(situation.sloped)
+
+
+def scaled(values: Values, amount: Any) -> Values:
+    """β0 of c·σ(β0): log c − log(1 + e^−β0 − c)."""
+    import numpy as np
+
+    return {"beta0": np.log(amount) - np.log1p(np.exp(-values["beta0"]) - amount)}
+
+
+SCALE = Gauge(
+    name="common factor",
+    text="σ(β0) → c·σ(β0) for all atoms leaves f unchanged",
+    rule=RULE,
+    moves=(OFFSET,),
+    dimension=lambda dim, atoms: 1,
+    move=scaled,
+    amounts="factors",
+    caveat=Caveat("every β1* = 0", flat),
+)
+
 GATE = Gate(
     name="normalized-sigmoid",
     formula="σ(β1ᵀx + β0), divided by the sum over atoms",
     weight=lambda s: 1 / (1 + sp.exp(-s)),
     normalised=True,
-    gauge="none, unless every β1* = 0: then σ(β0) → c·σ(β0) for all atoms leaves f unchanged",
+    declared=(SCALE,),
     regimes=(
         Regime(
             key="sparse",

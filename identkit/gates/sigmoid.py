@@ -36,7 +36,7 @@ GATE = Gate(
     formula="σ(β1ᵀx + β0), not normalised",
     weight=lambda s: 1 / (1 + sp.exp(-s)),
     normalised=False,
-    gauge="none",
+    declared=(),
     regimes=(
         Regime(
             key="sparse",

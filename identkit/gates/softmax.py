@@ -10,6 +10,7 @@ import sympy as sp
 from identkit.expression import symbol
 from identkit.gates.density import BLOCKS, REMAINS, VARIANCES
 from identkit.gates.gate import Gate, Share
+from identkit.gates.gauge import common_shift
 from identkit.gates.regime import Caveat, Expansion, LossTerms, Regime, Situation, WeightRule
 
 RULE = WeightRule(sp.exp(symbol("s")), True)
@@ -40,7 +41,7 @@ GATE = Gate(
     formula="exp(β1ᵀx + β0), divided by the sum over atoms",
     weight=sp.exp,
     normalised=True,
-    gauge="a common shift of all (β0, β1) leaves f unchanged; pin one atom",
+    declared=(common_shift(RULE),),
     regimes=(
         Regime(
             key="any",

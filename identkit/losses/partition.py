@@ -32,7 +32,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identkit.errors import InputError
-from identkit.gates import Gate, LossTerms, Regime, RegimeCode, in_regime, resolve, without_loss
+from identkit.gates import (
+    Gate,
+    Gauge,
+    LossTerms,
+    Regime,
+    RegimeCode,
+    in_regime,
+    resolve,
+    without_loss,
+)
 from identkit.layout import needs_affine
 from identkit.mixing import Array, MixingMeasure
 
@@ -75,14 +84,11 @@ class VoronoiLoss:
 
 @dataclass(frozen=True)
 class _Formula:
-    """The regime's terms with the power in over-specified cells.
-
-    ``shifts``: the gate does not notice a common shift of all (β0, β1).
-    """
+    """The regime's terms with the power in over-specified cells, and the gauge to align over."""
 
     terms: LossTerms
     order: float
-    shifts: bool
+    gauge: Gauge | None
 
 
 def _formula(gate: Gate, regime: Regime, order: float | None) -> _Formula:
@@ -96,7 +102,7 @@ def _formula(gate: Gate, regime: Regime, order: float | None) -> _Formula:
             f"order {order}: the loss of the {gate.name} gate{in_regime(regime.code)} has first "
             "powers everywhere; leave it out."
         )
-    return _Formula(terms, terms.order if order is None else order, gate.shifts)
+    return _Formula(terms, terms.order if order is None else order, gate.pinning)
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ class _Problem:
                 "cannot tell them apart; merge them."
             )
         origin, true_origin = many.beta1[:, 0], truth.beta1[0]
-        if not formula.shifts:
+        if formula.gauge is None:
             origin, true_origin = np.zeros_like(origin), np.zeros_like(true_origin)
         return cls(
             formula,
@@ -192,7 +198,7 @@ class _Problem:
         """The shift (R, d) of the fitted slopes with the smallest loss found, see the module."""
         measures, k, d = self.beta1.shape
         best = np.zeros((measures, d))
-        if not self.formula.shifts:
+        if self.formula.gauge is None:
             return best, self.at(best, fixed)
         lowest = np.full(measures, np.inf)
         for i in range(k):
@@ -371,10 +377,11 @@ def align(fitted: MixingMeasure, truth: MixingMeasure, gate: Gate | str) -> Mixi
     """
     gate = resolve(gate)
     shift = voronoi(fitted, truth, gate).shift
-    if not gate.shifts:
+    if gate.pinning is None:
         return fitted
     sums = [np.logaddexp.reduce(m.beta0, axis=-1) for m in (truth, fitted)]
-    return fitted.shifted(sums[0] - sums[1], shift)
+    amount = np.concatenate([shift, (sums[0] - sums[1])[..., None]], axis=-1)
+    return gate.pinning.apply(fitted, amount)
 
 
 def largest(values: Array, where: Mask) -> Array:

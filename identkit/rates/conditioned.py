@@ -299,11 +299,12 @@ def _derivatives(
     for u, slope in enumerate(slopes, layout["eta"].start):
         tangent[:, u] = weight[0] * slope
     rows = tangent.reshape(-1, len(x))
-    if model.gate.shifts:  # the last atom's gate is pinned, if it can be
+    gauge = model.gate.pinning
+    if gauge is not None:  # the last atom's gate is pinned, if it can be
         atom = truth.atoms - 1
         if atom == over and atom > 0:
             atom -= 1
-        rows = np.delete(rows, [layout.index(atom, i) for i in layout.gauge], axis=0)
+        rows = np.delete(rows, [layout.index(atom, i) for i in gauge.places(layout)], axis=0)
     if not second:
         return rows, np.empty((0, len(x)))
     one, two, three = (part[over] for part in weight)

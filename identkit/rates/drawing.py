@@ -19,6 +19,7 @@ from identkit.errors import InputError
 from identkit.rate import LOGARITHMIC, NONE
 from identkit.rates.result import Line, RateResult
 from identkit.rates.slopes import LEVEL, Prediction, Slope
+from identkit.vocabulary import Basis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +66,7 @@ STYLE: dict[str, Any] = {
 
 GREY = "#6f6f6f"
 _SHORT_DASH, _DASH_DOT = (0, (2.2, 1.8)), (0, (5, 1.6, 1, 1.6))
-PREDICTED = {"derived": _SHORT_DASH, "published": _DASH_DOT}
+PREDICTED = {Basis.DERIVED: _SHORT_DASH, Basis.PUBLISHED: _DASH_DOT}
 _BELOW = 38
 """Points from the axes down to the legend: tick labels, axis label and some air."""
 _LEAST_GAP = 0.06
@@ -148,14 +149,14 @@ def looks(count: int) -> list[Look]:
     ]
 
 
-def prediction(result: RateResult, key: str) -> tuple[str, Prediction] | None:
+def prediction(result: RateResult, key: str) -> tuple[Basis, Prediction] | None:
     """Derived or else published, which does not depend on the start."""
     for verdict in result.verdicts:
         if verdict.quantity.key == key:
             if verdict.derived is not None:
-                return "derived", verdict.derived
+                return Basis.DERIVED, verdict.derived
             if verdict.published is not None:
-                return "published", verdict.published
+                return Basis.PUBLISHED, verdict.published
     return None
 
 

@@ -6,10 +6,12 @@ fit is bitwise the same in any block, so that interrupted, repeated and distribu
 
 from __future__ import annotations
 
+import json
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +185,15 @@ def _continued(
         before, measure=setting.model.unpack(vectors), status=tuple(status), cost=cost,
         gradient_norm=gradient, steps=steps_taken,
     )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def setting_of(document: str) -> Setting:
+    """The setting of a document as JSON; kept, since compiling a model's expressions takes seconds.
+
+    Raises InputError for a document that is none.
+    """
+    return Setting.from_document(json.loads(document))
 
 
 def environment(compute: Compute | None = None) -> dict[str, str]:

@@ -17,7 +17,7 @@ from identkit.presented import presented, presenting
 from identkit.rates import result
 from identkit.rates.page import write_page
 from identkit.rates.plan import Plan, load_plan
-from identkit.rates.running import Truth, check_gate, experiment_of, named, observed, perform
+from identkit.rates.running import Truth, experiment_of, named, needs_loss, observed, perform
 from identkit.rates.setting import Experiment
 from identkit.rates.store import Store
 from identkit.rates.sweep import Progress
@@ -93,7 +93,7 @@ def run_rates(
     not fit together and a store that cannot be written.
     """
     gate = resolve(gate)
-    check_gate(gate)
+    needs_loss(gate)
     if isinstance(truth, str | os.PathLike):
         truth = load_truth(truth)
         regime = truth.regime if regime is None else regime

@@ -26,7 +26,7 @@ from identkit.rates.slopes import (
     slope,
 )
 from identkit.results import ConditionResult
-from identkit.vocabulary import Judgement
+from identkit.vocabulary import Basis, Judgement
 
 if TYPE_CHECKING:
     from identkit.rates.fits import Row
@@ -288,7 +288,7 @@ def _verdicts(
             reasons: list[str] = []
             answers: list[Judgement | None] = []
             rates = [Prediction.of(said.get(name), sizes), Prediction.of(follows.get(name), sizes)]
-            for which, rate in zip(("published", "derived"), rates, strict=True):
+            for which, rate in zip(Basis, rates, strict=True):
                 answer, reason = (None, "") if rate is None else _judged(rate, found, trust)
                 if answer == Judgement.INCONSISTENT and reason == SLOWER and quantity(name).bound:
                     answer, reason = (

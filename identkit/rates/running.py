@@ -22,12 +22,12 @@ from identkit.rates.sweep import Outcome, Progress
 from identkit.rates.sweep import run as run_blocks
 from identkit.rates.truth import TruthFile
 from identkit.rates.truth_search import Found
-from identkit.vocabulary import Judgement
+from identkit.vocabulary import Basis, Judgement
 
 Truth = TruthFile | Found | MixingMeasure
 
 
-def check_gate(gate: Gate) -> None:
+def needs_loss(gate: Gate) -> None:
     """Raise InputError for a gate without errors to observe, or a likelihood without rates."""
     check_likelihood(gate)
     if not gate.has_loss:
@@ -134,7 +134,7 @@ def check_requirement(experiment: Experiment, which: str | None) -> None:
     results = checked(setting).results
     rates = (
         predictions.published(setting, results[0])
-        if which == "published"
+        if which == Basis.PUBLISHED
         else predictions.derived(
             setting, results[0], experiment.starts[0], {r.condition: r.verdict for r in results}
         )

@@ -6,7 +6,6 @@ and how many workers it has, changes no row. Workers never see the store.
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 import os
@@ -22,7 +21,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from identkit.fit.engine import Compute
     from identkit.gates import Gate
     from identkit.rates.fits import Block, Row
-    from identkit.rates.setting import Setting
 
 ATTEMPTS = 3
 """A block whose worker dies that often has failed."""
@@ -145,20 +142,12 @@ def cpus() -> int:
 # -- in a worker ------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=64)
-def _setting(document: str) -> Setting:
-    """Kept: compiling a model's expressions takes seconds."""
-    from identkit.rates.setting import Setting
-
-    return Setting.from_document(json.loads(document))
-
-
 def work(task: Task, stop: Stop | None = None) -> Done:
     """Compute a task; an exception becomes words, because not every one survives pickling."""
     try:
-        from identkit.rates.fits import environment, perform
+        from identkit.rates.fits import environment, perform, setting_of
 
-        rows = perform(_setting(task.setting), task.block, task.compute, stop)
+        rows = perform(setting_of(task.setting), task.block, task.compute, stop)
         return Done(task, rows, environment(task.compute))
     except IdentkitError as error:
         return Done(task, error=str(error))
@@ -312,6 +301,11 @@ def _prepare(halt: Any) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
         os.environ[f"{name}_NUM_THREADS"] = "1"
+    _one_thread()
+
+
+def _one_thread() -> None:
+    """Of torch, which is imported here: a worker has limited its other libraries before."""
     import torch
 
     torch.set_num_threads(1)
@@ -492,9 +486,7 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
 
 
 def _version() -> str:
-    import torch
-
-    torch.set_num_threads(1)
+    _one_thread()
     return __version__
 
 

@@ -139,7 +139,7 @@ class Setting:
             raise InputError("box: it must be finite, the theorems ask for a compact one.")
         for measure, which in ((self.truth, "the truth"), (self.centre, "the truth with k atoms")):
             # estimates are in the coordinates in which the last atom's gate is 0
-            held = measure.pinned() if self.model.gate.shifts else measure
+            held = self.model.gate.held(measure)
             atoms = held.to_vector().reshape(held.atoms, -1)
             outside = np.argwhere((atoms < low) | (atoms > high))
             if len(outside):

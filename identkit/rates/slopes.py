@@ -111,15 +111,16 @@ class Prediction:
             return None
         log = logarithm(sizes)
         power = None if rate.exponent is None else float(rate.exponent)
+        logs = 0.0 if rate.logs is None else float(rate.logs)
         strict = rate.kind is RateKind.SLOWER
         if rate == LOGARITHMIC:
-            low, high = -log, math.inf
+            low, high = logs * log, math.inf
         elif rate == NONE:
             low, high = 0.0, math.inf
         elif power is None:
             return None
         else:
-            low, high = -power, math.inf if strict else -power + power * log
+            low, high = -power, math.inf if strict else -power + logs * log
         rivals = tuple(
             (name, -p, -p + p * log)
             for name, p in RATES.items()

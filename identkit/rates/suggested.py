@@ -70,9 +70,7 @@ def suggested_box(
     (-0.5, 4.0)
     """
     cell = Cell.of(model, truth, over, k, None)
-    held = [fitted_truth(model, truth, cell), truth]
-    if model.gate.shifts:
-        held = [measure.pinned() for measure in held]
+    held = [model.gate.held(measure) for measure in (fitted_truth(model, truth, cell), truth)]
     beta0, beta1, eta = (
         np.concatenate([getattr(measure, name).ravel() for measure in held])
         for name in ("beta0", "beta1", "eta")

@@ -186,10 +186,9 @@ def search_truth(
     truth = search.rounded(few[0], curved)
     numbers = conditioning(model, truth, over=over, domain=domain, regime=case.code, seed=seed)
     fit = fitted_truth(model, truth, search.cell)
-    free = int((~model.pinned(fit.atoms)).sum())
     report(total, total)
     return Found(
-        model, truth, numbers, suggested_noise(numbers, SMALLEST_N, free),
+        model, truth, numbers, suggested_noise(numbers, SMALLEST_N, model.free(fit.atoms)),
         suggested_box(model, truth, over=over), case.code, over, candidates, seed,
         time.perf_counter() - began,
     )  # fmt: skip
@@ -246,7 +245,7 @@ class _Search:
         return layout["beta1"], layout["beta0"].start, layout["eta"]
 
     def pinned(self, atom: int) -> bool:
-        return self.model.gate.shifts and atom == self.atoms - 1
+        return self.model.gate.pinning is not None and atom == self.atoms - 1
 
     @cached_property
     def free(self) -> NDArray[np.bool_]:

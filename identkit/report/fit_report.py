@@ -121,7 +121,7 @@ def gate_sentence(report: FitReport, group: SharedGate) -> str:
         "standard errors": "these data do not tell them apart",
     }[group.within]
     kind = "constant gates (β1 = 0)" if group.constant else "a gate"
-    if report.result.model.gate.shifts:
+    if report.result.model.gate.pinning is not None:
         kind = "a gate slope"
     return (
         f"atoms {who} share {kind}; {how}: candidates for one true atom, an over-specified cell. "

@@ -11,7 +11,7 @@ from rich.text import Text
 from identkit.conditions import CONDITIONS
 from identkit.experts import ACTIVATIONS, SHAPELESS, SHAPES
 from identkit.expression import FUNCTIONS
-from identkit.gates import GATES
+from identkit.gates import GATES, described
 from identkit.likelihoods import LIKELIHOODS
 from identkit.report.json_form import dumps
 
@@ -43,7 +43,7 @@ def _gates() -> tuple[Rows, str]:
             {
                 "name": g.name,
                 "weight": g.formula,
-                "gauge": g.gauge,
+                "gauge": described(g.gauges),
                 "regimes": regimes,
                 "source": g.source,
             }

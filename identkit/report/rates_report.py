@@ -19,7 +19,7 @@ from identkit.rates.result import settings_of_analysis as analysis
 from identkit.rates.setting import CONTROL
 from identkit.rates.slopes import LEVEL, Prediction, Slope
 from identkit.report import statements
-from identkit.vocabulary import Judgement
+from identkit.vocabulary import Basis, Judgement
 
 if TYPE_CHECKING:
     from identkit.fit.model import Model
@@ -138,7 +138,7 @@ def _verdict_table(
     """A line for each quantity from one kind of start, or only for those with a rate."""
     table = _table(title)
     table.add_column(head, overflow="fold")
-    for name in ("published", "derived"):
+    for name in Basis:
         table.add_column(name, overflow="fold", max_width=9)
     for name in ("slope", "90% interval", "verdict"):
         table.add_column(name, no_wrap=True, min_width=6)
@@ -180,7 +180,7 @@ def verdict_words(verdict: Verdict) -> list[tuple[str, str | None]]:
     published, derived = verdict.against_published, verdict.against_derived
     if published is None or derived is None or published == derived:
         return [(derived or published or "–", None)]
-    return [(published, "published"), (derived, "derived")]
+    return [(published, Basis.PUBLISHED), (derived, Basis.DERIVED)]
 
 
 def _said(verdict: Verdict) -> Text:

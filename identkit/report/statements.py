@@ -203,8 +203,9 @@ def consequences(result: ConditionResult, likelihood: str) -> list[tuple[str, st
         if second.witness is not None:
             lines.append(("witness", witness(second.witness, letter)))
         known = [
-            f"{i.quantity}: {'visible, rate ' if i.rate == NOT_DERIVED else ''}{i.rate}"
-            for i in second.identifiable
+            f"{s.quantity}: {'visible, rate ' if s.rate == NOT_DERIVED else ''}{s.rate}"
+            for s in result.rates
+            if s.quantity is not None
         ]
         if known:
             lines.append(("locally", "; ".join(known)))
@@ -225,9 +226,14 @@ def consequences(result: ConditionResult, likelihood: str) -> list[tuple[str, st
         if second is not None and result.rate.derived == SLOWER and needed is not None:
             lines.append(("where", f"Shown for cells of {needed} or more fitted atoms."))
             lines += [("where", sentence(note)) for note in second.notes]
-        lines += [("provided", sentence(caveat)) for caveat in result.caveats]
+        lines += [("provided", sentence(caveat)) for caveat in provided(result)]
         lines += [("where", limit) for limit in limits(result.rate)]
     return lines
+
+
+def provided(result: ConditionResult) -> list[str]:
+    """The caveats under which some rate holds, each once."""
+    return list(dict.fromkeys(caveat for s in result.rates for caveat in s.caveats))
 
 
 def derived_rate(rate: RateFinding) -> str:

@@ -36,7 +36,7 @@ def document(verified: Verified) -> dict[str, Any]:
             "rate_cause": None if r.rate is None else r.rate.cause,
             "near_the_truth_only": near,
             "premise": None if r.premise is None else r.premise.verdict,
-            "caveats": list(r.caveats),
+            "caveats": statements.provided(r),
             "checked_by": by,
         }
         for r, near, by in zip(verified.results, _near(verified), verified.by, strict=True)
@@ -67,7 +67,7 @@ def text(verified: Verified) -> str:
             premise = "" if r.premise is None else f", premise {r.premise.verdict}"
             derived = statements.derived_rate(r.rate)
             lines.append(f"    nondegenerate: {r.nondegenerate}, derived rate: {derived}{premise}")
-            lines += [f"    provided: {statements.sentence(c)}" for c in r.caveats]
+            lines += [f"    provided: {statements.sentence(c)}" for c in statements.provided(r)]
             if near and r.nondegenerate == Verdict.YES:
                 lines.append("    near the truth only: exact refits elsewhere are not excluded")
         for who, what in (

@@ -27,6 +27,7 @@ from identkit.rates.result import ALIKE, RateResult
 from identkit.rates.setting import CONTROL
 from identkit.report import rates_report
 from identkit.simulation import STARTS
+from identkit.vocabulary import Basis
 
 
 def experiments_section(results: Sequence[RateResult], names: Sequence[str]) -> str:
@@ -83,8 +84,8 @@ def _all_slopes(key: str, result: RateResult, start: str) -> str:
         if v is not None:
             cells = [
                 rate_cell(v.published), rate_cell(v.derived), *cells,
-                judgement(v.against_published, reason_against(v, "published")),
-                judgement(v.against_derived, reason_against(v, "derived")),
+                judgement(v.against_published, reason_against(v, Basis.PUBLISHED)),
+                judgement(v.against_derived, reason_against(v, Basis.DERIVED)),
             ]  # fmt: skip
         rows.append(
             row(f'{esc(what.label)}<br><span class="why">{esc(what.meaning)}</span>', cells)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from identkit.rates.result import Verdict
 from identkit.rates.slopes import Prediction, Slope
-from identkit.vocabulary import Judgement
+from identkit.vocabulary import Basis, Judgement
 
 MARKS = {
     Judgement.CONSISTENT: ("ok", "✓"),
@@ -51,7 +51,7 @@ def judgement(word: Judgement | None, reason: str = "") -> str:
     return f'<span class="v {kind}"><span aria-hidden="true">{mark}</span> {word}</span>{why}'
 
 
-def reason_against(verdict: Verdict, which: str) -> str:
+def reason_against(verdict: Verdict, which: Basis) -> str:
     start = f"{which}: "
     return next((r.removeprefix(start) for r in verdict.reasons if r.startswith(start)), "")
 

@@ -20,7 +20,7 @@ from identkit.rates.page.pieces import (
 )
 from identkit.rates.result import RateResult, Verdict
 from identkit.rates.slopes import LEVEL, Prediction, Slope
-from identkit.vocabulary import Judgement, PremiseVerdict
+from identkit.vocabulary import Basis, Judgement, PremiseVerdict
 from identkit.vocabulary import Verdict as Proved
 
 
@@ -33,10 +33,7 @@ def _shown(result: RateResult) -> list[Verdict]:
 def summary(results: Sequence[RateResult], names: Sequence[str]) -> str:
     """How many slopes agree with which rates, and what is missing: HTML of one paragraph."""
     shown = [v for r in results for v in _shown(r)]
-    said = [
-        _tally([getattr(v, f"against_{which}") for v in shown], which)
-        for which in ("published", "derived")
-    ]
+    said = [_tally([getattr(v, f"against_{which}") for v in shown], which) for which in Basis]
     fits = sum(r.fits for r in results)
     text = [
         f"{counted(len(results), 'experiment')} with {counted(fits, 'fit')} to simulated data, "
@@ -55,7 +52,7 @@ def summary(results: Sequence[RateResult], names: Sequence[str]) -> str:
             if which == derived:
                 told.setdefault(name, {})[label] = None
         if told:
-            order = ("derived", "published") if derived else ("published", "derived")
+            order = tuple(Basis)[::-1] if derived else tuple(Basis)
             what = "; ".join(f"{esc(name)} ({esc(listed(list(ls)))})" for name, ls in told.items())
             text.append(
                 f"Where the two disagree, the observation is consistent with the {order[0]} rate "
@@ -171,13 +168,17 @@ def verdicts_section(results: Sequence[RateResult], names: Sequence[str]) -> str
                     if i == 0
                     else ""
                 )
+                answers = zip(Basis, (v.against_published, v.against_derived), strict=True)
+                against = "".join(
+                    f"<td>{judgement(answer, reason_against(v, basis))}</td>"
+                    for basis, answer in answers
+                )
                 rows.append(
                     f'<tr><th scope="row">{esc(v.quantity.label)}</th>'
                     f"<td>{rate_cell(v.published)}</td>{proved}<td>{rate_cell(v.derived)}</td>"
                     f"<td>{slope_cell(line.slope)}</td>"
                     f"<td>{_plot(line.slope, v.derived or v.published)}</td>"
-                    f"<td>{judgement(v.against_published, reason_against(v, 'published'))}</td>"
-                    f"<td>{judgement(v.against_derived, reason_against(v, 'derived'))}</td></tr>"
+                    f"{against}</tr>"
                 )
             groups.append("<tbody>\n" + "\n".join(rows) + "\n</tbody>")
     heads = (
