@@ -109,7 +109,8 @@ def described(gauges: Iterable[Gauge]) -> str:
 def common_shift(rule: WeightRule) -> Gauge:
     """The gauge of weights like exp(c·s) divided by their sum: one shift of all (β1, β0).
 
-    An amount is (t1_1 … t1_d, t0), or t0 alone where the rule is without β1. Source: arXiv 2402.02952; proofs_check/test_softmax_gauge.py.
+    An amount is (t1_1 … t1_d, t0), or t0 alone where the rule is without β1. Source:
+    arXiv 2402.02952; proofs_check/test_softmax_gauge.py.
     """
     sloped = SLOPE in rule.blocks
     return Gauge(
