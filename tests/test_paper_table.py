@@ -126,9 +126,8 @@ def test_what_stands_against_a_claim_is_printed(capsys):
     latex = printed(capsys, "--paper", DEEPSEEK, "--latex")
     assert r"$- c\,\partial_{c} h + a\,\partial_{a} h + b\,\partial_{b} h = 0$" in latex
     text = plain(printed(capsys, "--paper", "2405.13997"))
-    assert (
-        "input-free, condition: the 3 functions per atom are linearly independent" in text
-    )  # certified yes, stated no
+    # certified yes, stated no
+    assert "input-free, condition: the 3 functions per atom are linearly independent" in text
     assert "gelu ridge, premise: " in text
 
 
