@@ -21,7 +21,7 @@ LAYERS = {
     "language": "vocabulary causes errors registry rate deadline bounded domain files heads balls "
     "functions expression",
     "model": "layout likelihoods.contract likelihoods.least_squares likelihoods experts "
-    "gates.regime gates.gate gates.sigmoid gates.softmax gates.normalized_sigmoid "
+    "gates.regime gates.density gates.gate gates.sigmoid gates.softmax gates.normalized_sigmoid "
     "gates atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions",

@@ -74,10 +74,12 @@ def test_what_is_registered_for_the_likelihood_counts(further):
 def test_the_certificate_names_it(further):
     found = check("gelu", "softmax", dim=1, likelihood=LAPLACE)
     document = json.loads(json.dumps(found.certificate()))
-    assert document["likelihood"] == LAPLACE.name
+    assert document["likelihood"] == {"name": LAPLACE.name}
     verified = identkit.verify(document)
     assert verified.results[0].nondegenerate == "undecided"
-    assert verified.to_dict()["likelihood"] == LAPLACE.name
+    assert verified.to_dict()["likelihood"] == {"name": LAPLACE.name}
+    older = {**document, "likelihood": LAPLACE.name}
+    assert identkit.verify({**older, "digest": digest(older)}).likelihood == LAPLACE.name
     assert "likelihood" not in check("gelu", "softmax", dim=1).certificate()
     forged = json.loads(json.dumps(check("gelu", "softmax", dim=1).certificate()))
     forged["likelihood"] = LAPLACE.name
@@ -93,7 +95,7 @@ def test_it_is_printed(further, capsys):
         assert "under Laplace noise" in text
         assert "nothing is registered" in text
     assert main(["check", *arguments, LAPLACE.name, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["likelihood"] == LAPLACE.name
+    assert json.loads(capsys.readouterr().out)["likelihood"] == {"name": LAPLACE.name}
     assert main(["check", *arguments, "laplace-nois"]) == 2
     assert "did you mean laplace-noise?" in capsys.readouterr().err
     assert main(["likelihoods"]) == 0

@@ -27,6 +27,7 @@ from identkit.vocabulary import (
     Quantifier,
     RateCause,
     RefitKind,
+    Variance,
     Verdict,
 )
 
@@ -37,10 +38,10 @@ FILES = {
 }
 NAMES = sorted(set(FILES) - {"shared"})
 RELEASED = {
-    "certificate-3": "ca8be03f4e916b2b",
-    "check-1": "c99dca0b6089b002",
+    "certificate-3": "aa4b4c980073ac00",
+    "check-1": "2fbf4f90dd62052e",
     "claims-1": "ad71554705ab8e8d",
-    "fit-1": "9325facf1e2a0381",
+    "fit-1": "111b4698fa8f966a",
     "rates-1": "b0d9597ffc54ae8d",
 }
 """Format -> begin of the SHA-256 of its schema with every reference replaced by what it names.
@@ -71,6 +72,7 @@ WORDS = {
     "rate/cause": {*RateCause, *LIMITS, Cause.NO_EXPANSION},
     "elsewhere": {*LIMITS, "refits"},
     "premise/cause": LIMITS,
+    "likelihood/variance": set(Variance),
     "judgement": set(Judgement),
     "claims-1: status": set(ClaimStatus),
     "observed/status": set(ClaimStatus),

@@ -209,7 +209,7 @@ class Analysis:
         if not vectors and face.vectors:
             outcome = self._semidefinite(face)
             if isinstance(outcome, Feasible):
-                return self._degenerate(found, outcome, kinks)
+                return self._degenerate(found, face, outcome, kinks)
             if outcome is None:
                 return replace(
                     found,
@@ -322,7 +322,9 @@ class Analysis:
         lifted = {i: c for i, v in values.items() if not (c := field.convert(v)).is_zero}
         return lifted if self.null.family.vanishes(self.readable.combination(lifted)) else None
 
-    def _degenerate(self, found: SecondOrder, outcome: Feasible, kinks: Kinks) -> SecondOrder:
+    def _degenerate(
+        self, found: SecondOrder, face: Face, outcome: Feasible, kinks: Kinks
+    ) -> SecondOrder:
         if not (kinks.complete and kinks.continuous):
             return replace(found, reason="moments invisible off the kinks may show on them")
         at = outcome.at or self.eta
@@ -340,6 +342,21 @@ class Analysis:
             quantifier=outcome.quantifier,
             reason="moments with M ⪰ 0 are invisible at second order; no exact family was found",
             witness=witness,
+            notes=(*found.notes, *self._smaller_cells(face, outcome.rank)),
+        )
+
+    def _smaller_cells(self, face: Face, rank: int) -> tuple[str, ...]:
+        """That cells too small for M keep the rate, where M is the only one up to a factor.
+
+        ∇h is independent here, so the leading deviations of m atoms are centred and span less than
+        m dimensions (theory section 8); other gates have moments of their own.
+        """
+        alone = len(face.vectors) == 1 and rank > 1 and self.expansion.across == "gates"
+        if not alone or self._independent().witness is None:
+            return ()
+        few = "of 2" if rank == 2 else f"of 2 to {rank}"
+        return (
+            f"cells {few} fitted atoms keep n^-1/4: M has rank {rank}, and no other is invisible",
         )
 
     def _realise(self, vector: Vector, at: Sequence[Fraction]) -> RealisedAtoms | None:

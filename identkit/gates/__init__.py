@@ -45,5 +45,11 @@ __all__ = [
     "without_loss",
 ]
 
-for _gate in (sigmoid.GATE, softmax.GATE, normalized_sigmoid.GATE, *softmax.GAUSSIAN):
+for _gate in (
+    sigmoid.GATE,
+    softmax.GATE,
+    normalized_sigmoid.GATE,
+    *softmax.GAUSSIAN,
+    *normalized_sigmoid.GAUSSIAN,
+):
     register(_gate)

@@ -27,9 +27,12 @@ Source: theory section 4; proofs_check/test_normalized_sigmoid.py.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import sympy as sp
 
 from identkit.expression import symbol
+from identkit.gates.density import BLOCKS, REMAINS, VARIANCES, WEIGHTS
 from identkit.gates.gate import Gate, Share
 from identkit.gates.regime import Caveat, Expansion, Regime, Situation, WeightRule
 from identkit.gates.sigmoid import DENSE_LOSS, SPARSE_LOSS, share
@@ -142,3 +145,52 @@ GATE = Gate(
     share=Share(RULE, share),
     source="arXiv 2505.10860 (Gaussian likelihood); least squares: identkit",
 )
+
+_SPARSE, _DENSE = GATE.regimes
+_ANCHORED = (
+    Caveat(
+        "some true atom, fitted by one atom, has β1* ≠ 0 (without one, all σ(β0) can be multiplied "
+        "by a constant)",
+        anchored,
+    ),
+    Caveat(
+        "near the truth, where no atom with β1* ≠ 0 is fitted twice: elsewhere p_G* can have exact "
+        "refits, as f_G* has under least squares",
+        slopes_fitted_once,
+    ),
+)
+GAUSSIAN = tuple(
+    replace(
+        GATE,
+        likelihood=likelihood,
+        source="arXiv 2505.10860",
+        regimes=(
+            replace(
+                _SPARSE,
+                also=(),
+                loss=None,
+                expansion=Expansion(
+                    RULE,
+                    order=2,
+                    gates=False,
+                    likelihood=likelihood,
+                    argument=f"Times the denominator, {BLOCKS} On `N` the gate's part of every "
+                    "cell is one function Q of x; an exactly fitted atom with `β1* ≠ 0` makes it "
+                    "0, since its part is `(1 − σ)(Δβ0 + Δβ1ᵀx)` and that of a cell with `β1* = 0` "
+                    "a polynomial. Then `m0 = m_β = M_ββ = 0` by the lemma on sigmoid moments, so "
+                    f"`M_βη = M_βν = 0`. {said}",
+                ),
+                caveats=(*_ANCHORED, WEIGHTS, VARIANCES),
+                rests_on=(
+                    "gaussian-normalized-sigmoid-sparse",
+                    "normalized-sigmoid-refits",
+                    "sigmoid-moments",
+                    *claims,
+                ),
+            ),
+            _DENSE,  # what is known of it is under least squares alone
+        ),
+    )
+    for likelihood, said, claims in REMAINS
+)
+"""What is known under the Gaussian likelihood, for each of its variances: the sparse regime."""

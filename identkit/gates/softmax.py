@@ -8,10 +8,9 @@ from typing import Any
 import sympy as sp
 
 from identkit.expression import symbol
+from identkit.gates.density import BLOCKS, REMAINS, VARIANCES
 from identkit.gates.gate import Gate, Share
 from identkit.gates.regime import Caveat, Expansion, LossTerms, Regime, Situation, WeightRule
-from identkit.likelihoods.gaussian import name_of
-from identkit.vocabulary import Variance
 
 RULE = WeightRule(sp.exp(symbol("s")), True)
 
@@ -75,29 +74,11 @@ GATE = Gate(
     source="Nguyen, Ho, Rinaldo, ICML 2024 (arXiv 2402.02952); arXiv 2503.03213",
 )
 
-VARIANCES = Caveat(
-    "for variances in a compact subset of (0, ∞)",
-    lambda situation: True,
-)
-_CRITERIA = {
-    Variance.FREE: "gaussian-softmax-criterion",
-    Variance.KNOWN: "gaussian-known-variance-redundancy",
-    Variance.COMMON: "gaussian-common-variance-pinned",
-}
 _ANY = GATE.regimes[0]
-_GAUSSIAN = {
-    Variance.FREE: "What remains on the blocks `N′` and `N″` is `m_η·∇h + ½ M_ηη:∇²h = 0` and "
-    "`½ m_ν + ½ ∇hᵀM_ηη∇h = 0`, for each true atom by itself; `N‴` and `N⁗` pin `M_ην` and `M_νν`.",
-    Variance.KNOWN: "With the variance known, `½ ∇hᵀM_ηη∇h = 0` remains on the block `N″`, hence "
-    "`M_ηη ∇h(x) = 0` for every x: only directions `v` with `v·∇h = 0` are left.",
-    Variance.COMMON: "A true atom fitted by one atom pins the common variance; then `½ ∇hᵀM_ηη∇h = "
-    "0` remains on the block `N″` of the others, hence `M_ηη ∇h(x) = 0` for every x: only "
-    "directions `v` with `v·∇h = 0` are left.",
-}
 GAUSSIAN = tuple(
     replace(
         GATE,
-        likelihood=name_of(variance),
+        likelihood=likelihood,
         source="arXiv 2505.10860",
         regimes=(
             replace(
@@ -107,22 +88,16 @@ GAUSSIAN = tuple(
                     RULE,
                     order=2,
                     gates=False,
-                    likelihood=name_of(variance),
-                    argument="Multiplied by the denominator, `p_G − p_G*` is, at almost every x, a "
-                    "combination of `N, N′, N″, N‴, N⁗` of each true atom, which are independent "
-                    "functions of y. On `N` the gates are pinned as under least squares: `m0`, "
-                    f"`m_β`, `M_ββ`, `M_βη` and `M_βν` vanish. {said}",
+                    likelihood=likelihood,
+                    argument=f"Multiplied by the denominator, {BLOCKS} On `N` the gates are "
+                    "pinned as under least squares: `m0`, `m_β`, `M_ββ`, `M_βη`, `M_βν` are 0. "
+                    f"{said}",
                 ),
                 caveats=(*_ANY.caveats, VARIANCES),
-                rests_on=(
-                    *_ANY.rests_on,
-                    "gaussian-derivatives-independent",
-                    "gaussian-second-order-blocks",
-                    _CRITERIA[variance],
-                ),
+                rests_on=(*_ANY.rests_on, *claims),
             ),
         ),
     )
-    for variance, said in _GAUSSIAN.items()
+    for likelihood, said, claims in REMAINS
 )
 """What is known under the Gaussian likelihood, for each of its variances."""

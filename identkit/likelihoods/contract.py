@@ -102,13 +102,17 @@ def resolve(likelihood: Likelihood | str, variance: str | None = None) -> Likeli
     return known[variance]
 
 
-def from_document(document: Mapping[str, str] | None) -> Likelihood:
+def from_document(document: Mapping[str, str] | str | None) -> Likelihood:
     """The likelihood that a file names (see :meth:`Likelihood.document`); least squares if none.
+
+    Files of before there were variances name it by a text.
 
     Raises InputError.
     """
     if document is None:
         return LIKELIHOODS[LEAST_SQUARES]
+    if isinstance(document, str):
+        return resolve(document)
     return resolve(document["name"], document.get("variance"))
 
 

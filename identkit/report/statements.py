@@ -228,6 +228,7 @@ def consequences(result: ConditionResult, likelihood: str) -> list[tuple[str, st
         needed = None if second is None else slower_from(second)
         if result.rate.derived == SLOWER and needed is not None:
             lines.append(("where", f"Shown for cells of {needed} or more fitted atoms."))
+            lines += [("where", sentence(note)) for note in second.notes]
         lines += [("provided", sentence(caveat)) for caveat in result.caveats]
         lines += [("where", limit) for limit in limits(result.rate)]
     return lines

@@ -43,7 +43,11 @@ CRITERIA = {
     (sigmoid.RULE, LEAST_SQUARES): (True, "moments"),
     (softmax.RULE, LEAST_SQUARES): (False, "gates"),
     (normalized_sigmoid.RULE, LEAST_SQUARES): (False, "values"),
-    **{(softmax.RULE, own.name): (False, "gates") for own in gaussian.LIKELIHOODS},
+    **{
+        (rule, own.name): (False, "gates")
+        for rule in (softmax.RULE, normalized_sigmoid.RULE)
+        for own in gaussian.LIKELIHOODS
+    },
 }
 """Weight rules and likelihoods whose criterion is in the kernel: whether the gate's own moments
 count, and what has to be independent over atoms."""
