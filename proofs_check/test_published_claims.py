@@ -34,6 +34,7 @@ import identkit
 from identkit.claims import claims
 from identkit.claims.checks import Claim, mutations, weakest
 from identkit.degeneracy.rate import agreement
+from identkit.gates import regime_title
 from identkit.likelihoods import from_document
 from identkit.rate import Rate
 from identkit.report import statements
@@ -55,7 +56,7 @@ def is_shared(entry):
 
 
 def title(entry):
-    regime = f" Regime {entry['regime']}" if entry["regime"] else ""
+    regime = f" {regime_title(entry['regime'])}".rstrip()
     if "likelihood" not in entry:
         return f"{entry['experts'][0]} experts, {entry['gate']}{regime}"
     shared = "shared " * is_shared(entry)
@@ -113,6 +114,7 @@ def classification_of(result, verdict):
             "sigmoid-2-input-free",
             "gaussian-softmax-relu-ffn",
             "gaussian-softmax-linear",
+            "gaussian-normalized-sigmoid-sparse-relu-ffn",
             "gaussian-shared-relu-ffn",
             "gaussian-shared-linear",
         )

@@ -101,21 +101,22 @@ def test_rows_are_what_check_finds(claim, capsys):
 
 @pytest.mark.parametrize("dim", [1, 2])
 def test_relu_ffn_is_contradicted_and_linear_confirmed(dim):
-    relu, linear, shared_relu, shared_linear = paper_table(DEEPSEEK, dim).rows
-    for row in (relu, shared_relu):
+    relu, linear, sparse, shared_relu, shared_linear = paper_table(DEEPSEEK, dim).rows
+    for row in (relu, sparse, shared_relu):
         assert (row.published.verdict, row.published.rate) == ("yes", "n^-1/4")
         assert (row.result.verdict, row.result.agreement) == ("no", "contradicted")
         assert row.result.relations[0].text.startswith("c*∂h/∂c = a")
-    assert relu.result.rate is not None
-    assert relu.result.rate.derived == "no consistent estimator"
-    assert relu.result.rate.agreement == "contradicted"
+    for row in (relu, sparse):
+        assert row.result.rate is not None
+        assert row.result.rate.derived == "no consistent estimator"
+        assert row.result.rate.agreement == "contradicted"
     for row in (linear, shared_linear):
         assert (row.published.verdict, row.published.rate) == ("no", "n^-1/8")
         assert (row.result.verdict, row.result.agreement) == ("no", "confirmed")
     assert linear.result.rate is not None
     assert linear.result.rate.derived == "slower than n^-1/4"
     assert linear.result.rate.agreement == "open"
-    assert {r.check.expert.dim for r in (relu, linear, shared_relu, shared_linear)} == {dim}
+    assert {r.check.expert.dim for r in (relu, linear, sparse)} == {dim}
 
 
 def test_what_stands_against_a_claim_is_printed(capsys):
@@ -202,7 +203,7 @@ def test_from_python(capsys):
     assert found.markdown() + "\n" == printed(capsys, "--paper", DEEPSEEK, "--markdown")
     assert found.latex() + "\n" == printed(capsys, "--paper", DEEPSEEK, "--latex")
     assert found._repr_markdown_() == found.markdown()
-    assert repr(found) == "<PaperTable: arXiv 2505.10860, 4 rows, d = 1>"
+    assert repr(found) == "<PaperTable: arXiv 2505.10860, 5 rows, d = 1>"
     with pytest.raises(identkit.InputError, match="--dim 0"):
         identkit.paper_table(DEEPSEEK, 0)
 
