@@ -106,8 +106,10 @@ def sources(rows: Iterable[PaperRow]) -> list[str]:
     for row in rows:
         places.setdefault(row.source, []).append(row.check.expert.label)
     if len(places) == 1:
-        return list(places)
-    return [f"{', '.join(dict.fromkeys(names))}: {place}" for place, names in places.items()]
+        return [f"stated: {place}" for place in places]
+    return [
+        f"stated of {', '.join(dict.fromkeys(names))}: {place}" for place, names in places.items()
+    ]
 
 
 def _question(row: PaperRow) -> tuple[str, str]:
@@ -159,7 +161,7 @@ def _group(heading: str, rows: Sequence[PaperRow]) -> Iterator[RenderableType]:
         for what, reason in reasons(row):
             yield _indented(Text(f"{row.check.expert.label}, {what}: {reason}"))
     for source in sources(rows):
-        yield _indented(Text(f"stated: {source}", style="dim"))
+        yield _indented(Text(source, style="dim"))
 
 
 def _with(text: Text, agreed: str) -> Text:
