@@ -17,7 +17,7 @@ from identkit.certificates import store
 from identkit.certificates import verify as verification
 from identkit.experts import check_dim
 from identkit.report import explain as explained
-from identkit.report import markup, tables, terminal, verified
+from identkit.report import markup, paper_tables, tables, terminal, verified
 from identkit.report.json_form import check_document
 
 P = ParamSpec("P")
@@ -152,6 +152,50 @@ def certified_table(
         for row in found.rows
     )
     return presented(Table, replace(found, rows=tuple(rows)))
+
+
+class PaperTable(table.PaperTable):
+    """What one paper states of experts beside what is certified; prints as a table."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, schema ``identkit.paper-table/1``."""
+        return paper_tables.json_document(self)
+
+    def markdown(self) -> str:
+        """For a README."""
+        return paper_tables.markdown(self)
+
+    def latex(self) -> str:
+        """A tabular environment and lists; needs amsmath."""
+        return paper_tables.latex(self)
+
+    def __repr__(self) -> str:
+        return f"<PaperTable: {self.paper}, {len(self.rows)} rows, d = {self.dim}>"
+
+    def __str__(self) -> str:
+        return terminal.plain(paper_tables.terminal(self))
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+
+def paper_table(
+    paper: str, dim: int = 2, *, seed: int = 0, progress: Callable[[str], None] | None = None
+) -> PaperTable:
+    """What one paper states of experts, certified claim by claim; what is not compared, and why.
+
+    ``paper`` is its number at arXiv; the other arguments are those of :func:`certified_table`.
+
+    >>> [row.result.agreement for row in paper_table("2505.10860", 1).rows[:2]]
+    ['contradicted', 'confirmed']
+
+    Raises :class:`~identkit.errors.InputError` for a paper of which no claims are here, and for a
+    ``dim`` out of range.
+    """
+    check_dim(dim)
+    found = table.paper_table(paper, dim, seed=seed, progress=progress)
+    rows = tuple(replace(row, check=presented(CheckResult, row.check)) for row in found.rows)
+    return presented(PaperTable, replace(found, rows=rows))
 
 
 class Verified(verification.Verified):

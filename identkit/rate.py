@@ -111,7 +111,8 @@ class Rate:
         """Whether a derived rate agrees with this published one; None where neither follows.
 
         No consistent estimator is the strongest form of "slower than any polynomial rate"; the same
-        power under a further restriction says nothing of what is published.
+        power under a further restriction says nothing of what is published, and "slower than" a
+        power nothing of smaller ones.
         """
         if self.kind is RateKind.LOGARITHMIC:
             if derived.kind is RateKind.NONE:
@@ -119,6 +120,10 @@ class Rate:
             return False if derived.polynomial else None
         if derived.one_atom and not self.one_atom and derived.everywhere == self:
             return None
+        if derived.kind is RateKind.SLOWER and self.polynomial:
+            assert self.exponent is not None
+            assert derived.exponent is not None
+            return None if self.exponent < derived.exponent else False
         return derived == self
 
     def __eq__(self, other: object) -> bool:

@@ -1,15 +1,21 @@
-"""``identkit table``: the published table, certified row by row."""
+"""``identkit table``: the published table, certified row by row; or that of one paper."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from identkit import __version__
 from identkit.checking import check
-from identkit.experts import ACTIVATIONS, builtin
+from identkit.claims import as_published, covers, papers
+from identkit.claims.listing import Entry, list_claims
+from identkit.degeneracy.rate import agreement
+from identkit.errors import InputError
+from identkit.experts import ACTIVATIONS, Expert, builtin
 from identkit.gates import GATES
-from identkit.results import CheckResult, ConditionResult
+from identkit.likelihoods import from_document
+from identkit.results import CheckResult, ConditionResult, Published
+from identkit.vocabulary import PremiseVerdict
 
 ROWS: tuple[tuple[str, str | None], ...] = (
     *((name, "ridge") for name in ACTIVATIONS),
@@ -55,3 +61,110 @@ def table(dim: int = 2, *, seed: int = 0, progress: Callable[[str], None] | None
         checks = tuple(check(expert, gate, seed=seed, progress=progress) for gate in GATES)
         rows.append(TableRow(expert.label, checks))
     return Table(__version__, dim, seed, tuple(rows))
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """One expert that a published claim speaks of: the claim beside what a check found.
+
+    ``claim`` is its id, ``source`` its place. The one result of ``check`` is compared with this
+    claim, whatever other papers say of the same question. ``cells``: for which cells the rate is
+    stated, None for all.
+    """
+
+    claim: str
+    source: str
+    check: CheckResult
+    cells: str | None
+
+    @property
+    def result(self) -> ConditionResult:
+        """What was found, beside the claim."""
+        return self.check.results[0]
+
+    @property
+    def published(self) -> Published:
+        """What the paper states."""
+        assert self.result.published is not None
+        return self.result.published
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """What one paper states of experts, certified.
+
+    ``observed`` are its rates of other quantities, with the recorded status of their checks on
+    data; ``unchecked`` what identkit does not compare, each with why.
+    """
+
+    version: str
+    dim: int
+    seed: int
+    paper: str
+    about: str
+    rows: tuple[PaperRow, ...]
+    observed: tuple[Entry, ...]
+    unchecked: tuple[Entry, ...]
+
+
+def paper_table(
+    paper: str, dim: int = 2, *, seed: int = 0, progress: Callable[[str], None] | None = None
+) -> PaperTable:
+    """Certify every claim of one paper about built-in experts.
+
+    ``paper`` is its number at arXiv. Raises InputError for one of which no claims are here, and for
+    a bad ``dim``.
+    """
+    said = papers().get(paper.lower().removeprefix("arxiv").strip(" :"))
+    if said is None:
+        raise InputError(
+            f"--paper {paper}: no claims of this paper are here; use one of {', '.join(papers())}."
+        )
+    rows = tuple(
+        _compared(claim, expert, seed, progress)
+        for claim in said["claims"]
+        for expert in members(claim, dim)
+    )
+    checked = {f"{rate['id']}-rate" for rate in said["rates"]}
+    unchecked = {entry["id"] for entry in said["unchecked"]}
+    listed = list_claims()
+    return PaperTable(
+        __version__,
+        dim,
+        seed,
+        said["paper"],
+        said["about"],
+        rows,
+        tuple(e for e in listed if e.claim.id in checked),
+        tuple(e for e in listed if e.claim.id in unchecked),
+    )
+
+
+def members(claim: dict, dim: int) -> Iterator[Expert]:
+    """The experts of the table that a claim speaks of."""
+    experts = (builtin(name, shape, dim) for name, shape in ROWS)
+    return (expert for expert in experts if covers(claim, expert))
+
+
+def _compared(
+    claim: dict, expert: Expert, seed: int, progress: Callable[[str], None] | None
+) -> PaperRow:
+    found = check(
+        expert,
+        claim["gate"],
+        likelihood=from_document(claim.get("likelihood")).name,
+        regime=claim["regime"],
+        condition=claim["condition"],
+        level=claim["level"],
+        seed=seed,
+        progress=progress,
+    )
+    (result,), said = found.results, as_published(claim)
+    rate, premise = result.rate, result.premise
+    if rate is not None:
+        fails = premise is not None and premise.verdict == PremiseVerdict.FAILS
+        agreed = agreement(said.rate, rate.derived, fails)
+        rate = replace(rate, published=said.rate, agreement=agreed)
+    result = replace(result, published=said, rate=rate)
+    found = replace(found, results=(result,))
+    return PaperRow(claim["id"], claim["source"], found, claim.get("for"))

@@ -3,7 +3,8 @@
 Statements: the entries of ``identkit/claims/published``, each read as two claims: the
 classification (the expert satisfies, or fails, the condition of the theorem) and the rate printed
 for an over-specified expert. Sources: Nguyen, Ho, Rinaldo, NeurIPS 2024 (arXiv 2405.13997) and
-ICML 2024 (arXiv 2402.02952). ``polynomial`` stands for (aᵀx + b)^P, here P = 1, 2, 3.
+ICML 2024 (arXiv 2402.02952), under least squares; arXiv 2505.10860, under the Gaussian likelihood
+with one variance for each atom. ``polynomial`` stands for (aᵀx + b)^P, here P = 1, 2, 3.
 
 Check. ``identkit.check`` decides, for d = 1 and 2. The finding is computed from its result, nothing
 is looked up: a classification is proved as far as the certificate reaches; for a rate n^-1/4 it
@@ -19,6 +20,8 @@ there to a rate (concentration of least squares). Where an exact family exists t
 refuted: different parameters near the truth have the same f. Regime 2 rates have a premise, that
 f_G* has no exact refit with more atoms; where refits exist the theorem says nothing: ``open``.
 A statement restricted to k ≤ 3 says that independence was proved for at most 3 atoms only.
+No rate is derived for shared experts: their printed rates are ``open``. So is a printed n^-1/8
+where "slower than n^-1/4" is derived: the two agree, and the printed one does not follow.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ import identkit
 from identkit.claims import claims
 from identkit.claims.checks import Claim, mutations, weakest
 from identkit.degeneracy.rate import agreement
+from identkit.gates import regime_title
+from identkit.likelihoods import from_document
 from identkit.rate import Rate
 from identkit.report import statements
 
@@ -46,9 +51,18 @@ PUBLISHED = claims()
 BY_ID = {entry["id"]: entry for entry in PUBLISHED}
 
 
+def is_shared(entry):
+    return entry["condition"] == "shared-strong"
+
+
 def title(entry):
-    regime = f" Regime {entry['regime']}" if entry["regime"] else ""
-    return f"{entry['experts'][0]} experts, {entry['gate']}{regime}"
+    regime = f" {regime_title(entry['regime'])}".rstrip()
+    if "likelihood" not in entry:
+        return f"{entry['experts'][0]} experts, {entry['gate']}{regime}"
+    shared = "shared " * is_shared(entry)
+    which = " ".join(filter(None, (entry["experts"][0], entry["shapes"][0])))
+    under = from_document(entry["likelihood"]).title
+    return f"{shared}{which} experts, {entry['gate']}{regime} under {under}"
 
 
 def results(entry):
@@ -56,12 +70,23 @@ def results(entry):
     for name in MEMBERS.get(entry["experts"][0], entry["experts"]):
         for shape in entry["shapes"]:
             for dim in DIMENSIONS:
-                yield name, dim, certified(name, shape, dim, entry["gate"], entry["regime"])
+                question = tuple(entry[key] for key in ("gate", "regime", "condition", "level"))
+                likelihood = from_document(entry.get("likelihood")).name
+                yield name, dim, certified(name, shape, dim, *question, likelihood)
 
 
 @cache
-def certified(name, shape, dim, gate, regime):
-    (result,) = identkit.check(name, gate, shape=shape, dim=dim, regime=regime).results
+def certified(name, shape, dim, gate, regime, condition, level, likelihood):
+    (result,) = identkit.check(
+        name,
+        gate,
+        likelihood=likelihood,
+        shape=shape,
+        dim=dim,
+        regime=regime,
+        condition=condition,
+        level=level,
+    ).results
     return result
 
 
@@ -69,9 +94,10 @@ def classification_of(result, verdict):
     """Status and reason of "the condition holds: ``verdict``"."""
     if result.verdict == "undecided":
         return "open", statements.scope(result)
-    if result.verdict != verdict:
-        return BROKEN, f"the condition is certified {result.verdict}: {statements.scope(result)}"
     relation = f"; {result.relations[0].text}" if result.relations else ""
+    if result.verdict != verdict:
+        found = f"the condition is certified {result.verdict}: {statements.scope(result)}"
+        return BROKEN, found + relation
     return REACH[result.quantifier], statements.scope(result) + relation
 
 
@@ -81,11 +107,21 @@ def classification_of(result, verdict):
         f"{name}: classified the other way": {
             "entry": BY_ID[name] | {"verdict": {"yes": "no", "no": "yes"}[BY_ID[name]["verdict"]]}
         }
-        for name in ("sigmoid-1-relu", "softmax-gelu", "softmax-polynomial", "sigmoid-2-input-free")
+        for name in (
+            "sigmoid-1-relu",
+            "softmax-gelu",
+            "softmax-polynomial",
+            "sigmoid-2-input-free",
+            "gaussian-softmax-relu-ffn",
+            "gaussian-softmax-linear",
+            "gaussian-normalized-sigmoid-sparse-relu-ffn",
+            "gaussian-shared-relu-ffn",
+            "gaussian-shared-linear",
+        )
     }
 )
 def test_classification(entry):
-    word = {"strong": "strongly", "weak": "weakly"}[entry["condition"]]
+    word = "weakly" if entry["condition"] == "weak" else "strongly"
     limits = {r.atoms for _, _, r in results(entry) if r.atoms_scope == "up-to"}
     claim = Claim(
         f"{entry['id']}-classification",
@@ -108,14 +144,18 @@ def rate_in_words(entry):
     if entry["rate"] == "1/log n":
         return "slower than any polynomial rate (printed 1/log n)"
     if entry["rate"] != "n^-1/4":
-        return f"{entry['rate']} if over-specified"
-    limit = ", k < 2k*" if entry["gate"] == "softmax" else ""
-    return f"n^-1/4 if over-specified, near the truth, given n^-1/2 for f{limit}"
+        cells = f", {entry['for']}" if "for" in entry else ""
+        return f"{entry['rate']} if over-specified{cells}"
+    limit = ", k < 2k*" if entry["gate"] == "softmax" and not is_shared(entry) else ""
+    letter = from_document(entry.get("likelihood")).letter
+    return f"n^-1/4 if over-specified, near the truth, given n^-1/2 for {letter}{limit}"
 
 
-def rate_of(result, published):
+def rate_of(result, published, letter):
     """Status and reason of the printed rate."""
     rate, second = result.rate, result.second_order
+    if rate is None:
+        return "open", "no rate is derived for shared experts"
     fails = result.premise is not None and result.premise.verdict == "fails"
     outcome = agreement(Rate.parse(published), rate.derived, fails)
     if outcome == "premise-fails":
@@ -124,7 +164,7 @@ def rate_of(result, published):
         quantifier = result.quantifier if second is None else second.quantifier
         return REACH[quantifier], f"derived: {rate.derived}; {'; '.join(rate.reasons)}"
     if outcome == "contradicted":
-        return BROKEN, statements.family(second.families[0]) if second.families else str(
+        return BROKEN, statements.family(second.families[0], letter) if second.families else str(
             rate.derived
         )
     return "open", f"derived: {rate.derived}"
@@ -138,12 +178,17 @@ def rate_of(result, published):
             ("sigmoid-1-gelu", "1/log n"),
             ("softmax-tanh", "n^-1/2"),
             ("sigmoid-1-input-free", "n^-1/4"),
+            ("gaussian-softmax-relu-ffn", "1/log n"),
+            ("gaussian-softmax-linear", "n^-1/4"),
         )
     }
 )
 def test_rate(entry):
     claim = Claim(f"{entry['id']}-rate", f"{title(entry)}: {rate_in_words(entry)}", entry["source"])
-    found = {(name, dim): rate_of(result, entry["rate"]) for name, dim, result in results(entry)}
+    letter = from_document(entry.get("likelihood")).letter
+    found = {
+        (name, dim): rate_of(result, entry["rate"], letter) for name, dim, result in results(entry)
+    }
     status = weakest(s for s, _ in found.values())
     name, dim = next(key for key, (s, _) in found.items() if s == status)
     return claim.finding(status, f"{name}, d = {dim}: {found[name, dim][1]}")

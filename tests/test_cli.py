@@ -138,6 +138,8 @@ BAD_INPUT = [
     ["check", "--expr", "tan(x)*a", "--gate", "softmax"],
     ["verify", "/nowhere.json"],
     ["table", "--dim", "0"],
+    ["table", "--paper", "2505.10861"],
+    ["table", "--paper", "2505.10860", "--dim", "0"],
     ["chekc"],
 ]
 

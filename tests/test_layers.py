@@ -52,7 +52,7 @@ LAYERS = {
     "rates.scheduling rates.store_file rates.store rates.sweep rates.result rates.running",
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
     "report.listings report.paragraphs report.counterexample report.argument report.explain "
-    "report.tables report.claims_report report.fit_report report.fit_document "
+    "report.tables report.claims_report report.paper_tables report.fit_report report.fit_document "
     "report.rates_report report.rates_document report.verified rates.drawing "
     "rates.figure_files rates.figures rates.page.pieces rates.page.verdicts "
     "rates.page.drawn rates.page.certificate rates.page.experiment rates.page",

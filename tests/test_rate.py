@@ -109,6 +109,8 @@ def test_published_against_derived():
         (ROOT, alone): "contradicted",
         (FOURTH, NONE): "contradicted",
         (FOURTH, SLOWER): "contradicted",
+        (ROOT, SLOWER): "contradicted",
+        (Rate.power(8), SLOWER): "open",  # slower than n^-1/4 it is
         (LOGARITHMIC, NONE): "confirmed",
         (LOGARITHMIC, FOURTH): "contradicted",
         (LOGARITHMIC, SLOWER): "open",

@@ -67,6 +67,7 @@ WORDS = {
     "across_atoms": set(Across),
     "premise": set(PremiseVerdict),
     "result/agreement": OF_CONDITIONS,
+    "row/agreement": OF_CONDITIONS,
     "rate/agreement": set(Agreement),
     "part/cause": set(Cause) - {Cause.NO_EXPANSION},
     "second_order/cause": {*LIMITS, Cause.NO_EXPANSION},
@@ -76,6 +77,7 @@ WORDS = {
     "likelihood/variance": set(Variance),
     "judgement": set(Judgement),
     "claims-1: status": set(ClaimStatus),
+    "observed/status": set(ClaimStatus),
     "status": {s.value for s in Status},
 }
 """End of a place in a schema, the longest that fits -> the words that stand there."""

@@ -1,15 +1,19 @@
 """Published claims as data, one file for each paper (``published/``), and the look-up of an expert.
 
 Classifications and rates are up to logarithms and of over-specified experts, under least squares
-where no ``likelihood`` is named; regime null means that the gate has only one. Every entry names
-the file that checks it; ``unchecked`` lists those that identkit does not check, and why.
+where no ``likelihood`` is named; regime null means that the gate has only one. ``experts`` are
+names or families of built-in experts, ``for`` says of which cells a rate is stated if not of all.
+Every entry names the file that checks it; ``unchecked`` lists those that identkit does not check,
+and why.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from types import MappingProxyType
 
 from identkit.conditions import Condition
 from identkit.experts import Expert
@@ -21,11 +25,16 @@ from identkit.vocabulary import Verdict
 
 
 @cache
-def _published(kind: str) -> tuple[dict, ...]:
+def papers() -> Mapping[str, dict]:
+    """What each paper states, by its number at arXiv: ``claims``, ``rates`` and ``unchecked``."""
     folder = resources.files("identkit.claims").joinpath("published")
-    papers = sorted(folder.iterdir(), key=lambda paper: paper.name)
-    read = (json.loads(paper.read_text(encoding="utf-8")) for paper in papers)
-    return tuple(entry for paper in read for entry in paper[kind])
+    files = sorted(folder.iterdir(), key=lambda file: file.name)
+    read = {f.name.removesuffix(".json"): json.loads(f.read_text(encoding="utf-8")) for f in files}
+    return MappingProxyType(read)
+
+
+def _published(kind: str) -> tuple[dict, ...]:
+    return tuple(entry for paper in papers().values() for entry in paper[kind])
 
 
 def claims() -> tuple[dict, ...]:
@@ -58,11 +67,24 @@ def published_claim(
             and claim["regime"] == regime
             and claim["condition"] == condition.name
             and claim["level"] == condition.level
-            and expert.family in claim["experts"]
-            and expert.shape in claim["shapes"]
+            and covers(claim, expert)
         ):
-            return Published(Verdict(claim["verdict"]), Rate.parse(claim["rate"]), claim["source"])
+            return as_published(claim)
     return None
+
+
+def covers(claim: dict, expert: Expert) -> bool:
+    """Whether the claim speaks of this expert, by its name or by its family."""
+    named = expert.name in claim["experts"] or expert.family in claim["experts"]
+    return named and expert.shape in claim["shapes"]
+
+
+def as_published(claim: dict) -> Published:
+    """The claim as results hold it."""
+    limit = f", for {claim['for']}" if "for" in claim else ""
+    return Published(
+        Verdict(claim["verdict"]), Rate.parse(claim["rate"]), f"{claim['source']}{limit}"
+    )
 
 
 def published_rates(gate: Gate, regime: RegimeCode, verdict: Verdict | None) -> dict[str, Rate]:

@@ -78,12 +78,12 @@ def markdown(entries: Sequence[Entry]) -> str:
     lines = ["| claim | status | check | source |", "| --- | --- | --- | --- |"]
     for e in entries:
         link = f"[{e.claim.file.partition('/')[2]}]({e.claim.file})" if e.claim.checks else "–"
-        cells = (_escaped(e.claim.statement), e.status, link, _escaped(e.claim.source))
+        cells = (escaped(e.claim.statement), e.status, link, escaped(e.claim.source))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Mathematics as plain text in a Markdown table."""
     return re.sub(r"([|*_<>])", r"\\\1", text)
 

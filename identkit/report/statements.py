@@ -37,13 +37,18 @@ def scope(result: ConditionResult) -> str:
     """The quantifiers over parameters and over the number of atoms, in one phrase."""
     if result.quantifier is None:
         return "not decided"
-    k = {
+    return f"{numbers(result)}, {QUANTIFIERS[result.quantifier]}"
+
+
+def numbers(result: ConditionResult) -> str:
+    """For how many atoms the verdict is proved; nothing for one that is not decided."""
+    return {
         AtomsScope.EVERY: "every k",
         AtomsScope.UP_TO: f"k ≤ {result.atoms}",
         AtomsScope.FROM: f"k ≥ {result.atoms}",
         AtomsScope.ONE: "one atom",
+        AtomsScope.NONE: "",
     }[result.atoms_scope]
-    return f"{k}, {QUANTIFIERS[result.quantifier]}"
 
 
 def claim(proof: SetProof) -> str:

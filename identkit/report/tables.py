@@ -9,11 +9,12 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from identkit.degeneracy.document import document
+from identkit.likelihoods import asked_under
 from identkit.rate import NONE, PREMISE_FAILS
 from identkit.report.json_form import dumps, published_document
 from identkit.report.markup import escape
 from identkit.report.terminal import AGREEMENT_COLOURS, COLOURS
-from identkit.results import ConditionResult
+from identkit.results import CheckResult, ConditionResult
 from identkit.table import Table
 from identkit.vocabulary import Agreement, Quantifier
 
@@ -78,32 +79,31 @@ def terminal(table: Table) -> RenderableType:
 
 def json_document(table: Table) -> dict[str, Any]:
     """The machine-readable table, schema ``identkit.table/1``."""
-    rows: list[dict[str, Any]] = []
-    for row in table.rows:
-        for gate, r in row.cells:
-            rows.append(
-                {
-                    "expert": row.expert,
-                    "gate": gate,
-                    "regime": r.regime,
-                    "condition": r.condition,
-                    "level": r.level,
-                    "verdict": r.verdict,
-                    "quantifier": r.quantifier,
-                    "atoms_scope": r.atoms_scope,
-                    "relations": [x.text for x in r.relations],
-                    "published": published_document(r.published),
-                    "agreement": r.agreement,
-                    "nondegenerate": r.nondegenerate,
-                    "rate": document(r.rate),
-                }
-            )
     return {
         "schema": "identkit.table/1",
         "identkit": table.version,
         "dim": table.dim,
         "seed": table.seed,
-        "rows": rows,
+        "rows": [row_document(c, r) for row in table.rows for c in row.checks for r in c.results],
+    }
+
+
+def row_document(check: CheckResult, r: ConditionResult) -> dict[str, Any]:
+    """One result of a check as a row."""
+    return {
+        "expert": check.expert.label,
+        **asked_under(check.gate, check.likelihood),
+        "regime": r.regime,
+        "condition": r.condition,
+        "level": r.level,
+        "verdict": r.verdict,
+        "quantifier": r.quantifier,
+        "atoms_scope": r.atoms_scope,
+        "relations": [x.text for x in r.relations],
+        "published": published_document(r.published),
+        "agreement": r.agreement,
+        "nondegenerate": r.nondegenerate,
+        "rate": document(r.rate),
     }
 
 
