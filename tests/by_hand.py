@@ -44,6 +44,7 @@ def witness(atom, functions, atoms, points, shared=()):
     return Witness(atoms, points, 256, text)
 
 
+GENERIC = ("2", "5/4", "-3/4", "-7/4", "1/3", "-1/5", "5/2")
 SETS = {
     ProofKind.BALL_DETERMINANT: (Verdict.YES, Quantifier.ALMOST_EVERY),
     ProofKind.RELATION: (Verdict.NO, Quantifier.EVERY),
@@ -115,7 +116,7 @@ def merged(function, into, **coefficients):
 
 def independent(asked, atoms=(("1", "1/2"), ("-1/2", "2")), **more):
     count = len(atoms) * len(asked.functions) + len(asked.set.shared)
-    points = [(str(Fraction(2 * n - count, 4)),) for n in range(count)]
+    points = [(v,) for v in GENERIC[:count]]
     entry = witness(asked.atom, asked.functions, atoms, points, asked.set.shared)
     evidence = {
         "witness": entry,
