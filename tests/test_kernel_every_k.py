@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from by_hand import WRONG, Asked, independent, terms
+from by_hand import WRONG, Asked, atom_of, independent, terms
 
-from identkit.certificates.kernel.field import Unshown
+from identkit.certificates.kernel.every_k import are_independent
+from identkit.certificates.kernel.field import Field, Unshown
+from identkit.deadline import Deadline
+from identkit.domain import EVERYWHERE
+from identkit.expression import parse
 from identkit.vocabulary import Quantifier
 
 AT = (("1", "1/2", "2"),)
@@ -163,3 +167,24 @@ def test_what_moves_is_in_no_space(text):
         proof = asked.fixed(terms(B="1"), dimension=dimension, atoms=dimension + 1)
         with pytest.raises(WRONG):
             asked.check(proof)
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "dependent", "independent_"),
+    [
+        ("erf", "a*x", "-a*x", "2*a*x"),
+        ("exp", "a*x", "2*a*x", "3*a*x + b*x**2"),
+        ("tan", "a*x", "-a*x/3", "a*x + x**2*b"),
+        ("log", "1 + a**2*x**2", "(1 + a**2*x**2)**2", "3 + a**2*x**2"),
+        ("atan", "a*x", "-a*x", "2*a*x"),
+    ],
+)
+def test_generators_that_depend_on_each_other(kind, first, dependent, independent_):
+    """Conversion makes one generator of them; taken for two, they are not independent."""
+    for second, expected in ((dependent, False), (independent_, True)):
+        field = Field(atom_of("a*x + b"), EVERYWHERE.sides(1), [], {}, Deadline(60))
+        field.kernel(kind, field.convert(parse(first)))
+        assert are_independent(field, [])
+        field.kernel(kind, field.convert(parse(second)))
+        assert len(field.kernels) == 2
+        assert are_independent(field, []) is expected

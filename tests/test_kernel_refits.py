@@ -66,6 +66,7 @@ def test_refits(text, kind, substitution):
         # (1 + 2·a²) + (−1 − a²) = a²
         ("a**2*x", "splitting", [{"a": "sqrt(1 + 2*a**2)"}, {"a": "sqrt(-1 - a**2)"}], "real"),
         (RAMP, "dead expert", [{"a": "1", "b": "20"}], "exact"),
+        (RAMP, "dead expert", [{"a": "1/100", "b": "1/2"}], "exact"),
         (RAMP, "dead expert", [{"a": "1", "b": "-29/10"}], "keep the kinks off"),
         (RAMP, "dead expert", [{"a": "1", "b": "0"}], "keep the kinks off"),
         ("Max(a*x + b, 0)*Max(b, 0)", "dead expert", [{"a": "1", "b": "0"}], "the kinks off"),
