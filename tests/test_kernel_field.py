@@ -59,6 +59,8 @@ TEXTS = (
     "log(7/3)*x", "sqrt(2)*x", "sqrt(1 + x**2)", "(1 + x**2)**(2/3)", "(1 + x**2)**(-1/2)",
     "1/(1 + sqrt(1 + x**2))", "sqrt(12)*x + 5**(1/3)", "(4/9)**(1/3)*x", "sqrt(a)*a**(1/3)*x",
     "a**b*x", "gelu(a*x + b)", "softplus(a*x)", "sigmoid(b - x)", "sqrt(1 + sqrt(1 + x**2))",
+    "exp(3*x**2/(1 + a))", "sin(5*x**2/(2 + a))*exp(-x**2/(3 + 3*a))",
+    "sqrt((1 + x**2)/(2 + x**2))*x", "((1 + x**2)/(2 + a))**(1/3)*x",
 )  # fmt: skip
 
 
@@ -183,6 +185,22 @@ def test_roots_of_what_is_not_positive():
         with pytest.raises(Unshown, match="perfect power"):
             f.root(f.convert(parse(text)), order)
     assert f.root(f.convert(parse("(1 + x**2)**2")), 3) is not None
+
+
+@pytest.mark.parametrize("order", [2, 3, 5])
+def test_powers_of_a_root_of_a_fraction(order):
+    f = field()
+    u = f.convert(parse("(1 + x**2)/(2 + a + x)"))
+    root = f.root(u, order)
+    product = f.one
+    for power in range(1, 3 * order + 2):
+        product = product * root
+        high, low = divmod(power, order)
+        assert (product - u**high * root**low).is_zero, power
+        # all at once, of a polynomial that nothing has reduced
+        (index,) = root.generators()
+        whole = f.fraction(f.gens[index] ** power + 3 * f.gens[index] + 2, f.unit)
+        assert (whole - product - f.constant(3) * root - f.constant(2)).is_zero, power
 
 
 # -- arithmetic -----------------------------------------------------------------------------------

@@ -355,6 +355,15 @@ def test_kinks_that_meet(text, theta, met):
     assert chains(text, theta) == met
 
 
+def test_a_point_on_a_kink_is_on_no_side():
+    atom = atom_of("abs(x + a)*abs(x + b)")
+    found = Cases(atom, SIDES, lambda f: [f.convert(atom.expression)], Deadline(60)).field
+    walk = Walk(found, SIDES, numbers("1", "2"))
+    for x, side in (("-1", None), ("-2", None), ("-3", (-1, -1)), ("0", (1, 1))):
+        assert walk._signs(numbers(x)) == side
+    assert set(walk._signs(numbers("-3/2"))) == {1, -1}
+
+
 def test_kinks_in_two_inputs():
     sides = EVERYWHERE.sides(2)
     assert chains("abs(x0 + a) + b*x1", ("1", "1"), sides=sides, inputs=("x0", "x1")) == [
