@@ -354,6 +354,9 @@ def test_many_sides_are_not_gone_through(monkeypatch):
     asked.check(proof)
     monkeypatch.setattr(kernel_parts, "MAX_SUSPECTS", 1)
     asked.refuses(proof, "holds for every", Unshown)
+    # x and x + max(x + c, 0) coincide on one side, and are no suspects on the other
+    one = Asked("a*(x + relu(x + c)) + b*x + f*relu(x + c)", ["a", "b", "F"], "abcf", k=1)
+    one.check(one.related(terms(a="1", b="-1", F="-1")))
 
 
 def test_a_relation_on_one_side_of_a_kink_is_none():
