@@ -250,6 +250,7 @@ def test_where_the_sum_of_the_weights_is_pinned_fewer_families_count():
         (FREE, family("split", {"b": "b + s"}, "1", "1 + s", {"b": "1"}), "begins at the truth"),
         (FREE, family("redundant", {"a": "a", "b": "b"}), "a curve moves"),
         (FREE, family("redundant", {}), "a curve moves"),
+        (FREE, family("split", {"b": "b"}, "1", "s", {"b": "1"}), "a curve moves"),
         (LINE, family("split", {"b": "b + s**2"}, "1", "s**2", {"b": "1"}), "weights exist"),
         (LINE, family("split", {"b": "b + s"}, "1", "s", {"b": "2"}), "identity"),
         (LINE, family("split", {"b": "b + s"}, "1", "s", {"a": "1"}), "identity"),
