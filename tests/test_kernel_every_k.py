@@ -98,6 +98,7 @@ OUT_OF_REACH = (
     ("sqrt(3 + 2*sqrt(2))*b*tanh(a*x)", "B"),
     ("sqrt(1 + pi)*b*tanh(a*x)", "B"),
     ("b*log(x**2 + exp(a) + 1)", "B"),
+    ("b*log(3 + a**2 + sin(a*x))", "B"),
 )
 """Independent or not: nothing is shown."""
 
