@@ -99,6 +99,7 @@ OUT_OF_REACH = (
     ("sqrt(1 + pi)*b*tanh(a*x)", "B"),
     ("b*log(x**2 + exp(a) + 1)", "B"),
     ("b*log(3 + a**2 + sin(a*x))", "B"),
+    ("b*log(3 + tan(a*x/4)**2)", "B"),
 )
 """Independent or not: nothing is shown."""
 
