@@ -57,7 +57,10 @@ TESTS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "verify": ("identkit/certificates/verify.py", ("tests/test_certificates.py",)),
     **{
-        f"kernel.{name}": (f"identkit/certificates/kernel/{name}.py", ("tests/test_kernel.py",))
+        f"kernel.{name}": (
+            f"identkit/certificates/kernel/{name}.py",
+            (f"tests/test_kernel_{name}.py", "tests/test_kernel.py"),
+        )
         for name in ("field", "points", "parts", "every_k", "refits", "second_order")
     },
 }

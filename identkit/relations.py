@@ -413,8 +413,8 @@ def proved_zero(expression: Node, atom: AtomFunction, deadline: Deadline) -> boo
 class ModularPoint:
     """Random values modulo a prime for the generators free of x, consistent with the roots.
 
-    A rank found here never exceeds the true generic rank of the coefficient matrix, so full rank
-    is a proof; a smaller rank is a hint that the exact arithmetic then has to confirm.
+    A rank found here is a hint, which exact arithmetic or balls have to confirm: a nested root can
+    be another one than the real one, so that a constant that is 0 unnoticed need not be 0 here.
     """
 
     def __init__(self, field: Field, seed: int = 1) -> None:

@@ -11,7 +11,7 @@ from identkit.coincidence import apply_rule, coincide_for, distinct_on_every_bra
 from identkit.conditions import BasisFunction, FunctionSet
 from identkit.deadline import Deadline
 from identkit.expression import parse
-from identkit.relations import FormalFamily
+from identkit.relations import FormalFamily, ModularPoint
 
 ZERO = "sin(a*x)**2 + cos(a*x)**2 - 1"
 
@@ -89,6 +89,22 @@ def test_what_is_proportional_modulo_a_prime_only_is_kept(monkeypatch):
         assert (rule.kept, rule.merges, rule.failure) == ((0, 1), (), None)
 
 
+@pytest.mark.parametrize(
+    "hidden", ["sqrt(3 + 2*sqrt(2)) - 1 - sqrt(2)", "sqrt(7 + 4*sqrt(3)) + 2 + sqrt(3)"]
+)
+def test_what_is_0_at_the_modular_point_alone(hidden):
+    """Coefficients that are 0 there are none: a function of them is a group of its own."""
+    family = family_of(f"({hidden})*x", f"({hidden})*x**2 + x", "3*x")
+    columns = family.columns()
+    point = ModularPoint(family.field)
+    assert columns[0]
+    assert not any(point.value(terms) for terms in columns[0].values())
+    rule = apply_rule(family, columns, questions(3))
+    assert (rule.kept, rule.dropped, rule.merges, rule.failure) == ((0, 1, 2), (), (), None)
+    assert not distinct_on_every_branch(family, columns, questions(3), (1, 2))
+    assert not distinct_on_every_branch(family, columns, questions(3), (0, 1))
+
+
 # -- on the branches of kinks ---------------------------------------------------------------------
 
 
@@ -129,6 +145,14 @@ def test_many_suspects_are_not_gone_through(monkeypatch):
     assert distinct(*texts, related=(0, 1), first=(2, 3))
     monkeypatch.setattr(coincidence, "MAX_SUSPECTS", 1)
     assert not distinct(*texts, related=(0, 1), first=(2, 3))
+
+
+def test_what_is_distinct_on_a_branch_is_no_suspect(monkeypatch):
+    """x and x + max(x + a, 0) coincide for x + a < 0 alone, where a first derivative vanishes."""
+    monkeypatch.setattr(coincidence, "MAX_SUSPECTS", 1)
+    texts = ("x + relu(x + a)", "x", "relu(x + a)")
+    assert distinct(*texts, related=(0, 1), first=(2,))
+    assert not distinct(*texts, related=(0, 1))
 
 
 def coinciding(*texts, kept):

@@ -24,6 +24,7 @@ from identkit.relations import (
 )
 
 HIDDEN = "(sqrt(3 + 2*sqrt(2)) - 1 - sqrt(2))"  # 0, which the normal form does not notice
+CONJUGATE = "(sqrt(7 + 4*sqrt(3)) - 2 - sqrt(3))"  # 0, and not modulo the prime: another root
 
 
 def family(*texts, parameters=("a", "b")):
@@ -178,6 +179,28 @@ def test_the_last_coefficient_is_free_of_roots():
     assert not f.field.occurring(found.coefficients[1].num) & roots
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("sqrt(a)*x", "sqrt(b)*x**2", "x + x**2"),
+        ("sqrt(a)*x", "x**2", "b*x"),  # where the second coefficient is 0
+    ],
+)
+def test_the_last_of_several_coefficients_is_free_of_roots(texts):
+    f = family(*texts)
+    found = f.null_combination(f.columns(), 2, [0, 1])
+    roots = {k.index for k in f.field.kernels if k.kind == "root"}
+    assert f.vanishes(found)
+    assert roots & f.field.occurring(found.coefficients[0].num)
+    assert not roots & f.field.occurring(found.coefficients[2].num)
+
+
+def test_a_function_that_vanishes_is_a_combination_of_its_own():
+    f = family("x", "x - x + 0*a*b")
+    assert written(f, f.null_combination(f.columns(), 1, [])) == {1: "1"}
+    assert f.null_combination(f.columns(), 0, []) is None
+
+
 def test_echelon_names_pivots_and_supports():
     f = family("x", "x**2", "a*x", "x**3", "b*x**2 + x", "x - x + 0*a*b")
     pivots, dependent = f.echelon(f.columns(), [0, 1, 2, 3, 4, 5])
@@ -195,7 +218,8 @@ def test_no_combination_where_there_is_none():
 
 def test_a_coefficient_may_be_zero():
     f = family("x", "x**2", "3*x")
-    assert written(f, f.null_combination(f.columns(), 2, [0, 1])) == {0: "-3", 2: "1"}
+    for check in (True, False):
+        assert written(f, f.null_combination(f.columns(), 2, [0, 1], check)) == {0: "-3", 2: "1"}
 
 
 def test_long_supports_are_not_solved(monkeypatch):
@@ -225,6 +249,9 @@ def test_what_vanishes_on_all_branches():
     assert not f.vanishes(Combination({0: one, 1: -one}))
     assert sum(f.apply(Combination({0: one, 1: -one}), b).is_zero for b in f.branches) == 1
     assert f.vanishes(Combination({}))
+    for branch in f.branches:
+        total = f.apply(Combination({0: one, 1: one + one}), branch)
+        assert (total - branch.elements[0] - branch.elements[1] - branch.elements[1]).is_zero
 
 
 @pytest.mark.parametrize(
@@ -245,6 +272,10 @@ def test_a_relation_needs_a_last_coefficient_that_is_not_zero():
     f = family(f"{HIDDEN}*x", "x")
     assert f.proportional(f.columns(), 0, 1) is not None  # h₀ = 0·h₁, last coefficient 1
     assert f.proportional(f.columns(), 1, 0) is None
+    f = family(f"{CONJUGATE}*x", "x")
+    for check in (True, False):
+        assert f.null_combination(f.columns(), 1, [0], check) is None
+        assert f.null_combination(f.columns(), 0, [1], check) is not None
 
 
 # -- independence over Q(θ) -----------------------------------------------------------------------
@@ -258,6 +289,9 @@ def test_a_relation_needs_a_last_coefficient_that_is_not_zero():
         (("a*x + b*x**2", "b*x + a*x**2"), True),
         (("x + x**2", "b*x + b*x**2"), False),
         ((f"{HIDDEN}*x", "x**2"), False),
+        ((f"{CONJUGATE}*x", "x**2"), False),
+        (("x", f"x + {CONJUGATE}*x**2"), False),
+        ((f"{CONJUGATE}*x + b*x", "x**2"), True),
         (("x", f"x + {HIDDEN}*x**2"), False),
         (("sqrt(a)*x", "log(b)*x**2"), True),
         (("x", "x - x + 0*a*b"), False),
@@ -355,9 +389,17 @@ def test_many_kinks_are_too_large():
         family(kinks(5))
 
 
+def test_branches_to_come_count_as_well(monkeypatch):
+    monkeypatch.setattr(relations, "MAX_BRANCHES", 2)
+    assert len(family(kinks(1)).branches) == 2
+    monkeypatch.setattr(relations, "MAX_BRANCHES", 1)
+    with pytest.raises(TooLarge, match="more than 1 branches"):
+        family(kinks(1))
+
+
 def test_rows_that_depend_on_others_are_passed_over():
     """The coefficients of x and x² are the same up to a factor: x² adds nothing."""
-    texts = ("x + 2*x**2 + x**4", "x + 2*x**2 + x**3", "x**3 + x**4")
+    texts = ("3*x + 2*x**2 + x**4", "3*x + 2*x**2 + x**3", "x**3 + x**4")
     f = family(*texts, f"3*({texts[0]}) - 5*({texts[1]}) + 7*({texts[2]})")
     found = f.null_combination(f.columns(), 3, [0, 1, 2])
     assert written(f, found) == {0: "-3", 1: "5", 2: "-7", 3: "1"}
