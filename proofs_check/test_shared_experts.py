@@ -5,6 +5,8 @@ Setting (arXiv 2505.10860, DeepSeekMoE): p(y|x) = ½ Σ_a ω_a N(y | h1(x, κ_a)
 away from 0 and, for almost every x, distinct pairs (mean, variance) of all true atoms, shared and
 routed.
 
+Statements.
+
 1. *Criterion.* A fitted measure tends to the true one with cells around each true atom. By
    statement 2 of test_gaussian_blocks the derivatives of N at distinct pairs are independent
    functions of y, so p_G − p_* is o(loss) only if the blocks of each true atom are, and those of a

@@ -10,16 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
-from identkit.bounded import bounded
-from identkit.deadline import Deadline
-from identkit.errors import ExpressionError, InputError, OutOfTime, unknown_name
-from identkit.expression import enclosure, free_names, parse, symbol
+from identkit.errors import ExpressionError, InputError, unknown_name
+from identkit.expression import free_names, parse, symbol
 from identkit.gates.gauge import Gauge, Values, common_shift
 from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
+from identkit.gates.weights import in_time, is_exponential, known_as
 from identkit.layout import AFFINE, Block, Layout, needs_affine
 from identkit.likelihoods import LEAST_SQUARES, Likelihood
 from identkit.likelihoods import resolve as resolve_likelihood
@@ -37,7 +36,6 @@ GROUP = "identkit.gates"
 PREFIX = "normalised "
 """How the name of a normalised gate of one's own begins."""
 _WRITTEN = re.compile(r"\s*normali[sz]ed\b(?!-)\s*", re.IGNORECASE)
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,8 @@ class Gate:
             return
         rule = self.rule
         if self.declared:
-            object.__setattr__(self, "declared", tuple(g for g in self.declared if g.rule == rule))
+            own = (g for g in self.declared if g.rule.weighs_as(rule))
+            object.__setattr__(self, "declared", tuple(own))
         kept = (r if self._proved(r, rule) else _bare(r) for r in self.regimes)
         object.__setattr__(self, "regimes", tuple(kept))
         if self.share is not None and self.share.rule != rule:
@@ -172,7 +171,7 @@ class Gate:
         if self.declared is not None:
             return self.declared
         exponential = self.normalised and in_time(
-            lambda: is_exponential(self), SHIFT_SECONDS, False
+            lambda: is_exponential(self.weight), SHIFT_SECONDS, False
         )
         return (common_shift(self.rule),) if exponential else ()
 
@@ -188,7 +187,7 @@ class Gate:
     @cached_property
     def known_as(self) -> str:
         """The built-in gate that this one is, up to the scale of s; empty if none."""
-        return in_time(lambda: _known_as(self), NAME_SECONDS, "")
+        return in_time(lambda: known_as(self.weight, self.normalised), NAME_SECONDS, "")
 
     @property
     def has_theory(self) -> bool:
@@ -247,30 +246,6 @@ class Gate:
 def _bare(regime: Regime) -> Regime:
     """The regime without what is a theorem."""
     return replace(regime, also=(), expansion=None, loss=None, caveats=(), refits="", rests_on=())
-
-
-def in_time(find: Callable[[], T], seconds: float, otherwise: T) -> T:
-    """What is found in time: SymPy's simplify has no limit of its own."""
-    try:
-        return bounded(lambda _: find(), Deadline(seconds))
-    except (OutOfTime, ArithmeticError, RecursionError, TypeError):  # SymPy on nan: TypeError
-        return otherwise
-
-
-def is_exponential(gate: Gate) -> bool:
-    """Whether the weight is a·exp(c·s)."""
-    s = symbol("s")
-    rate: Any = sp.diff(gate.weight(s), s) / gate.weight(s)
-    return vanishes(sp.diff(rate, s))
-
-
-def vanishes(expression: Any) -> bool:
-    """Whether a function of s is 0, by SymPy; a value that is not 0 spares the proof."""
-    for at in (sp.Rational(1, 3), sp.Rational(7, 5)):
-        value = enclosure(expression.subs(symbol("s"), at))
-        if value is not None and (value > 0 or value < 0):
-            return False
-    return sp.simplify(expression) == 0
 
 
 GATES: dict[str, Gate] = {}
@@ -402,19 +377,3 @@ def _own(text: str, normalised: bool) -> Gate:
         regimes=(Regime("any", condition, f"{truth}; no rate is derived for this gate"),),
         source="your expression",
     )
-
-
-def _known_as(gate: Gate) -> str:
-    if gate.normalised and is_exponential(gate):
-        return "softmax"
-    s = symbol("s")
-    rate: Any = sp.diff(gate.weight(s)) / gate.weight(s)  # c·(1 − σ(c·s)) for the sigmoid
-    slope: Any = sp.simplify(2 * rate.subs(s, 0))
-    if not slope.is_number or slope in (0, sp.nan, sp.zoo):
-        return ""
-    # divided by the sum, a constant factor of the weight changes nothing
-    size: Any = 2 * gate.weight(s).subs(s, 0) if gate.normalised else sp.Integer(1)
-    gap: Any = gate.weight(s) - size / (1 + sp.exp(-slope * s))
-    if not vanishes(gap.rewrite(sp.exp)):
-        return ""
-    return "normalized-sigmoid" if gate.normalised else "sigmoid"

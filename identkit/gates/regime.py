@@ -32,6 +32,10 @@ class WeightRule:
     normalised: bool
     blocks: tuple[Block, ...] = AFFINE
 
+    def weighs_as(self, other: WeightRule) -> bool:
+        """Whether weights are the same function of the scores, whatever these are made of."""
+        return (self.weight, self.normalised) == (other.weight, other.normalised)
+
 
 @dataclass(frozen=True)
 class Expansion:
