@@ -9,11 +9,14 @@ smaller rank at many points, some on both sides of every kink met, is overwhelmi
 from __future__ import annotations
 
 import ast
+import operator
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 from itertools import pairwise
+from typing import Any
 
 from flint import fmpq, nmod_mat
 
@@ -31,186 +34,191 @@ class OnKink(Exception):
     """The point lies on a kink, where the expert has no derivative."""
 
 
-@dataclass(frozen=True)
+Row = tuple[fmpq, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Jet:
-    """Value, gradient and Hessian in the parameters, all rational."""
+    """Value, gradient and Hessian in the parameters, all rational; None is a zero of any size."""
 
     value: fmpq
-    first: tuple[fmpq, ...]
-    second: tuple[tuple[fmpq, ...], ...]
+    first: Row | None = None
+    second: tuple[Row, ...] | None = None
 
     def __add__(self, other: Jet) -> Jet:
         return Jet(
             self.value + other.value,
-            tuple(a + b for a, b in zip(self.first, other.first, strict=True)),
-            tuple(
-                tuple(a + b for a, b in zip(r, s, strict=True))
-                for r, s in zip(self.second, other.second, strict=True)
-            ),
+            _sum(self.first, other.first),
+            _sum(self.second, other.second, _sum),
         )
 
     def scaled(self, factor: fmpq) -> Jet:
         """factor·self, for a rational factor."""
-        return Jet(
-            factor * self.value,
-            tuple(factor * a for a in self.first),
-            tuple(tuple(factor * a for a in row) for row in self.second),
-        )
+        return Jet(factor * self.value, *_multiples(factor, self))
 
     def __mul__(self, other: Jet) -> Jet:
-        q = range(len(self.first))
-        return Jet(
-            self.value * other.value,
-            tuple(self.first[i] * other.value + self.value * other.first[i] for i in q),
-            tuple(
-                tuple(
-                    self.second[i][j] * other.value
-                    + self.first[i] * other.first[j]
-                    + self.first[j] * other.first[i]
-                    + self.value * other.second[i][j]
-                    for j in q
-                )
-                for i in q
-            ),
-        )
+        left, right = _multiples(other.value, self), _multiples(self.value, other)
+        second = _sum(left[1], right[1], _sum)
+        if self.first is not None and other.first is not None:
+            crossed = tuple(
+                tuple(a * d + c * b for b, d in zip(self.first, other.first, strict=True))
+                for a, c in zip(self.first, other.first, strict=True)
+            )
+            second = _sum(second, crossed, _sum)
+        return Jet(self.value * other.value, _sum(left[0], right[0]), second)
 
     def inverse(self) -> Jet:
         if self.value == 0:
             raise OnKink
-        v, q = 1 / self.value, range(len(self.first))
-        return Jet(
-            v,
-            tuple(-v * v * self.first[i] for i in q),
-            tuple(
-                tuple(
-                    2 * v**3 * self.first[i] * self.first[j] - v * v * self.second[i][j] for j in q
-                )
-                for i in q
-            ),
-        )
+        v = 1 / self.value
+        first, second = _multiples(-v * v, self)
+        if self.first is not None:
+            squares = tuple(tuple(2 * v**3 * a * b for b in self.first) for a in self.first)
+            second = _sum(second, squares, _sum)
+        return Jet(v, first, second)
+
+    def derivatives(self, count: int) -> tuple[fmpq, Row, tuple[Row, ...]]:
+        """Value, gradient and Hessian, written out for this many parameters."""
+        zeros = (fmpq(0),) * count
+        return self.value, self.first or zeros, self.second or (zeros,) * count
+
+
+def _sum(left: Any, right: Any, add: Callable[[Any, Any], Any] = operator.add) -> Any:
+    """The entries' sums, of two rows or of two matrices."""
+    if left is None or right is None:
+        return right if left is None else left
+    return tuple(add(a, b) for a, b in zip(left, right, strict=True))
+
+
+def _multiples(factor: fmpq, jet: Jet) -> tuple[Row | None, tuple[Row, ...] | None]:
+    """factor times the derivatives."""
+    return (
+        None if jet.first is None else tuple(factor * a for a in jet.first),
+        None if jet.second is None else tuple(tuple(factor * a for a in r) for r in jet.second),
+    )
 
 
 class Expert:
     """An expression of + - * / ** and abs, relu, Min, Max, evaluated exactly."""
 
     def __init__(self, text: str, inputs: Sequence[str], parameters: Sequence[str]) -> None:
-        self.tree = ast.parse(text, mode="eval").body
         self.inputs, self.parameters = tuple(inputs), tuple(parameters)
         q = len(self.parameters)
-        self.zeros = (fmpq(0),) * q
-        self.decisions: list[int] = []
-        self.flat = (self.zeros,) * q
+        self.places = {name: i for i, name in enumerate(self.parameters)}
         self.units = [tuple(fmpq(int(i == j)) for j in range(q)) for i in range(q)]
+        self.decisions: list[int] = []
+        self.tied = False
+        self.value = self._compiled(ast.parse(text, mode="eval").body)
 
-    def _constant(self, value: fmpq | Fraction | int) -> Jet:
-        return Jet(_exact(value), self.zeros, self.flat)
-
-    def at(self, x: Sequence[fmpq | Fraction], theta: Sequence[fmpq | Fraction]) -> Jet:
+    def at(self, x: Sequence[fmpq], theta: Sequence[fmpq]) -> Jet:
         """h with its derivatives. Raises OnKink where there are none."""
-        known = {n: self._constant(v) for n, v in zip(self.inputs, x, strict=True)}
+        known = {n: Jet(v) for n, v in zip(self.inputs, x, strict=True)}
         for name, v, unit in zip(self.parameters, theta, self.units, strict=True):
-            known[name] = Jet(_exact(v), unit, self.flat)
-        self.decisions = []
-        return self._value(self.tree, known)
+            known[name] = Jet(v, unit)
+        return self._at(known)
 
-    def branch(self, x: Sequence[Fraction], theta: Sequence[Fraction]) -> tuple[int, ...]:
+    def _at(self, known: dict[str, Jet]) -> Jet:
+        self.decisions, self.tied = [], False
+        return self.value(known)
+
+    def branch(self, x: Sequence[fmpq], theta: Sequence[fmpq]) -> tuple[int, ...]:
         """Which argument each Min, Max, abs and relu takes at a point; () on a kink."""
+        names = (*self.inputs, *self.parameters)
         try:
-            self.at(x, theta)
+            self._at({n: Jet(v) for n, v in zip(names, (*x, *theta), strict=True)})
+            if self.tied:  # whether it is a kink derivatives tell
+                self.at(x, theta)
         except OnKink:
             return ()
         return tuple(self.decisions)
 
-    def _value(self, node: ast.expr, known: dict[str, Jet]) -> Jet:
+    def _compiled(self, node: ast.expr) -> Callable[[dict[str, Jet]], Jet]:
+        """The node as a function of the jets of inputs and parameters: the tree is read once."""
         match node:
             case ast.Constant():
-                return self._constant(Fraction(str(node.value)))
-            case ast.Name():
-                return known[node.id]
+                constant = Jet(*exact([Fraction(str(node.value))]))
+                return lambda known: constant
+            case ast.Name(id=name):
+                return lambda known: known[name]
             case ast.UnaryOp():
-                return self._value(node.operand, known).scaled(fmpq(-1))
+                operand = self._compiled(node.operand)
+                return lambda known: operand(known).scaled(fmpq(-1))
             case ast.BinOp(op=ast.Pow()):
                 assert isinstance(node.right, ast.Constant)
-                base, power = self._value(node.left, known), self._constant(1)
-                for _ in range(int(str(node.right.value))):
-                    power = power * base
-                return power
-            case ast.BinOp():
-                left, right = self._value(node.left, known), self._value(node.right, known)
-                if isinstance(node.op, ast.Add):
-                    return left + right
-                if isinstance(node.op, ast.Sub):
-                    return left + right.scaled(fmpq(-1))
-                constant = left.second is self.flat and left.first is self.zeros
-                if constant and isinstance(node.op, ast.Mult):
-                    return right.scaled(left.value)
-                return left * (right if isinstance(node.op, ast.Mult) else right.inverse())
+                base, exponent = self._compiled(node.left), int(str(node.right.value))
+                return lambda known: reduce(operator.mul, [base(known)] * exponent, Jet(fmpq(1)))
+            case ast.BinOp(op=op):
+                left, right = self._compiled(node.left), self._compiled(node.right)
+                if isinstance(op, ast.Add):
+                    return lambda known: left(known) + right(known)
+                if isinstance(op, ast.Sub):
+                    return lambda known: left(known) + right(known).scaled(fmpq(-1))
+                if isinstance(op, ast.Mult):
+                    return lambda known: left(known) * right(known)
+                return lambda known: left(known) * right(known).inverse()
             case ast.Call(func=ast.Name(id=name)):
-                values = [self._value(a, known) for a in node.args]
-                if name in ("relu", "abs"):
-                    values.append(
-                        self._constant(0) if name == "relu" else values[0].scaled(fmpq(-1))
-                    )
-                chosen = 0
-                for n in range(1, len(values)):
-                    old, new = values[chosen], values[n]
-                    if new.value == old.value and new != old:
-                        raise OnKink
-                    if new.value != old.value and (new.value < old.value) == (name == "Min"):
-                        chosen = n
-                self.decisions.append(chosen)
-                return values[chosen]
+                arguments = [self._compiled(a) for a in node.args]
+                return lambda known: self._chosen(name, [a(known) for a in arguments])
         raise AssertionError(ast.dump(node))
 
+    def _chosen(self, name: str, values: list[Jet]) -> Jet:
+        if name in ("relu", "abs"):
+            values.append(Jet(fmpq(0)) if name == "relu" else values[0].scaled(fmpq(-1)))
+        chosen, q = 0, len(self.parameters)
+        for n in range(1, len(values)):
+            old, new = values[chosen], values[n]
+            if new.value == old.value:
+                self.tied = True
+                if new.derivatives(q) != old.derivatives(q):
+                    raise OnKink
+            elif (new.value < old.value) == (name == "Min"):
+                chosen = n
+        self.decisions.append(chosen)
+        return values[chosen]
+
     def functions(
-        self,
-        basis: Sequence[BasisFunction],
-        x: Sequence[fmpq | Fraction],
-        theta: Sequence[fmpq | Fraction],
+        self, basis: Sequence[BasisFunction], x: Sequence[fmpq], theta: Sequence[fmpq]
     ) -> list[fmpq]:
         """The values of a condition's functions."""
-        jet, values = self.at(x, theta), []
-        places = {name: i for i, name in enumerate(self.parameters)}
-        at_x = dict(zip(self.inputs, map(_exact, x), strict=True))
+        jet, values = self.at(x, theta).derivatives(len(self.parameters)), []
+        at_x = dict(zip(self.inputs, x, strict=True))
         for function in basis:
             value = fmpq(1)
             for name in function.inputs:
                 value *= at_x[name]
             for factor in function.factors:
-                derivative: object = (jet.value, jet.first, jet.second)[len(factor)]
+                derivative: Any = jet[len(factor)]
                 for name in factor:
-                    derivative = derivative[places[name]]  # type: ignore[index]
-                value *= derivative  # type: ignore[operator]
+                    derivative = derivative[self.places[name]]
+                value *= derivative
             values.append(value)
         return values
 
 
-def _exact(value: fmpq | Fraction | int) -> fmpq:
-    if isinstance(value, fmpq):
-        return value
-    return fmpq(Fraction(value).numerator, Fraction(value).denominator)
+def exact(values: Sequence[Fraction | int]) -> Row:
+    return tuple(fmpq(v.numerator, v.denominator) for v in values)
 
 
 # -- the rank after the coincidence rule --------------------------------------------------------
 
 
-def points(count: int, dim: int, rng: random.Random, width: int = 3) -> list[tuple[Fraction, ...]]:
+def points(count: int, dim: int, rng: random.Random, width: int = 3) -> list[Row]:
     """Rational points of [-width, width]^dim."""
     return [
-        tuple(Fraction(rng.randrange(1, 4096) * 2 * width, 4096) - width for _ in range(dim))
+        tuple(fmpq(rng.randrange(1, 4096) * 2 * width, 4096) - width for _ in range(dim))
         for _ in range(count)
     ]
 
 
 def around_kinks(
     expert: Expert,
-    atoms: Sequence[Sequence[Fraction]],
-    found: Sequence[tuple[Fraction, ...]],
+    atoms: Sequence[Row],
+    found: Sequence[Row],
     stride: int,
-) -> list[tuple[Fraction, ...]]:
+) -> list[Row]:
     """Points on both sides of each kink met between neighbours, and between those kinks."""
 
-    def branches(x: tuple[Fraction, ...]) -> list[tuple[int, ...]]:
+    def branches(x: Row) -> list[tuple[int, ...]]:
         return [expert.branch(x, theta) for theta in atoms]
 
     line = sorted(found)[::stride]
@@ -222,7 +230,7 @@ def around_kinks(
             if at_low == at_high or not depth:
                 stops += [low, high]
                 continue
-            middle = tuple(a + (b - a) * Fraction(31, 64) for a, b in zip(low, high, strict=True))
+            middle = tuple(a + (b - a) * fmpq(31, 64) for a, b in zip(low, high, strict=True))
             at = branches(middle)
             waiting += [
                 (low, at_low, middle, at, depth - 1),
@@ -230,20 +238,17 @@ def around_kinks(
             ]
         stops = sorted(set(stops))
         for a, b in pairwise(stops):
-            result += [a, tuple(u + (v - u) * Fraction(2, 5) for u, v in zip(a, b, strict=True))]
+            result += [a, tuple(u + (v - u) * fmpq(2, 5) for u, v in zip(a, b, strict=True))]
     return result
 
 
-def across_kinks(
-    expert: Expert, atoms: Sequence[Sequence[Fraction]], lines: int, rng: random.Random
-) -> list[tuple[Fraction, ...]]:
+def across_kinks(expert: Expert, atoms: Sequence[Row], lines: int, rng: random.Random) -> list[Row]:
     """Points of the plane: some on every piece of random lines between the kinks they cross."""
     found = []
     for _ in range(lines):
         ends = points(2, 2, rng)
         along = [
-            tuple(u + (v - u) * Fraction(n, 24) for u, v in zip(*ends, strict=True))
-            for n in range(25)
+            tuple(u + (v - u) * fmpq(n, 24) for u, v in zip(*ends, strict=True)) for n in range(25)
         ]
         pieces = around_kinks(expert, atoms, along, 1)
         found += rng.sample(pieces, min(len(pieces), 60))
@@ -284,7 +289,7 @@ def _reduced(columns: list[list[fmpq]], first: list[bool]) -> list[list[fmpq]] |
 def is_independent(
     expert: Expert,
     functions: FunctionSet,
-    atoms: Sequence[Sequence[Fraction]],
+    atoms: Sequence[Row],
     rng: random.Random,
     refinements: int = REFINEMENTS,
 ) -> bool:
@@ -298,11 +303,9 @@ def is_independent(
             places = around_kinks(expert, atoms, places, 1)
         elif attempt:
             places += across_kinks(expert, atoms, 8 * attempt**2, rng)
-        exact = [[_exact(v) for v in theta] for theta in atoms]
-        for place in places:
-            x = [_exact(v) for v in place]
+        for x in places:
             try:
-                rows.append([expert.functions(basis, x, theta) for theta in exact])
+                rows.append([expert.functions(basis, x, theta) for theta in atoms])
             except OnKink:
                 continue
         if not rows:
@@ -346,7 +349,9 @@ def contradiction(
                 )
                 for _ in range(proof.atoms)
             ]
-            independent = is_independent(expert, functions, atoms, rng, refinements=1)
+            independent = is_independent(
+                expert, functions, [exact(theta) for theta in atoms], rng, refinements=1
+            )
             if independent and proof.quantifier != "open-set":
                 return f"no, but independent at {atoms}"
             somewhere = somewhere or not independent
@@ -368,7 +373,7 @@ def contradiction(
                 base = rng.choice(proof.witness.atoms)
                 moved = zip(base, steps, strict=True)
                 atoms.append(tuple(v + s * max(abs(v), Fraction(1, 2)) for v, s in moved))
-            if is_independent(expert, functions, atoms, rng):
+            if is_independent(expert, functions, [exact(theta) for theta in atoms], rng):
                 return None
         return f"yes, but dependent at {atoms}"
     return None

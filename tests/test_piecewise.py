@@ -8,6 +8,7 @@ from fractions import Fraction
 import piecewise
 import pytest
 from flint import fmpq_mat
+from piecewise import exact
 
 from identkit import Expert, check
 from identkit.atoms import expert_function
@@ -65,7 +66,7 @@ def test_thousands_of_generated_experts(seed):
 def test_the_eight_functions_of_two_clips():
     """min(max(x + b, 0), c) was said to fail for every choice of two atoms; here it does not."""
     expert = piecewise.Expert("Min(Max(x+b,0),c)", ("x",), ("b", "c"))
-    places = [Fraction(v, 4) for v in (-7, -5, -3, -1, 1, 3, 5, 8)]
+    places = [(Fraction(v, 4),) for v in (-7, -5, -3, -1, 1, 3, 5, 8)]
     basis = [
         f
         for f in condition("strong")
@@ -74,8 +75,8 @@ def test_the_eight_functions_of_two_clips():
         if f.label in ("∂h/∂b", "∂h/∂c", "x*∂h/∂b", "x*∂h/∂c")
     ]
     rows = [
-        [v for theta in ((2, 1), (0, 1)) for v in expert.functions(basis, (x,), theta)]
-        for x in places
+        [v for theta in ((2, 1), (0, 1)) for v in expert.functions(basis, x, exact(theta))]
+        for x in map(exact, places)
     ]
     assert abs(Fraction(str(fmpq_mat(rows).det()))) == Fraction(3, 32)
 
