@@ -42,6 +42,14 @@ def check(expert, gate, **options) -> CheckResult:
     return pickle.loads(_remembered(repr(sorted(given.items()))) or _computed(given))
 
 
+def share() -> None:
+    """Let everything in this process that asks for a check ask here."""
+    import identkit.checking
+    import identkit.table
+
+    identkit.check = identkit.checking.check = identkit.table.check = check
+
+
 def verdicts(expert, **options) -> tuple[str, str, str]:
     """Under the sigmoid gate: strong at expert and at product level, weak. By two checks."""
     strong, weak = check(expert, "sigmoid", **options).results

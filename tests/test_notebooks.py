@@ -34,6 +34,15 @@ METADATA = {
 }
 COMPARED = ("text/html", "text/markdown")
 """Of displayed objects."""
+STARTUP = f"""\
+import sys
+sys.path.insert(0, {str(ROOT / "tests")!r})
+import checked
+sys.path.pop(0)
+checked.share()
+del sys, checked
+"""
+"""What a kernel runs first: checks that other tests have made are not made again."""
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -52,6 +61,9 @@ def environment(folder: Path) -> dict[str, str]:
 
 def executed(path: Path, folder: Path):
     """A notebook run from top to bottom in a kernel of its own, which starts in an empty folder."""
+    startup = folder / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "checks.py").write_text(STARTUP, encoding="utf-8")
     notebook = nbformat.read(path, as_version=4)
     for cell in code_cells(notebook):
         cell.outputs, cell.execution_count = [], None
