@@ -15,6 +15,8 @@ Observed: that least squares does go there.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -94,6 +96,24 @@ def test_the_voronoi_loss_is_bounded_below(factor=1.0, powers=(1, 2)):
     return REFIT.finding("proved", "every gate, by the null atom's own term")
 
 
+@cache
+def fits():
+    """24 seeded replicates, fitted from starts of each kind."""
+    from identkit.fit import Box, Model, replicates
+
+    model = Model.of("gelu", "sigmoid")
+    data = identkit.simulate(model, TRUTH, 300, 24, noise=0.003, seed=1)
+    return {
+        kind: replicates(
+            data,
+            lambda r, kind=kind: data.starts(3, kind=kind, indices=r),
+            box=Box(beta0=(-1.5, 4.0)),
+            flat=0.0,
+        )
+        for kind in ("local", "null")
+    }
+
+
 @mutations(
     {
         "in nearly all replicates": {"share": 0.999},
@@ -105,19 +125,7 @@ def test_least_squares_often_ends_there(share=0.5, size=0.25):
 
     In most replicates an atom stays near η = 0; the true ones have norms 2.3 and 4.2.
     """
-    from identkit.fit import Box, Model, replicates
-
-    model = Model.of("gelu", "sigmoid")
-    data = identkit.simulate(model, TRUTH, 300, 24, noise=0.003, seed=1)
-    cost = {
-        kind: replicates(
-            data,
-            lambda r, kind=kind: data.starts(3, kind=kind, indices=r),
-            box=Box(beta0=(-1.5, 4.0)),
-            flat=0.0,
-        )
-        for kind in ("local", "null")
-    }
+    cost = fits()
     lower = np.mean(cost["null"].cost < cost["local"].cost * (1 - 1e-6))
     assert lower > share
     nearest = np.linalg.norm(cost["null"].measure.eta, axis=-1).min(axis=-1)

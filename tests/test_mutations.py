@@ -7,7 +7,7 @@ default, that is every part of a statement, must be changed by some variant.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import inspect
 import sys
 from pathlib import Path
@@ -21,13 +21,10 @@ FOLDER = Path(__file__).resolve().parents[1] / "proofs_check"
 
 
 def load(path):
-    """A check's module, under a name of its own."""
-    name = f"broken_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    """A check's module, the one that pytest collects: both share what it computes."""
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    return importlib.import_module(path.stem)
 
 
 CHECKS = [
