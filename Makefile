@@ -1,6 +1,8 @@
 # Each target sets up what it needs: a fresh clone needs only Python 3.11+, pip and make.
 PYTHON ?= python3
 BIN := .venv/bin
+# A worker that is done takes over half of what the other one has left.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: check test test-all test-cpus test-pythons style lint coverage bench clean
@@ -10,11 +12,11 @@ check: .venv/core
 	@$(BIN)/identkit check --expert gelu --gate sigmoid
 
 test: .venv/test
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(PYTEST) -m "not slow"
 
-# Also the long searches: several minutes more.
+# Also the long searches, and all generated cases: several minutes more.
 test-all: .venv/test
-	$(BIN)/python -m pytest -n 2
+	IDENTKIT_TEST_ALL=1 $(PYTEST)
 
 # The fitter on the other instruction sets of this processor; `make test` takes the widest.
 FITTER := tests/test_kernels.py tests/test_fit_faults.py tests/test_fit_agreement.py

@@ -8,12 +8,13 @@ import tempfile
 
 import checked
 import pytest
+from amounts import amount
 from hypothesis import settings
 
 from identkit import bounded
 
 # Hypothesis fails an example that takes 200 ms: on a busy machine any may
-settings.register_profile("identkit", deadline=None)
+settings.register_profile("identkit", deadline=None, max_examples=amount(40, 100))
 settings.load_profile("identkit")
 
 collect_ignore = ["conftest.py"]  # no doctests here, and proofs_check/ has a module of this name
@@ -30,6 +31,29 @@ def pytest_configure(config):
     if checked.FOLDER not in os.environ:
         _own.append(tempfile.mkdtemp(prefix="identkit-checks-"))
         os.environ[checked.FOLDER] = _own[0]
+
+
+LONGEST = (
+    "test_piecewise.py",
+    "test_notebooks.py",
+    "test_certificates.py",
+    "test_known_answers.py",
+    "proofs_check",
+    "test_mutations.py",
+    "test_nondegenerate.py",
+)
+"""What takes longest, first: a long test that comes last leaves the other workers idle.
+
+Checks and their mutations stand together, on one worker: they share what they compute.
+"""
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        names = (item.path.name, item.path.parent.name)
+        return next((i for i, name in enumerate(LONGEST) if name in names), len(LONGEST))
+
+    items.sort(key=place)
 
 
 def pytest_unconfigure(config):

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import pytest
 import sympy as sp
+from amounts import amount
 from checked import check
 from flint import arb_mat, fmpq, fmpq_mat
 from hostile import roundtrips
@@ -146,7 +147,7 @@ def is_statement(path, value):
     return not (other or witness_or_option or weaker)
 
 
-@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", CASES)
 def test_altered_statements_fail_even_with_a_new_digest(documents, name, every):
     document = documents[name]
@@ -480,7 +481,7 @@ def test_balls_that_are_not_real_are_not_finite():
 
 
 def test_generated_certificates_are_verified(tmp_path):
-    for case in roundtrips.cases(12, seed=5):
+    for case in roundtrips.cases(amount(5, 12), seed=5):
         roundtrips.attempt(case, tmp_path)
 
 
@@ -502,10 +503,13 @@ def test_many_generated_certificates_are_verified(tmp_path):
         "c*tanh((tan(a)*sigmoid(a - c))*x)",  # a coefficient of more than 150 terms
     ],
 )
-def test_certificates_do_not_depend_on_the_route(text):
-    for gate in GATES:
-        expert = Expert.from_expression(text)
-        verify(json.loads(dumps(certificate_document(check(expert, gate, time_limit=10.0)))))
+@pytest.mark.parametrize(
+    "gate", [g if g == "sigmoid" else pytest.param(g, marks=pytest.mark.slow) for g in GATES]
+)
+def test_certificates_do_not_depend_on_the_route(text, gate):
+    """Under the sigmoid, which asks for both conditions; the others ask for the strong one."""
+    expert = Expert.from_expression(text)
+    verify(json.loads(dumps(certificate_document(check(expert, gate, time_limit=10.0)))))
 
 
 def test_no_certificate_is_written_that_would_be_too_large(monkeypatch, tmp_path):

@@ -168,7 +168,7 @@ def test_shipped_plans_are_listed_and_shown(capsys):
 
 def test_a_searched_truth_is_used_by_rates(capsys, tmp_path):
     file = tmp_path / "t.json"
-    code, out, _ = run(capsys, "truth", *TANH, "--candidates", "40", "--save", file, "--json")
+    code, out, _ = run(capsys, "truth", *TANH, "--candidates", "12", "--save", file, "--json")
     assert code == 0
     found = json.loads(out)
     assert found["conditioning"]["second"] > 0

@@ -9,6 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from amounts import amount
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import special
@@ -487,7 +488,7 @@ def value_at_slots(expert, eta, x):
         return function(*(np.float64(v) for v in slots), *(np.float64(x[i]) for i in s.direct))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=amount(12, 40), deadline=None)
 @given(expressions(), st.integers(0, 2**32 - 1), st.booleans())
 def test_phi_at_the_slots_is_the_expression(text, seed, origin):
     """At random parameters, and at x = 0, where a slot may have no input left."""

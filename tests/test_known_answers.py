@@ -28,7 +28,9 @@ def test_experts_nobody_listed(text, expert_level, product_level, weak):
     assert verdicts(Expert.from_expression(text)) == (expert_level, product_level, weak)
 
 
-@pytest.mark.parametrize("seed", range(1, 8))
+@pytest.mark.parametrize(
+    "seed", [1, 2, *(pytest.param(s, marks=pytest.mark.slow) for s in range(3, 8))]
+)
 @pytest.mark.parametrize(
     "text",
     [

@@ -7,6 +7,7 @@ from fractions import Fraction
 from itertools import product
 
 import pytest
+from amounts import amount
 from checked import check
 from flint import arb
 from hypothesis import given, settings
@@ -235,7 +236,7 @@ def test_linear_reparametrisation_changes_nothing(text, equivalent):
         assert first.nondegenerate == second.nondegenerate
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=amount(5, 12), deadline=None)
 @given(
     base=st.sampled_from(["tanh(a*x + b)", "silu(a*x)", "sin(a*x + b)", "exp(-(a*x + b)**2)"]),
     gate=st.sampled_from(GATES),

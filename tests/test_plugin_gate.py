@@ -104,7 +104,7 @@ def test_rates(bits, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "truth.json").write_text(json.dumps(TRUTH.to_dict()))
     arguments = ["rates", "--expert", "gelu", "--gate", bits.name, "--truth", "truth.json", "--n"]
-    options = ["100,200,400", "--reps", "3", "--json", "--noise", "0.05"]
+    options = ["100,200,400", "--reps", "3", "--control", "2", "--json", "--noise", "0.05"]
     assert main([*arguments, *options]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {"expert", "voronoi", "regression"} <= {v["quantity"] for v in found["verdicts"]}

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import checked
 import pytest
+from amounts import amount
 from checked import check
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,7 +27,9 @@ EXPERTS = (
     "1/(1 + (a*x + b)**2)",
     "silu(a*x0 + b*x1 + c)",
 )
-slow_enough = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow_enough = settings(
+    max_examples=amount(3, 6), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 def verdicts(text, **options):
@@ -71,7 +74,7 @@ def invertible(draw, size):
     return rows
 
 
-@settings(slow_enough, max_examples=10)
+@settings(slow_enough, max_examples=amount(5, 10))
 @given(st.data())
 def test_linear_reparametrisation(data):
     """η = A·η' for an invertible matrix A changes no verdict."""

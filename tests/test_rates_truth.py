@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from amounts import amount
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -512,9 +513,9 @@ def test_search_beats_random_truths(brief):
 
 def test_search_in_two_dimensions_and_on_another_domain(brief):
     plane = Model.of("gelu", "sigmoid", dim=2)
-    found = search_truth(plane, candidates=20)
+    found = search_truth(plane, candidates=amount(8, 20))
     assert qualifies(plane, found)
-    narrow = search_truth(SOFTMAX, candidates=40, domain=(10.0, 11.0))
+    narrow = search_truth(SOFTMAX, candidates=amount(20, 40), domain=(10.0, 11.0))
     assert narrow.conditioning == conditioning(SOFTMAX, narrow.truth, domain=(10.0, 11.0))
     turning = -narrow.truth.eta[:, 1] / narrow.truth.eta[:, 0]
     assert ((turning > 10.2) & (turning < 10.8)).all()

@@ -10,6 +10,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from amounts import amount
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -160,7 +161,7 @@ matrices = st.integers(2, 4).flatmap(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=amount(40, 150), deadline=None)
 @given(matrices, st.sampled_from(sorted(DELIMITERS.values())), st.sampled_from(["{!r}", "{:.17e}"]))
 def test_round_trip(tmp_path_factory, rows, delimiter, form):
     """Every float64 written with 17 digits comes back, by both parsers."""
@@ -208,7 +209,7 @@ cell = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=amount(80, 300), deadline=None)
 @given(st.lists(st.lists(cell, min_size=1, max_size=3), max_size=4), st.sampled_from(",; "))
 def test_both_parsers_agree(tmp_path_factory, rows, delimiter):
     """On anything: the same table, or a sentence; and never a number that is not written."""

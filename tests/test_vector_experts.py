@@ -14,6 +14,7 @@ from itertools import combinations_with_replacement
 import mpmath
 import pytest
 import sympy as sp
+from amounts import amount
 from flint import fmpq, fmpq_mat
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -29,7 +30,9 @@ from identkit.report import explain, markup
 from identkit.report.snippet import snippet
 from identkit.testing import assert_identifiable
 
-few = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(
+    max_examples=amount(3, 6), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 # components, then verdicts: strong under softmax (expert level), nondegenerate, weak (sigmoid)
 CASES = (
