@@ -13,6 +13,7 @@ from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 
 from identkit import checking, results, table
+from identkit.alternatives import Alternative, alternatives
 from identkit.certificates import store
 from identkit.certificates import verify as verification
 from identkit.experts import check_dim
@@ -49,6 +50,10 @@ class CheckResult(results.CheckResult):
     def certificate(self) -> dict:
         """The certificate document, schema ``identkit.certificate/3``."""
         return store.certificate_document(self)
+
+    def alternatives(self) -> tuple[Alternative, ...]:
+        """Nearby models that are proved not to be degenerate where this one is; takes seconds."""
+        return alternatives(self)
 
     def save(self, path: str) -> None:
         """Write the certificate to ``path``. Raises InputError if it cannot be written."""

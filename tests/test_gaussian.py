@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from functools import cache
 
 import jsonschema
@@ -401,3 +402,44 @@ def test_bad_shared_experts_are_one_sentence(arguments, said, capsys, tmp_path, 
     assert said in printed.err
     assert len(printed.err.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+# -- what to change ------------------------------------------------------------------------------
+
+SEVERAL_CHANGES = "no output bias d, c fixed at 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "changes"),
+    [
+        ("a*x + b", {"likelihood": "gaussian"}, ["one variance for all atoms", "known variances",
+                                                 "no output bias b"]),
+        ("c*relu(a*x + b) + d", {"likelihood": "gaussian"}, [SEVERAL_CHANGES]),
+        ("c*tanh(a*x)", {}, ["estimate the density of Y, a variance for each atom, not its mean",
+                             "estimate the density of Y, known variances, not its mean",
+                             "c fixed at 1"]),
+        ("gelu(a*x + b)", {}, []),
+        ("(a + b)*x", {"likelihood": "gaussian"}, []),
+    ],
+)  # fmt: skip
+def test_alternatives_are_those_that_were_proved(text, asked, changes):
+    result = check(Expert.from_expression(text), "softmax", **asked)
+    proposed = result.alternatives()
+    assert [each.change for each in proposed] == changes
+    for each in proposed:
+        assert all(r.nondegenerate == "yes" for r in each.check.results)
+
+
+def test_the_command_of_an_alternative_is_that_of_its_check(capsys):
+    arguments = ["check", "--expert", "relu", "--gate", "softmax", "--dim", "2", "--alternatives"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "alternatives, each checked" in printed
+    assert main([*arguments, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, schema("check-1"))
+    assert {"gelu for relu", "tanh for relu"} <= {a["change"] for a in document["alternatives"]}
+    for each in document["alternatives"]:
+        again = ["check", *shlex.split(each["options"]), "--require", "nondegenerate"]
+        assert main(again) == 0
+    capsys.readouterr()

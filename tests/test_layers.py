@@ -35,7 +35,7 @@ LAYERS = {
     "degeneracy.realise degeneracy.rate degeneracy.undecided degeneracy.family_records "
     "degeneracy.readable degeneracy.analysis degeneracy.conclude",
     "claims": "claims claims.checks claims.record claims.listing claims.running",
-    "check": "checking interaction table",
+    "check": "checking alternatives interaction table",
     "document": "degeneracy.document certificates.document report.json_form",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.points "
     "certificates.kernel.parts certificates.kernel.every_k certificates.kernel.second_order "

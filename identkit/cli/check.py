@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from identkit.cli.help import Help
 from identkit.cli.options import add_question
 from identkit.cli.output import show
+from identkit.cli.progress import status_line
 from identkit.cli.question import checked
 from identkit.errors import InputError
+
+if TYPE_CHECKING:
+    from identkit.alternatives import Alternative
+    from identkit.results import CheckResult
 
 EXAMPLES = """\
 examples:
@@ -16,6 +22,7 @@ examples:
   identkit check --expert relu --gate sigmoid --condition strong --level product
   identkit check --expr "c*atan(a*x + b)" --gate softmax
   identkit check --expert linear --gate softmax --likelihood gaussian --shared tanh
+  identkit check --expr "c*relu(a*x + b)" --gate softmax --alternatives
   identkit check --expert gelu --gate sigmoid --require strong --save gelu.json
 
 verdicts:
@@ -51,10 +58,23 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="NAME",
         help="strong, weak or nondegenerate: exit 1 unless it is proved",
     )
+    out.add_argument(
+        "--alternatives",
+        action="store_true",
+        help="where the expert is degenerate: nearby models that are proved not to be",
+    )
     form = out.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="schema identkit.check/1, sorted keys")
     form.add_argument("--latex", action="store_true", help="a paragraph to paste into a paper")
     out.add_argument("--save", metavar="CERT.json", help="write the certificate to a file")
+
+
+def _alternatives(result: CheckResult) -> tuple[Alternative, ...]:
+    """Nearby models, with the progress line."""
+    from identkit.alternatives import alternatives
+
+    with status_line() as progress:
+        return alternatives(result, progress)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -70,8 +90,9 @@ def run(options: argparse.Namespace) -> int:
     result = checked(options, printer, options.require)
     if options.save is not None:
         save(result, options.save)
+    instead = _alternatives(result) if options.alternatives else None
     if options.json:
-        print(dumps(check_document(result)))
+        print(dumps(check_document(result, instead)))
     elif options.latex:
         from identkit.report.markup import latex
 
@@ -79,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         from identkit.report.terminal import check_report
 
-        show(check_report(result))
+        show(check_report(result, instead))
         if options.save is not None:
             print(
                 f"certificate written to {options.save}; check it: identkit verify {options.save}"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from identkit.certificates.document import evidence
 from identkit.degeneracy.document import document
 from identkit.likelihoods import asked_under
 from identkit.results import CheckResult, ConditionResult, Published
+
+if TYPE_CHECKING:
+    from identkit.alternatives import Alternative
 
 CHECK_SCHEMA = "identkit.check/1"
 
@@ -56,8 +59,10 @@ def _references(part: Any) -> Iterator[str]:
             yield from _references(inner)
 
 
-def check_document(result: CheckResult) -> dict[str, Any]:
-    """The ``identkit.check/1`` document of a check."""
+def check_document(
+    result: CheckResult, instead: Sequence[Alternative] | None = None
+) -> dict[str, Any]:
+    """The ``identkit.check/1`` document of a check, with the alternatives if they were sought."""
     return {
         "schema": CHECK_SCHEMA,
         "identkit": result.version,
@@ -67,9 +72,25 @@ def check_document(result: CheckResult) -> dict[str, Any]:
         "options": options_document(result),
         "results": [result_document(r) for r in result.results],
         **({} if result.shared is None else {"shared": check_document(result.shared)}),
+        **({} if instead is None else {"alternatives": [_alternative(a) for a in instead]}),
         "requirement": None
         if result.requirement is None
         else {"name": result.requirement.name, "met": result.requirement.met},
+    }
+
+
+def _alternative(found: Alternative) -> dict[str, Any]:
+    return {
+        "change": found.change,
+        "options": found.options,
+        "rates": [
+            {
+                "regime": r.regime,
+                "derived": None if r.rate is None else str(r.rate.derived),
+                "caveats": list(r.caveats),
+            }
+            for r in found.check.results
+        ],
     }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.segment import Segment
@@ -15,6 +16,9 @@ from identkit.errors import shown
 from identkit.report import statements
 from identkit.results import CheckResult, ConditionResult
 from identkit.vocabulary import Agreement, ProofKind, Verdict
+
+if TYPE_CHECKING:
+    from identkit.alternatives import Alternative
 
 COLOURS = {Verdict.YES: "bold green", Verdict.NO: "bold red", Verdict.UNDECIDED: "bold yellow"}
 AGREEMENT_COLOURS = {Agreement.CONFIRMED: "green", Agreement.CONTRADICTED: "bold red"}
@@ -32,8 +36,10 @@ class Escaping(Console):
             yield Segment(text if control else shown(text, keep="\n"), style, control)
 
 
-def check_report(result: CheckResult) -> RenderableType:
-    """The report of a check."""
+def check_report(
+    result: CheckResult, instead: Sequence[Alternative] | None = None
+) -> RenderableType:
+    """The report of a check, with the alternatives if they were sought."""
     e = result.expert
     kind = f"{e.label}: " if e.name != "custom" else ""
     head = Text.assemble(
@@ -57,8 +63,20 @@ def check_report(result: CheckResult) -> RenderableType:
         blocks.append(Text("\nshared experts", style="bold"))
         blocks.append(check_report(result.shared))
         blocks += [Text(f"\narchitecture: {line}") for line in statements.architecture(result)]
+    if instead is not None:
+        blocks += _instead(instead)
     blocks.append(Text(f"\nidentkit {result.version}, {result.seconds:.2f} s", style="dim"))
     return Group(*blocks)
+
+
+def _instead(found: Sequence[Alternative]) -> list[RenderableType]:
+    """Nearby models that are not degenerate: what changes, the rates, the command."""
+    blocks: list[RenderableType] = [Text("\nalternatives, each checked", style="bold")]
+    for each in found:
+        rates = dict.fromkeys(str(r.rate.derived) for r in each.check.results if r.rate is not None)
+        blocks.append(Text(f"  {each.change}: {', '.join(rates)}"))
+        blocks.append(Text(f"    identkit check {each.options}", style="dim"))
+    return blocks if found else [*blocks, Text("  none was found")]
 
 
 def _result_block(check: CheckResult, result: ConditionResult) -> RenderableType:
