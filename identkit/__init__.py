@@ -1,9 +1,10 @@
 """identkit: machine-checked identifiability for mixture-of-experts models.
 
 What the commands do can be done from Python: :func:`check`, :func:`explain`,
-:func:`certified_table`, :func:`interactions`, :func:`verify`, :func:`list_claims`,
-:func:`check_claims`; with data, :func:`fit_data`; with simulated data, :func:`search_truth`,
-:func:`run_rates`, :func:`run_sweep`, :func:`stored_results`, :func:`write_report`.
+:func:`certified_table`, :func:`interactions`, :func:`order`, :func:`verify`,
+:func:`list_claims`, :func:`check_claims`; with data, :func:`fit_data`; with simulated data,
+:func:`search_truth`, :func:`run_rates`, :func:`run_sweep`, :func:`stored_results`,
+:func:`write_report`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from identkit.gates import Gate
     from identkit.interaction import interactions
     from identkit.mixing import MixingMeasure
+    from identkit.orders.deciding import order
     from identkit.presented import CheckResult, certified_table, check, explain, verify
     from identkit.rates.presented import run_rates, run_sweep, stored_results, write_report
     from identkit.rates.truth_search import search_truth
@@ -55,6 +57,7 @@ _HOME = {
     "interactions": "identkit.interaction",
     "list_claims": "identkit.claims.listing",
     "losses": "identkit.losses",
+    "order": "identkit.orders.deciding",
     "run_rates": "identkit.rates.presented",
     "run_sweep": "identkit.rates.presented",
     "search_truth": "identkit.rates.truth_search",
@@ -85,6 +88,7 @@ __all__ = [
     "interactions",
     "list_claims",
     "losses",
+    "order",
     "run_rates",
     "run_sweep",
     "search_truth",
