@@ -74,6 +74,11 @@ KNOWN = [
     ("gelu", GAUSS, 3, {"a": 2, "b": 2, "ν": 2}),
     ("relu", GAUSS, 2, {"a": 2, "b": 2, "ν": 2}),
     ("linear", "gaussian-known", 3, {"a": 2, "b": 2}),
+    # kinks: b moves without one along (a, b) only, and not at all where a is 1
+    ("abs(a*x + b)", GAUSS, 3, {"a": 2, "b": 2, "ν": 2}),
+    ("relu(1*x - b)", None, 2, {"b": "3/2"}),
+    ("relu(a*x)", GAUSS, 2, {"a": 2, "ν": 2}),
+    ("Max(a*x + b, c)", GAUSS, 2, {"a": [2, 4], "b": 4, "c": 4, "ν": 2}),
 ]
 
 

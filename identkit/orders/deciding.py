@@ -9,6 +9,7 @@ from identkit.atoms import expert_function
 from identkit.bounded import bounded
 from identkit.deadline import Deadline
 from identkit.degeneracy.conclude import Conclusions
+from identkit.degeneracy.kinks import kink_constraints
 from identkit.degeneracy.moments import SPREAD, seen_atom
 from identkit.domain import DomainLike
 from identkit.errors import InputError, OutOfTime, whole
@@ -138,7 +139,8 @@ class _Question:
         o = self.options
         sampler = Sampler(seen, o.domain, o.seed, affine_forms(atom), self.deadline)
         eta = sampler.parameter_draw()
-        lower = Lower(spans, second, self.cell, self.max_order, eta, self.deadline)
+        kinks = kink_constraints(atom, sampler, self.deadline)
+        lower = Lower(spans, second, self.cell, self.max_order, eta, kinks, self.deadline)
         upper = Upper(spans, second, self.regime, self.cell, lower)
         directions = []
         for u in self.coordinates:

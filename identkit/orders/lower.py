@@ -17,11 +17,12 @@ import sympy as sp
 
 from identkit.atoms import AtomFunction
 from identkit.deadline import Deadline
+from identkit.degeneracy.kinks import Kinks
 from identkit.degeneracy.moments import SPREAD
 from identkit.degeneracy.records import SecondOrder
 from identkit.derivatives import Derivatives
 from identkit.experts import symbols
-from identkit.expression import Step, parse, symbol
+from identkit.expression import Step, symbol
 from identkit.forms import affine_forms, may_jump
 from identkit.orders.arcs import location_arc, pair_arc, ridge_arc, shared_location_arc
 from identkit.orders.measured import Measurement, atoms_at
@@ -33,6 +34,8 @@ from identkit.vocabulary import Quantifier, Through, Verdict
 
 SYSTEM = "polynomial-system-order"
 KINKS = "kink-order"
+RIDGE, SCALE = "orders-ridge-flow", "orders-scale-beside-a-bias"
+MOMENTS = "orders-of-invisible-moments"
 OPEN_SET = "for parameters in an open set"
 SLACK = 0.1
 """How far below its order the measured slope of an arc may stay."""
@@ -47,6 +50,7 @@ class Lower:
     cell: int
     max_order: int
     eta: Sequence[Fraction]
+    kinks: Kinks
     deadline: Deadline
 
     def __post_init__(self) -> None:
@@ -82,7 +86,7 @@ class Lower:
             return Bound(
                 Fraction(1, 2), "jump-pair", "a jump that moves by t changes T by O(t^1/2)"
             )
-        if coordinate != SPREAD and self._moves_kinks(coordinate):
+        if coordinate != SPREAD and self.moves_kinks(coordinate):
             text = f"a pair at {coordinate} ± t changes h by t around its kinks, T by O(t^3/2)"
             return Bound(Fraction(3, 2), "kink-pair", text, (KINKS,))
         arc = self._proved("pair", pair_arc(coordinate), 2) if not self._kinked else None
@@ -95,17 +99,19 @@ class Lower:
     def _kinked(self) -> bool:
         return self.atom.expression.has(Step)
 
-    def _moves_kinks(self, coordinate: str) -> bool:
+    def moves_kinks(self, coordinate: str) -> bool:
         """Not excluded: every direction with this coordinate moves some kink."""
         if not self._kinked:
             return False
         names = self.atom.parameters
-        rows = [dict(row) for kink in self.second.kinks for row in kink.moves]
+        rows = [row for kink in self.kinks.constraints for row in kink.rows]
+        if not self.kinks.complete:
+            return True
         if not rows:
-            return True  # kinks that the analysis does not list
+            return False  # kinks that stand still
         rng = random.Random(0)
         at = {s: sp.Rational(rng.randrange(1, 64), 16) for s in symbols(names)}
-        matrix: Any = sp.Matrix([[parse(r.get(p, "0")).xreplace(at) for p in names] for r in rows])
+        matrix: Any = sp.Matrix([[sp.sympify(e).xreplace(at) for e in row] for row in rows])
         unit = sp.Matrix([[sp.Integer(p == coordinate) for p in names]])
         if not all(entry.is_Rational for entry in matrix):
             return True
@@ -132,7 +138,9 @@ class Lower:
                     f"moments of rank {found.rank} are invisible at second order; {atoms} atoms "
                     f"with them change T by O(t^{order}): {found.equation}"
                 )
-                yield Bound(Fraction(order), "moments", text, caveats=caveats)
+                if atoms == found.realised.cell and float(found.realised.order) < order - SLACK:
+                    continue  # the series and the atoms disagree: nothing is claimed
+                yield Bound(Fraction(order), "moments", text, (MOMENTS,), caveats)
 
     # -- explicit arcs ------------------------------------------------------------------------
 
@@ -184,11 +192,13 @@ class Lower:
                 yield "shared-location", atoms, 8, text
 
     @cached_property
-    def beside(self) -> bool:
-        """Whether the other coordinates are proved of order 2 beside the location."""
+    def beside(self) -> Quantifier | None:
+        """For which η the other coordinates are proved of order 2 beside the location."""
         location = self.spans.location
         own = [p for p in location or () if p]
-        return len(own) == 1 and not self._kinked and self.spans.beside_location(own[0])
+        if len(own) != 1 or self._kinked:
+            return None
+        return self.spans.beside_location(own[0])
 
     def _ridges(self) -> Iterator[tuple[str, list[str], Any]]:
         """(offset, its fellows, κ) with ∂²h = −κ (E·∇h) along the offset, E = Σ p ∂_p of a form."""
@@ -245,5 +255,7 @@ class Lower:
     def _of(self, arc: Arc, coordinate: str, text: str) -> Bound:
         power = dict(arc.powers)[coordinate]
         said = f"{text}: Δ{coordinate} ~ t^{power}, T changes by O(t^{arc.order})"
-        claims = () if arc.kind == "shared-location" else (SYSTEM,)
+        claims = {"shared-location": (SCALE,), "ridge-flow": (RIDGE, SYSTEM)}.get(
+            arc.kind, (SYSTEM,)
+        )
         return Bound(Fraction(arc.order, power), arc.kind, said, claims, arc=arc)

@@ -26,7 +26,7 @@ from identkit.normal_form import NeedSign, Rebase
 from identkit.relations import FormalFamily
 from identkit.results import Options
 from identkit.sampling import Sampler
-from identkit.vocabulary import Through
+from identkit.vocabulary import Quantifier, Through
 
 Values = dict[str, Any]
 """Parameter -> coefficient, an expression in η."""
@@ -157,30 +157,31 @@ class Spans:
         left = [functions[i] for i in null.pivots]
         return null if self.independent(seen, left) else None
 
-    def beside_location(self, location: str) -> bool:
+    def beside_location(self, location: str) -> Quantifier | None:
         """No S ⪰ 0, S ≠ 0 on the other coordinates ζ with S:∇²h, ∇hᵀS∇h in span{1, x, ∇_ζ h}.
 
-        Proved for almost every η, or on an open set where a dual matrix says so.
+        Proved for almost every η, or on an open set where a dual matrix says so; None if neither.
         """
         others = tuple(p for p in self.atom.parameters if p != location)
         if not others:
-            return True
+            return Quantifier.ALMOST_EVERY
         try:
             space = self._spans(others)
             null = self._null(space)
             if null is None:
-                return False
+                return None
             face = face_of(null)
             face.reduce(coordinate_directions(space, null.family.field))
             second = [i for i, m in enumerate(space.moments) if len(m.pair) == 2]
             if not any(i in v for v in face.vectors for i in second):
-                return True
+                return Quantifier.ALMOST_EVERY
             sampler = self._sampler(seen_atom(self.atom, Through.DENSITY))
             draws = [sampler.parameter_draw() for _ in range(2)]
-            return isinstance(decide(face, draws, self.atom.parameters), Infeasible)
+            outcome = decide(face, draws, self.atom.parameters)
+            return outcome.dual.quantifier if isinstance(outcome, Infeasible) else None
         except LIMITS:
             self.deadline.check()
-            return False
+            return None
 
     def _spans(self, others: tuple[str, ...]) -> MomentSpace:
         """S and, on each block, the coefficients of 1, x and ∇_ζ h, none of them twice."""

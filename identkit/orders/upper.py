@@ -49,13 +49,13 @@ class Upper:
         caveats = self._caveats(self.second.quantifier)
         rates = {str(i.quantity): i.rate.everywhere for i in self.second.identifiable}
         own = rates.get(coordinate)
-        if own == KINK:
+        if own == KINK and self.lower.moves_kinks(coordinate):
             text = f"moving {coordinate} by t moves a kink, and T by t^3/2"
             yield Bound(Fraction(3, 2), "second-order", text, (KINKS,), caveats)
         elif self.second.verdict == Verdict.YES:
             text = "no second-order moment of a cell is invisible"
             yield Bound(Fraction(2), "second-order", text, (), caveats)
-        elif own == FOURTH:
+        elif own in (FOURTH, KINK):
             text = f"the second moment of {coordinate} is visible beside the exact family"
             yield Bound(Fraction(2), "second-order", text, (), caveats)
 
@@ -85,7 +85,8 @@ class Upper:
                 f"beside {own[0]} no S ⪰ 0 has both S:∇²h and ∇hᵀS∇h in span{{1, x, ∇h}}, so that "
                 "mean and variance of y given x show the other second moments"
             )
-            yield Bound(Fraction(2), "beside-location", text, (BESIDE,), self._caveats(None))
+            caveats = self._caveats(self.lower.beside)
+            yield Bound(Fraction(2), "beside-location", text, (BESIDE,), caveats)
 
     def _at_most(self, coordinate: str) -> Iterator[Bound]:
         """At each x the density is a mixture of N(h, ν): at most 2m for h, m for ν."""
@@ -97,7 +98,9 @@ class Upper:
             f"at every x the cell is a mixture of {m} Gaussians around one: "
             f"|Δh|^{2 * m} + |Δν|^{m} ≤ C·|T_G − T_*|, and ∇h is independent"
         )
-        caveats = (COMPACT, *((ONE_ATOM,) if self.spans.atom.expression.has(Step) else ()))
+        # with kinks ∇h is proved independent near one η, and x must stay away from other atoms
+        kinked = self.spans.atom.expression.has(Step)
+        caveats = (COMPACT, *((OPEN_SET, ONE_ATOM) if kinked else ()))
         yield Bound(Fraction(order), "at-most-2m", text, (AT_MOST, SYSTEM), caveats)
 
     @property
