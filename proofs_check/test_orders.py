@@ -14,7 +14,10 @@ are bounded below; ε is the distance of p_G and p_* in L¹ over a compact set o
    deviations of order t.
 5. h = φ(aᵀx + b) with φ″ = −κzφ′, as erf has (κ = 2): ∂²_μ h = 2∂_v h in the coordinates
    aᵀx + b = ρ(αᵀx − μ), v = 1/(κρ²). Under least squares m atoms change f by O(t^2m) with b ~ t.
-6. Gaussian likelihood, ν free, three atoms: c of c·tanh(ax + b) + d, and b of a·x² + b·x + c, are
+6. h = φ(aᵀx + b) with (1 + z²)φ″ = −2zφ′, as atan: ∂²_μ h + ∂²_σ h = 0 in z = (αᵀx − μ)/σ. Under
+   least squares the m corners of a regular polygon around (μ, σ) change f by O(t^m). For d = 1,
+   while the gates stay, m atoms have order m at most.
+7. Gaussian likelihood, ν free, three atoms: c of c·tanh(ax + b) + d, and b of a·x² + b·x + c, are
    n^-3/16 or slower.
 
 Proof of 1. At a fixed x the cell is Σ W_i N(μ + s_i, ν + 2v_i) with s_i = Δh_i(x), 2v_i = Δν_i, and
@@ -44,9 +47,16 @@ invisible, while Σ w δ = 0, whence M has rank m − 1 < R at most.
 
 Proof of 4. Atoms at t·y_i + t²·d with Σ w y_i = 0, Σ w y_i y_iᵀ = M and d = m: the terms of order t
 and t² are the first moment and the invisible combination. Where y comes with −y, t ↦ −t permutes
-the atoms, so that T is even in t. 6 is a series.
+the atoms, so that T is even in t. 7 is a series.
 
-Proved: 1 to 6 by these arguments, with each identity computed here; 1 rests on r(m) = 2m and 5 on
+Proof of 6. A harmonic function is the real part of F(μ + iσ), so that f changes by the real part of
+Σ p_k F^(k)/k!, p_k = Σ w_i δ_i^k of the complex deviations δ_i. At a polygon p_1 = … = p_(m−1) = 0.
+For d = 1 F^(k) is a multiple of (x − ζ)^−k, ζ = μ + iσ: their real and imaginary parts are
+independent functions. If f changes by o(D^m), D = max |δ_i|, a limit point has p_1 = … = p_m = 0;
+its n ≤ m distinct nonzero δ with their total weights solve a regular system (Vandermonde), so n =
+0, although max |δ_i|/D = 1.
+
+Proved: 1 to 7 by these arguments, with each identity computed here; 1 rests on r(m) = 2m and 5 on
 Gauss and Hermite's points, both in test_polynomial_systems. The limits are by hand."""
 
 from __future__ import annotations
@@ -87,6 +97,12 @@ RIDGE = Claim(
     "orders-ridge-flow",
     "h = φ(aᵀx + b) with φ'' = −κzφ', as erf: ∂²h/∂μ² = 2∂h/∂v for the location and the squared "
     "width, so under least squares b has order ≥ 2m in cells of m atoms",
+    "identkit (derived here)",
+)
+HARMONIC = Claim(
+    "orders-harmonic-ridge",
+    "h = φ(aᵀx + b) with (1 + z²)φ'' = −2zφ', as atan: harmonic in location and scale, so under "
+    "least squares a and b have order ≥ m in cells of m atoms; m for d = 1 while the gates stay",
     "identkit (derived here)",
 )
 SCALE = Claim(
@@ -263,6 +279,45 @@ def test_a_ridge_with_a_flow(width=1, power=1, kappa=2):
     t = sp.Symbol("t")
     assert sp.simplify(rho.subs(v, 1 / k - t**2) ** -2 - width * (1 - k * t**2)) == 0
     return RIDGE.finding("proved", "every φ of the class; arcs of Gauss and Hermite for every m")
+
+
+@pytest.mark.parametrize("m", [2, 3, 4, 5, 6])
+@mutations(
+    {
+        "p_m is 0 too": {"m": 4, "below": 0},
+        "the polygon has a corner more": {"m": 4, "corners": 1},
+        "(1 + z²)φ'' = −zφ'": {"m": 3, "factor": 1},
+        "some δ may be 0": {"m": 3, "nonzero": 0},
+    }
+)
+def test_a_harmonic_ridge(m, below=1, corners=0, factor=2, nonzero=1):
+    """The Laplace equation, the power sums of a polygon, and the Vandermonde determinant."""
+    u, mu, z = sp.symbols("u mu z", real=True)
+    sigma = sp.Symbol("sigma", positive=True)
+    slope = sp.Function("phi1")(z)
+    argument = (u - mu) / sigma
+    at = lambda value: value.subs(z, argument)  # noqa: E731
+    curve = -factor * z * slope / (1 + z**2)
+    along_mu = at(curve) * argument.diff(mu) ** 2
+    along_sigma = at(curve) * argument.diff(sigma) ** 2 + at(slope) * argument.diff(sigma, 2)
+    assert sp.simplify(along_mu + along_sigma) == 0
+    h = sp.atan(z)
+    assert sp.simplify((1 + z**2) * h.diff(z, 2) + 2 * z * h.diff(z)) == 0
+    root = sp.exp(2 * sp.pi * sp.I / (m + corners))
+    for power in range(1, m + 1 - below):
+        total = sum(root ** (power * k) for k in range(m))
+        assert sp.simplify(sp.expand_complex(total)) == 0, power
+    # atan((x − μ)/σ) and −Im log(x − ζ), ζ = μ + iσ, have the same derivative in x
+    x = sp.Symbol("x", real=True)
+    own = sp.atan((x - mu) / sigma).diff(x) - sp.im(sp.expand_complex(1 / (x - mu - sp.I * sigma)))
+    assert sp.simplify(own) == 0
+    if m <= 3:
+        deltas = [*sp.symbols(f"d2:{m + 1}"), sp.Symbol("d1") * nonzero]
+        system = sp.Matrix(m, m, lambda k, j: deltas[j] ** (k + 1))
+        gaps = [deltas[i] - deltas[j] for i in range(m) for j in range(i)]
+        assert sp.expand(system.det()) != 0
+        assert sp.expand(system.det() ** 2 - sp.prod(deltas) ** 2 * sp.prod(gaps) ** 2) == 0
+    return HARMONIC.finding("proved", f"m = {m}: power sums; the argument for every m")
 
 
 @mutations(

@@ -22,7 +22,7 @@ from identkit.atoms import expert_function
 from identkit.cli import main
 from identkit.deadline import Deadline
 from identkit.domain import EVERYWHERE
-from identkit.orders.arcs import location_arc, pair_arc, ridge_arc, shared_location_arc
+from identkit.orders.arcs import location_arc, pair_arc, polygon_arc, ridge_arc, shared_location_arc
 from identkit.orders.measured import Measurement, atoms_at
 from identkit.orders.records import Atoms
 from identkit.orders.series import Expansion, trace_powers
@@ -63,6 +63,7 @@ KNOWN = [
     ("atan(a*x + b)", None, 2, {"a": 2, "b": 2}),
     ("atan(a*x + b)", None, 3, {"a": [3, None], "b": [3, None]}),
     ("atan(a*x + b)", None, 4, {"a": [4, None], "b": [4, None]}),
+    ("atan(a*x + b)", None, 5, {"a": [5, None], "b": [5, None]}),
     # least squares
     ("erf(a*x + b)", None, 2, {"a": [2, None], "b": [4, None]}),
     ("erf(a*x + b)", None, 3, {"a": [3, None], "b": [6, None]}),
@@ -130,6 +131,9 @@ def arc_of(kind, m):
     if kind == "ridge":
         atom = expert_function(Expert.from_expression("erf(a*x + b)"))
         return atom, Through.VALUE, ridge_arc(m, "b", ["a"], sp.Integer(2), 2 * m), 2 * m
+    if kind == "polygon":
+        atom = expert_function(Expert.from_expression("atan(a*x - 3*b)"))
+        return atom, Through.VALUE, polygon_arc(m, "b", ["a"], sp.Integer(-3), m + 2), m
     atom = expert_function(Expert.from_expression("a*x**2 + b*x + c"))
     one = sp.Integer(1)
     return atom, Through.DENSITY, shared_location_arc("c", one, "b", {"a": one}, {}), 8
@@ -142,6 +146,7 @@ ARCS = [
     ("ridge", 2),
     ("ridge", 3),
     ("shared", 3),
+    *(("polygon", m) for m in (3, 4, 5, 6)),
 ]
 
 

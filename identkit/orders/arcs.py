@@ -5,6 +5,9 @@
   flow ∂²_location = 2∂_variance makes T_G(t) − T_* = O(t^2m) (proofs_check, r(m) ≥ 2m).
 - The same for a ridge φ(z) with φ″ = −κ z φ′: in the coordinates z = ρ(α·x − μ), v = 1/(κρ²), the
   identity ∂²_μ h = 2∂_v h holds, so that ρ = (1 − κt²)^(−1/2) and μ + s·t solve.
+- A ridge φ(z) with (1 + z²)φ″ = −2zφ′, as atan: in the coordinates z = (u − μ)/σ it is harmonic, so
+  that a regular polygon of m atoms around (μ, σ) makes T_G(t) − T_* = O(t^m): Σ (e^(2πik/m))^l = 0
+  for l = 1 … m − 1.
 - A pair at one location beside a third atom (theory, orders): Δc = t²(1, 1, −2), a second
   coordinate at ±t³, whose square is compensated by a third one of order t⁴.
 """
@@ -75,6 +78,36 @@ def ridge_arc(
     moved = {str(p): sp.expand(p * (scale - 1)) for p in symbols(tuple(others))}
     moved[offset] = sp.expand(b * (scale - 1) - scale * S * T)
     return at_gauss_points(m, moved)
+
+
+_SQUARES: dict[int, list[tuple[tuple[int, ...], Any]]] = {
+    2: [((0, 1), sp.Integer(1)), ((0, 1), sp.Integer(-1))],
+    3: [((0, 1), sp.Integer(1)), ((-3, 0, 4), sp.Rational(-1, 2))],
+    4: [((0, 1), sp.Integer(1)), ((0, 1), sp.Integer(-1)), ((-1, 0, 1), sp.Integer(0))],
+    5: [((0, 1), sp.Integer(1)), ((5, 0, -20, 0, 16), 2 * S**2 - sp.Rational(3, 2))],
+    6: [
+        *(((0, 1), sp.Integer(sign)) for sign in (1, -1)),
+        *(((-3, 0, 4), sp.Rational(sign, 2)) for sign in (1, -1)),
+    ],
+}
+"""m -> its corners: the polynomial of s = sin θ, and cos θ as a polynomial in s."""
+
+
+def polygon_arc(
+    m: int, offset: str, others: Sequence[str], slope: Any, limit: int
+) -> tuple[Atoms, ...]:
+    """For a harmonic ridge: μ + t·cos θ, σ(1 + t·sin θ) at the corners of a regular polygon.
+
+    z has the ``slope`` in the ``offset`` and is linear in it and the ``others``.
+    """
+    b, groups = symbol(offset), []
+    inverse = sp.Add(*((-S * T) ** k for k in range(limit + 1)))  # 1/(1 + s·t)
+    moved = {str(p): sp.expand(p * (inverse - 1)) for p in symbols(tuple(others))}
+    for roots, cosine in _SQUARES[m]:
+        own = {**moved, offset: sp.expand((b - T * cosine / slope) * inverse - b)}
+        kept = tuple((name, str(d)) for name, d in own.items())
+        groups.append(Atoms(tuple(map(str, roots)), (str(Fraction(1, m)),), kept))
+    return tuple(groups)
 
 
 def shared_location_arc(

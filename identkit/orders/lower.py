@@ -24,17 +24,24 @@ from identkit.derivatives import Derivatives
 from identkit.experts import symbols
 from identkit.expression import Step, symbol
 from identkit.forms import affine_forms, may_jump
-from identkit.orders.arcs import location_arc, pair_arc, ridge_arc, shared_location_arc
+from identkit.orders.arcs import (
+    location_arc,
+    pair_arc,
+    polygon_arc,
+    ridge_arc,
+    shared_location_arc,
+)
 from identkit.orders.measured import Measurement, atoms_at
 from identkit.orders.records import Arc, Atoms, Bound
 from identkit.orders.series import Expansion
 from identkit.orders.spans import LIMITS, Spans
-from identkit.relations import FormalFamily
+from identkit.relations import FormalFamily, proved_zero
 from identkit.vocabulary import Quantifier, Through, Verdict
 
 SYSTEM = "polynomial-system-order"
 KINKS = "kink-order"
 RIDGE, SCALE = "orders-ridge-flow", "orders-scale-beside-a-bias"
+POLYGON = "orders-harmonic-ridge"
 MOMENTS = "orders-of-invisible-moments"
 OPEN_SET = "for parameters in an open set"
 SLACK = 0.1
@@ -174,6 +181,12 @@ class Lower:
                 )
                 atoms = ridge_arc(m, offset, others, curvature, 2 * m)
                 yield "ridge-flow", atoms, 2 * m, text
+            for offset, others, slope in self._harmonic():
+                text = (
+                    f"{m} atoms at the corners of a regular polygon around location and scale of "
+                    "z, where ∂²h/∂μ² + ∂²h/∂σ² = 0: (1 + z²)φ'' = −2zφ'"
+                )
+                yield "polygon", polygon_arc(m, offset, others, slope, m), m, text
 
     def _shared(
         self, location: str, speed: Any
@@ -202,18 +215,29 @@ class Lower:
 
     def _ridges(self) -> Iterator[tuple[str, list[str], Any]]:
         """(offset, its fellows, κ) with ∂²h = −κ (E·∇h) along the offset, E = Σ p ∂_p of a form."""
-        derivatives = Derivatives(self.atom, self.deadline)
-        for form in affine_forms(self.atom):
-            fellows = [p for p in self.atom.parameters if str(p) in map(str, form.free_symbols)]
-            for b in fellows:
-                inner = sp.diff(form, *symbols((b,)))
-                if not inner.is_number:
-                    continue
-                terms = [symbol(p) * derivatives.partial((p,)) for p in fellows]
-                euler = sp.Add(*terms)
-                ratio = self._ratio(derivatives.partial((b, b)), euler)
-                if ratio is not None:
-                    yield b, [p for p in fellows if p != b], -ratio
+        partial = Derivatives(self.atom, self.deadline).partial
+        for _, b, others in self._offsets():
+            euler = sp.Add(*(symbol(p) * partial((p,)) for p in (b, *others)))
+            ratio = self._ratio(partial((b, b)), euler)
+            if ratio is not None:
+                yield b, others, -ratio
+
+    def _harmonic(self) -> Iterator[tuple[str, list[str], Any]]:
+        """(offset, its fellows, ∂z) for a form z with (1 + z²)∂²h = −2z∂z ∂h along the offset."""
+        partial = Derivatives(self.atom, self.deadline).partial
+        for z, b, others in self._offsets():
+            slope = sp.diff(z, symbol(b))
+            flow = (1 + z**2) * partial((b, b)) + 2 * z * slope * partial((b,))
+            if partial((b, b)) != 0 and proved_zero(flow, self.atom, self.deadline):
+                yield b, others, slope
+
+    def _offsets(self) -> Iterator[tuple[Any, str, list[str]]]:
+        """(z, offset, the other parameters of z) of each affine form z, a number as ∂z/∂offset."""
+        for z in affine_forms(self.atom):
+            names = [p for p in self.atom.parameters if z.has(symbol(p))]
+            for b in names:
+                if sp.diff(z, symbol(b)).is_number:
+                    yield z, b, [p for p in names if p != b]
 
     def _ratio(self, left: Any, right: Any) -> Any | None:
         """c with left = c·right, a rational number other than 0."""
