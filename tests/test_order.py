@@ -194,6 +194,55 @@ def test_a_changed_coefficient_is_refused(kind, group, place, by, weight):
     assert Expansion(atom, through, expected, Deadline(60)).order_of(changed) < expected
 
 
+def order_by_expansion(text, through, groups, limit):
+    """The same by SymPy alone: the first power of t that is left."""
+    t, u = sp.symbols("t u")
+    h, total = sp.sympify(text), 0
+    names = {str(s) for s in h.free_symbols} - {"x"}
+    for weight, moved in groups:
+        change = h.subs({n: sp.Symbol(n) + moved.get(n, 0) for n in names}, simultaneous=True) - h
+        if through is Through.VALUE:
+            total += weight * change
+        else:
+            exponent = u * change + u**2 * moved.get("ν", 0) / 2
+            total += weight * sum(exponent**k / sp.factorial(k) for k in range(1, limit))
+    series = sp.Poly(sp.expand(total), t)
+    return next((n for n in range(1, limit) if series.coeff_monomial(t**n) != 0), limit)
+
+
+SMALL = st.integers(-2, 2)
+CURVE = st.tuples(SMALL, SMALL, SMALL)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    which=st.sampled_from([("a*x**2 + b*x", Through.DENSITY), ("(a*x + b)**3", Through.VALUE)]),
+    curves=st.lists(st.tuples(CURVE, CURVE), min_size=2, max_size=3),
+    mirrored=st.booleans(),
+)
+def test_orders_of_arbitrary_arcs_are_those_of_a_plain_expansion(which, curves, mirrored):
+    text, through = which
+    t = sp.Symbol("t")
+    if mirrored:  # higher orders are seen where first moments cancel
+        curves = [c for p, q in curves for c in ((p, q), (tuple(-v for v in p), q))]
+    groups = []
+    for p, q in curves:
+        moved = {"b": sum(c * t ** (n + 1) for n, c in enumerate(p)), "a": q[0] * t**2}
+        if through is Through.DENSITY:
+            moved["ν"] = q[1] * t**2 + q[2] * t**3
+        groups.append((sp.Rational(1, len(curves)), moved))
+    atoms = [
+        Atoms(
+            ("0", "1"),
+            (str(weight),),
+            tuple((n, str(v).replace("t", "τ")) for n, v in moved.items() if v != 0),
+        )
+        for weight, moved in groups
+    ]
+    found = Expansion(expert_function(Expert.from_expression(text)), through, 5, Deadline(60))
+    assert found.order_of(atoms) == order_by_expansion(text, through, groups, 5)
+
+
 def test_atoms_must_be_real_and_of_positive_weight():
     good = Atoms(("-3", "0", "1"), ("1/2",), (("b", "ξ*τ"),))
     assert len(atoms_at(good)) == 2
