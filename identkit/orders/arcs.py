@@ -105,7 +105,9 @@ def polygon_arc(
     moved = {str(p): sp.expand(p * (inverse - 1)) for p in symbols(tuple(others))}
     for roots, cosine in _SQUARES[m]:
         own = {**moved, offset: sp.expand((b - T * cosine / slope) * inverse - b)}
-        kept = tuple((name, str(d)) for name, d in own.items())
+        if roots == (0, 1):
+            own = {name: d.xreplace({S: sp.Integer(0)}) for name, d in own.items()}
+        kept = tuple((name, str(d)) for name, d in own.items() if d != 0)
         groups.append(Atoms(tuple(map(str, roots)), (str(Fraction(1, m)),), kept))
     return tuple(groups)
 

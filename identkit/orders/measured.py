@@ -26,8 +26,8 @@ from identkit.vocabulary import Through
 
 BITS = 400
 POINTS = 24
-STEPS = range(5, 10)
-"""t = 2^-5 … 2^-9."""
+STEPS = range(8, 13)
+"""t = 2^-8 … 2^-12."""
 
 
 def real_roots(coefficients: Sequence[str]) -> list[arb] | None:

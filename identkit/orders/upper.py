@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+import sympy as sp
+
 from identkit.degeneracy.moments import SPREAD
 from identkit.degeneracy.records import SecondOrder
-from identkit.expression import Step
+from identkit.expression import Step, symbol
 from identkit.forms import may_jump
 from identkit.gates import Regime
 from identkit.orders.lower import KINKS, OPEN_SET, SYSTEM, Lower
@@ -79,6 +81,9 @@ class Upper:
         """The coordinates other than an output bias, where no S ⪰ 0 can hide behind it."""
         if self.spans.through is not Through.DENSITY or coordinate == SPREAD:
             return
+        expansion = self.regime.expansion
+        if expansion is None or expansion.rule.weight != sp.exp(symbol("s")):
+            return  # Σ w exp(β·x) pins Σ w|β|² by convexity; other weights are another theorem
         own = [p for p in self.spans.location or () if p]
         if own and coordinate not in own and self._gradient and self.lower.beside:
             text = (
