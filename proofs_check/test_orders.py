@@ -14,6 +14,7 @@ are bounded below; ε is the distance of p_G and p_* in L¹ over a compact set o
    deviations of order t.
 5. h = φ(aᵀx + b) with φ″ = −κzφ′, as erf has (κ = 2): ∂²_μ h = 2∂_v h in the coordinates
    aᵀx + b = ρ(αᵀx − μ), v = 1/(κρ²). Under least squares m atoms change f by O(t^2m) with b ~ t.
+   For d = 1 and κ > 0, while the gates stay, that is the slowest.
 6. h = φ(aᵀx + b) with (1 + z²)φ″ = −2zφ′, as atan: ∂²_μ h + ∂²_σ h = 0 in z = (αᵀx − μ)/σ. Under
    least squares the m corners of a regular polygon around (μ, σ) change f by O(t^m). For d = 1,
    while the gates stay, m atoms have order m at most.
@@ -48,6 +49,9 @@ invisible, while Σ w δ = 0, whence M has rank m − 1 < R at most.
 Proof of 4. Atoms at t·y_i + t²·d with Σ w y_i = 0, Σ w y_i y_iᵀ = M and d = m: the terms of order t
 and t² are the first moment and the invisible combination. Where y comes with −y, t ↦ −t permutes
 the atoms, so that T is even in t. 7 is a series.
+
+Proof of 5, the slowest: ∂_x h is a constant times N(x | μ, v), so f changes by Σ E_ℓ ∂^(ℓ−1) N, as
+in 1.
 
 Proof of 6. A harmonic function is the real part of F(μ + iσ), so that f changes by the real part of
 Σ p_k F^(k)/k!, p_k = Σ w_i δ_i^k of the complex deviations δ_i. At a polygon p_1 = … = p_(m−1) = 0.
@@ -96,7 +100,8 @@ MOMENTS = Claim(
 RIDGE = Claim(
     "orders-ridge-flow",
     "h = φ(aᵀx + b) with φ'' = −κzφ', as erf: ∂²h/∂μ² = 2∂h/∂v for the location and the squared "
-    "width, so under least squares b has order ≥ 2m in cells of m atoms",
+    "width, so under least squares b has order ≥ 2m in cells of m atoms; 2m for d = 1, κ > 0 while "
+    "the gates stay",
     "identkit (derived here)",
 )
 HARMONIC = Claim(
@@ -275,6 +280,9 @@ def test_a_ridge_with_a_flow(width=1, power=1, kappa=2):
     assert sp.simplify(second - 2 * along * argument.diff(v)) == 0
     h = sp.erf(z)
     assert sp.simplify(h.diff(z, 2) + kappa * z * h.diff(z)) == 0
+    normal = sp.exp(-((u - mu) ** 2) / (2 * v)) / sp.sqrt(2 * sp.pi * v)
+    bell = rho * sp.exp(-k * argument**2 / 2)  # ∂_x h for φ' = exp(−κz²/2)
+    assert sp.simplify(sp.log(bell / normal).diff(v)) == 0
     # the arc: v falls by t², so that ρ/ρ* = (1 − κt²)^(−1/2) where ρ* = 1
     t = sp.Symbol("t")
     assert sp.simplify(rho.subs(v, 1 / k - t**2) ** -2 - width * (1 - k * t**2)) == 0

@@ -278,7 +278,8 @@ class Lower:
 
     def _of(self, arc: Arc, coordinate: str, text: str) -> Bound:
         power = dict(arc.powers)[coordinate]
-        said = f"{text}: Δ{coordinate} ~ t^{power}, T changes by O(t^{arc.order})"
+        size = "t" if power == 1 else f"t^{power}"
+        said = f"{text}: Δ{coordinate} ~ {size}, T changes by O(t^{arc.order})"
         claims = {"shared-location": (SCALE,), "ridge-flow": (RIDGE, SYSTEM)}.get(
             arc.kind, (SYSTEM,)
         )
