@@ -1,7 +1,7 @@
 """identkit: machine-checked identifiability for mixture-of-experts models.
 
 What the commands do can be done from Python: :func:`check`, :func:`explain`,
-:func:`certified_table`, :func:`paper_table`, :func:`interactions`, :func:`verify`,
+:func:`certified_table`, :func:`paper_table`, :func:`interactions`, :func:`order`, :func:`verify`,
 :func:`list_claims`, :func:`check_claims`; with data, :func:`fit_data`; with simulated data,
 :func:`search_truth`, :func:`run_rates`, :func:`run_sweep`, :func:`stored_results`,
 :func:`write_report`.
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from identkit.gates import Gate
     from identkit.interaction import interactions
     from identkit.mixing import MixingMeasure
+    from identkit.orders.deciding import order
     from identkit.presented import (
         CheckResult,
         certified_table,
@@ -63,6 +64,7 @@ _HOME = {
     "interactions": "identkit.interaction",
     "list_claims": "identkit.claims.listing",
     "losses": "identkit.losses",
+    "order": "identkit.orders.deciding",
     "paper_table": "identkit.presented",
     "run_rates": "identkit.rates.presented",
     "run_sweep": "identkit.rates.presented",
@@ -94,6 +96,7 @@ __all__ = [
     "interactions",
     "list_claims",
     "losses",
+    "order",
     "paper_table",
     "run_rates",
     "run_sweep",

@@ -158,6 +158,14 @@ class ClaimStatus(Word):
     CONTRADICTED = "contradicted, with counterexample"
 
 
+class OrderStatus(Word):
+    """How much is proved of the order of a direction."""
+
+    EXACT = "exact"
+    INTERVAL = "interval"
+    OPEN = "open"
+
+
 class Judgement(Word):
     """What the slope of an experiment says of a rate."""
 

@@ -34,6 +34,8 @@ LAYERS = {
     "degeneracy.families degeneracy.kinks degeneracy.symmetry degeneracy.premise "
     "degeneracy.realise degeneracy.rate degeneracy.undecided degeneracy.family_records "
     "degeneracy.readable degeneracy.analysis degeneracy.conclude",
+    "orders": "orders orders.records orders.series orders.arcs orders.measured orders.spans "
+    "orders.lower orders.upper orders.deciding",
     "claims": "claims claims.checks claims.record claims.listing claims.running",
     "check": "checking alternatives interaction table",
     "document": "degeneracy.document certificates.document report.json_form",
@@ -53,14 +55,14 @@ LAYERS = {
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
     "report.listings report.paragraphs report.counterexample report.argument report.explain "
     "report.tables report.claims_report report.paper_tables report.fit_report report.fit_document "
-    "report.rates_report report.rates_document report.verified rates.drawing "
+    "report.rates_report report.rates_document report.orders_report report.verified rates.drawing "
     "rates.figure_files rates.figures rates.page.pieces rates.page.verdicts "
     "rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
     "api": "presented fit.presented rates.presented estimator gate_contract strategies testing "
     "rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run cli.main "
-    "cli.check cli.explain cli.table cli.fit cli.rates cli.truth cli.sweep cli.runs cli.report "
-    "cli.claims cli.interactions cli.verify cli.listings __main__",
+    "cli.check cli.explain cli.order cli.table cli.fit cli.rates cli.truth cli.sweep cli.runs "
+    "cli.report cli.claims cli.interactions cli.verify cli.listings __main__",
 }
 """From below: layer -> its modules."""
 HEAVY = {

@@ -24,6 +24,7 @@ from identkit.vocabulary import (
     ExceptionalKind,
     FamilyKind,
     Judgement,
+    OrderStatus,
     PremiseVerdict,
     ProofKind,
     Quantifier,
@@ -78,6 +79,7 @@ WORDS = {
     "judgement": set(Judgement),
     "claims-1: status": set(ClaimStatus),
     "observed/status": set(ClaimStatus),
+    "order-1: directions/status": set(OrderStatus),
     "status": {s.value for s in Status},
 }
 """End of a place in a schema, the longest that fits -> the words that stand there."""

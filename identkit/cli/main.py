@@ -20,6 +20,7 @@ from identkit.cli import (
     fit,
     interactions,
     listings,
+    order,
     rates,
     report,
     runs,
@@ -32,8 +33,8 @@ from identkit.errors import CertificateError, IdentkitError, InputError, OutputE
 
 EXIT_NOT_MET, EXIT_BAD_INPUT = 1, 2
 COMMANDS = (
-    check, explain, table, fit, rates, truth, sweep, runs, report, claims, interactions, verify,
-    listings,
+    check, explain, order, table, fit, rates, truth, sweep, runs, report, claims, interactions,
+    verify, listings,
 )  # fmt: skip
 """In the order of the help."""
 

@@ -1,0 +1,181 @@
+"""``identkit.order``: how slow each coordinate of an over-specified atom is, as far as proved."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from identkit import __version__
+from identkit.atoms import expert_function
+from identkit.bounded import bounded
+from identkit.deadline import Deadline
+from identkit.degeneracy.conclude import Conclusions
+from identkit.degeneracy.kinks import kink_constraints
+from identkit.degeneracy.moments import SPREAD, seen_atom
+from identkit.domain import DomainLike
+from identkit.errors import InputError, OutOfTime, whole
+from identkit.experts import Expert
+from identkit.experts import resolve as resolve_expert
+from identkit.forms import affine_forms
+from identkit.gates import Gate, Regime, known_gates
+from identkit.gates import resolve as resolve_gate
+from identkit.likelihoods import Likelihood
+from identkit.likelihoods import resolve as resolve_likelihood
+from identkit.orders.lower import Lower
+from identkit.orders.records import Bound, DirectionOrder, Orders
+from identkit.orders.spans import Spans
+from identkit.orders.upper import Upper
+from identkit.questions import one_output, options_of
+from identkit.results import Options
+from identkit.sampling import Sampler
+from identkit.vocabulary import Through, Verdict
+
+CELLS = range(2, 7)
+HIGHEST = 12
+"""The highest power of t up to which arcs are expanded."""
+GENERIC = "for almost every parameter, weights of the fitted atoms bounded below, up to logarithms"
+
+
+def order(
+    expert: Expert | str,
+    gate: Gate | str,
+    *,
+    likelihood: Likelihood | str | None = None,
+    variance: str | None = None,
+    shape: str | None = None,
+    dim: int = 2,
+    cell: int = 2,
+    max_order: int = 8,
+    domain: DomainLike = (-3, 3),
+    seed: int = 0,
+    max_precision: int = 8192,
+    time_limit: float = 60.0,
+) -> Orders:
+    """The order of every coordinate of a true atom that ``cell`` atoms are fitted to.
+
+    Let T be what is estimated: f, or the density p(y|x). Over all arcs G(t), t ↓ 0, of ``cell``
+    atoms of positive weights around the true atom, analytic in a root of t, the other true atoms
+    fitted as well as they can be, the order of a coordinate u is the supremum of
+
+        ord_t ‖T_G(t) − T_*‖ / ord_t max_i |u_i − u_*|.
+
+    It is r where deviations of size t in u are compatible with a change of T by t^r and with no
+    smaller one; since T is estimated at n^-1/2, u is estimated at n^(-1/(2r)) up to logarithms: 2
+    is n^-1/4. Coordinates are those of η and, where each atom has a variance of its own, ν.
+
+    Every bound is proved, never guessed. *At least*: an explicit arc, whose coefficients in t are
+    shown to vanish identically by exact series (up to t^``max_order``), or invisible moments.
+    *At most*: second order, or a theorem of ``proofs_check`` whose hypotheses are proved for this
+    expert. The status is ``exact`` where both meet, ``interval`` where they do not, ``open`` where
+    only the bound is known that every expert has; ``infinite`` where an exact family moves u.
+
+    >>> found = order("linear", "softmax", likelihood="gaussian", dim=1, cell=2)
+    >>> [(d.direction, d.order, d.rate) for d in found.directions]
+    [('a', 2, 'n^-1/4'), ('b', 4, 'n^-1/8'), ('ν', 2, 'n^-1/4')]
+
+    Raises :class:`~identkit.errors.InputError` for arguments that cannot be used,
+    :class:`~identkit.errors.DomainError` for an expert that is singular on the domain. The work is
+    limited in time and memory like that of :func:`identkit.check`.
+    """
+    expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate, likelihood, variance)
+    gate.needs_affine("order")
+    one_output(expert, gate)
+    cell, max_order = whole("cell", cell, least=0), whole("max-order", max_order, least=0)
+    if cell not in CELLS:
+        raise InputError(
+            f"--cell {cell}: give from {CELLS[0]} to {CELLS[-1]} atoms fitted to one true atom."
+        )
+    if not 2 <= max_order <= HIGHEST:
+        raise InputError(f"--max-order {max_order}: give from 2 to {HIGHEST}.")
+    regime = next((r for r in gate.regimes if r.order >= 2), None)
+    if regime is None:
+        raise InputError(
+            f"order: no expansion of second order is known for the gate {gate.name} under "
+            f"{resolve_likelihood(gate.likelihood).title}; use {known_gates(_expanded)}."
+        )
+    options = options_of(1, domain, expert.inputs, seed, max_precision, time_limit)
+    deadline = Deadline(time_limit)
+    question = _Question(expert, gate, regime, options, cell, max_order, deadline)
+    try:
+        return bounded(lambda _: question.decided(), deadline)
+    except OutOfTime as limit:
+        return question.open(str(limit))
+    except (OverflowError, RecursionError):
+        raise InputError(
+            f"expert: '{expert.text[:60]}' has constants too large to compute with; rescale it."
+        ) from None
+
+
+def _expanded(gate: Gate) -> bool:
+    return any(r.order >= 2 for r in gate.regimes)
+
+
+class _Question:
+    """One expert under one regime, for one size of cells."""
+
+    def __init__(
+        self,
+        expert: Expert,
+        gate: Gate,
+        regime: Regime,
+        options: Options,
+        cell: int,
+        max_order: int,
+        deadline: Deadline,
+    ) -> None:
+        self.expert, self.gate, self.regime, self.options = expert, gate, regime, options
+        self.cell, self.max_order, self.deadline = cell, max_order, deadline
+        self.likelihood = resolve_likelihood(gate.likelihood)
+        own = self.likelihood.through is Through.DENSITY
+        self.coordinates = (*expert.parameters, *((SPREAD,) if own else ()))
+
+    def decided(self) -> Orders:
+        """Every coordinate with its best bounds."""
+        atom = expert_function(self.expert)
+        found = Conclusions(self.expert, self.gate, self.options, self.deadline)
+        second = found.second_order(self.regime.code)
+        assert second is not None
+        spans = Spans(atom, self.likelihood.through, self.options, self.deadline)
+        seen = seen_atom(atom, self.likelihood.through)
+        o = self.options
+        sampler = Sampler(seen, o.domain, o.seed, affine_forms(atom), self.deadline)
+        eta = sampler.parameter_draw()
+        kinks = kink_constraints(atom, sampler, self.deadline)
+        lower = Lower(spans, second, self.cell, self.max_order, eta, kinks, self.deadline)
+        upper = Upper(spans, second, self.regime, self.cell, lower)
+        directions = []
+        for u in self.coordinates:
+            family = lower.infinite(u)
+            best = lower.best(u) if family is None else family
+            above = upper.best(u) if family is None else None
+            if above is not None and above.order < best.order:
+                raise AssertionError(f"{u}: proved at least {best.order}, at most {above.order}")
+            directions.append(DirectionOrder(u, self.cell, family is not None, best, above))
+        notes = (GENERIC, f"second order: {second.reason}")
+        return self._orders(second.verdict, tuple(directions), notes)
+
+    def open(self, reason: str) -> Orders:
+        """Nothing but what every expert has, for this reason."""
+        smooth = self.expert.is_smooth
+        text = "a pair at ± t changes T by O(t²)" if smooth else "a jump that moves by t"
+        bound = Bound(Fraction(2) if smooth else Fraction(1, 2), "pair", text)
+        directions = tuple(
+            DirectionOrder(u, self.cell, False, bound, None) for u in self.coordinates
+        )
+        return self._orders(Verdict.UNDECIDED, directions, (GENERIC, f"cut short: {reason}"))
+
+    def _orders(
+        self, verdict: Verdict, directions: tuple[DirectionOrder, ...], notes: tuple[str, ...]
+    ) -> Orders:
+        return Orders(
+            version=__version__,
+            expert=self.expert,
+            gate=self.gate.name,
+            regime=self.regime.code,
+            likelihood=self.gate.likelihood,
+            cell=self.cell,
+            max_order=self.max_order,
+            options=self.options,
+            verdict=verdict,
+            directions=directions,
+            notes=notes,
+        )

@@ -1,0 +1,286 @@
+"""Lower bounds of orders: explicit arcs, and moments that second order does not see.
+
+A bound r of a coordinate u says that some arc has |Δ_u| ~ t^e and T_G − T_* = O(t^(re)). An arc
+of fewer atoms counts too: some of a larger cell's atoms then coincide.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+
+from identkit.atoms import AtomFunction
+from identkit.deadline import Deadline
+from identkit.degeneracy.kinks import Kinks
+from identkit.degeneracy.moments import SPREAD
+from identkit.degeneracy.records import SecondOrder
+from identkit.derivatives import Derivatives
+from identkit.experts import symbols
+from identkit.expression import Step, symbol
+from identkit.forms import affine_forms, may_jump
+from identkit.orders.arcs import (
+    location_arc,
+    pair_arc,
+    polygon_arc,
+    ridge_arc,
+    shared_location_arc,
+)
+from identkit.orders.measured import Measurement, atoms_at
+from identkit.orders.records import Arc, Atoms, Bound
+from identkit.orders.series import Expansion
+from identkit.orders.spans import LIMITS, Spans
+from identkit.relations import FormalFamily, proved_zero
+from identkit.vocabulary import Quantifier, Through, Verdict
+
+SYSTEM = "polynomial-system-order"
+KINKS = "kink-order"
+RIDGE, SCALE = "orders-ridge-flow", "orders-scale-beside-a-bias"
+POLYGON = "orders-harmonic-ridge"
+MOMENTS = "orders-of-invisible-moments"
+OPEN_SET = "for parameters in an open set"
+SLACK = 0.1
+"""How far below its order the measured slope of an arc may stay."""
+
+
+@dataclass
+class Lower:
+    """Lower bounds for one expert; ``second`` is the second-order analysis, if any."""
+
+    spans: Spans
+    second: SecondOrder
+    cell: int
+    max_order: int
+    eta: Sequence[Fraction]
+    kinks: Kinks
+    deadline: Deadline
+
+    def __post_init__(self) -> None:
+        self.atom: AtomFunction = self.spans.atom
+        self.through = self.spans.through
+
+    def best(self, coordinate: str) -> Bound:
+        """The largest bound; of equals an explicit arc before moments."""
+        bounds = [self._pair(coordinate)]
+        bounds += [
+            self._of(arc, coordinate, text)
+            for arc, text in self.arcs
+            if coordinate in dict(arc.powers)
+        ]
+        return max([*bounds, *self._moments(coordinate)], key=lambda b: b.order)
+
+    def infinite(self, coordinate: str) -> Bound | None:
+        """The bound where the coordinate moves along an exact family of this cell's size."""
+        for family in self.second.families:
+            if coordinate in family.moving and family.cell <= self.cell:
+                text = (
+                    f"an exact family ({family.kind}) moves {coordinate} with {family.cell} atoms "
+                    "and changes nothing"
+                )
+                return Bound(Fraction(0), "family", text)
+        return None
+
+    # -- every expert -----------------------------------------------------------------------
+
+    def _pair(self, coordinate: str) -> Bound:
+        """Two atoms at ± t; where that moves a kink of h, T changes by t^(3/2)."""
+        if self._kinked and may_jump(self.atom):
+            return Bound(
+                Fraction(1, 2), "jump-pair", "a jump that moves by t changes T by O(t^1/2)"
+            )
+        if coordinate != SPREAD and self.moves_kinks(coordinate):
+            text = f"a pair at {coordinate} ± t changes h by t around its kinks, T by O(t^3/2)"
+            return Bound(Fraction(3, 2), "kink-pair", text, (KINKS,))
+        arc = self._proved("pair", pair_arc(coordinate), 2) if not self._kinked else None
+        text = f"a pair at {coordinate} ± t changes T by O(t²)"
+        if self._kinked and coordinate != SPREAD:
+            text = f"a pair that moves {coordinate} and no kink changes T by O(t²)"
+        return Bound(Fraction(2), "pair", text, arc=arc)
+
+    @cached_property
+    def _kinked(self) -> bool:
+        return self.atom.expression.has(Step)
+
+    def moves_kinks(self, coordinate: str) -> bool:
+        """Not excluded: every direction with this coordinate moves some kink."""
+        if not self._kinked:
+            return False
+        names = self.atom.parameters
+        rows = [row for kink in self.kinks.constraints for row in kink.rows]
+        if not self.kinks.complete:
+            return True
+        if not rows:
+            return False  # kinks that stand still
+        rng = random.Random(0)
+        at = {s: sp.Rational(rng.randrange(1, 64), 16) for s in symbols(names)}
+        matrix: Any = sp.Matrix([[sp.sympify(e).xreplace(at) for e in row] for row in rows])
+        unit = sp.Matrix([[sp.Integer(p == coordinate) for p in names]])
+        if not all(entry.is_Rational for entry in matrix):
+            return True
+        return matrix.col_join(unit).rank() == matrix.rank()
+
+    # -- moments that are invisible -----------------------------------------------------------
+
+    def _moments(self, coordinate: str) -> Iterator[Bound]:
+        """Invisible moments of rank R: order 3 for R + 1 atoms, 4 for R pairs y, −y.
+
+        T has no term of order t² along atoms t·y_i + t²·m; pairs leave no odd powers of t.
+        """
+        found = self.second.witness
+        named = () if found is None else [name for name, value in found.moments if value != "0"]
+        if found is None or found.realised is None or self.second.verdict != Verdict.NO:
+            return
+        if self._kinked or f"M[{coordinate},{coordinate}]" not in named:
+            return
+        caveats = (OPEN_SET,) if found.quantifier == Quantifier.OPEN_SET else ()
+        pairs = found.realised.cell == 2 or not any(n == "m0" for n in named)
+        for atoms, order in ((found.realised.cell, 3), (2 * found.rank, 4)):
+            if self.cell >= atoms and order <= self.max_order and (order == 3 or pairs):
+                text = (
+                    f"moments of rank {found.rank} are invisible at second order; {atoms} atoms "
+                    f"with them change T by O(t^{order}): {found.equation}"
+                )
+                if atoms == found.realised.cell and float(found.realised.order) < order - SLACK:
+                    continue  # the series and the atoms disagree: nothing is claimed
+                yield Bound(Fraction(order), "moments", text, (MOMENTS,), caveats)
+
+    # -- explicit arcs ------------------------------------------------------------------------
+
+    @cached_property
+    def arcs(self) -> list[tuple[Arc, str]]:
+        """Every arc that is proved, with what it is."""
+        found = []
+        for kind, atoms, limit, text in self._proposed():
+            arc = self._proved(kind, atoms, min(limit, self.max_order))
+            if arc is not None:
+                found.append((arc, text))
+        return found
+
+    def _proposed(self) -> Iterator[tuple[str, tuple[Atoms, ...], int, str]]:
+        m = self.cell
+        location = self.spans.location if self.through is Through.DENSITY else None
+        if location is not None:
+            own = [p for p in location if p]
+            text = (
+                f"{m} atoms at the zeros of He_{m} along {', '.join(own)}, variances less by t²: "
+                "∂²N/∂h² = 2∂N/∂ν"
+            )
+            velocity = {p: location[p] for p in own}
+            yield "gauss-hermite", location_arc(m, velocity, location[""]), 2 * m, text
+            yield from self._shared(own[0], location[""]) if m > 2 and len(own) == 1 else ()
+        if self.through is Through.VALUE:
+            for offset, others, curvature in self._ridges():
+                text = (
+                    f"{m} atoms at the zeros of He_{m} along the location of z, where ∂²h/∂μ² = "
+                    f"2∂h/∂v: φ'' = −{curvature}·z·φ'"
+                )
+                atoms = ridge_arc(m, offset, others, curvature, 2 * m)
+                yield "ridge-flow", atoms, 2 * m, text
+            for offset, others, slope in self._harmonic():
+                text = (
+                    f"{m} atoms at the corners of a regular polygon around location and scale of "
+                    "z, where ∂²h/∂μ² + ∂²h/∂σ² = 0: (1 + z²)φ'' = −2zφ'"
+                )
+                yield "polygon", polygon_arc(m, offset, others, slope, m), m, text
+
+    def _shared(
+        self, location: str, speed: Any
+    ) -> Iterator[tuple[str, tuple[Atoms, ...], int, str]]:
+        """Three atoms, two at one location: where the square of a slope is a slope."""
+        if self._kinked or self.beside:
+            return
+        for p in self.atom.parameters:
+            spans = None if p == location else self.spans.square_and_bend(p, location)
+            atoms = None if spans is None else shared_location_arc(location, speed, p, *spans)
+            if atoms is not None:
+                text = (
+                    f"two of three atoms share {location} and differ in {p}; (∂h/∂{p})² is a "
+                    "combination of first derivatives, which compensate it"
+                )
+                yield "shared-location", atoms, 8, text
+
+    @cached_property
+    def beside(self) -> Quantifier | None:
+        """For which η the other coordinates are proved of order 2 beside the location."""
+        location = self.spans.location
+        own = [p for p in location or () if p]
+        if len(own) != 1 or self._kinked:
+            return None
+        return self.spans.beside_location(own[0])
+
+    def _ridges(self) -> Iterator[tuple[str, list[str], Any]]:
+        """(offset, its fellows, κ) with ∂²h = −κ (E·∇h) along the offset, E = Σ p ∂_p of a form."""
+        partial = Derivatives(self.atom, self.deadline).partial
+        for _, b, others in self._offsets():
+            euler = sp.Add(*(symbol(p) * partial((p,)) for p in (b, *others)))
+            ratio = self._ratio(partial((b, b)), euler)
+            if ratio is not None:
+                yield b, others, -ratio
+
+    def _harmonic(self) -> Iterator[tuple[str, list[str], Any]]:
+        """(offset, its fellows, ∂z) for a form z with (1 + z²)∂²h = −2z∂z ∂h along the offset."""
+        partial = Derivatives(self.atom, self.deadline).partial
+        for z, b, others in self._offsets():
+            slope = sp.diff(z, symbol(b))
+            flow = (1 + z**2) * partial((b, b)) + 2 * z * slope * partial((b,))
+            if partial((b, b)) != 0 and proved_zero(flow, self.atom, self.deadline):
+                yield b, others, slope
+
+    def _offsets(self) -> Iterator[tuple[Any, str, list[str]]]:
+        """(z, offset, the other parameters of z) of each affine form z, a number as ∂z/∂offset."""
+        for z in affine_forms(self.atom):
+            names = [p for p in self.atom.parameters if z.has(symbol(p))]
+            for b in names:
+                if sp.diff(z, symbol(b)).is_number:
+                    yield z, b, [p for p in names if p != b]
+
+    def _ratio(self, left: Any, right: Any) -> Any | None:
+        """c with left = c·right, a rational number other than 0."""
+        if left == 0 or right == 0:
+            return None
+        try:
+            family = FormalFamily.from_expressions([left, right], self.atom, self.deadline)
+            found = family.proportional(family.columns(), 1, 0)
+        except LIMITS:
+            self.deadline.check()
+            return None
+        if found is None:
+            return None
+        values = {i: family.field.to_sympy(c) for i, c in found.coefficients.items()}
+        ratio = sp.cancel(-values[1] / values[0])
+        return ratio if ratio.is_Rational and ratio != 0 else None
+
+    # -- proved and measured ------------------------------------------------------------------
+
+    def _proved(self, kind: str, atoms: tuple[Atoms, ...], limit: int) -> Arc | None:
+        """The arc with its order; None where it is no arc of real atoms of positive weight."""
+        pairs = [atoms_at(group) for group in atoms]
+        if any(found is None for found in pairs):
+            return None
+        expansion = Expansion(self.atom, self.through, limit, self.deadline)
+        order, powers = expansion.order_of(atoms), expansion.powers(atoms)
+        if order < 2:
+            return None
+        count = sum(len(found) for found in pairs if found is not None)
+        arc = Arc(kind, count, atoms, tuple(powers.items()), order)
+        measured = Measurement(
+            self.atom, self.through, self.eta, self.spans.options.domain, self.spans.options.seed
+        )
+        steps, slope = measured.steps(atoms)
+        if slope and float(slope) < order - SLACK:
+            return None  # the series and the atoms disagree: nothing is claimed
+        return replace(arc, steps=steps, slope=slope)
+
+    def _of(self, arc: Arc, coordinate: str, text: str) -> Bound:
+        power = dict(arc.powers)[coordinate]
+        size = "t" if power == 1 else f"t^{power}"
+        said = f"{text}: Δ{coordinate} ~ {size}, T changes by O(t^{arc.order})"
+        claims = {"shared-location": (SCALE,), "ridge-flow": (RIDGE, SYSTEM)}.get(
+            arc.kind, (SYSTEM,)
+        )
+        return Bound(Fraction(arc.order, power), arc.kind, said, claims, arc=arc)

@@ -1,0 +1,122 @@
+"""Upper bounds of orders: no arc is slower. Each names the theorem that it is an instance of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import sympy as sp
+
+from identkit.degeneracy.moments import SPREAD
+from identkit.degeneracy.records import SecondOrder
+from identkit.expression import Step, symbol
+from identkit.forms import may_jump
+from identkit.gates import Regime
+from identkit.orders.lower import KINKS, OPEN_SET, SYSTEM, Lower
+from identkit.orders.records import Bound
+from identkit.orders.spans import Spans
+from identkit.rate import FOURTH, KINK
+from identkit.vocabulary import Across, Quantifier, Through, Verdict
+
+ONE_ATOM = "for one true atom"
+COMPACT = "for variances in a compact subset of (0, ∞)"
+AT_MOST = "orders-at-most-2m"
+BESIDE = "orders-beside-a-location"
+RANK = "orders-below-the-rank"
+
+
+@dataclass
+class Upper:
+    """Upper bounds for one expert under one regime; ``lower`` shares what it has found."""
+
+    spans: Spans
+    second: SecondOrder
+    regime: Regime
+    cell: int
+    lower: Lower
+
+    def best(self, coordinate: str) -> Bound | None:
+        """The smallest bound, the simplest of equals; None where none is proved."""
+        bounds = [
+            *self._second_order(coordinate),
+            *self._below_rank(),
+            *self._beside(coordinate),
+            *self._at_most(coordinate),
+        ]
+        return min(bounds, key=lambda b: b.order, default=None)
+
+    def _second_order(self, coordinate: str) -> Iterator[Bound]:
+        """What second order shows: everything, or this coordinate beside an exact family."""
+        caveats = self._caveats(self.second.quantifier)
+        rates = {str(i.quantity): i.rate.everywhere for i in self.second.identifiable}
+        own = rates.get(coordinate)
+        if own == KINK and self.lower.moves_kinks(coordinate):
+            text = f"moving {coordinate} by t moves a kink, and T by t^3/2"
+            yield Bound(Fraction(3, 2), "second-order", text, (KINKS,), caveats)
+        elif self.second.verdict == Verdict.YES:
+            text = "no second-order moment of a cell is invisible"
+            yield Bound(Fraction(2), "second-order", text, (), caveats)
+        elif own in (FOURTH, KINK):
+            text = f"the second moment of {coordinate} is visible beside the exact family"
+            yield Bound(Fraction(2), "second-order", text, (), caveats)
+
+    def _below_rank(self) -> Iterator[Bound]:
+        """Fewer atoms than needed for the only invisible moments, up to a factor."""
+        found = self.second.witness
+        if found is None or self.second.verdict != Verdict.NO or self.second.families:
+            return
+        if self.cell > found.rank or self.spans.atom.expression.has(Step):
+            return
+        expansion = self.regime.expansion
+        free = expansion is None or expansion.gates
+        if self.spans.only_vector_of_rank(free, found.rank):
+            text = (
+                f"all invisible moments have rank {found.rank}; centred deviations of "
+                f"{self.cell} atoms have rank {self.cell - 1} at most"
+            )
+            yield Bound(Fraction(2), "below-rank", text, (RANK,), self._caveats(found.quantifier))
+
+    def _beside(self, coordinate: str) -> Iterator[Bound]:
+        """The coordinates other than an output bias, where no S ⪰ 0 can hide behind it."""
+        if self.spans.through is not Through.DENSITY or coordinate == SPREAD:
+            return
+        expansion = self.regime.expansion
+        if expansion is None or expansion.rule.weight != sp.exp(symbol("s")):
+            return  # Σ w exp(β·x) pins Σ w|β|² by convexity; other weights are another theorem
+        own = [p for p in self.spans.location or () if p]
+        if own and coordinate not in own and self._gradient and self.lower.beside:
+            text = (
+                f"beside {own[0]} no S ⪰ 0 has both S:∇²h and ∇hᵀS∇h in span{{1, x, ∇h}}, so that "
+                "mean and variance of y given x show the other second moments"
+            )
+            caveats = self._caveats(self.lower.beside)
+            yield Bound(Fraction(2), "beside-location", text, (BESIDE,), caveats)
+
+    def _at_most(self, coordinate: str) -> Iterator[Bound]:
+        """At each x the density is a mixture of N(h, ν): at most 2m for h, m for ν."""
+        if self.spans.through is not Through.DENSITY or not self._gradient:
+            return
+        m = self.cell
+        order = m if coordinate == SPREAD else 2 * m
+        text = (
+            f"at every x the cell is a mixture of {m} Gaussians around one: "
+            f"|Δh|^{2 * m} + |Δν|^{m} ≤ C·|T_G − T_*|, and ∇h is independent"
+        )
+        # with kinks ∇h is proved independent near one η, and x must stay away from other atoms
+        kinked = self.spans.atom.expression.has(Step)
+        caveats = (COMPACT, *((OPEN_SET, ONE_ATOM) if kinked else ()))
+        yield Bound(Fraction(order), "at-most-2m", text, (AT_MOST, SYSTEM), caveats)
+
+    @property
+    def _gradient(self) -> bool:
+        return not may_jump(self.spans.atom) and self.spans.gradient_independent
+
+    def _caveats(self, quantifier: Quantifier | None) -> tuple[str, ...]:
+        density = self.spans.through is not Through.VALUE
+        alone = not density and self.second.across_atoms != Across.INDEPENDENT
+        return (
+            *(c.text for c in self.regime.caveats_given({})),
+            *((OPEN_SET,) if quantifier == Quantifier.OPEN_SET else ()),
+            *((ONE_ATOM,) if alone else ()),
+        )

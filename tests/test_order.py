@@ -1,0 +1,383 @@
+"""``identkit.order``: known answers, arcs verified and refused, what must not change them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache
+from itertools import pairwise
+
+import pytest
+import sympy as sp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from identkit import DomainError, Expert, InputError, order
+from identkit.atoms import expert_function
+from identkit.cli import main
+from identkit.deadline import Deadline
+from identkit.domain import EVERYWHERE
+from identkit.orders.arcs import location_arc, pair_arc, polygon_arc, ridge_arc, shared_location_arc
+from identkit.orders.measured import Measurement, atoms_at
+from identkit.orders.records import Atoms
+from identkit.orders.series import Expansion, trace_powers
+from identkit.report.json_form import schema
+from identkit.vocabulary import Through
+
+GAUSS = "gaussian"
+
+
+@cache
+def orders(text, likelihood=None, cell=2, gate="softmax", **options):
+    """Of an expression, or a built-in by its name, with one input."""
+    named = "*" not in text and "(" not in text
+    expert = text if named else Expert.from_expression(text)
+    return order(expert, gate, likelihood=likelihood, dim=1, cell=cell, **options)
+
+
+def said(found):
+    return {d.direction: d.order for d in found.directions}
+
+
+KNOWN = [
+    # theory section 7: r(m) = 2m
+    ("linear", GAUSS, 2, {"a": 2, "b": 4, "ν": 2}),
+    ("linear", GAUSS, 3, {"a": 2, "b": 6, "ν": 3}),
+    ("linear", GAUSS, 4, {"a": 2, "b": 8, "ν": 4}),
+    ("gelu(a*x) + b", GAUSS, 3, {"a": 2, "b": 6, "ν": 3}),
+    ("tanh(a*x + b) + c", GAUSS, 2, {"a": 2, "b": 2, "c": 4, "ν": 2}),
+    ("(p + q)*x + p - q", GAUSS, 2, {"p": 4, "q": 4, "ν": 2}),
+    # a square that is a slope
+    ("a*x**2 + b*x + c", GAUSS, 2, {"a": [2, 4], "b": [2, 4], "c": 4, "ν": 2}),
+    ("a*x**2 + b*x + c", GAUSS, 3, {"a": [2, 6], "b": ["8/3", 6], "c": 6, "ν": 3}),
+    ("c*tanh(a*x + b) + d", GAUSS, 3, {"c": ["8/3", 6], "a": [2, 6], "b": [2, 6], "d": 6, "ν": 3}),
+    # rank 2
+    ("asinh(a*x + b)", GAUSS, 2, {"a": 2, "b": 2, "ν": 2}),
+    ("asinh(a*x + b)", GAUSS, 3, {"a": [3, 6], "b": [3, 6], "ν": [2, 3]}),
+    ("a*sin(x) + b*cos(x)", GAUSS, 4, {"a": [4, 8], "b": [4, 8], "ν": [2, 4]}),
+    ("atan(a*x + b)", None, 2, {"a": 2, "b": 2}),
+    ("atan(a*x + b)", None, 3, {"a": [3, None], "b": [3, None]}),
+    ("atan(a*x + b)", None, 4, {"a": [4, None], "b": [4, None]}),
+    ("atan(a*x + b)", None, 5, {"a": [5, None], "b": [5, None]}),
+    # least squares
+    ("erf(a*x + b)", None, 2, {"a": [2, None], "b": [4, None]}),
+    ("erf(a*x + b)", None, 3, {"a": [3, None], "b": [6, None]}),
+    ("linear", None, 2, {"a": "infinite", "b": "infinite"}),
+    ("relu", None, 2, {"a": "infinite", "b": "infinite"}),
+    ("gelu", None, 2, {"a": 2, "b": 2}),
+    ("c*gelu(a*x + b)", None, 2, {"c": "infinite", "a": 2, "b": 2}),
+    # nondegenerate densities
+    ("gelu", GAUSS, 3, {"a": 2, "b": 2, "ν": 2}),
+    ("relu", GAUSS, 2, {"a": 2, "b": 2, "ν": 2}),
+    ("linear", "gaussian-known", 3, {"a": 2, "b": 2}),
+    # kinks: b moves without one along (a, b) only, and not at all where a is 1
+    ("abs(a*x + b)", GAUSS, 3, {"a": 2, "b": 2, "ν": 2}),
+    ("relu(1*x - b)", None, 2, {"b": "3/2"}),
+    ("relu(a*x)", GAUSS, 2, {"a": 2, "ν": 2}),
+    ("Max(a*x + b, c)", GAUSS, 2, {"a": [2, 4], "b": 4, "c": 4, "ν": 2}),
+]
+
+
+@pytest.mark.parametrize(("text", "likelihood", "cell", "expected"), KNOWN)
+def test_known_answers(text, likelihood, cell, expected):
+    assert said(orders(text, likelihood, cell)) == expected
+
+
+def test_under_the_sigmoid_gate_the_location_of_erf_is_as_slow():
+    found = orders("erf(a*x + b)", None, 3, gate="sigmoid")
+    assert found["b"].order == [6, None]
+    assert found.regime == 1
+
+
+def test_status_and_rate():
+    found = orders("linear", GAUSS, 2)
+    assert [d.status for d in found.directions] == ["exact"] * 3
+    assert [d.rate for d in found.directions] == ["n^-1/4", "n^-1/8", "n^-1/4"]
+    square = orders("a*x**2 + b*x + c", GAUSS, 3)["b"]
+    assert (square.status, square.rate) == ("interval", "n^-3/16 to n^-1/12")
+    erf = orders("erf(a*x + b)", None, 2)
+    assert (erf["a"].status, erf["b"].status) == ("open", "interval")
+    assert erf["b"].rate == "n^-1/8 or slower"
+    exact = orders("linear", None, 2)["a"]
+    assert (exact.status, exact.rate) == ("exact", "no consistent estimator")
+
+
+def test_an_expansion_that_stops_early_claims_less():
+    found = orders("linear", GAUSS, 4, max_order=5)
+    assert said(found) == {"a": 2, "b": [5, 8], "ν": ["5/2", 4]}
+
+
+def test_larger_cells_are_no_faster():
+    for text in ("linear", "a*x**2 + b*x + c"):
+        lowest = [orders(text, GAUSS, m) for m in (2, 3, 4)]
+        for small, large in pairwise(lowest):
+            for d in small.directions:
+                assert large[d.direction].lower.order >= d.lower.order
+
+
+# -- arcs -------------------------------------------------------------------------------------
+
+
+def arc_of(kind, m):
+    """(expert function, how it is seen, atoms, order)."""
+    if kind == "location":
+        atom = expert_function(Expert.from_expression("a*tanh(x) + 2*b"))
+        return atom, Through.DENSITY, location_arc(m, {"b": 1}, sp.Integer(2)), 2 * m
+    if kind == "ridge":
+        atom = expert_function(Expert.from_expression("erf(a*x + b)"))
+        return atom, Through.VALUE, ridge_arc(m, "b", ["a"], sp.Integer(2), 2 * m), 2 * m
+    if kind == "polygon":
+        atom = expert_function(Expert.from_expression("atan(a*x - 3*b)"))
+        return atom, Through.VALUE, polygon_arc(m, "b", ["a"], sp.Integer(-3), m + 2), m
+    atom = expert_function(Expert.from_expression("a*x**2 + b*x + c"))
+    one = sp.Integer(1)
+    return atom, Through.DENSITY, shared_location_arc("c", one, "b", {"a": one}, {}), 8
+
+
+ARCS = [
+    ("location", 2),
+    ("location", 3),
+    ("location", 4),
+    ("ridge", 2),
+    ("ridge", 3),
+    ("shared", 3),
+    *(("polygon", m) for m in (3, 4, 5, 6)),
+]
+
+
+@pytest.mark.parametrize(("kind", "m"), ARCS)
+def test_an_arc_has_its_order_and_no_more(kind, m):
+    atom, through, atoms, expected = arc_of(kind, m)
+    assert Expansion(atom, through, expected + 2, Deadline(60)).order_of(atoms) == expected
+
+
+@pytest.mark.parametrize(("kind", "m"), ARCS)
+def test_numbers_agree_with_the_series(kind, m):
+    """Ball arithmetic at the atoms; nothing of the series enters."""
+    atom, through, atoms, expected = arc_of(kind, m)
+    eta = [Fraction(3 + i, 4) for i in range(len(atom.parameters))]
+    steps, slope = Measurement(atom, through, eta, EVERYWHERE, 1).steps(atoms)
+    assert float(slope) == pytest.approx(expected, abs=0.02)
+    assert len(steps) == 5
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    kind=st.sampled_from(ARCS),
+    group=st.integers(0, 2),
+    place=st.integers(0, 3),
+    by=st.sampled_from(["1/7", "-1/3", "1/1000000"]),
+    weight=st.booleans(),
+)
+def test_a_changed_coefficient_is_refused(kind, group, place, by, weight):
+    atom, through, atoms, expected = arc_of(*kind)
+    chosen = group % len(atoms)
+    old = atoms[chosen]
+    if weight:
+        at = place % len(old.weight)
+        values = [
+            str(Fraction(w) + (Fraction(by) if i == at else 0)) for i, w in enumerate(old.weight)
+        ]
+        new = replace(old, weight=tuple(values))
+    else:
+        at = place % len(old.deviations)
+        name, text = old.deviations[at]
+        moved = ((n, f"(1 + {by})*({t})" if n == name else t) for n, t in old.deviations)
+        new = replace(old, deviations=tuple(moved))
+        assert text
+    changed = (*atoms[:chosen], new, *atoms[chosen + 1 :])
+    assert Expansion(atom, through, expected, Deadline(60)).order_of(changed) < expected
+
+
+def order_by_expansion(text, through, groups, limit):
+    """The same by SymPy alone: the first power of t that is left."""
+    t, u = sp.symbols("t u")
+    h, total = sp.sympify(text), 0
+    names = {str(s) for s in h.free_symbols} - {"x"}
+    for weight, moved in groups:
+        change = h.subs({n: sp.Symbol(n) + moved.get(n, 0) for n in names}, simultaneous=True) - h
+        if through is Through.VALUE:
+            total += weight * change
+        else:
+            exponent = u * change + u**2 * moved.get("ν", 0) / 2
+            total += weight * sum(exponent**k / sp.factorial(k) for k in range(1, limit))
+    series = sp.Poly(sp.expand(total), t)
+    return next((n for n in range(1, limit) if series.coeff_monomial(t**n) != 0), limit)
+
+
+SMALL = st.integers(-2, 2)
+CURVE = st.tuples(SMALL, SMALL, SMALL)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    which=st.sampled_from([("a*x**2 + b*x", Through.DENSITY), ("(a*x + b)**3", Through.VALUE)]),
+    curves=st.lists(st.tuples(CURVE, CURVE), min_size=2, max_size=3),
+    mirrored=st.booleans(),
+)
+def test_orders_of_arbitrary_arcs_are_those_of_a_plain_expansion(which, curves, mirrored):
+    text, through = which
+    t = sp.Symbol("t")
+    if mirrored:  # higher orders are seen where first moments cancel
+        curves = [c for p, q in curves for c in ((p, q), (tuple(-v for v in p), q))]
+    groups = []
+    for p, q in curves:
+        moved = {"b": sum(c * t ** (n + 1) for n, c in enumerate(p)), "a": q[0] * t**2}
+        if through is Through.DENSITY:
+            moved["ν"] = q[1] * t**2 + q[2] * t**3
+        groups.append((sp.Rational(1, len(curves)), moved))
+    atoms = [
+        Atoms(
+            ("0", "1"),
+            (str(weight),),
+            tuple((n, str(v).replace("t", "τ")) for n, v in moved.items() if v != 0),
+        )
+        for weight, moved in groups
+    ]
+    found = Expansion(expert_function(Expert.from_expression(text)), through, 5, Deadline(60))
+    assert found.order_of(atoms) == order_by_expansion(text, through, groups, 5)
+
+
+def test_atoms_must_be_real_and_of_positive_weight():
+    good = Atoms(("-3", "0", "1"), ("1/2",), (("b", "ξ*τ"),))
+    assert len(atoms_at(good)) == 2
+    assert atoms_at(replace(good, roots=("3", "0", "1"))) is None  # no real roots
+    assert atoms_at(replace(good, roots=("0", "0", "1"))) is None  # a double root
+    assert atoms_at(replace(good, weight=("1/2", "1"))) is None  # a negative weight
+    atom = expert_function(Expert.from_expression("a*x + b"))
+    expansion = Expansion(atom, Through.DENSITY, 3, Deadline(60))
+    with pytest.raises(ValueError, match="vanish"):
+        expansion.order_of([replace(good, deviations=(("b", "ξ + τ"),))])
+
+
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=4, unique=True), st.integers(0, 6))
+def test_traces_are_sums_over_roots(roots, power):
+    x = sp.Symbol("x")
+    coefficients = sp.Poly(sp.Mul(*(x - r for r in roots)), x).all_coeffs()[::-1]
+    group = Atoms(tuple(map(str, coefficients)), ("2", "-1"), ())
+    expected = sum((2 - r) * r**power for r in roots)
+    assert trace_powers(group, power + 1)[power] == expected
+
+
+def test_the_arc_in_the_answer_can_be_checked_from_its_text():
+    document = json.loads(json.dumps(orders("erf(a*x + b)", None, 3).to_dict()))
+    arc = next(d for d in document["directions"] if d["direction"] == "b")["lower"]["arc"]
+    atoms = [
+        Atoms(tuple(g["roots"]), tuple(g["weight"]), tuple(g["deviations"].items()))
+        for g in arc["atoms"]
+    ]
+    atom = expert_function(Expert.from_expression("erf(a*x + b)"))
+    expansion = Expansion(atom, Through.VALUE, 7, Deadline(60))
+    assert expansion.order_of(atoms) == arc["order"] == 6
+    assert expansion.powers(atoms) == arc["powers"] == {"a": 2, "b": 1}
+    assert sum(len(atoms_at(g)) for g in atoms) == arc["cell"] == 3
+
+
+def test_a_pair_has_order_two():
+    atom = expert_function(Expert.from_expression("tanh(a*x + b)"))
+    assert Expansion(atom, Through.VALUE, 4, Deadline(60)).order_of(pair_arc("a")) == 2
+
+
+# -- what must not change the answer ------------------------------------------------------------
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    names=st.permutations(["u", "v", "w"]),
+    scale=st.sampled_from(["", "3*", "-2*"]),
+    base=st.sampled_from(
+        [("tanh({0}*x + {1}) + {s}{2}", GAUSS, 2), ("erf({0}*x + {s}{1})", None, 2)]
+    ),
+)
+def test_names_and_units_of_parameters_do_not_matter(names, scale, base):
+    text, likelihood, cell = base
+    plain = orders(text.format("a", "b", "c", s=""), likelihood, cell)
+    other = orders(text.format(*names, s=scale), likelihood, cell)
+    image = dict(zip("abc", names, strict=True))
+    moved = {image.get(d.direction, d.direction): d.order for d in plain.directions}
+    assert said(other) == moved
+
+
+def test_another_seed_gives_the_same_orders():
+    found = [said(orders("a*x**2 + b*x + c", GAUSS, 3, seed=seed)) for seed in (0, 5)]
+    assert found[0] == found[1]
+
+
+# -- the command --------------------------------------------------------------------------------
+
+ASKED = ["order", "--expert", "linear", "--gate", "softmax", "--likelihood", "gaussian"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ASKED,
+        ["order", "--expr", "a*x**2 + b*x + c", *ASKED[3:], "--cell", "3"],
+        ["order", "--expert", "relu", "--gate", "softmax"],
+        ["order", "--expr", "c*tanh(a*x0 + b*x1 + e) + d", *ASKED[3:]],
+    ],
+)
+def test_the_document_follows_its_schema_and_the_table_fits(arguments, capsys):
+    assert main([*arguments, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    Draft202012Validator(schema("order-1")).validate(document)
+    assert main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    for d in document["directions"]:
+        assert any(line.split()[:1] == [d["direction"]] for line in lines)
+
+
+def test_the_first_example_is_quick_and_imports_nothing_heavy():
+    code = (
+        "import sys; from identkit.cli import main\n"
+        f"main({[*ASKED, '--cell', '3']!r})\n"
+        "heavy = {'torch', 'matplotlib', 'scipy.optimize'}\n"
+        "print('heavy:', sorted(heavy & set(sys.modules)))"
+    )
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert time.monotonic() - began < 10
+    assert done.stdout.splitlines()[-1] == "heavy: []"
+    assert "b          6      exact   n^-1/12" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([*ASKED, "--cell", "1"], "--cell 1: give from 2 to 6"),
+        ([*ASKED, "--cell", "7"], "--cell 7: give from 2 to 6"),
+        ([*ASKED, "--max-order", "13"], "--max-order 13: give from 2 to 12"),
+        ([*ASKED, "--max-order", "1"], "--max-order 1: give from 2 to 12"),
+        (["order", "--expr", "1/x + a", "--gate", "softmax"], "singular"),
+        (["order", "--expert", "gelu", "--gate", "(1 + tanh(s))/2"], "no expansion"),
+        (["order", "--expert", "gelu", "--gate", "sigmoid", "--likelihood", "gaussian"], "order"),
+        (["order", "--expr", "a*x; b*x", *ASKED[3:]], "one output"),
+        (["order", "--expert", "gelu", "--gate", "softmax", "--variance", "known"], "variance"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, words, capsys):
+    assert main(arguments) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("identkit: ")
+    assert words in told
+    assert len(told.splitlines()) == 1
+
+
+def test_a_limit_leaves_what_every_expert_has():
+    found = order("linear", "softmax", likelihood=GAUSS, dim=1, cell=3, time_limit=0.001)
+    assert {d.status for d in found.directions} == {"open"}
+    assert said(found) == {"a": [2, None], "b": [2, None], "ν": [2, None]}
+    Draft202012Validator(schema("order-1")).validate(found.to_dict())
+
+
+def test_errors_are_raised_in_python():
+    with pytest.raises(InputError, match="not a whole number"):
+        order("gelu", "softmax", cell=2.5)
+    with pytest.raises(DomainError):
+        order(Expert.from_expression("1/x + a"), "softmax", cell=2)
