@@ -443,3 +443,13 @@ def test_the_command_of_an_alternative_is_that_of_its_check(capsys):
         again = ["check", *shlex.split(each["options"]), "--require", "nondegenerate"]
         assert main(again) == 0
     capsys.readouterr()
+
+
+def test_a_kink_that_another_move_leaves_where_it_is():
+    """|ax + b|: along (a, b) the kink stays, so that b alone has no n^-1/3."""
+    rates = {
+        str(i.quantity): i.rate for i in found("abs(a*x + b)", "free").second_order.identifiable
+    }
+    assert rates == {"a": "n^-1/4", "b": "n^-1/4"}
+    (alone,) = check(Expert.from_expression("relu(x - b)"), "softmax").results
+    assert [str(i.rate) for i in alone.second_order.identifiable] == ["n^-1/3"]

@@ -33,7 +33,7 @@ LAYERS = {
     "order": "degeneracy.moments degeneracy.nullspace degeneracy.cone degeneracy.semidefinite "
     "degeneracy.families degeneracy.kinks degeneracy.symmetry degeneracy.premise "
     "degeneracy.realise degeneracy.rate degeneracy.undecided degeneracy.family_records "
-    "degeneracy.readable degeneracy.analysis degeneracy.conclude",
+    "degeneracy.readable degeneracy.first_order degeneracy.analysis degeneracy.conclude",
     "orders": "orders orders.records orders.series orders.arcs orders.measured orders.spans "
     "orders.lower orders.upper orders.deciding",
     "claims": "claims claims.checks claims.record claims.listing claims.running",

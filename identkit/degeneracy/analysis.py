@@ -20,7 +20,13 @@ from identkit.certificates.independence import Search, find_witness
 from identkit.conditions import AtomTerm, BasisFunction, FunctionSet
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
-from identkit.degeneracy.cone import Direction, Face, coordinate_directions, face_of
+from identkit.degeneracy.cone import (
+    Direction,
+    Face,
+    coordinate_directions,
+    face_of,
+    in_span,
+)
 from identkit.degeneracy.families import Flow, Lift
 from identkit.degeneracy.family_records import (
     covered,
@@ -32,6 +38,7 @@ from identkit.degeneracy.family_records import (
     nonzero,
     quantity_of,
 )
+from identkit.degeneracy.first_order import second_from_first
 from identkit.degeneracy.kinks import Kinks, kink_constraints
 from identkit.degeneracy.moments import MomentSpace, seen_atom, space_of, value_space
 from identkit.degeneracy.nullspace import NullSpace, Vector
@@ -42,7 +49,6 @@ from identkit.degeneracy.semidefinite import Feasible, Infeasible, decide
 from identkit.degeneracy.undecided import blank
 from identkit.derivatives import Derivatives
 from identkit.errors import DomainError, OutOfTime
-from identkit.experts import symbols
 from identkit.formal import Formal, is_number
 from identkit.forms import affine_forms
 from identkit.gates import Expansion, RegimeCode
@@ -141,13 +147,18 @@ class Analysis:
         directions = self._directions(lifts)
         kinked = () if self.space.null else kinks.constraints  # M∇h = 0 needs none
         rows = [[self._direction("", r, "kink") for r in k.rows] for k in kinked]
+
+        def moves_a_kink(y: Direction) -> bool:
+            # else δ can leave every kink where it is and have y·δ ≠ 0, which shows by its square
+            return any(in_span(y, own, regular) for own in rows)
+
         # regular part alone, and with each kink's own block yᵀM z = 0: no step uses M ⪰ 0 yet
         regular, direct = face_of(null), face_of(null)
         direct.restrict_to(
             [direct.bilinear(y, z) for ys in rows for i, y in enumerate(ys) for z in ys[i:]]
         )
         shown = {
-            y.label: FOURTH if regular.shows_directly(y) else KINK
+            y.label: KINK if moves_a_kink(y) and not regular.shows_directly(y) else FOURTH
             for y in (*directions, *(y for ys in rows for y in ys))
             if direct.shows_directly(y)
         }
@@ -159,7 +170,10 @@ class Analysis:
         face.reduce(directions)
         if not known.families:
             # everything visible is bounded below together, by compactness
-            shown |= {y.label: FOURTH if y.label in by_regular else KINK for y in face.visible}
+            shown |= {
+                y.label: KINK if moves_a_kink(y) and y.label not in by_regular else FOURTH
+                for y in face.visible
+            }
         found = replace(
             known,
             invisible=tuple(
@@ -264,7 +278,7 @@ class Analysis:
     def _first_order(self, found: SecondOrder, vectors: list[Vector]) -> SecondOrder:
         """V·∇h = (λ − μᵀx) h: invisible at first order, and then at second order as well."""
         for vector in vectors:
-            lifted = self._second_from_first(vector)
+            lifted = second_from_first(vector, self.null, self.readable)
             realised = None if lifted is None else self._realise(lifted, self.eta)
             if lifted is not None and realised is not None:
                 break
@@ -280,34 +294,6 @@ class Analysis:
                 lifted, int(realised is not None), Quantifier.ALMOST_EVERY, self.eta, realised
             ),
         )
-
-    def _second_from_first(self, vector: Vector) -> Vector | None:
-        """Moments with M = (μ, v)(μ, v)ᵀ, invisible because the first-order relation is.
-
-        From V·∇h = (λ − μᵀx) h, identically in θ, follows V·∇(V·∇h) = (Vλ − xᵀVμ + (λ − μᵀx)²) h,
-        and the expansion vanishes with m0 = −½(λ² + Vλ), m_β = ½ Vμ, m_η = ½ Vv. Checked exactly.
-        """
-        field, space = self.null.family.field, self.space
-        if space.null:
-            return None
-        at = {space.moments[i].pair: field.to_sympy(c) for i, c in vector.items()}
-        speed = {p: at.get((p,), sp.Integer(0)) for p in space.coordinates}
-        rate = -at.get((), sp.Integer(0))
-
-        def along(value: Any) -> Any:
-            names = zip(space.experts, symbols(space.experts), strict=True)
-            return sp.Add(*(speed[p] * sp.diff(value, s) for p, s in names))
-
-        values: dict[int, Any] = {}
-        for i, m in enumerate(space.moments):
-            if not m.pair:
-                values[i] = -(rate**2 + along(rate)) / 2
-            elif len(m.pair) == 1 and m.pair[0] in speed:
-                values[i] = along(speed[m.pair[0]]) / 2
-            elif len(m.pair) == 2:
-                values[i] = speed[m.pair[0]] * speed[m.pair[1]]
-        lifted = {i: c for i, v in values.items() if not (c := field.convert(v)).is_zero}
-        return lifted if self.null.family.vanishes(self.readable.combination(lifted)) else None
 
     def _degenerate(
         self, found: SecondOrder, face: Face, outcome: Feasible, kinks: Kinks

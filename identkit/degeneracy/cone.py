@@ -105,3 +105,12 @@ def face_of(null: NullSpace) -> Face:
     """The whole space of invisible moments."""
     family = null.family
     return Face(null.space, family.field, family.is_nonzero, list(null.vectors))
+
+
+def in_span(y: Direction, others: Sequence[Direction], face: Face) -> bool:
+    """Whether y is a combination of the others, for almost every θ: 0 wherever all of them are."""
+    names = face.space.coordinates
+    units: list[Vector] = [{i: face.field.one} for i in range(len(names))]
+    *functionals, own = ({names.index(u): e for u, e in z.entries} for z in (*others, y))
+    left = restrict(units, functionals, face.field, face.is_nonzero)
+    return all(value(own, v, face.field).is_zero for v in left)
