@@ -135,15 +135,17 @@ def test_slower_says_how_many_atoms_it_takes():
     cell = result.second_order.witness.realised.cell
     assert cell == result.second_order.witness.rank + 1
     assert f"shown for cells of {cell} or more fitted atoms" in result.rate.reasons
-    assert ("where", f"Shown for cells of {cell} or more fitted atoms.") in consequences(result)
+    assert ("where", f"Shown for cells of {cell} or more fitted atoms.") in consequences(
+        result, "least-squares"
+    )
 
 
 def test_an_open_set_is_printed_with_the_verdict():
     result = second_order(builtin("gelu", "ridge", 1), "sigmoid")
     narrow = replace(result.second_order, quantifier="open-set")
-    said = dict(consequences(replace(result, second_order=narrow)))["second"]
+    said = dict(consequences(replace(result, second_order=narrow), "least-squares"))["second"]
     assert said.startswith("nondegenerate: yes, for an open set of the atoms' parameters. ")
-    assert dict(consequences(result))["second"].startswith("nondegenerate: yes. ")
+    assert dict(consequences(result, "least-squares"))["second"].startswith("nondegenerate: yes. ")
 
 
 def test_one_true_atom_is_one_with_a_flat_gate_where_slopes_anchor():

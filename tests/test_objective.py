@@ -265,7 +265,7 @@ def test_nothing_is_said_that_only_squares_allow():
     assert "R²" not in text
     document = json.loads(json.dumps(report.to_dict()))
     Draft202012Validator(schema("fit-1")).validate(document)
-    assert document["likelihood"] == HEAVY.name
+    assert document["likelihood"] == {"name": HEAVY.name}
     assert document["fits"][0]["root_mean_square"] is None
     plain = identkit.fit_data((x, y), "tanh", "sigmoid", 2, starts=2, check=False).to_dict()
     assert "likelihood" not in plain

@@ -21,7 +21,7 @@ examples:
   identkit check --expert gelu --gate sigmoid
   identkit check --expert relu --gate sigmoid --condition strong --level product
   identkit check --expr "c*atan(a*x + b)" --gate softmax
-  identkit check --expert linear --gate softmax --likelihood gaussian --shared tanh
+  identkit check --expr "a*x" --gate softmax --likelihood gaussian --shared tanh
   identkit check --expr "c*relu(a*x + b)" --gate softmax --alternatives
   identkit check --expert gelu --gate sigmoid --require strong --save gelu.json
 
