@@ -20,8 +20,8 @@ there to a rate (concentration of least squares). Where an exact family exists t
 refuted: different parameters near the truth have the same f. Regime 2 rates have a premise, that
 f_G* has no exact refit with more atoms; where refits exist the theorem says nothing: ``open``.
 A statement restricted to k ≤ 3 says that independence was proved for at most 3 atoms only.
-No rate is derived for shared experts: their printed rates are ``open``. So is a printed n^-1/8
-where "slower than n^-1/4" is derived: the two agree, and the printed one does not follow.
+A printed n^-1/8 is ``open`` where "slower than n^-1/4" is derived: the two agree, and the printed
+one does not follow.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def rate_in_words(entry):
     if entry["rate"] != "n^-1/4":
         cells = f", {entry['for']}" if "for" in entry else ""
         return f"{entry['rate']} if over-specified{cells}"
-    limit = ", k < 2k*" if entry["gate"] == "softmax" and not is_shared(entry) else ""
+    limit = ", k < 2k*" if entry["gate"] == "softmax" else ""
     letter = from_document(entry.get("likelihood")).letter
     return f"n^-1/4 if over-specified, near the truth, given n^-1/2 for {letter}{limit}"
 
@@ -154,8 +154,6 @@ def rate_in_words(entry):
 def rate_of(result, published, letter):
     """Status and reason of the printed rate."""
     rate, second = result.rate, result.second_order
-    if rate is None:
-        return "open", "no rate is derived for shared experts"
     fails = result.premise is not None and result.premise.verdict == "fails"
     outcome = agreement(Rate.parse(published), rate.derived, fails)
     if outcome == "premise-fails":

@@ -381,3 +381,15 @@ def test_errors_are_raised_in_python():
         order("gelu", "softmax", cell=2.5)
     with pytest.raises(DomainError):
         order(Expert.from_expression("1/x + a"), "softmax", cell=2)
+
+
+@pytest.mark.parametrize("cell", [2, 3])
+def test_shared_experts_have_the_orders_of_routed_ones(cell):
+    """r1(m) = r2(m) = 2m: of the weights free of x, and of those of a softmax."""
+    shared, routed = (
+        order("linear", gate, likelihood="gaussian", dim=1, cell=cell)
+        for gate in ("input-free", "softmax")
+    )
+    orders = [{d.direction: d.order for d in found.directions} for found in (shared, routed)]
+    assert orders[0] == orders[1]
+    assert orders[0]["b"] == 2 * cell

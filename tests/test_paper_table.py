@@ -106,16 +106,17 @@ def test_relu_ffn_is_contradicted_and_linear_confirmed(dim):
         assert (row.published.verdict, row.published.rate) == ("yes", "n^-1/4")
         assert (row.result.verdict, row.result.agreement) == ("no", "contradicted")
         assert row.result.relations[0].text.startswith("c*∂h/∂c = a")
-    for row in (relu, sparse):
+    for row in (relu, sparse, shared_relu):
         assert row.result.rate is not None
         assert row.result.rate.derived == "no consistent estimator"
         assert row.result.rate.agreement == "contradicted"
     for row in (linear, shared_linear):
         assert (row.published.verdict, row.published.rate) == ("no", "n^-1/8")
         assert (row.result.verdict, row.result.agreement) == ("no", "confirmed")
-    assert linear.result.rate is not None
-    assert linear.result.rate.derived == "slower than n^-1/4"
-    assert linear.result.rate.agreement == "open"
+    for row in (linear, shared_linear):
+        assert row.result.rate is not None
+        assert row.result.rate.derived == "slower than n^-1/4"
+        assert row.result.rate.agreement == "open"
     assert {r.check.expert.dim for r in (relu, linear, sparse)} == {dim}
 
 
