@@ -33,6 +33,14 @@ def test_certificate():
     ]
 
 
+def test_certificate_of_a_density():
+    verified = verify(load(GOLDEN / "certificate-3-gaussian.json"))
+    assert (verified.expert.label, verified.gate) == ("linear", "softmax")
+    assert verified.likelihood == "gaussian"
+    assert all(who == "kernel" for by in verified.by for who in by.values())
+    assert [str(r.rate.derived) for r in verified.results] == ["slower than n^-1/4"]
+
+
 @pytest.mark.parametrize("kind", ["json", "npz"])
 def test_mixing_measure(kind):
     measure = MixingMeasure.load(GOLDEN / f"mixing-1.{kind}")
