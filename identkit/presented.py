@@ -6,7 +6,7 @@ Records know nothing of views; here, above both, the two meet for users of Pytho
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from inspect import signature
@@ -17,6 +17,8 @@ from identkit.alternatives import Alternative, alternatives
 from identkit.certificates import store
 from identkit.certificates import verify as verification
 from identkit.experts import check_dim
+from identkit.orders.deciding import orders_of
+from identkit.orders.records import Orders
 from identkit.report import explain as explained
 from identkit.report import markup, paper_tables, tables, terminal, verified
 from identkit.report.json_form import check_document
@@ -54,6 +56,10 @@ class CheckResult(results.CheckResult):
     def alternatives(self) -> tuple[Alternative, ...]:
         """Nearby models that are proved not to be degenerate where this one is; takes seconds."""
         return alternatives(self)
+
+    def orders(self, cells: Sequence[int] = (2, 3)) -> tuple[Orders, ...]:
+        """How slow each parameter is for cells of so many fitted atoms: see :func:`order`."""
+        return tuple(orders_of(self, cell) for cell in cells)
 
     def save(self, path: str) -> None:
         """Write the certificate to ``path``. Raises InputError if it cannot be written."""

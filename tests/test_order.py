@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from identkit import DomainError, Expert, InputError, order
+from identkit import DomainError, Expert, InputError, check, order
 from identkit.atoms import expert_function
 from identkit.cli import main
 from identkit.deadline import Deadline
@@ -393,3 +393,30 @@ def test_shared_experts_have_the_orders_of_routed_ones(cell):
     orders = [{d.direction: d.order for d in found.directions} for found in (shared, routed)]
     assert orders[0] == orders[1]
     assert orders[0]["b"] == 2 * cell
+
+
+def test_a_check_says_the_orders_too(capsys):
+    arguments = [
+        "--expert",
+        "linear",
+        "--gate",
+        "softmax",
+        "--dim",
+        "1",
+        "--likelihood",
+        "gaussian",
+    ]
+    assert main(["check", *arguments, "--orders", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    Draft202012Validator(schema("check-1")).validate(document)
+    for cell, found in zip((2, 3), document["orders"], strict=True):
+        Draft202012Validator(schema("order-1")).validate(found)
+        assert main(["order", *arguments, "--cell", str(cell), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == found
+    checked = check("linear", "softmax", dim=1, likelihood="gaussian")
+    assert [each["b"].order for each in checked.orders()] == [4, 6]
+    assert main(["check", *arguments, "--orders"]) == 0
+    assert "3 atoms in a cell: a 2 (n^-1/4); b 6 (n^-1/12)" in capsys.readouterr().out
+    bare = ["check", "--expert", "gelu", "--gate", "1 + s**2", "--dim", "1", "--orders"]
+    assert main(bare) == 2
+    assert not capsys.readouterr().out

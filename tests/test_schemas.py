@@ -42,7 +42,7 @@ FILES = {
 NAMES = sorted(set(FILES) - {"shared"})
 RELEASED = {
     "certificate-3": "aa4b4c980073ac00",
-    "check-1": "cb3df15f7c97522e",
+    "check-1": "d979cf91997048a5",
     "claims-1": "ad71554705ab8e8d",
     "fit-1": "111b4698fa8f966a",
     "rates-1": "b0d9597ffc54ae8d",

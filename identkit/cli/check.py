@@ -14,8 +14,10 @@ from identkit.errors import InputError
 
 if TYPE_CHECKING:
     from identkit.alternatives import Alternative
+    from identkit.orders.records import Orders
     from identkit.results import CheckResult
 
+CELLS = (2, 3)
 EXAMPLES = """\
 examples:
   identkit check --expert gelu --gate sigmoid
@@ -63,6 +65,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="where the expert is degenerate: nearby models that are proved not to be",
     )
+    out.add_argument(
+        "--orders",
+        action="store_true",
+        help="how slow each parameter is, for cells of 2 and 3 fitted atoms (see order)",
+    )
     form = out.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="schema identkit.check/1, sorted keys")
     form.add_argument("--latex", action="store_true", help="a paragraph to paste into a paper")
@@ -75,6 +82,18 @@ def _alternatives(result: CheckResult) -> tuple[Alternative, ...]:
 
     with status_line() as progress:
         return alternatives(result, progress)
+
+
+def _orders(result: CheckResult) -> list[Orders]:
+    """Those of cells of 2 and 3 atoms, with the progress line."""
+    from identkit.orders.deciding import orders_of
+
+    found = []
+    with status_line() as progress:
+        for cell in CELLS:
+            progress(f"orders for cells of {cell} atoms")
+            found.append(orders_of(result, cell))
+    return found
 
 
 def run(options: argparse.Namespace) -> int:
@@ -91,8 +110,10 @@ def run(options: argparse.Namespace) -> int:
     if options.save is not None:
         save(result, options.save)
     instead = _alternatives(result) if options.alternatives else None
+    orders = _orders(result) if options.orders else None
     if options.json:
-        print(dumps(check_document(result, instead)))
+        found = {} if orders is None else {"orders": [each.to_dict() for each in orders]}
+        print(dumps({**check_document(result, instead), **found}))
     elif options.latex:
         from identkit.report.markup import latex
 
@@ -101,6 +122,10 @@ def run(options: argparse.Namespace) -> int:
         from identkit.report.terminal import check_report
 
         show(check_report(result, instead))
+        if orders is not None:
+            from identkit.report.orders_report import orders_summary
+
+            show(orders_summary(orders))
         if options.save is not None:
             print(
                 f"certificate written to {options.save}; check it: identkit verify {options.save}"

@@ -26,7 +26,7 @@ from identkit.orders.records import Bound, DirectionOrder, Orders
 from identkit.orders.spans import Spans
 from identkit.orders.upper import Upper
 from identkit.questions import one_output, options_of
-from identkit.results import Options
+from identkit.results import CheckResult, Options
 from identkit.sampling import Sampler
 from identkit.vocabulary import Through, Verdict
 
@@ -105,6 +105,21 @@ def order(
         raise InputError(
             f"expert: '{expert.text[:60]}' has constants too large to compute with; rescale it."
         ) from None
+
+
+def orders_of(result: CheckResult, cell: int) -> Orders:
+    """The orders for the expert, gate, likelihood and options of a check. Raises InputError."""
+    options = result.options
+    return order(
+        result.expert,
+        result.gate,
+        likelihood=result.likelihood,
+        cell=cell,
+        domain=options.domain,
+        seed=options.seed,
+        max_precision=options.max_precision,
+        time_limit=options.time_limit,
+    )
 
 
 def _expanded(gate: Gate) -> bool:

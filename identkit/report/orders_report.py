@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -54,6 +56,15 @@ def orders_report(found: Orders) -> RenderableType:
     if any(d.direction == SPREAD for d in found.directions):
         blocks.append(Text("ν is the variance of an atom", style="dim"))
     blocks.append(Text(f"identkit {found.version}", style="dim"))
+    return Group(*blocks)
+
+
+def orders_summary(found: Sequence[Orders]) -> RenderableType:
+    """A line for each size of a cell, beneath the report of a check."""
+    blocks: list[RenderableType] = [Text("\norders: Δu ~ t changes T by t^r", style="bold")]
+    for each in found:
+        shown = (f"{d.direction} {order_text(d)} ({d.rate})" for d in each.directions)
+        blocks.append(Text(f"  {each.cell} atoms in a cell: {'; '.join(shown)}"))
     return Group(*blocks)
 
 
