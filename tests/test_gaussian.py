@@ -359,7 +359,7 @@ def test_constant_weights_ask_the_same_of_the_expert(text, variance):
 
 
 def test_constant_weights_are_of_a_density():
-    with pytest.raises(InputError, match="add --likelihood gaussian"):
+    with pytest.raises(InputError, match="check --likelihood gaussian"):
         check("gelu", "input-free")
     with pytest.raises(InputError, match="product level"):
         check("gelu", "input-free", likelihood="gaussian", condition="weak", level="product")

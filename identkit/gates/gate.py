@@ -311,8 +311,8 @@ def resolve(
         if elsewhere:
             family = resolve_likelihood(elsewhere[0]).family
             raise InputError(
-                f"gate {gate}: nothing is known of it under {resolve_likelihood(asked).name}; add "
-                f"--likelihood {family}."
+                f"gate {gate}: nothing is known of it under {resolve_likelihood(asked).name}; ask "
+                f"under another likelihood, check --likelihood {family}."
             )
     found = _named(gate)
     if likelihood is None and variance is None:
