@@ -254,6 +254,12 @@ VARIANTS: dict[str, dict[str, Gate]] = {}
 """A further likelihood -> the gates by name with what is registered under it."""
 
 
+def gates_under(likelihood: str) -> tuple[Gate, ...]:
+    """Every gate that is known by name under this likelihood, with what is registered there."""
+    own = {name: gate.under(likelihood) for name, gate in GATES.items()}
+    return tuple({**own, **_known(likelihood)}.values())
+
+
 def known_gates(having: Callable[[Gate], bool]) -> str:
     """The names of the registered gates with some property, to be used in a sentence."""
     names = [g.name for g in GATES.values() if having(g)]

@@ -11,7 +11,7 @@ from rich.text import Text
 from identkit.conditions import CONDITIONS
 from identkit.experts import ACTIVATIONS, SHAPELESS, SHAPES
 from identkit.expression import FUNCTIONS
-from identkit.gates import GATES, described
+from identkit.gates import GATES, described, gates_under
 from identkit.likelihoods import LIKELIHOODS
 from identkit.report.json_form import dumps
 
@@ -34,7 +34,8 @@ def _experts() -> tuple[Rows, str]:
 
 def _gates() -> tuple[Rows, str]:
     rows = []
-    for g in GATES.values():
+    every = {g.name: g for known in reversed(LIKELIHOODS) for g in gates_under(known)}
+    for g in (*GATES.values(), *(g for name, g in every.items() if name not in GATES)):
         regimes = "; ".join(
             f"{r.title}{': ' * bool(r.title)}{r.meaning} → {', '.join(n for n, _ in r.conditions)}"
             for r in g.regimes
@@ -42,6 +43,7 @@ def _gates() -> tuple[Rows, str]:
         rows.append(
             {
                 "name": g.name,
+                "likelihood": "" if g.name in GATES else LIKELIHOODS[g.likelihood].family,
                 "weight": g.formula,
                 "gauge": described(g.gauges),
                 "regimes": regimes,
@@ -82,7 +84,7 @@ def _likelihoods() -> tuple[Rows, str]:
         {
             "name": known.name,
             "estimated": known.estimates,
-            "gates": ", ".join(g.name for g in GATES.values() if g.under(known).has_theory),
+            "gates": ", ".join(g.name for g in gates_under(known.name) if g.has_theory),
             "source": known.source,
         }
         for known in LIKELIHOODS.values()
