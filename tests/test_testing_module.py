@@ -147,6 +147,7 @@ def test_public_names():
         "interactions",
         "list_claims",
         "losses",
+        "order",
         "paper_table",
         "run_rates",
         "run_sweep",
