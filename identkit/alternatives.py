@@ -16,7 +16,7 @@ from identkit.vocabulary import Through, Variance, Verdict
 
 DENSITY = "gaussian"
 """The likelihood that is proposed where f alone hides an expert's parameters."""
-SMOOTH = ("gelu", "tanh", "silu")
+SMOOTH = ("gelu", "tanh")
 """Activations that are proposed in the place of another one."""
 
 
