@@ -104,10 +104,13 @@ def _simpler(text: str, parameters: tuple[str, ...]) -> Iterator[tuple[str, str]
     ('no output bias b, c fixed at 1', 'tanh(a * x)')
     """
     steps: list[str] = []
-    yield from _without(text, parameters)
-    while found := next(iter(_without(text, parameters)), None):
-        steps.append(found[0])
-        text = found[1]
+    try:
+        yield from _without(text, parameters)
+        while found := next(iter(_without(text, parameters)), None):
+            steps.append(found[0])
+            text = found[1]
+    except RecursionError:  # ast nests sums of hundreds of terms too deep to write them
+        return
     if len(steps) > 1:
         yield ", ".join(steps), text
 

@@ -434,6 +434,15 @@ def test_alternatives_are_those_that_were_proved(text, asked, changes):
         assert all(r.nondegenerate == "yes" for r in each.check.results)
 
 
+def test_a_sum_too_long_to_take_apart_gives_no_proposal():
+    text = "+".join(["c", "a*x", *["x"] * 560])
+    asked = check(Expert.from_expression(text), "softmax", likelihood="gaussian")
+    assert [each.change for each in asked.alternatives()] == [
+        "one variance for all atoms",
+        "known variances",
+    ]
+
+
 def test_the_command_of_an_alternative_is_that_of_its_check(capsys):
     arguments = ["check", "--expert", "relu", "--gate", "softmax", "--dim", "2", "--alternatives"]
     assert main(arguments) == 0
