@@ -23,7 +23,6 @@ from identkit.experts import resolve as resolve_expert
 from identkit.formal import undecided
 from identkit.gates import Gate, RegimeCode, known_gates
 from identkit.gates import resolve as resolve_gate
-from identkit.layout import AFFINE
 from identkit.likelihoods import Likelihood
 from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.prove import Prover
@@ -99,8 +98,7 @@ def check(
     """
     started = time.monotonic()
     expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate, likelihood, variance)
-    if not {*gate.blocks} <= {*AFFINE}:
-        gate.needs_affine("condition")
+    gate.needs_score("condition")
     one_output(expert, gate)
     options = options_of(atoms, domain, expert.inputs, seed, max_precision, time_limit)
     if require is not None and require not in REQUIREMENTS:

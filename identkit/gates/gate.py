@@ -148,6 +148,11 @@ class Gate:
         """Raise InputError unless its parameters are β1 and β0 of each atom: no ``what`` else."""
         needs_affine(self.blocks, f"gate {self.name}", what)
 
+    def needs_score(self, what: str) -> None:
+        """Raise InputError unless its parameters are β1 and β0 of each atom, or one of them."""
+        if not {*self.blocks} <= {*AFFINE}:
+            self.needs_affine(what)
+
     def check_layout(self, layout: Layout) -> None:
         """Raise InputError unless these are the blocks of this gate, and η."""
         asked = Layout.of(self.blocks, layout.dim, layout.parameters)

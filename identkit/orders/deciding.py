@@ -18,7 +18,6 @@ from identkit.experts import resolve as resolve_expert
 from identkit.forms import affine_forms
 from identkit.gates import Gate, Regime, known_gates
 from identkit.gates import resolve as resolve_gate
-from identkit.layout import AFFINE
 from identkit.likelihoods import Likelihood
 from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.orders.lower import Lower
@@ -78,8 +77,7 @@ def order(
     limited in time and memory like that of :func:`identkit.check`.
     """
     expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate, likelihood, variance)
-    if not {*gate.blocks} <= {*AFFINE}:  # of β0 alone: softmax with every β1 = 0
-        gate.needs_affine("order")
+    gate.needs_score("order")  # β0 alone is softmax with every β1 = 0
     one_output(expert, gate)
     cell, max_order = whole("cell", cell, least=0), whole("max-order", max_order, least=0)
     if cell not in CELLS:
