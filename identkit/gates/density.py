@@ -5,7 +5,7 @@ For the gates' files, which say why theirs is: theory section 8, proofs_check/te
 
 from __future__ import annotations
 
-from identkit.gates.regime import Caveat
+from identkit.gates.regime import Caveat, Expansion, WeightRule
 from identkit.likelihoods.gaussian import name_of
 from identkit.vocabulary import Variance
 
@@ -33,6 +33,21 @@ REMAINS = tuple(
     (name_of(variance), said, (*_ALWAYS, _CLAIMS[variance])) for variance, said in _LEFT.items()
 )
 """The likelihood, what remains of the expert under it, and the claims that this rests on."""
+
+
+def expansion(rule: WeightRule, likelihood: str, how: str, gate: str, said: str) -> Expansion:
+    """The second order of p_G − p_G*: blocks once ``how`` is done, and what N says of the gate.
+
+    ``said`` is what remains of the expert (:data:`REMAINS`).
+    """
+    return Expansion(
+        rule,
+        order=2,
+        gates=False,
+        likelihood=likelihood,
+        argument=f"{how}, {BLOCKS} On `N` {gate} {said}",
+    )
+
 
 VARIANCES = Caveat("for variances in a compact subset of (0, ∞)", lambda situation: True)
 WEIGHTS = Caveat("for fitted weights bounded away from 0", lambda situation: True)

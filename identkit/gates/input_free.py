@@ -15,10 +15,10 @@ from typing import Any
 import sympy as sp
 
 from identkit.expression import symbol
-from identkit.gates.density import BLOCKS, REMAINS, VARIANCES, WEIGHTS
+from identkit.gates.density import REMAINS, VARIANCES, WEIGHTS, expansion
 from identkit.gates.gate import Gate
 from identkit.gates.gauge import Values, common_shift
-from identkit.gates.regime import Caveat, Expansion, Regime, WeightRule
+from identkit.gates.regime import Caveat, Regime, WeightRule
 from identkit.gates.softmax import below_doubling
 from identkit.layout import OFFSET
 from identkit.likelihoods import resolve
@@ -50,12 +50,8 @@ GAUSSIAN = tuple(
                 key="any",
                 condition="shared-strong",
                 meaning="any truth",
-                expansion=Expansion(
-                    RULE,
-                    order=2,
-                    gates=False,
-                    likelihood=likelihood,
-                    argument=f"With constant weights, {BLOCKS} On `N` this leaves `m0 = 0`. {said}",
+                expansion=expansion(
+                    RULE, likelihood, "With constant weights", "this leaves `m0 = 0`.", said
                 ),
                 caveats=(
                     *((FITTED_ONCE,) if resolve(likelihood).variance is Variance.COMMON else ()),

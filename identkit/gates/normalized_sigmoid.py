@@ -33,7 +33,7 @@ from typing import Any
 import sympy as sp
 
 from identkit.expression import symbol
-from identkit.gates.density import BLOCKS, REMAINS, VARIANCES, WEIGHTS
+from identkit.gates.density import REMAINS, VARIANCES, WEIGHTS, expansion
 from identkit.gates.gate import Gate, Share
 from identkit.gates.gauge import Gauge, Values
 from identkit.gates.regime import Caveat, Expansion, Regime, Situation, WeightRule
@@ -195,16 +195,15 @@ GAUSSIAN = tuple(
                 _SPARSE,
                 also=(),
                 loss=None,
-                expansion=Expansion(
+                expansion=expansion(
                     RULE,
-                    order=2,
-                    gates=False,
-                    likelihood=likelihood,
-                    argument=f"Times the denominator, {BLOCKS} On `N` the gate's part of every "
-                    "cell is one function Q of x; an exactly fitted atom with `β1* ≠ 0` makes it "
-                    "0, since its part is `(1 − σ)(Δβ0 + Δβ1ᵀx)` and that of a cell with `β1* = 0` "
-                    "a polynomial. Then `m0 = m_β = M_ββ = 0` by the lemma on sigmoid moments, so "
-                    f"`M_βη = M_βν = 0`. {said}",
+                    likelihood,
+                    "Times the denominator",
+                    "the gate's part of every cell is one function Q of x; an exactly fitted atom "
+                    "with `β1* ≠ 0` makes it 0, since its part is `(1 − σ)(Δβ0 + Δβ1ᵀx)` and that "
+                    "of a cell with `β1* = 0` a polynomial. Then `m0 = m_β = M_ββ = 0` by the "
+                    "lemma on sigmoid moments, so `M_βη = M_βν = 0`.",
+                    said,
                 ),
                 caveats=(*_ANCHORED, WEIGHTS, VARIANCES),
                 rests_on=(

@@ -8,7 +8,7 @@ from typing import Any
 import sympy as sp
 
 from identkit.expression import symbol
-from identkit.gates.density import BLOCKS, REMAINS, VARIANCES
+from identkit.gates.density import REMAINS, VARIANCES, expansion
 from identkit.gates.gate import Gate, Share
 from identkit.gates.gauge import common_shift
 from identkit.gates.regime import Caveat, Expansion, LossTerms, Regime, Situation, WeightRule
@@ -85,14 +85,13 @@ GAUSSIAN = tuple(
             replace(
                 _ANY,
                 loss=None,
-                expansion=Expansion(
+                expansion=expansion(
                     RULE,
-                    order=2,
-                    gates=False,
-                    likelihood=likelihood,
-                    argument=f"Multiplied by the denominator, {BLOCKS} On `N` the gates are "
-                    "pinned as under least squares: `m0`, `m_β`, `M_ββ`, `M_βη`, `M_βν` are 0. "
-                    f"{said}",
+                    likelihood,
+                    "Multiplied by the denominator",
+                    "the gates are pinned as under least squares: `m0`, `m_β`, `M_ββ`, `M_βη`, "
+                    "`M_βν` are 0.",
+                    said,
                 ),
                 caveats=(*_ANY.caveats, VARIANCES),
                 rests_on=(*_ANY.rests_on, *claims),

@@ -13,6 +13,7 @@ from identkit.degeneracy.records import SecondOrder
 from identkit.expression import Step, symbol
 from identkit.forms import may_jump
 from identkit.gates import Regime
+from identkit.gates.density import VARIANCES
 from identkit.orders.lower import KINKS, OPEN_SET, SYSTEM, Lower
 from identkit.orders.records import Bound
 from identkit.orders.spans import Spans
@@ -20,7 +21,6 @@ from identkit.rate import FOURTH, KINK
 from identkit.vocabulary import Across, Quantifier, Through, Verdict
 
 ONE_ATOM = "for one true atom"
-COMPACT = "for variances in a compact subset of (0, ∞)"
 AT_MOST = "orders-at-most-2m"
 BESIDE = "orders-beside-a-location"
 RANK = "orders-below-the-rank"
@@ -105,7 +105,7 @@ class Upper:
         )
         # with kinks ∇h is proved independent near one η, and x must stay away from other atoms
         kinked = self.spans.atom.expression.has(Step)
-        caveats = (COMPACT, *((OPEN_SET, ONE_ATOM) if kinked else ()))
+        caveats = (VARIANCES.text, *((OPEN_SET, ONE_ATOM) if kinked else ()))
         yield Bound(Fraction(order), "at-most-2m", text, (AT_MOST, SYSTEM), caveats)
 
     @property
