@@ -344,13 +344,17 @@ class CheckResult:
 
     @property
     def exit_code(self) -> int:
-        """0 done (any requirement met), 1 requirement not met, 3 undecided; of the worse half."""
-        other = 0 if self.shared is None else self.shared.exit_code
+        """0 done (any requirement met), 1 requirement not met, 3 undecided; both halves count."""
         if self.requirement is not None:
             own = {True: 0, False: 1, None: 3}[self.requirement.met]
-            return 1 if 1 in (own, other) else max(own, other)
-        undecided = all(r.verdict == Verdict.UNDECIDED for r in self.results)
-        return 3 if undecided and other in (0, 3) and (self.shared is None or other) else 0
+        else:
+            own = 3 if all(r.verdict == Verdict.UNDECIDED for r in self.results) else 0
+        if self.shared is None:
+            return own
+        codes = (own, self.shared.exit_code)
+        if self.requirement is None:
+            return min(codes)  # 3 only where nothing at all is decided
+        return 1 if 1 in codes else max(codes)
 
     def __repr__(self) -> str:
         verdicts = ", ".join(f"{r.condition} {r.verdict}" for r in self.results)

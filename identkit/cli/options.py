@@ -96,11 +96,8 @@ def chosen_expert(options: argparse.Namespace, dim: int | None) -> Expert:
     return Expert.from_expression(options.expr, dim=dim, parameters=names)
 
 
-def add_question(check: argparse.ArgumentParser) -> None:
-    """What to check and how: the arguments check and explain share."""
-    what = check.add_argument_group("what to check")
-    add_expert_options(what)
-    what.add_argument("--dim", type=int, metavar="D", help="number of inputs (default 2)")
+def add_likelihood(what: argparse._ArgumentGroup) -> None:
+    """``--likelihood`` and which variant of it."""
     what.add_argument(
         "--likelihood",
         metavar="NAME",
@@ -111,6 +108,14 @@ def add_question(check: argparse.ArgumentParser) -> None:
         metavar="WHICH",
         help="of a Gaussian likelihood: free, one for each atom; common to all; known (free)",
     )
+
+
+def add_question(check: argparse.ArgumentParser) -> None:
+    """What to check and how: the arguments check and explain share."""
+    what = check.add_argument_group("what to check")
+    add_expert_options(what)
+    what.add_argument("--dim", type=int, metavar="D", help="number of inputs (default 2)")
+    add_likelihood(what)
     which = check.add_argument_group("which conditions")
     which.add_argument(
         "--regime",

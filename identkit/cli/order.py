@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 
 from identkit.cli.help import Help
-from identkit.cli.options import add_domain, add_expert_options, chosen_expert, read_domain
+from identkit.cli.options import (
+    add_domain,
+    add_expert_options,
+    add_likelihood,
+    chosen_expert,
+    read_domain,
+)
 from identkit.cli.output import show
 from identkit.cli.progress import status_line
 
@@ -45,14 +51,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     what = parser.add_argument_group("model")
     add_expert_options(what)
     what.add_argument("--dim", type=int, metavar="D", help="number of inputs (default 2)")
-    what.add_argument(
-        "--likelihood", metavar="NAME", help="what is estimated (least-squares; see likelihoods)"
-    )
-    what.add_argument(
-        "--variance",
-        metavar="WHICH",
-        help="of a Gaussian likelihood: free, one for each atom; common to all; known (free)",
-    )
+    add_likelihood(what)
     how = parser.add_argument_group("how")
     how.add_argument(
         "--cell", type=int, default=2, metavar="M", help="atoms fitted to one true atom, 2 to 6 (2)"

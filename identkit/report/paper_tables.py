@@ -19,7 +19,7 @@ from identkit.report.claims_report import escaped
 from identkit.report.json_form import dumps
 from identkit.report.markup import escape, relation_latex
 from identkit.report.notation import text_latex
-from identkit.report.tables import row_document
+from identkit.report.tables import piped, row_document, tabular
 from identkit.report.terminal import AGREEMENT_COLOURS
 from identkit.report.terminal import COLOURS as VERDICT_COLOURS
 from identkit.table import PaperRow, PaperTable
@@ -244,9 +244,7 @@ def markdown(table: PaperTable) -> str:
     """For a README."""
     parts = [f"**{_dimension(table)}.** {escaped(statements.sentence(table.about))}"]
     if table.rows:
-        lines = [list(HEADER), ["---"] * len(HEADER)]
-        lines += [[escaped(cell) for cell in _flat(row)] for row in table.rows]
-        parts.append("\n".join("| " + " | ".join(cells) + " |" for cells in lines))
+        parts.append(piped(HEADER, [[escaped(cell) for cell in _flat(r)] for r in table.rows]))
     else:
         parts.append(NOTHING)
     against = [
@@ -280,13 +278,7 @@ def latex(table: PaperTable) -> str:
     """A tabular environment, and lists of what stands against the claims or is not checked."""
     parts = [f"% identkit {table.version}, {_dimension(table)}, seed {table.seed}; needs amsmath"]
     if table.rows:
-        rows = [[escape(cell) for cell in _flat(row)] for row in table.rows]
-        body = "\n".join("  " + " & ".join(cells) + r" \\" for cells in rows)
-        head = " & ".join(HEADER)
-        parts.append(
-            f"\\begin{{tabular}}{{{'l' * len(HEADER)}}}\n  \\hline\n  {head} \\\\\n  \\hline\n"
-            f"{body}\n  \\hline\n\\end{{tabular}}"
-        )
+        parts.append(tabular(HEADER, [_flat(row) for row in table.rows]))
     else:
         parts.append(NOTHING)
     against = [

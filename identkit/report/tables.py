@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -115,18 +116,27 @@ def json_text(table: Table) -> str:
 def markdown(table: Table) -> str:
     """For a README."""
     header, rows = _grid(table)
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + f"\n\n{LEGEND}"
+    return f"{piped(header, rows)}\n\n{LEGEND}"
 
 
 def latex(table: Table) -> str:
     """A tabular environment."""
     header, rows = _grid(table)
-    body = "\n".join("  " + " & ".join(escape(c) for c in cells) + r" \\" for cells in rows)
-    head = " & ".join(escape(h) for h in header)
-    columns = "l" * len(header)
+    about = f"% identkit {table.version}, d = {table.dim}, seed {table.seed}"
+    return f"{about}\n{tabular(header, rows)}"
+
+
+def piped(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Cells of Markdown as a table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def tabular(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Cells of text as a LaTeX tabular environment."""
+    head, *body = (" & ".join(map(escape, cells)) for cells in (header, *rows))
+    inner = "\n".join(rf"  {line} \\" for line in body)
     return (
-        f"% identkit {table.version}, d = {table.dim}, seed {table.seed}\n"
-        f"\\begin{{tabular}}{{{columns}}}\n  \\hline\n  {head} \\\\\n  \\hline\n{body}\n"
-        f"  \\hline\n\\end{{tabular}}"
+        f"\\begin{{tabular}}{{{'l' * len(header)}}}\n  \\hline\n  {head} \\\\\n  \\hline\n"
+        f"{inner}\n  \\hline\n\\end{{tabular}}"
     )
