@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from identkit import __version__
@@ -11,6 +12,7 @@ from identkit.deadline import Deadline
 from identkit.degeneracy.conclude import Conclusions
 from identkit.degeneracy.kinks import kink_constraints
 from identkit.degeneracy.moments import SPREAD, seen_atom
+from identkit.degeneracy.records import SecondOrder
 from identkit.domain import DomainLike
 from identkit.errors import InputError, OutOfTime, whole
 from identkit.experts import Expert
@@ -25,11 +27,12 @@ from identkit.orders.records import Bound, DirectionOrder, Orders
 from identkit.orders.spans import Spans
 from identkit.orders.upper import Upper
 from identkit.questions import one_output, options_of
-from identkit.results import CheckResult, Options
+from identkit.results import CheckResult, ConditionResult, Options
 from identkit.sampling import Sampler
 from identkit.vocabulary import Through, Verdict
 
 CELLS = range(2, 7)
+MAX_ORDER = 8
 HIGHEST = 12
 """The highest power of t up to which arcs are expanded."""
 GENERIC = "for almost every parameter, weights of the fitted atoms bounded below, up to logarithms"
@@ -44,7 +47,7 @@ def order(
     shape: str | None = None,
     dim: int = 2,
     cell: int = 2,
-    max_order: int = 8,
+    max_order: int = MAX_ORDER,
     domain: DomainLike = (-3, 3),
     seed: int = 0,
     max_precision: int = 8192,
@@ -77,6 +80,27 @@ def order(
     limited in time and memory like that of :func:`identkit.check`.
     """
     expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate, likelihood, variance)
+    options = options_of(1, domain, expert.inputs, seed, max_precision, time_limit)
+    return _ordered(expert, gate, cell, max_order, options)
+
+
+def orders_of(result: CheckResult, cell: int) -> Orders:
+    """The orders for the expert, gate, likelihood and options of a check. Raises InputError.
+
+    What the check found of second order is taken from it.
+    """
+    gate = resolve_gate(result.gate, result.likelihood)
+    return _ordered(result.expert, gate, cell, MAX_ORDER, result.options, result.results)
+
+
+def _ordered(
+    expert: Expert,
+    gate: Gate,
+    cell: int,
+    max_order: int,
+    options: Options,
+    results: Sequence[ConditionResult] = (),
+) -> Orders:
     gate.needs_score("order")  # β0 alone is softmax with every β1 = 0
     one_output(expert, gate)
     cell, max_order = whole("cell", cell, least=0), whole("max-order", max_order, least=0)
@@ -92,9 +116,10 @@ def order(
             f"order: no expansion of second order is known for the gate {gate.name} under "
             f"{resolve_likelihood(gate.likelihood).title}; use {known_gates(_expanded)}."
         )
-    options = options_of(1, domain, expert.inputs, seed, max_precision, time_limit)
-    deadline = Deadline(time_limit)
-    question = _Question(expert, gate, regime, options, cell, max_order, deadline)
+    deadline = Deadline(options.time_limit)
+    known = (r.second_order for r in results if r.regime == regime.code)
+    second = next((s for s in known if s is not None and s.cause is None), None)
+    question = _Question(expert, gate, regime, options, cell, max_order, deadline, second)
     try:
         return bounded(lambda _: question.decided(), deadline)
     except OutOfTime as limit:
@@ -103,21 +128,6 @@ def order(
         raise InputError(
             f"expert: '{expert.text[:60]}' has constants too large to compute with; rescale it."
         ) from None
-
-
-def orders_of(result: CheckResult, cell: int) -> Orders:
-    """The orders for the expert, gate, likelihood and options of a check. Raises InputError."""
-    options = result.options
-    return order(
-        result.expert,
-        result.gate,
-        likelihood=result.likelihood,
-        cell=cell,
-        domain=options.domain,
-        seed=options.seed,
-        max_precision=options.max_precision,
-        time_limit=options.time_limit,
-    )
 
 
 def _expanded(gate: Gate) -> bool:
@@ -136,9 +146,11 @@ class _Question:
         cell: int,
         max_order: int,
         deadline: Deadline,
+        second: SecondOrder | None,
     ) -> None:
         self.expert, self.gate, self.regime, self.options = expert, gate, regime, options
         self.cell, self.max_order, self.deadline = cell, max_order, deadline
+        self.known = second
         self.likelihood = resolve_likelihood(gate.likelihood)
         own = self.likelihood.through is Through.DENSITY
         self.coordinates = (*expert.parameters, *((SPREAD,) if own else ()))
@@ -147,6 +159,8 @@ class _Question:
         """Every coordinate with its best bounds."""
         atom = expert_function(self.expert)
         found = Conclusions(self.expert, self.gate, self.options, self.deadline)
+        if self.known is not None:
+            found.preset(self.regime.code, self.known)
         second = found.second_order(self.regime.code)
         assert second is not None
         spans = Spans(atom, self.likelihood.through, self.options, self.deadline)
