@@ -47,16 +47,7 @@ def alternatives(
         if progress is not None:
             progress(f"instead: {change}")
         try:
-            made = check(
-                expert,
-                result.gate,
-                likelihood=likelihood,
-                atoms=result.options.atoms,
-                domain=result.options.domain,
-                seed=result.options.seed,
-                max_precision=result.options.max_precision,
-                time_limit=result.options.time_limit,
-            )
+            made = check(expert, result.gate, likelihood=likelihood, **vars(result.options))
         except IdentkitError:
             continue  # singular on the domain, say: no proposal
         asked = [r for r in made.results if r.regime in regimes and r.second_order is not None]

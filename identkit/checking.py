@@ -114,18 +114,9 @@ def check(
     results = _Check(expert, gate, questions, options, progress).results()
     other = None
     if half is not None:
-        other = check(
-            half,
-            SHARED,
-            likelihood=gate.likelihood,
-            atoms=atoms,
-            domain=domain,
-            seed=seed,
-            max_precision=max_precision,
-            time_limit=time_limit,
-            require=require if require == NONDEGENERATE else None,
-            progress=progress,
-        )
+        asked = require if require == NONDEGENERATE else None
+        known = {"likelihood": gate.likelihood, **vars(options)}
+        other = check(half, SHARED, **known, require=asked, progress=progress)
     return CheckResult(
         version=__version__,
         expert=expert,

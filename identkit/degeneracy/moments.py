@@ -18,6 +18,7 @@ along directions v with v·∇h = 0.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
@@ -111,15 +112,20 @@ def density_space(atom: AtomFunction, free: bool) -> MomentSpace:
     if not free:
         return MomentSpace(tuple(moments), (), tuple(eta), False, null=True)
     moments.append(Moment((SPREAD,), BlockFunction(((SECOND, BasisFunction(u, (), ())),)), 2))
-    for p, q in combinations_with_replacement(eta, 2):
+    moments += density_pairs(u, eta)
+    return MomentSpace(tuple(moments), (), tuple(eta), False, pinned=(SPREAD,))
+
+
+def density_pairs(u: str, parameters: Sequence[str]) -> Iterator[Moment]:
+    """The second moments of these parameters of u, on both blocks."""
+    for p, q in combinations_with_replacement(parameters, 2):
         seen = BlockFunction(
             (
                 (MEAN, BasisFunction(u, (), ((p, q),))),
                 (SECOND, BasisFunction(u, (), ((p,), (q,)))),
             )
         )
-        moments.append(Moment((p, q), seen, 2 if p == q else 1))
-    return MomentSpace(tuple(moments), (), tuple(eta), False, pinned=(SPREAD,))
+        yield Moment((p, q), seen, 2 if p == q else 1)
 
 
 def value_space(atom: AtomFunction) -> MomentSpace:

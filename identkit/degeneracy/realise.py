@@ -164,6 +164,29 @@ def _simplex(root: Any, m: int) -> list[list[Any]]:
     return points
 
 
+def points_in(
+    domain: Domain, dim: int, count: int, rng: random.Random
+) -> list[tuple[Fraction, ...]]:
+    """Rational points of the domain, multiples of 1/1024 of its widths."""
+    return [
+        tuple(
+            low + (high - low) * Fraction(rng.randrange(1, 1024), 1024)
+            for low, high in domain.sides(dim)
+        )
+        for _ in range(count)
+    ]
+
+
+def offsets(points: Sequence[Any], rng: random.Random) -> list[Fraction]:
+    """For each point how far y is from the true mean, of variance 1."""
+    return [Fraction(rng.randrange(-3072, 3073), 1024) for _ in points]
+
+
+def bell(away: arb, variance: arb) -> arb:
+    """√(2π)·N(``away`` | 0, ``variance``)."""
+    return (-away * away / (2 * variance)).exp() / variance.sqrt()
+
+
 class _Measurement:
     """The root mean square of f_{G_t} − f_{G*} (for softmax: of its numerator) over points.
 
@@ -184,16 +207,8 @@ class _Measurement:
         self.eta, self.weight, self.gate = eta, weight, gate
         self.tape = Tape([atom.expression], (*symbols(atom.variables), *symbols(atom.parameters)))
         rng = random.Random(seed)
-        self.points = [
-            tuple(
-                low + (high - low) * Fraction(rng.randrange(1, 1024), 1024)
-                for low, high in domain.sides(len(atom.inputs))
-            )
-            for _ in range(POINTS)
-        ]
-        self.responses = [
-            Fraction(rng.randrange(-3072, 3073), 1024) for _ in self.points if space.pinned
-        ]
+        self.points = points_in(domain, len(atom.inputs), POINTS, rng)
+        self.responses = offsets(self.points, rng) if space.pinned else []
 
     def norm(self, t: Fraction, deviations: list[list[str]], drift: list[str], shift: str) -> arb:
         """At one t, the atoms being those recorded as text."""
@@ -229,8 +244,8 @@ class _Measurement:
                 for row in moved:
                     eta = [e + v for e, v in zip(self.eta, row, strict=True)]
                     away = y + middle - self._h(z, eta)
-                    total += (-away * away / (2 * variance)).exp()
-                total = total / (len(moved) * variance.sqrt()) - (-y * y / 2).exp()
+                    total += bell(away, variance)
+                total = total / len(moved) - bell(y, arb(1))
                 square += total * total
             return (square.mid() / POINTS).sqrt() if square.is_finite() else square
 

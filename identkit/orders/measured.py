@@ -17,6 +17,7 @@ from flint import arb, fmpq, fmpq_poly
 from identkit.atoms import AtomFunction
 from identkit.balls import Tape, ball, precision
 from identkit.degeneracy.moments import SPREAD
+from identkit.degeneracy.realise import bell, offsets, points_in
 from identkit.domain import Domain
 from identkit.experts import symbols
 from identkit.expression import parse, symbol
@@ -74,15 +75,8 @@ class Measurement:
         self.atom, self.through, self.eta = atom, through, eta
         self.tape = Tape([atom.expression], (*symbols(atom.variables), *symbols(atom.parameters)))
         rng = random.Random(seed)
-        points = [
-            tuple(
-                low + (high - low) * Fraction(rng.randrange(1, 1024), 1024)
-                for low, high in domain.sides(len(atom.inputs))
-            )
-            for _ in range(POINTS)
-        ]
-        self.points = atom.everywhere(points)
-        self.responses = [Fraction(rng.randrange(-3072, 3073), 1024) for _ in self.points]
+        self.points = atom.everywhere(points_in(domain, len(atom.inputs), POINTS, rng))
+        self.responses = offsets(self.points, rng)
 
     def steps(self, atoms: Sequence[Atoms]) -> tuple[tuple[tuple[str, str], ...], str]:
         """The pairs (t, norm) as text, and the last slope; no slope where a norm is not finite."""
@@ -115,8 +109,7 @@ class Measurement:
         """h itself, or √(2π) N(y | h, variance) at y = ``middle`` + ``offset``."""
         if self.through is Through.VALUE:
             return h
-        away = middle + offset - h
-        return (-away * away / (2 * variance)).exp() / variance.sqrt()
+        return bell(middle + offset - h, variance)
 
     def _placed(
         self, atoms: Sequence[Atoms], t: Fraction

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations_with_replacement
 from typing import Any
 
 import sympy as sp
@@ -16,7 +15,15 @@ from identkit.certificates.independence import find_witness
 from identkit.conditions import AtomTerm, BasisFunction, BlockFunction
 from identkit.deadline import Deadline
 from identkit.degeneracy.cone import coordinate_directions, face_of
-from identkit.degeneracy.moments import MEAN, SECOND, Moment, MomentSpace, seen_atom, space_of
+from identkit.degeneracy.moments import (
+    MEAN,
+    SECOND,
+    Moment,
+    MomentSpace,
+    density_pairs,
+    seen_atom,
+    space_of,
+)
 from identkit.degeneracy.nullspace import NullSpace
 from identkit.degeneracy.semidefinite import Infeasible, decide
 from identkit.derivatives import Derivatives
@@ -201,10 +208,5 @@ class Spans:
             for i in kept
         ]
         pinned = tuple(m.pair[0] for m in moments)
-        for p, q in combinations_with_replacement(others, 2):
-            blocks = (
-                (MEAN, BasisFunction(u, (), ((p, q),))),
-                (SECOND, BasisFunction(u, (), ((p,), (q,)))),
-            )
-            moments.append(Moment((p, q), BlockFunction(blocks), 2 if p == q else 1))
+        moments += density_pairs(u, others)
         return MomentSpace(tuple(moments), (), others, False, pinned=pinned)
