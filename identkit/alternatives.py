@@ -10,7 +10,7 @@ from identkit.checking import check
 from identkit.errors import IdentkitError
 from identkit.experts import ACTIVATIONS, Expert, builtin
 from identkit.gates import resolve
-from identkit.likelihoods import LIKELIHOODS
+from identkit.likelihoods import LEAST_SQUARES, LIKELIHOODS
 from identkit.results import CheckResult
 from identkit.vocabulary import Through, Variance, Verdict
 
@@ -65,7 +65,8 @@ def _candidates(result: CheckResult) -> Iterator[tuple[str, Expert, str]]:
             yield _VARIANCE[known.variance], expert, known.name
     if expert.markers:
         return
-    if own.through is Through.VALUE and resolve(result.gate, DENSITY).has_theory:
+    number = own.with_classes is None and own.through is Through.VALUE
+    if number and resolve(result.gate, DENSITY).has_theory:
         for known in (known for known in LIKELIHOODS.values() if known.family == DENSITY):
             if known.variance is not None and known.variance is not Variance.COMMON:
                 said = _VARIANCE[known.variance]
@@ -143,5 +144,6 @@ def _options(made: CheckResult) -> str:
         shape = "" if expert.shape is None else f" --shape {expert.shape}"
         shown = f"--expert {expert.name}{shape} --dim {expert.dim}"
     own = LIKELIHOODS[made.likelihood]
-    named = "" if own.variance is None else f" --likelihood {own.family} --variance {own.variance}"
+    named = "" if own.name == LEAST_SQUARES else f" --likelihood {own.family}"
+    named += "" if own.variance is None else f" --variance {own.variance}"
     return f"{shown} --gate {made.gate}{named}"

@@ -67,7 +67,9 @@ class AtomFunction:
 
 def expert_function(expert: Expert) -> AtomFunction:
     """h alone: what expert-level conditions differentiate."""
-    return AtomFunction("h", expert.expression, expert.inputs, expert.parameters, expert.markers)
+    return AtomFunction(
+        expert.symbol, expert.expression, expert.inputs, expert.parameters, expert.markers
+    )
 
 
 def difference_function(expert: Expert) -> AtomFunction:

@@ -31,6 +31,8 @@ from identkit.questions import (
     REQUIREMENTS,
     asked_in,
     asked_with,
+    checked_likelihood,
+    in_classes,
     one_output,
     options_of,
     plan_of,
@@ -56,6 +58,7 @@ def check(
     *,
     likelihood: Likelihood | str | None = None,
     variance: str | None = None,
+    classes: int | None = None,
     shared: Expert | str | None = None,
     shape: str | None = None,
     dim: int = 2,
@@ -79,9 +82,11 @@ def check(
     :class:`~identkit.experts.Expert` or a built-in's name, then ``shape`` and ``dim`` apply.
     ``likelihood`` is the gate's, least squares for a gate given by name; under another one nothing
     follows but what the gate registers for it. ``variance`` is ``free``, ``common`` or ``known``
-    under a Gaussian likelihood. ``shared`` is the expert of the shared half of an architecture with
-    both, of the same inputs: ½ Σ ω_a N(y | h1, τ_a) beside half of the gate's mixture; it is
-    decided as well, with input-free weights.
+    under a Gaussian likelihood. Under the categorical one the expert gives logits, and ``classes``
+    S gives an expert of one output its own parameters for each of S − 1 of them (2 classes without
+    it). ``shared`` is the expert of the shared half of an architecture with both, of the same
+    inputs: ½ Σ ω_a N(y | h1, τ_a) beside half of the gate's mixture; it is decided as well, with
+    input-free weights.
     ``atoms`` is k in the witness, ``domain`` the (low, high) of every input, or a mapping with one
     for each (``{"x0": (0, 5), "x1": (-3, 3)}``), ``require`` a condition
     that must hold for exit code 0. ``progress`` is called with a line before each step.
@@ -99,7 +104,8 @@ def check(
     started = time.monotonic()
     expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate, likelihood, variance)
     gate.needs_score("condition")
-    one_output(expert, gate)
+    expert = in_classes(expert, gate, classes)
+    checked_likelihood(expert, gate)
     options = options_of(atoms, domain, expert.inputs, seed, max_precision, time_limit)
     if require is not None and require not in REQUIREMENTS:
         raise InputError(f"--require {require}: choose one of {', '.join(REQUIREMENTS)}.")
@@ -111,7 +117,8 @@ def check(
         )
     questions = questions_of(gate, plan, level)
     half = None if shared is None else _shared_half(shared, expert, gate)
-    results = _Check(expert, gate, questions, options, progress).results()
+    seen = resolve_likelihood(gate.likelihood).seen(expert)
+    results = _Check(seen, gate, questions, options, progress).results()
     other = None
     if half is not None:
         asked = require if require == NONDEGENERATE else None

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import sympy as sp
 
@@ -63,8 +64,11 @@ class Expert:
     expert of several outputs; ``inputs`` are the names of x (length d) and ``parameters`` the names
     of η (length q). ``name`` is the built-in's name or ``custom``; ``shape`` is ``ridge``,
     ``nobias``, ``ffn`` or None. ``family`` is the class of experts that published tables speak of
-    (``relu``, ``polynomial``, …), None for a user's expression.
+    (``relu``, ``polynomial``, …), None for a user's expression. ``symbol`` is what the function is
+    called in print.
     """
+
+    symbol: ClassVar[str] = "h"
 
     name: str
     text: str
@@ -102,6 +106,11 @@ class Expert:
         """The components of h as SymPy expressions in real symbols."""
         parts = self.components
         return (parse(self.text),) if len(parts) == 1 else parse_all(parts)
+
+    @property
+    def meaning(self) -> str:
+        """What the function is, where the texts are not the function itself; else nothing."""
+        return ""
 
     @property
     def markers(self) -> tuple[str, ...]:

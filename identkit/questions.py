@@ -13,7 +13,7 @@ from identkit.conditions import condition as find_condition
 from identkit.domain import Domain, DomainLike
 from identkit.errors import InputError
 from identkit.experts import Expert
-from identkit.gates import Gate, Regime, RegimeCode
+from identkit.gates import Gate, Regime, RegimeCode, known_gates
 from identkit.likelihoods import LEAST_SQUARES, resolve
 from identkit.results import ConditionResult, Options
 from identkit.vocabulary import Through
@@ -59,6 +59,31 @@ def one_output(expert: Expert, gate: Gate) -> None:
             f"likelihood {resolve(gate.likelihood).family}: for an expert of one output, not of "
             f"{len(expert.markers)}; give one component, or use {LEAST_SQUARES}."
         )
+
+
+def checked_likelihood(expert: Expert, gate: Gate) -> None:
+    """Raise InputError for an expert or a gate that the gate's likelihood does not speak of."""
+    one_output(expert, gate)
+    likelihood = resolve(gate.likelihood)
+    if likelihood.divided and not gate.divides:
+        raise InputError(
+            f"likelihood {likelihood.family}: the {gate.name} gate does not divide by the sum of "
+            "the weights, so that they give no probabilities; use "
+            f"{known_gates(lambda g: g.divides)}."
+        )
+
+
+def in_classes(expert: Expert, gate: Gate, classes: int | None) -> Expert:
+    """The expert for responses in so many classes. Raises InputError where there are none."""
+    if classes is None:
+        return expert
+    likelihood = resolve(gate.likelihood)
+    if likelihood.with_classes is None:
+        raise InputError(
+            f"--classes {classes}: a response is a number under {likelihood.family}; drop it, or "
+            "use --likelihood categorical."
+        )
+    return likelihood.with_classes(expert, classes)
 
 
 def plan_of(

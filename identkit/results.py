@@ -19,7 +19,7 @@ from identkit.degeneracy.records import (
 from identkit.domain import EVERYWHERE, Domain
 from identkit.experts import Expert
 from identkit.gates import RegimeCode
-from identkit.likelihoods import LEAST_SQUARES
+from identkit.likelihoods import LEAST_SQUARES, resolve
 from identkit.rate import Rate
 from identkit.vocabulary import (
     WEAKEST_FIRST,
@@ -327,6 +327,11 @@ class CheckResult:
     seconds: float
     likelihood: str = LEAST_SQUARES
     shared: CheckResult | None = None
+
+    @property
+    def seen(self) -> Expert:
+        """What the likelihood makes of the expert: the function that results are about."""
+        return resolve(self.likelihood).seen(self.expert)
 
     def result(self, condition: str) -> ConditionResult:
         """The result for this condition. Raises KeyError if it was not checked."""

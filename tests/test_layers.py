@@ -21,9 +21,9 @@ LAYERS = {
     "language": "vocabulary causes errors registry rate deadline bounded domain files heads balls "
     "functions expression",
     "model": "layout likelihoods.contract likelihoods.least_squares likelihoods.gaussian "
-    "likelihoods experts gates.regime gates.density gates.gauge gates.weights gates.gate "
-    "gates.sigmoid gates.softmax gates.normalized_sigmoid gates.input_free "
-    "gates atoms mixing tables.columns tables.text tables.binary tables",
+    "experts likelihoods.categorical likelihoods gates.regime gates.density gates.gauge "
+    "gates.weights gates.gate gates.classes gates.sigmoid gates.softmax gates.normalized_sigmoid "
+    "gates.input_free gates atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions",
     "record": "certificates.witness degeneracy.records results questions",

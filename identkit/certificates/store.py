@@ -60,9 +60,7 @@ def certificate_document(result: CheckResult) -> dict[str, Any]:
     gate, options = resolve_gate(result.gate, result.likelihood), options_document(result)
     del options["time_limit"]  # a budget of the search, not part of the proof
     entries = [result_entry(r, gate) for r in result.results]
-    said = map(
-        statement, concluded(result.expert, gate, [_as_read(r, gate) for r in result.results])
-    )
+    said = map(statement, concluded(result.seen, gate, [_as_read(r, gate) for r in result.results]))
     document = {
         "schema": SCHEMA,
         "identkit": result.version,

@@ -46,7 +46,15 @@ from identkit.experts import Expert, builtin
 from identkit.gates import Gate, RegimeCode
 from identkit.gates import resolve as resolve_gate
 from identkit.likelihoods import LEAST_SQUARES, from_document
-from identkit.questions import asked_with, check_time_limit, options_of, plans, questions_of
+from identkit.likelihoods import resolve as resolve_likelihood
+from identkit.questions import (
+    asked_with,
+    check_time_limit,
+    checked_likelihood,
+    options_of,
+    plans,
+    questions_of,
+)
 from identkit.report.json_form import schema
 from identkit.results import ConditionResult, Options, combined_verdict
 from identkit.vocabulary import ProofKind, Verdict
@@ -119,9 +127,11 @@ def _verified(document: dict[str, Any], deadline: Deadline) -> Verified:
         options = _options(document, expert)
         entries = document["results"]
         _check_asked(gate, entries)
-        reader = _Reader(expert, gate, options, deadline)
+        checked_likelihood(expert, gate)
+        seen = resolve_likelihood(gate.likelihood).seen(expert)
+        reader = _Reader(seen, gate, options, deadline)
         bare = [reader.result(i, entry) for i, entry in enumerate(entries)]
-        results = concluded(expert, gate, bare)
+        results = concluded(seen, gate, bare)
         for i, (entry, result) in enumerate(zip(entries, results, strict=True)):
             for key, value in statement(result).items():
                 if entry[key] != value:
@@ -130,7 +140,7 @@ def _verified(document: dict[str, Any], deadline: Deadline) -> Verified:
         if reader.open:
             from identkit.certificates.rederive import rederive
 
-            rederive(expert, gate, options, results, reader.open, deadline)
+            rederive(seen, gate, options, results, reader.open, deadline)
             for question in reader.open:
                 by[question.result][question.piece] = PROVER
         deadline.check()

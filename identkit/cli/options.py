@@ -108,6 +108,12 @@ def add_likelihood(what: argparse._ArgumentGroup) -> None:
         metavar="WHICH",
         help="of a Gaussian likelihood: free, one for each atom; common to all; known (free)",
     )
+    what.add_argument(
+        "--classes",
+        type=int,
+        metavar="S",
+        help="of the categorical likelihood: parameters for each of S − 1 logits (2)",
+    )
 
 
 def add_question(check: argparse.ArgumentParser) -> None:

@@ -84,6 +84,7 @@ def run(options: argparse.Namespace) -> int:
             options.gate,
             likelihood=options.likelihood,
             variance=options.variance,
+            classes=options.classes,
             cell=options.cell,
             max_order=options.max_order,
             domain=read_domain(options.domain),

@@ -57,6 +57,7 @@ def checked(options: argparse.Namespace, printer: str, require: str | None = Non
             options.gate,
             likelihood=options.likelihood,
             variance=options.variance,
+            classes=options.classes,
             shared=_shared(options, expert),
             regime=options.regime,
             condition=options.condition,

@@ -252,8 +252,8 @@ class Analysis:
             return Across.INDEPENDENT
         try:
             null = self.null
-            if self.expansion.across == "values":
-                space = value_space(self.atom)
+            space = value_space(self.atom, self.expansion.across)
+            if space is not None:
                 null = NullSpace.of(self._functions(space), space)
                 face = face_of(null)
                 face.reduce(coordinate_directions(space, null.family.field))

@@ -128,14 +128,21 @@ def density_pairs(u: str, parameters: Sequence[str]) -> Iterator[Moment]:
         yield Moment((p, q), seen, 2 if p == q else 1)
 
 
-def value_space(atom: AtomFunction) -> MomentSpace:
+def value_space(atom: AtomFunction, across: str) -> MomentSpace | None:
     """With m0 and m_β on h and x h, as where only a sum of the cells' weights is pinned.
 
     Where these functions are independent over the cells, m_β is 0 at first order for each of them;
-    then M_ββ ⪰ 0 for each, and since they add up to 0, M_ββ = 0 and M_βη = 0.
+    then M_ββ ⪰ 0 for each, and since they add up to 0, M_ββ = 0 and M_βη = 0. Without m_β where the
+    weights are free of x. None where ``across`` (see :class:`identkit.gates.Expansion`) asks for
+    neither.
     """
+    if across not in ("values", "weights"):
+        return None
     full = moment_space(atom, True)
-    kept = tuple(m for m in full.moments if len(m.pair) < 2 or set(m.pair) <= set(full.experts))
+    slopes = across == "values"
+    kept = tuple(
+        m for m in full.moments if set(m.pair) <= set(full.experts) or (slopes and len(m.pair) < 2)
+    )
     return MomentSpace(kept, (), full.experts, True)
 
 

@@ -120,7 +120,8 @@ def _second_order(
     fast = [str(i.quantity) for i in experts if i.rate.everywhere == KINK]
     if fast:
         reasons.append(
-            f"moving {', '.join(fast)} by t moves a kink, f by t^(3/2): t ~ n^-1/3 there"
+            f"moving {', '.join(fast)} by t moves a kink, {seen.letter} by t^(3/2): t ~ n^-1/3 "
+            "there"
         )
     alone = "" if regime.expansion is None else regime.expansion.alone
     if found.across_atoms == Across.DEPENDENT:

@@ -190,7 +190,7 @@ def reflections(atom: AtomFunction, deadline: Deadline) -> Iterator[Exceptional]
             known.append(flip)
             yield Exceptional(
                 where(flip),
-                f"h(x; {own(flip)}) = {'-' if odd else ''}h(x; {eta})",
+                f"{atom.symbol}(x; {own(flip)}) = {'-' if odd else ''}{atom.symbol}(x; {eta})",
                 "reflection" if odd else "symmetry of one atom",
                 Identity((("1", ()), (str(sign), flipped(flip))), (), "0", ""),
             )
@@ -209,7 +209,8 @@ def reflections(atom: AtomFunction, deadline: Deadline) -> Iterator[Exceptional]
             known.append(flip)
             yield Exceptional(
                 where(flip),
-                f"h(x; {eta}) {'+' if sign == 1 else '-'} h(x; {own(flip)}) = {atom.shown(rest)}",
+                f"{atom.symbol}(x; {eta}) {'+' if sign == 1 else '-'} "
+                f"{atom.symbol}(x; {own(flip)}) = {atom.shown(rest)}",
                 "reflection",
                 Identity((("1", ()), (str(sign), flipped(flip))), (), str(-rest), ""),
             )
@@ -234,10 +235,10 @@ def orbits(atom: AtomFunction, lifts: Sequence[Lift]) -> Iterator[Exceptional]:
         images = ", ".join(str(curve.images.get(p, p)) for p in parameters)
         terms = []
         if lift.r1 != 0:
-            terms.append(f"{_factor(lift.r1)}h")
+            terms.append(f"{_factor(lift.r1)}{atom.symbol}")
         if lift.r2 != 0:
             along = [
-                f"{_factor(v)}∂h/∂{p}"
+                f"{_factor(v)}∂{atom.symbol}/∂{p}"
                 for p, v in zip(parameters, curve.velocity, strict=True)
                 if v != 0
             ]
@@ -247,7 +248,7 @@ def orbits(atom: AtomFunction, lifts: Sequence[Lift]) -> Iterator[Exceptional]:
         place = images if len(parameters) == 1 else f"({images})"
         yield Exceptional(
             f"{number} atoms at {place} for different {curve.s}, under equal gates",
-            f"h(x; {images}) = {' + '.join(terms)}",
+            f"{atom.symbol}(x; {images}) = {' + '.join(terms)}",
             "orbit",
             Identity(
                 (

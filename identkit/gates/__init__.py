@@ -55,3 +55,5 @@ for _gate in (sigmoid.GATE, softmax.GATE, normalized_sigmoid.GATE):
     register(_gate)
 for _gate in (*softmax.GAUSSIAN, *normalized_sigmoid.GAUSSIAN, *input_free.GAUSSIAN):
     register(_gate)
+for _gate in (softmax.CATEGORICAL, normalized_sigmoid.CATEGORICAL, input_free.CATEGORICAL):
+    register(_gate)

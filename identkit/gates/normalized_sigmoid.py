@@ -33,6 +33,7 @@ from typing import Any
 import sympy as sp
 
 from identkit.expression import symbol
+from identkit.gates.classes import under_classes
 from identkit.gates.density import REMAINS, VARIANCES, WEIGHTS, expansion
 from identkit.gates.gate import Gate, Share
 from identkit.gates.gauge import Gauge, Values
@@ -219,3 +220,5 @@ GAUSSIAN = tuple(
     for likelihood, said, claims in REMAINS
 )
 """What is known under the Gaussian likelihood, for each of its variances: the sparse regime."""
+CATEGORICAL = under_classes(GATE)
+"""What is known under the categorical likelihood, in both regimes."""

@@ -52,14 +52,14 @@ class Expansion:
 
     ``across`` says which functions have to be independent over atoms for cells to be treated one
     by one: those of the ``moments``; h, x h and the derivatives of h (``values``, where the cells'
-    weights are constants of x that only their sum pins); or none, since almost every ``gates`` tell
-    atoms apart.
+    weights at the truth are constants of x that only their sum pins), without x h where weights
+    stay constant (``weights``); or none, since almost every ``gates`` tell atoms apart.
     """
 
     rule: WeightRule
     order: Literal[1, 2]
     gates: bool
-    across: Literal["moments", "values", "gates"] = "gates"
+    across: Literal["moments", "values", "weights", "gates"] = "gates"
     subject: str = ""
     alone: str = "a single true atom"
     argument: str = field(default="", repr=False)

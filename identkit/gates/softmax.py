@@ -8,6 +8,7 @@ from typing import Any
 import sympy as sp
 
 from identkit.expression import symbol
+from identkit.gates.classes import under_classes
 from identkit.gates.density import REMAINS, VARIANCES, expansion
 from identkit.gates.gate import Gate, Share
 from identkit.gates.gauge import common_shift
@@ -101,3 +102,5 @@ GAUSSIAN = tuple(
     for likelihood, said, claims in REMAINS
 )
 """What is known under the Gaussian likelihood, for each of its variances."""
+CATEGORICAL = under_classes(GATE)
+"""What is known under the categorical likelihood."""

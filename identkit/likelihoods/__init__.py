@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from identkit.likelihoods import gaussian, least_squares
+from identkit.likelihoods import categorical, gaussian, least_squares
 from identkit.likelihoods.contract import (
     LEAST_SQUARES,
     LIKELIHOODS,
@@ -23,5 +23,5 @@ __all__ = [
     "resolve",
 ]
 
-for _likelihood in (least_squares.LIKELIHOOD, *gaussian.LIKELIHOODS):
+for _likelihood in (least_squares.LIKELIHOOD, *gaussian.LIKELIHOODS, categorical.LIKELIHOOD):
     register(_likelihood)

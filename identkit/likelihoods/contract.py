@@ -17,10 +17,16 @@ from identkit.vocabulary import Through, Variance
 if TYPE_CHECKING:
     import numpy as np
 
+    from identkit.experts import Expert
+
 GROUP = "identkit.likelihoods"
 """The entry-point group in which other packages name likelihoods of theirs."""
 LEAST_SQUARES = "least-squares"
 """The likelihood where none is named."""
+
+
+def _as_it_is(expert: Expert) -> Expert:
+    return expert
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,11 @@ class Likelihood:
     of two mixing measures in it is written, ``estimated`` a clause on the rate at which it is
     known. ``family`` and ``variance`` are what options call a likelihood of which there are several
     variants; else ``family`` is the name.
+
+    ``seen(expert)`` is the function of x and η whose mixture is estimated: the expert itself, or
+    what the likelihood makes of it. ``with_classes(expert, S)`` writes an expert of one output for
+    responses in S classes; None where a response is a number. ``divided``: what is estimated is a
+    mixture only where weights sum to 1, and no other gate is asked about.
     """
 
     name: str
@@ -57,6 +68,9 @@ class Likelihood:
     estimated: str = "f is estimated at n^-1/2 up to logarithms"
     family: str = ""
     variance: Variance | None = None
+    seen: Callable[[Expert], Expert] = field(default=_as_it_is, repr=False)
+    with_classes: Callable[[Expert, int], Expert] | None = field(default=None, repr=False)
+    divided: bool = False
 
     def __post_init__(self) -> None:
         if not self.family:

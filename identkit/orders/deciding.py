@@ -26,7 +26,7 @@ from identkit.orders.lower import Lower
 from identkit.orders.records import Bound, DirectionOrder, Orders
 from identkit.orders.spans import Spans
 from identkit.orders.upper import Upper
-from identkit.questions import one_output, options_of
+from identkit.questions import checked_likelihood, in_classes, options_of
 from identkit.results import CheckResult, ConditionResult, Options
 from identkit.sampling import Sampler
 from identkit.vocabulary import Through, Verdict
@@ -44,6 +44,7 @@ def order(
     *,
     likelihood: Likelihood | str | None = None,
     variance: str | None = None,
+    classes: int | None = None,
     shape: str | None = None,
     dim: int = 2,
     cell: int = 2,
@@ -80,6 +81,7 @@ def order(
     limited in time and memory like that of :func:`identkit.check`.
     """
     expert, gate = resolve_expert(expert, shape, dim), resolve_gate(gate, likelihood, variance)
+    expert = in_classes(expert, gate, classes)
     options = options_of(1, domain, expert.inputs, seed, max_precision, time_limit)
     return _ordered(expert, gate, cell, max_order, options)
 
@@ -102,7 +104,7 @@ def _ordered(
     results: Sequence[ConditionResult] = (),
 ) -> Orders:
     gate.needs_score("order")  # β0 alone is softmax with every β1 = 0
-    one_output(expert, gate)
+    checked_likelihood(expert, gate)
     cell, max_order = whole("cell", cell, least=0), whole("max-order", max_order, least=0)
     if cell not in CELLS:
         raise InputError(
@@ -152,13 +154,14 @@ class _Question:
         self.cell, self.max_order, self.deadline = cell, max_order, deadline
         self.known = second
         self.likelihood = resolve_likelihood(gate.likelihood)
+        self.seen = self.likelihood.seen(expert)
         own = self.likelihood.through is Through.DENSITY
         self.coordinates = (*expert.parameters, *((SPREAD,) if own else ()))
 
     def decided(self) -> Orders:
         """Every coordinate with its best bounds."""
-        atom = expert_function(self.expert)
-        found = Conclusions(self.expert, self.gate, self.options, self.deadline)
+        atom = expert_function(self.seen)
+        found = Conclusions(self.seen, self.gate, self.options, self.deadline)
         if self.known is not None:
             found.preset(self.regime.code, self.known)
         second = found.second_order(self.regime.code)
@@ -184,7 +187,7 @@ class _Question:
 
     def open(self, reason: str) -> Orders:
         """Nothing but what every expert has, for this reason."""
-        smooth = self.expert.is_smooth
+        smooth = self.seen.is_smooth
         text = "a pair at ± t changes T by O(t²)" if smooth else "a jump that moves by t"
         bound = Bound(Fraction(2) if smooth else Fraction(1, 2), "pair", text)
         directions = tuple(

@@ -94,7 +94,8 @@ class Lower:
                 Fraction(1, 2), "jump-pair", "a jump that moves by t changes T by O(t^1/2)"
             )
         if coordinate != SPREAD and self.moves_kinks(coordinate):
-            text = f"a pair at {coordinate} ± t changes h by t around its kinks, T by O(t^3/2)"
+            h = self.atom.symbol
+            text = f"a pair at {coordinate} ± t changes {h} by t around its kinks, T by O(t^3/2)"
             return Bound(Fraction(3, 2), "kink-pair", text, (KINKS,))
         arc = self._proved("pair", pair_arc(coordinate), 2) if not self._kinked else None
         text = f"a pair at {coordinate} ± t changes T by O(t²)"
@@ -162,7 +163,7 @@ class Lower:
         return found
 
     def _proposed(self) -> Iterator[tuple[str, tuple[Atoms, ...], int, str]]:
-        m = self.cell
+        m, h = self.cell, self.atom.symbol
         location = self.spans.location if self.through is Through.DENSITY else None
         if location is not None:
             own = [p for p in location if p]
@@ -176,15 +177,15 @@ class Lower:
         if self.through is Through.VALUE:
             for offset, others, curvature in self._ridges():
                 text = (
-                    f"{m} atoms at the zeros of He_{m} along the location of z, where ∂²h/∂μ² = "
-                    f"2∂h/∂v: φ'' = −{curvature}·z·φ'"
+                    f"{m} atoms at the zeros of He_{m} along the location of z, where ∂²{h}/∂μ² = "
+                    f"2∂{h}/∂v: φ'' = −{curvature}·z·φ'"
                 )
                 atoms = ridge_arc(m, offset, others, curvature, 2 * m)
                 yield "ridge-flow", atoms, 2 * m, text
             for offset, others, slope in self._harmonic():
                 text = (
                     f"{m} atoms at the corners of a regular polygon around location and scale of "
-                    "z, where ∂²h/∂μ² + ∂²h/∂σ² = 0: (1 + z²)φ'' = −2zφ'"
+                    f"z, where ∂²{h}/∂μ² + ∂²{h}/∂σ² = 0: (1 + z²)φ'' = −2zφ'"
                 )
                 yield "polygon", polygon_arc(m, offset, others, slope, m), m, text
 

@@ -65,7 +65,7 @@ def _part(check: CheckResult, result: ConditionResult) -> Part:
     if second is not None:
         sections += [
             Section("Functions", tuple(_functions(check, second))),
-            Section("Relations", tuple(_relations(second))),
+            Section("Relations", tuple(_relations(second, check.seen.symbol))),
             Section(
                 "Moments left free",
                 tuple(_facial(second, through)),
@@ -95,6 +95,8 @@ def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]
         f"the weight {gate.formula}."
     )
     yield formula(f"h(x, η) = {expert.written}")
+    if check.seen.meaning:
+        yield prose(f"It gives logits: {check.seen.meaning}.")
     seen = resolve_likelihood(check.likelihood)
     yield formula(seen.model)
     regime = gate.regime(result.regime)
@@ -134,7 +136,7 @@ def _functions(check: CheckResult, second: SecondOrder) -> Iterator[Paragraph]:
     expansion = resolve_gate(check.gate, check.likelihood).expansion(second.regime)
     gates = expansion is not None and expansion.gates
     through = resolve_likelihood(check.likelihood).through
-    space = space_of(expert_function(check.expert), gates, through)
+    space = space_of(expert_function(check.seen), gates, through)
     if tuple(m.function.label for m in space.moments) == second.functions:
         terms = [f"{'½·' * (m.scale == 2)}{m.name}·{m.function.label}" for m in space.moments]
         more = " + …" if len(terms) > SHOWN_TERMS else ""
@@ -144,7 +146,7 @@ def _functions(check: CheckResult, second: SecondOrder) -> Iterator[Paragraph]:
         yield formula(", ".join(second.functions[:SHOWN_TERMS]) + more)
 
 
-def _relations(second: SecondOrder) -> Iterator[Paragraph]:
+def _relations(second: SecondOrder, symbol: str) -> Iterator[Paragraph]:
     if second.invisible:
         count = len(second.invisible)
         yield prose(
@@ -174,13 +176,13 @@ def _relations(second: SecondOrder) -> Iterator[Paragraph]:
             f"{witness.precision} bits)."
         )
     for kink in second.kinks:
-        yield from _kink(kink)
+        yield from _kink(kink, symbol)
 
 
-def _kink(kink: Kink) -> Iterator[Paragraph]:
+def _kink(kink: Kink, symbol: str) -> Iterator[Paragraph]:
     yield prose(
-        f"h has a kink at `{kink.argument} = 0`. The relations above are about the regular part "
-        f"of the second derivatives; the part on the kink {{`{kink.argument} = 0`}} must vanish "
+        f"{symbol} has a kink at `{kink.argument} = 0`. The relations above are about the regular "
+        f"part of the second derivatives; the part on the kink {{`{kink.argument} = 0`}} must vanish "
         "separately."
     )
     if kink.moves:

@@ -19,6 +19,7 @@ from identkit.report.paragraphs import (
     vector_text,
 )
 from identkit.report.snippet import snippet
+from identkit.report.statements import about
 from identkit.results import CheckResult
 from identkit.vocabulary import FamilyKind, Through
 
@@ -39,22 +40,23 @@ _KINDS = {
 }
 
 
-def _velocity(family: Family) -> str:
-    terms = [(f"∂h/∂{p}", v) for p, v in family.velocity if v != "0"]
+def _velocity(family: Family, symbol: str) -> str:
+    terms = [(f"∂{symbol}/∂{p}", v) for p, v in family.velocity if v != "0"]
     return vector_text(terms).replace("Δ", "") if terms else "0"
 
 
 def _family(check: CheckResult, family: Family) -> Iterator[Paragraph]:
+    h = check.seen.symbol
     if family.kind == FamilyKind.FLOW or not family.curve:
         yield prose(
-            "Exact family (flow): with the velocity V below, h is multiplied along the flow of V "
-            "(no closed form was found for the curve), by the factor "
+            f"Exact family (flow): with the velocity V below, {h} is multiplied along the flow of "
+            "V (no closed form was found for the curve), by the factor "
             f"`r1` = {family.r1}:"
         )
-        yield formula(f"∂_V h = {_velocity(family)}")
+        yield formula(f"∂_V {h} = {_velocity(family, h)}")
     else:
         s, own = family.parameter, family.parameter + "_i"
-        kind = _KINDS.get(family.kind, family.kind)
+        kind = about(check, _KINDS.get(family.kind, family.kind))
         yield prose(f"Exact family ({family.kind}: {kind}), a curve of atoms in `{s}`:")
         yield formula(",  ".join(f"{p}({s}) = {image}" for p, image in family.curve))
         if family.kind == FamilyKind.SCALE and any(
@@ -63,9 +65,9 @@ def _family(check: CheckResult, family: Family) -> Iterator[Paragraph]:
             name = next(n for n in ("c", "r", "k", "ρ") if n not in check.expert.parameters)
             yield prose(f"Write `{name} = exp({s})`, which is positive.")
         yield prose(f"At `{s} = {family.origin}` it is the true η. For every x and η")
-        yield formula(f"h(x, η({s})) = {_combination(family)}")
+        yield formula(f"{h}(x, η({s})) = {_combination(family, h)}")
         if family.r2 != "0":
-            yield formula(f"∂_V h = {_velocity(family)}")
+            yield formula(f"∂_V {h} = {_velocity(family, h)}")
         yield prose(
             f"So fitted atoms under the true atom's gate, at positions `{own}` ({family.cell} or "
             f"more), give the same {_letter(check)} as it does, as soon as"
@@ -88,10 +90,13 @@ def _family(check: CheckResult, family: Family) -> Iterator[Paragraph]:
         yield Paragraph("code", snippet(check, family))
 
 
-def _combination(family: Family) -> str:
-    """r1·h + r2·∂_V h with the values put in."""
+def _combination(family: Family, symbol: str) -> str:
+    """r1·h + r2·∂_V h with the values put in, h being called ``symbol``."""
     terms = []
-    for factor, function in ((family.r1, "h(x, η)"), (family.r2, "∂_V h(x, η)")):
+    for factor, function in (
+        (family.r1, f"{symbol}(x, η)"),
+        (family.r2, f"∂_V {symbol}(x, η)"),
+    ):
         if factor != "0":
             size = f"({factor})" if is_sum(factor) or factor.startswith("-") else factor
             terms.append(function if factor == "1" else f"{size}·{function}")

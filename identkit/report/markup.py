@@ -110,7 +110,9 @@ def latex(result: CheckResult) -> str:
 
 
 def _latex_item(check: CheckResult, result: ConditionResult) -> str:
-    formula = formula_latex(condition(result.condition, result.level).formula)
+    formula = formula_latex(
+        statements.about(check, condition(result.condition, result.level).formula)
+    )
     lines = [
         rf"\item \textbf{{{escape(statements.title(result))}: {result.verdict}.}}"
         rf" Functions: {formula}."

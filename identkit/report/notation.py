@@ -46,7 +46,7 @@ _SYMBOLS = {
     "∏": r"\prod", "*": r"\,", "{": r"\{", "}": r"\}", "%": r"\%", "#": r"\#", "&": r"\&",
     "$": r"\$", "|": r"\vert", "\\": r"\backslash", "′": "'", "–": "-", "^": r"\hat{}",
 }  # fmt: skip
-_DERIVATIVE = re.compile(r"∂([²³⁴]?)([hF])/((?:∂[A-Za-zβ][A-Za-z0-9_]*[²³⁴]?)+)\Z")
+_DERIVATIVE = re.compile(r"∂([²³⁴]?)([hFp])/((?:∂[A-Za-zβ][A-Za-z0-9_]*[²³⁴]?)+)\Z")
 _FUNCTION_NAMES = "|".join(h.name for h in HEADS if h.latex)
 
 
@@ -162,7 +162,7 @@ def _factor(text: str) -> str:
     moment = re.fullmatch(r"([mM])\[([^\]]*)\]", text)
     if moment:
         return f"{moment[1]}_{{{', '.join(_name(n) for n in moment[2].split(','))}}}"
-    call = re.fullmatch(r"([hF])\((.*)\)", text)
+    call = re.fullmatch(r"([hFp])\((.*)\)", text)
     if call and _closed(call[2]):
         return f"{call[1]}({math_latex(call[2])})"
     group = re.fullmatch(r"\((.*)\)(\*|_i|)", text)
@@ -170,7 +170,7 @@ def _factor(text: str) -> str:
         end = {"*": "^{*}", "_i": "_{i}", "": ""}[group[2]]
         return rf"\left({math_latex(group[1])}\right){end}"
     if re.fullmatch(r"[A-Za-z0-9_()+\-*/. βΔ]+", text) and not re.search(r"\*(\Z|[ )])", text):
-        read = None if re.search(r"[A-Za-zβ]\w* [A-Za-z]|[hF]\(", text) else _by_sympy(text)
+        read = None if re.search(r"[A-Za-zβ]\w* [A-Za-z]|[hFp]\(", text) else _by_sympy(text)
         if read is not None:
             return rf"\left({read}\right)" if is_sum(text) else read
     return _tokens(text)
@@ -187,7 +187,7 @@ def _closed(text: str) -> bool:
 
 
 _TOKEN = re.compile(
-    r"∂[²³⁴]?[hF]/(?:∂[A-Za-zβ][A-Za-z0-9_]*[²³⁴]?)+"
+    r"∂[²³⁴]?[hFp]/(?:∂[A-Za-zβ][A-Za-z0-9_]*[²³⁴]?)+"
     r"|∂_\w+"
     r"|[mM]\[[^\]]*\]"
     r"|f_G[*⋆]?"

@@ -25,10 +25,12 @@ def orders_report(found: Orders) -> RenderableType:
     e = found.expert
     kind = f"{e.label}: " if e.name != "custom" else ""
     regime = "" if found.regime is None else f", regime {found.regime}"
-    under = resolve(found.likelihood).title
+    likelihood = resolve(found.likelihood)
+    meaning = likelihood.seen(e).meaning
     head = Text.assemble(
         (f"{kind}h(x) = {e.written}", "bold"),
-        f"\ngate {found.gate}{regime}, {under}",
+        f"\n{meaning}" if meaning else "",
+        f"\ngate {found.gate}{regime}, {likelihood.title}",
         f"\n{found.cell} atoms fitted to one true atom",
     )
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)

@@ -16,13 +16,13 @@ CODE_WIDTH = 76
 _ONE = (
     "    many = 0.0",
     "    for w, p in zip(weights, positions):",
-    "        many += w*h(*x, *curve(p, *eta))",
+    "        many += w*{h}(*x, *curve(p, *eta))",
     "    worst = max(worst, abs(one - many)/max(1.0, abs(one)))",
 )
 _SEVERAL = (
     "    many = [0.0 for _ in one]",
     "    for w, p in zip(weights, positions):",
-    "        moved = h(*x, *curve(p, *eta))",
+    "        moved = {h}(*x, *curve(p, *eta))",
     "        many = [m + w*v for m, v in zip(many, moved)]",
     "    for a, b in zip(one, many):",
     "        worst = max(worst, abs(a - b)/max(1.0, abs(a)))",
@@ -46,12 +46,14 @@ def snippet(check: CheckResult, family: Family) -> str:
     parameters = ", ".join(expert.parameters)
     images = dict(family.curve)
     curve = [_python(images.get(p, p)) for p in expert.parameters]
-    several = bool(expert.markers)
+    logits = bool(check.seen.meaning)
+    several, function = bool(expert.markers) or logits, "probabilities" if logits else "h"
     body = _python(expert.written)
     used = set(re.findall(r"[A-Za-z_]\w*", " ".join([body, *curve])))
     own = [n for n in _OWN_FUNCTIONS if n in used]
     used |= set(re.findall(r"[A-Za-z_]\w*", " ".join(_OWN_FUNCTIONS[n] for n in own)))
     taken = {*expert.inputs, *expert.parameters, s}
+    used |= {"exp"} if logits else set()
     known = {*FUNCTIONS, *CONSTANTS, "e"} - {*_OWN_FUNCTIONS, *_PYTHON} - taken
     sides = check.options.domain.sides(expert.dim)
     box = [f"({low}, {high})" for low, high in sides]
@@ -66,6 +68,10 @@ def snippet(check: CheckResult, family: Family) -> str:
         lines += ["", "", f"def {name}(z):", f"    return {_OWN_FUNCTIONS[name]}"]
     lines += ["", "", *_wrap(f"def h({', '.join(expert.inputs)}, {parameters}):", "")]
     lines += _wrap(_return(body), "    ")
+    if logits:
+        each = "h(*z)" if expert.markers else "(h(*z),)"
+        lines += ["", "", "def probabilities(*z):", f"    sizes = [exp(v) for v in {each}]"]
+        lines += ["    return [v/(1 + sum(sizes)) for v in sizes]"]
     lines += ["", "", *_wrap(f"def curve({s}, {parameters}):", "")]
     lines += _wrap(f"return {_row(curve)}", "    ")
     lines += ["", ""]
@@ -77,8 +83,8 @@ def snippet(check: CheckResult, family: Family) -> str:
         "worst = 0.0",
         "for _ in range(200):",
         *_wrap(f"x = [{drawn}]", "    "),
-        "    one = h(*x, *eta)",
-        *(_SEVERAL if several else _ONE),
+        f"    one = {function}(*x, *eta)",
+        *(line.replace("{h}", function) for line in (_SEVERAL if several else _ONE)),
         'print(f"largest difference: {worst:.1e}")',
     ]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ Every renderer prints these, so that terminal, LaTeX and HTML cannot drift apart
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from identkit.causes import CAUSES
 from identkit.degeneracy.rate import OPEN, slower_from
@@ -19,12 +20,20 @@ from identkit.rate import NONE, NOT_DERIVED, SLOWER, UNDECIDED
 from identkit.results import GIVEN_NUMBER, QUANTIFIERS, CheckResult, ConditionResult, SetProof
 from identkit.vocabulary import Agreement, AtomsScope, Cause, FamilyKind, ProofKind, Quantifier
 
+if TYPE_CHECKING:
+    from identkit.certificates.verify import Verified
 
-def under(result: CheckResult) -> str:
+
+def under(result: CheckResult | Verified) -> str:
     """`` under`` the likelihood, to follow the gate; nothing for least squares."""
     if result.likelihood == LEAST_SQUARES:
         return ""
     return f" under {resolve_likelihood(result.likelihood).title}"
+
+
+def about(result: CheckResult, text: str) -> str:
+    """A sentence about h as one about what the likelihood sees of it."""
+    return re.sub(r"\bh\b", result.seen.symbol, text)
 
 
 def title(result: ConditionResult) -> str:
@@ -192,7 +201,10 @@ def repeated(check: CheckResult, result: ConditionResult) -> bool:
 
 def follows(check: CheckResult, result: ConditionResult) -> list[tuple[str, str]]:
     """The consequences, once for each regime."""
-    return [] if repeated(check, result) else consequences(result, check.likelihood)
+    if repeated(check, result):
+        return []
+    found = consequences(result, check.likelihood)
+    return [(label, about(check, text) if label == "family" else text) for label, text in found]
 
 
 def consequences(result: ConditionResult, likelihood: str) -> list[tuple[str, str]]:

@@ -44,6 +44,7 @@ def check_report(
     kind = f"{e.label}: " if e.name != "custom" else ""
     head = Text.assemble(
         (f"{kind}h(x) = {e.written}", "bold"),
+        f"\n{result.seen.meaning}" if result.seen.meaning else "",
         f"\nη = ({', '.join(e.parameters)}), gate {result.gate}{statements.under(result)}",
         f", d = {e.dim}",
         f", {len(e.markers)} components\n" if e.markers else "\n",
@@ -83,7 +84,8 @@ def _result_block(check: CheckResult, result: ConditionResult) -> RenderableType
     table = Table.grid(padding=(0, 1))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row("  functions", condition(result.condition, result.level).formula)
+    formula = condition(result.condition, result.level).formula
+    table.add_row("  functions", statements.about(check, formula))
     for proof in result.counted:
         if len(result.proofs) > 1:
             table.add_row("  set", proof.title)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from identkit.certificates.verify import Verified
-from identkit.gates import resolve
-from identkit.likelihoods import asked_under
+from identkit.gates import resolve as resolve_gate
+from identkit.likelihoods import asked_under, resolve
 from identkit.report import statements
 from identkit.vocabulary import Verdict
 
@@ -15,7 +15,9 @@ SCHEMA = "identkit.verify/2"
 
 def _near(verified: Verified) -> list[bool]:
     """For each result whether its rate is about a neighbourhood of the truth."""
-    found = (resolve(verified.gate, verified.likelihood).regime(r.regime) for r in verified.results)
+    found = (
+        resolve_gate(verified.gate, verified.likelihood).regime(r.regime) for r in verified.results
+    )
     return [regime is not None and regime.refits == "elsewhere" for regime in found]
 
 
@@ -55,8 +57,10 @@ def text(verified: Verified) -> str:
     """For a terminal."""
     e = verified.expert
     box = verified.options.domain.text(e.dim)
+    meaning = resolve(verified.likelihood).seen(e).meaning
     lines = [
-        f"verified: h(x) = {e.written}, {verified.gate} gate",
+        f"verified: h(x) = {e.written}, {verified.gate} gate{statements.under(verified)}",
+        *([f"  {meaning}"] if meaning else []),
         f"  inputs {', '.join(e.inputs)} in {box}, parameters {', '.join(e.parameters)}",
     ]
     for r, near, by in zip(verified.results, _near(verified), verified.by, strict=True):

@@ -34,7 +34,7 @@ from identkit.certificates.kernel.parts import Part
 from identkit.certificates.kernel.refits import check_exceptional, check_refit
 from identkit.certificates.kernel.second_order import Analysis
 from identkit.gates import Expansion, input_free, normalized_sigmoid, sigmoid, softmax
-from identkit.likelihoods import LEAST_SQUARES, gaussian
+from identkit.likelihoods import LEAST_SQUARES, categorical, gaussian
 
 __all__ = ["Analysis", "Part", "Unshown", "check_exceptional", "check_refit", "knows"]
 
@@ -43,6 +43,9 @@ CRITERIA = {
     (sigmoid.RULE, LEAST_SQUARES): (True, "moments"),
     (softmax.RULE, LEAST_SQUARES): (False, "gates"),
     (normalized_sigmoid.RULE, LEAST_SQUARES): (False, "values"),
+    (softmax.RULE, categorical.NAME): (False, "gates"),
+    (normalized_sigmoid.RULE, categorical.NAME): (False, "values"),
+    (input_free.RULE, categorical.NAME): (False, "weights"),
     **{
         (rule, own.name): (False, "gates")
         for rule in (softmax.RULE, normalized_sigmoid.RULE, input_free.RULE)

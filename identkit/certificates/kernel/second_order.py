@@ -117,8 +117,9 @@ class Analysis:
         """
         assert found.determinant is not None
         functions, cases, own = self.functions, self.cases, frozenset[str]()
-        if self.across == "values":
-            functions = [m.function for m in value_space(self.atom).moments]
+        space = value_space(self.atom, self.across)
+        if space is not None:
+            functions = [m.function for m in space.moments]
             cases = self._cases(functions)
             own = {f.label for f in functions} - {f.label for f in self.functions}
         left = [i for i, f in enumerate(functions) if f.label in {*own, *found.independent}]
