@@ -35,7 +35,9 @@ Statements, for every S ≥ 2.
      E_c = L_c + ½ Q_cc − Σ_{l<S} p_l Q_cl,
    and det(diag p − ppᵀ) = p_1⋯p_S > 0. So moments are invisible iff E_1 = … = E_{S−1} = 0, and,
    with M = 0, m·∇p = 0 iff m·∇h = 0: logits and probabilities have the same redundancies. S = 2:
-   m·∇h + ½M:∇²h = ½ tanh(h/2) ∇hᵀM∇h.
+   m·∇h + ½M:∇²h = ½ tanh(h/2) ∇hᵀM∇h. For every S, with A = log Σ exp(h_l) and p_c = e^{h_c − A}:
+   ∂p_c = p_c ∂(h_c − A), ∂²p_c = p_c [∂²(h_c − A) + ∂(h_c − A)∂(h_c − A)ᵀ], ∂A = Σ p_l ∂h_l and
+   ∂²A = Σ p_l (∂²h_l + ∂h_l∂h_lᵀ) − ∂A∂Aᵀ.
 4. *Algebraic logits.* Let, at η, all h_c and their derivatives in η be algebraic functions of x on
    almost every line along one coordinate, and no h_c, h_c − h_l, c ≠ l < S, be free of it there.
    Then invisible (m, M ⪰ 0) ≠ 0 exist iff v·∇h = 0 for some v ≠ 0 (along a field v(η) degenerate,
@@ -59,8 +61,11 @@ Statements, for every S ≥ 2.
    Several: cell by cell where p, ∇p, ∇²p of all of them are independent up to the relations of each
    cell among ∇p, ∇²p alone.
 
-Proved: 1 to 6 by the arguments above; the formulas are computed, those of 3 for S = 2, 3, 4 and,
-being symmetric in l and with at most two other classes in each term, for every S.
+7. *Classes in a fixed ratio.* If h_1 − h_2, or h_2 itself, is a parameter c of its own, free of x,
+   the two classes (or class 2 and the reference) divide one probability q in the ratio σ(c): along
+   a curve on which q stays, p is affine in σ(c), which moments with M_cc > 0 and rank one leave.
+
+Proved: 1 to 7 by the arguments above; the formulas are computed, those of 3 for S = 2, 3, 4.
 """
 
 from __future__ import annotations
@@ -99,8 +104,9 @@ ALGEBRAIC = Claim(
 )
 EXAMPLES = Claim(
     "categorical-degenerate-logits",
-    "A logit free of x is degenerate (a probability is split); the logit of Φ(ax + b) is (a heat "
-    "equation); a number added to all S logits is a redundancy",
+    "A logit free of x is degenerate, and so are two classes in a free ratio that does not depend "
+    "on x (a probability is split); the logit of Φ(ax + b) is (a heat equation); a number added to "
+    "all S logits is a redundancy",
     DERIVED,
 )
 CONSTANT = Claim(
@@ -304,9 +310,15 @@ def test_coefficients_of_the_exponentials(
         "m_b = p": {"first": lambda p: p},
         "the flow runs the other way": {"signs": (1, -1, -1)},
         "the reference stays": {"shifted": (0, 1)},
+        "the other logit stays": {"ratio": lambda c: sp.Integer(0)},
     }
 )
-def test_degenerate_logits(first=lambda p: p - HALF, signs=(1, 1, 1), shifted=(0, 1, 2)):
+def test_degenerate_logits(
+    first=lambda p: p - HALF,
+    signs=(1, 1, 1),
+    shifted=(0, 1, 2),
+    ratio=lambda c: sp.exp(c) / (1 + sp.exp(c)),
+):
     """A logit free of x, the logit of Φ, and a number added to every logit."""
     x, a, b, c, u, v = sp.symbols("x a b c u v", real=True)
     p = 1 / (1 + sp.exp(-b))
@@ -320,6 +332,15 @@ def test_degenerate_logits(first=lambda p: p - HALF, signs=(1, 1, 1), shifted=(0
     moved = [z + c if i in shifted else z for i, z in enumerate(logits)]
     for i, given in enumerate(probabilities(logits[:2])):
         assert sp.simplify(sp.exp(moved[i]) / sum(map(sp.exp, moved)) - given) == 0
+    # h = (b, c) at any x: along v = r∂_b + ∂_c p_1 stays, and p_2 is affine in σ(c)
+    p = probabilities((b, c))[:2]
+
+    def along(f):
+        return ratio(c) * sp.diff(f, b) + sp.diff(f, c)
+
+    assert sp.simplify(along(p[0])) == 0
+    speed = sp.exp(c) / (1 + sp.exp(c)) ** 2  # of σ(c)
+    assert sp.simplify(along(along(p[1]) / speed)) == 0
     return EXAMPLES.finding("proved", "identities")
 
 

@@ -101,7 +101,7 @@ def with_classes(expert: Expert, classes: int) -> Expert:
     numbers = [str(c) for c in range(1, classes)]
     joint = "_"
     while taken & {p + joint + n for p in expert.parameters for n in numbers}:
-        joint += "_"
+        joint += "c"  # two _ in a row are no name
     names = "|".join(map(re.escape, sorted(expert.parameters, key=len, reverse=True)))
     word = re.compile(rf"(?<![A-Za-z0-9_.])(?:{names})(?![A-Za-z0-9_])")
     return Expert.from_expression(

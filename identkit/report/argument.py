@@ -182,8 +182,8 @@ def _relations(second: SecondOrder, symbol: str) -> Iterator[Paragraph]:
 def _kink(kink: Kink, symbol: str) -> Iterator[Paragraph]:
     yield prose(
         f"{symbol} has a kink at `{kink.argument} = 0`. The relations above are about the regular "
-        f"part of the second derivatives; the part on the kink {{`{kink.argument} = 0`}} must vanish "
-        "separately."
+        f"part of the second derivatives; the part on the kink {{`{kink.argument} = 0`}} must "
+        "vanish separately."
     )
     if kink.moves:
         yield prose("That part vanishes only if `M y = 0` for the directions that move the kink:")
