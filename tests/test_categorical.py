@@ -417,7 +417,9 @@ def test_the_kernel_shows_it_for_two_classes(text, gate):
 
 def test_a_certificate_of_several_classes():
     document = json.loads(json.dumps(found("a*x + b; c*x + d").certificate()))
-    assert identkit.verify(document).results[0].nondegenerate == "yes"
+    verified = identkit.verify(document)
+    assert verified.results[0].nondegenerate == "yes"
+    assert {*verified.by[0].values()} == {"kernel"}
     document["expert"]["components"][1] = document["expert"]["components"][0]
     document["expert"]["expression"] = "a*x + b; a*x + b"
     document["digest"] = digest(document)

@@ -39,7 +39,8 @@ LAYERS = {
     "claims": "claims claims.checks claims.record claims.listing claims.running",
     "check": "checking alternatives interaction table",
     "document": "degeneracy.document certificates.document report.json_form",
-    "certificate": "certificates.jets certificates.kernel.field certificates.kernel.points "
+    "certificate": "certificates.jets certificates.kernel.field certificates.kernel.outputs "
+    "certificates.kernel.points "
     "certificates.kernel.parts certificates.kernel.every_k certificates.kernel.second_order "
     "certificates.kernel.refits certificates.kernel certificates.statement certificates.store "
     "certificates.rederive certificates.verify",

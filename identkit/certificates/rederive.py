@@ -59,7 +59,7 @@ def rederive(
 
 
 def _keys(expert: Expert, entry: dict[str, Any], asked: Sequence[str]) -> Sequence[str]:
-    """All of the entry where the kernel has read nothing of it: for experts of several outputs."""
+    """All of the entry for experts of several outputs, where the kernel may have read little."""
     return tuple(entry) if expert.markers else asked
 
 

@@ -57,7 +57,7 @@ from identkit.questions import (
 )
 from identkit.report.json_form import schema
 from identkit.results import ConditionResult, Options, combined_verdict
-from identkit.vocabulary import ProofKind, Verdict
+from identkit.vocabulary import Verdict
 
 TIME_LIMIT = 120.0
 """Seconds for one file; a certificate that takes longer is not verified."""
@@ -181,7 +181,7 @@ class _Reader:
                 raise CertificateError(f"{place}: the condition has no function {name}.") from None
             options = asked_with(condition, self.options)
             part = Part(atom, functions, proof, options, place, self.deadline)
-            self._show(part.check, number, "verdict", i, proof.kind == ProofKind.NONE)
+            self._show(part.check, number, "verdict", i)
             proofs.append(proof)
         if others and any(p.depends_on_coordinates for p in proofs):
             if not entry["coordinates"]:
@@ -234,13 +234,9 @@ class _Reader:
             exceptional=exceptional,
         )
 
-    def _show(
-        self, check: Callable[[], None], number: int, piece: str, part: int, is_open: bool = False
-    ) -> None:
-        """``is_open``: nothing is claimed, so that nothing has to be shown."""
+    def _show(self, check: Callable[[], None], number: int, piece: str, part: int) -> None:
+        """Have the kernel look at a piece, and remember it where the kernel cannot show it."""
         try:
-            if self.expert.markers and not is_open:
-                raise Unshown("what is said of several components")
             check()
         except Unshown as missing:
             self.deadline.check()
@@ -281,7 +277,7 @@ class _Reader:
             atom = expert_function(self.expert)
             Analysis(atom, expansion, self.options, place, self.deadline).check(found)
 
-        self._show(check, number, "second order", 0, found.verdict == Verdict.UNDECIDED)
+        self._show(check, number, "second order", 0)
         return found
 
 

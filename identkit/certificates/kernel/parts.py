@@ -29,6 +29,7 @@ from identkit.certificates.kernel.every_k import (
     space_of,
 )
 from identkit.certificates.kernel.field import Cases, Element, Unshown
+from identkit.certificates.kernel.outputs import at_units, is_scalar, one_function, widened
 from identkit.certificates.kernel.points import (
     FIRST_BITS,
     Regularity,
@@ -62,10 +63,12 @@ class Part:
         where: str,
         deadline: Deadline,
     ) -> None:
-        self.atom, self.functions, self.proof = atom, functions, proof
-        self.options, self.where, self.deadline = options, where, deadline
+        self.atom, self.functions, self.where = one_function(atom), functions, where
+        self.proof = replace(proof, witness=at_units(proof.witness, atom))
+        self.options, self.deadline = widened(options, atom), deadline
+        self.scalar = is_scalar(atom)
         self.basis = (*functions.functions, *functions.shared)
-        self.sides = options.domain.sides(len(atom.inputs))
+        self.sides = self.options.domain.sides(len(self.atom.inputs))
 
     def fail(self, field: str, reason: str) -> CertificateError:
         return CertificateError(f"{self.where}.{field}: {reason}.")
@@ -193,6 +196,8 @@ class Part:
         proof, fixed = self.proof, self.proof.fixed
         if fixed is None or not fixed.combinations:
             raise self.fail("fixed", "is missing")
+        if not self.scalar:
+            raise Unshown("a dimension of a space of vectors")
         self._partition()
         terms = [t for c in fixed.combinations for t in c]
         if not {t.function for t in terms} <= set(proof.kept):

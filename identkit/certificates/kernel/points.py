@@ -184,6 +184,8 @@ class Regularity:
         self.tape = Tape([atom.expression], (*symbols(atom.inputs), *symbols(atom.parameters)))
         self.kinks = [h for h in self.tape.hazards if h.kind == "kink"]
         self.singular = [h for h in self.tape.hazards if h.kind != "kink"]
+        held = set().union(*(h.expression.free_symbols for h in self.singular))
+        self.live = [i for i, x in enumerate(symbols(atom.inputs)) if x in held]
 
     def quantifier(self) -> Quantifier:
         """A witness extends to almost every θ only where U is analytic for all real (x, θ)."""
@@ -207,7 +209,7 @@ class Regularity:
                 slots = self.tape.run(values)
                 if all(_harmless(h, slots[h.slot]) for h in self.singular):
                     continue
-                if examined >= BOXES:
+                if examined >= BOXES or not self.live:
                     return False
                 waiting += self._halves(box)
         return True
@@ -217,7 +219,7 @@ class Regularity:
             (low, high), (least, most) = box[i], self.sides[i]
             return (high - low) / (most - least)
 
-        widest = max(range(len(box)), key=share)
+        widest = max(self.live, key=share)  # of those that a singularity can depend on
         low, high = box[widest]
         parts = ((low, (low + high) / 2), ((low + high) / 2, high))
         return [[*box[:widest], half, *box[widest + 1 :]] for half in parts]

@@ -21,6 +21,7 @@ from identkit.certificates.kernel.field import (
     Unshown,
     vanishes,
 )
+from identkit.certificates.kernel.outputs import is_scalar, one_function, wide
 from identkit.certificates.kernel.points import draws
 from identkit.deadline import Deadline
 from identkit.degeneracy.records import Exceptional, Refit
@@ -35,6 +36,7 @@ def check_refit(
     atom: AtomFunction, refit: Refit, sides: Sequence[Interval], where: str, deadline: Deadline
 ) -> None:
     """Raises CertificateError for what is no refit, and Unshown for what is not shown to be one."""
+    sides, atom = wide(sides, atom), one_function(atom)
     count = {RefitKind.NULL_EXPERT: 1, RefitKind.DEAD_EXPERT: 1, RefitKind.SPLITTING: 2}.get(
         refit.kind, 0
     )
@@ -65,6 +67,9 @@ def check_exceptional(
     """Raises CertificateError for what is wrong, and Unshown for what is not shown."""
     identity = found.identity
     assert identity is not None
+    if identity.rest != "0" and not is_scalar(atom):
+        raise Unshown("a rest that is written by components")
+    sides, atom = wide(sides, atom), one_function(atom)
     s, inputs = identity.parameter, frozenset(atom.inputs)
     own = [s] if s else []
     names: frozenset[str] = frozenset([*atom.parameters, *own])

@@ -10,6 +10,7 @@ nothing may be left then.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate
@@ -22,6 +23,7 @@ from identkit.atoms import AtomFunction
 from identkit.balls import ball, precision
 from identkit.certificates.kernel.every_k import apply, holds_for_every_k
 from identkit.certificates.kernel.field import BITS, PLACES, Cases, Element, Unshown, vanishes
+from identkit.certificates.kernel.outputs import at_units, one_function, widened
 from identkit.certificates.kernel.points import (
     FIRST_BITS,
     Regularity,
@@ -63,14 +65,15 @@ class Analysis:
         where: str,
         deadline: Deadline,
     ) -> None:
-        self.atom, self.options, self.where, self.deadline = atom, options, where, deadline
+        self.given, self.atom = atom, one_function(atom)
+        self.options, self.where, self.deadline = widened(options, atom), where, deadline
         self.gates = expansion is not None and expansion.gates
         self.across = "gates" if expansion is None else expansion.across
-        self.sides = options.domain.sides(len(atom.inputs))
+        self.sides = self.options.domain.sides(len(self.atom.inputs))
         likelihood = LEAST_SQUARES if expansion is None else expansion.likelihood
         self.through = resolve(likelihood).through
         self.space: MomentSpace = space_of(atom, self.gates, self.through)
-        self.blocks = seen_atom(atom, self.through).markers
+        self.blocks = () if atom.markers else seen_atom(atom, self.through).markers
         self.functions = [m.function for m in self.space.moments]
 
     def fail(self, field: str, reason: str) -> CertificateError:
@@ -78,6 +81,7 @@ class Analysis:
 
     def check(self, found: SecondOrder) -> None:
         """Raises CertificateError for what is wrong, and Unshown for what is not shown."""
+        found = replace(found, determinant=at_units(found.determinant, self.given))
         self._nothing_unread(found)
         if found.verdict == Verdict.UNDECIDED:
             return
@@ -117,7 +121,7 @@ class Analysis:
         """
         assert found.determinant is not None
         functions, cases, own = self.functions, self.cases, frozenset[str]()
-        space = value_space(self.atom, self.across)
+        space = value_space(self.given, self.across)
         if space is not None:
             functions = [m.function for m in space.moments]
             cases = self._cases(functions)
