@@ -518,4 +518,4 @@ def test_nothing_is_fitted_or_drawn_under_it():
     with pytest.raises(InputError, match="no rule draws a response"):
         identkit.simulate(model, truth, 10, noise=0.1)
     with pytest.raises(InputError, match="no objective is registered"):
-        least_squares(model, np.arange(5.0).reshape(-1, 1), np.arange(5.0), [truth])
+        least_squares(model, np.arange(9.0).reshape(-1, 1), np.arange(9.0), [truth])

@@ -4,8 +4,8 @@ With e_1 … e_p inputs beside x, Σ_c e_c h_c(x) is 0 for all (x, e) just when 
 x, and ∂_u, factors x_s and weights commute with it. So a statement on vector functions is one on
 the scalar functions of (x, e), no kink, pole or argument of which holds an e (theory section 2):
 the kernel looks at these, over [0, 1] for every e. A point of a determinant that names a component
-is that unit vector. Two things are not the same for both, and are left to the prover: dimensions of
-spaces of polynomials, and a rest that is written by components.
+is that unit vector. Two things are not the same for both, and are left to the prover: the dimension
+of polynomials of a degree in each component, and a rest that is written by components.
 """
 
 from __future__ import annotations

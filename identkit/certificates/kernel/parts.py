@@ -196,8 +196,6 @@ class Part:
         proof, fixed = self.proof, self.proof.fixed
         if fixed is None or not fixed.combinations:
             raise self.fail("fixed", "is missing")
-        if not self.scalar:
-            raise Unshown("a dimension of a space of vectors")
         self._partition()
         terms = [t for c in fixed.combinations for t in c]
         if not {t.function for t in terms} <= set(proof.kept):
@@ -210,6 +208,8 @@ class Part:
             raise Unshown("that the functions combined do not coincide")
         space = space_of(self.cases, [self._coefficients(c) for c in fixed.combinations])
         count = fixed.dimension // len(fixed.combinations) + 1
+        if space.dimension > fixed.dimension and not self.scalar:
+            raise Unshown("a dimension of polynomials by component")
         if space.dimension > fixed.dimension or fixed.atoms != count:
             raise self.fail("fixed", "does not describe the space of its combinations")
         if space.dimension < fixed.dimension:
