@@ -263,6 +263,40 @@ def test_generated_logits_agree_with_the_numbers(one, other):
         assert holds_positive(null_space(text)) == (result.nondegenerate == "no"), text
 
 
+POLYNOMIALS = st.sampled_from(
+    ["a*x", "b", "c*x**2", "a*b*x", "a*c", "d*x**3", "(a + d)*x", "b*d*x"]
+)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.lists(POLYNOMIALS, min_size=1, max_size=3, unique=True),
+    st.lists(POLYNOMIALS, max_size=2, unique=True),
+)
+def test_polynomial_logits_are_degenerate_by_redundancies_alone(one, other):
+    """An exact rank of the coefficients of ∇h, where no logit and no difference is free of x."""
+    text = "; ".join(" + ".join(terms) for terms in (one, other) if terms)
+    if "x" not in text:
+        return
+    expert = Expert.from_expression(text)
+    x, names = sp.Symbol("x", real=True), symbols(expert.parameters)
+    at = dict(zip(names, PLACE, strict=False))
+    h = [f.subs(at) for f in expert.functions]
+    if any(sp.expand(f - g).has(x) is False for i, f in enumerate(h) for g in [0, *h[:i]]):
+        return
+    rows = [
+        [c for f in expert.functions for c in _coefficients(sp.diff(f, p).subs(at), x)]
+        for p in names
+    ]
+    redundant = sp.Matrix(rows).rank() < len(names)
+    assert found(text).results[0].nondegenerate == ("no" if redundant else "yes"), text
+
+
+def _coefficients(expression, x):
+    given = sp.Poly(expression, x).all_coeffs()[::-1]
+    return [*given, *(0 for _ in range(4 - len(given)))]
+
+
 def test_probabilities_are_those_of_the_definition():
     """p of the expert that is decided about, against exponentials of the logits it was given."""
     for text in ("a*x + b", "a*x + b; c*tanh(x)", "a*x; b*x; relu(a*x)"):
@@ -312,6 +346,47 @@ def test_gates_that_divide_and_no_other():
     # nothing follows for a gate of one's own, whose conditions are decided
     (own,) = check("linear", "normalised exp(s) + 1", likelihood="categorical", dim=1).results
     assert (own.verdict, own.nondegenerate) == ("yes", "undecided")
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [("a*x + b", 1), ("a*x", 0), ("tanh(a*x)", 0), ("a*x + b; c*x + d", 3), ("a*x + b; c", None)],
+)
+def test_the_softmax_pins_its_gates_by_numbers(text, hidden):
+    """All that a cell of two atoms and an exact atom show of Σ W_i (p(η_i) − P*), at eighty digits.
+
+    Hidden are ∂_a p − x ∂_b p, of m_η and M_βη, for each pair of a slope and its bias: M_ββ = 0 is
+    seen and makes M_βη = 0; and ∂_a∂_d p − ∂_b∂_c p, of which no M ⪰ 0 is made. Where the expert
+    is degenerate more is hidden.
+    """
+    expert = Expert.from_expression(text)
+    (x,), eta = symbols(expert.inputs), symbols(expert.parameters)
+    total = 1 + sp.Add(*map(sp.exp, expert.functions))
+    places = [dict(zip(eta, PLACE[start:] + PLACE[:start], strict=False)) for start in (0, 1)]
+    gates = [sp.exp(sp.Rational(3, 4) * x + sp.Rational(1, 5)), sp.Integer(1)]  # the second pinned
+    rows = []
+    for h in expert.functions:
+        p = sp.exp(h) / total
+        values = [p.subs(at) for at in places]
+        mean = sum(w * v for w, v in zip(gates, values, strict=True)) / sum(gates)
+        slopes = [sp.diff(p, u) for u in eta]
+        cell = [(p - mean) * x**n for n in range(3)]
+        cell += [*slopes, *(x * s for s in slopes)]
+        cell += [sp.diff(p, u, v) for u, v in combinations_with_replacement(eta, 2)]
+        row = [gates[0] * f.subs(places[0]) for f in cell]
+        rows.append([*row, *(gates[1] * s.subs(places[1]) for s in slopes)])
+    with mpmath.workdps(80):
+        functions = [sp.lambdify(x, row, "mpmath") for row in rows]
+        at_x = [point for (point,) in points(1, len(rows[0]) + 4)]
+        sizes = mpmath.svd_r(
+            mpmath.matrix([list(f(v)) for v in at_x for f in functions]), compute_uv=False
+        )
+        lost = len(rows[0]) - sum(s > sizes[0] * mpmath.mpf(10) ** -45 for s in sizes)
+    assert (found(text).results[0].nondegenerate == "yes") == (hidden is not None)
+    if hidden is None:
+        assert lost > 1  # beside ∂_a p = x ∂_b p
+    else:
+        assert lost == hidden
 
 
 @pytest.mark.parametrize(
