@@ -69,7 +69,9 @@ class Jet:
                 self.g[i] * other.g[j] + self.g[j] * other.g[i] for i in range(q) for j in range(q)
             ]
             second = _plus(second, crossed)
-        return Jet(self.v * other.v, _plus(_times(self.g, other.v), _times(other.g, self.v)), second)
+        return Jet(
+            self.v * other.v, _plus(_times(self.g, other.v), _times(other.g, self.v)), second
+        )
 
     def through(self, value, slope, bend):
         """φ(self) from φ, φ', φ'' at the value."""

@@ -16,6 +16,7 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from itertools import pairwise
 from types import SimpleNamespace
 
 import mpmath as mp
@@ -107,6 +108,8 @@ class Problem:
     eta: tuple[tuple[str, float], ...]
     other: tuple[float, ...]
     cell: int
+    gated: bool = True
+    """Whether weights depend on x; without, they are constant."""
     radius: float = 0.6
     """How far any parameter may move."""
 
@@ -166,7 +169,8 @@ class Problem:
         u = self.coordinates.index(coordinate)
         moved[:, u] = t * np.sin(free[:, u])
         moved[0, u] = sign * t
-        return shares, np.tanh(slopes), moved, self.radius * np.tanh(other / self.radius)
+        tilt = np.tanh(slopes) if self.gated else 0 * slopes
+        return shares, tilt, moved, self.radius * np.tanh(other / self.radius)
 
     def difference(self, weights, slopes, moved, other, x=None, y=None, functions=_ARRAYS):
         """T_G − T_* at the nodes; the weights over e^(β0) of the first true atom."""
@@ -176,8 +180,9 @@ class Problem:
         true = [functions.number(v) for _, v in self.eta]
         second = [functions.number(v) for v in self.other]
         one, two = functions.number(VARIANCE), functions.number(OTHER_VARIANCE)
-        own = functions.exp(functions.number(SLOPES[0]) * x)
-        rest = functions.exp(functions.number(SLOPES[1]) * x)
+        first, last = SLOPES if self.gated else (0.0, 0.0)
+        own = functions.exp(functions.number(first) * x)
+        rest = functions.exp(functions.number(last) * x)
         star = (
             own * self._seen(x, y, true, one, functions)
             + rest * self._seen(x, y, second, two, functions)
@@ -247,30 +252,44 @@ class Problem:
                 best = (scale, p, sign)
         return best
 
-    def slope(self, coordinate: str, times: Sequence[float], **how) -> tuple[list[float], float]:
-        """The least norms at these t, the larger first, and the slope between the last two.
+    def slopes(
+        self, coordinate: str, times: Sequence[float], starts: int, seed: int = 0
+    ) -> tuple[list[float], list[float]]:
+        """The least norms at these t, the larger first, and the slopes between them.
 
-        Each minimum is a start for the next t, scaled down in every power that may be meant; and
-        once found, those of smaller t are starts for larger ones.
+        A minimum, scaled down by several powers, is a start for the next t; and what is found
+        there, scaled up, one for the t before.
         """
-        norms, places, warm = [], [], list(how.pop("warm", ()))
-        previous: list[tuple[np.ndarray, int]] = []
+        norms: list[float] = []
+        places: list[tuple[np.ndarray, int]] = []
         for n, t in enumerate(times):
-            begin = [*warm]
-            for p, sign in previous:
-                ratio = t / times[n - 1]
-                for power in (0.5, 1.0, 1.5, 2.0):
-                    scaled = p.copy()
-                    scaled[1 + self.cell :] *= ratio**power
-                    begin.append((scaled, sign))
-                begin.append((p, sign))
-            norm, place, sign = self.smallest(coordinate, t, warm=begin, **how)
+            begin = [] if n == 0 else self._scaled(places[-1], t / times[n - 1])
+            norm, place, sign = self.smallest(coordinate, t, starts=starts, seed=seed, warm=begin)
             norms.append(norm)
             places.append((place, sign))
-            previous = [(place, sign)]
-        return norms, float(np.log(norms[-2] / norms[-1]) / np.log(times[-2] / times[-1]))
+        for n in reversed(range(len(times) - 1)):
+            begin = self._scaled(places[n + 1], times[n] / times[n + 1])
+            norm, place, sign = self.smallest(coordinate, times[n], starts=0, warm=begin)
+            if norm < norms[n]:
+                norms[n], places[n] = norm, (place, sign)
+        steps = pairwise(zip(times, norms, strict=True))
+        return norms, [float(np.log(a / b) / np.log(s / t)) for (s, a), (t, b) in steps]
+
+    def _scaled(self, place: tuple[np.ndarray, int], ratio: float) -> list[tuple[np.ndarray, int]]:
+        p, sign = place
+        found = []
+        for power in (0.0, 0.5, 1.0, 1.5, 2.0):
+            scaled = p.copy()
+            scaled[1 + self.cell :] *= ratio**power
+            found.append((scaled, sign))
+        return found
 
     # -- arcs ---------------------------------------------------------------------------------
+
+    def arc_slope(self, atoms: Sequence[dict]) -> float:
+        """Of ‖T_G(t) − T_*‖ in t, from t = 1/64 and 1/128."""
+        norms = [self.arc_norm(atoms, mp.mpf(1) / n) for n in (64, 128)]
+        return float(mp.log(norms[0] / norms[1]) / mp.log(2))
 
     def arc_norm(self, atoms: Sequence[dict], t) -> mp.mpf:
         """‖T_G(t) − T_*‖ of an arc as it is printed, at 50 digits, over some x and y."""

@@ -112,7 +112,7 @@ def test_the_moments_named_are_invisible_and_their_rank_is_the_cell_less_one(tex
             values = list(mp.eigsy(m, eigvals_only=True))
             size = max(map(abs, values))
             assert size > 0
-            assert min(values) > -mp.mpf(10) ** -60 * size
+            assert min(values) > -(mp.mpf(10) ** -60) * size
             rank = sum(v > mp.mpf(10) ** -40 * size for v in values)
             assert rank == found.rank
             assert found.realised.cell == rank + 1
