@@ -77,6 +77,18 @@ def step(z: arb) -> arb:
     return interval(Fraction(0), Fraction(1)) if z.is_finite() else NOT_A_NUMBER
 
 
+def whole_power(z: arb, n: int) -> arb:
+    """z^n. FLINT's own is no number for n > 0 where the ball holds 0, as that of x - x may."""
+    if n <= 0 or z > 0 or z < 0 or not z.is_finite():
+        return z**n
+    ends = [_exact_power(end, n) for end in (z.lower(), z.upper())]
+    return ends[0].union(ends[1]) if n % 2 else arb(0).union(ends[0]).union(ends[1])
+
+
+def _exact_power(z: arb, n: int) -> arb:
+    return z**n if z > 0 or z < 0 else arb(0)
+
+
 def _power(base: arb, exponent: arb) -> arb:
     return base**exponent if base > 0 else NOT_A_NUMBER
 
@@ -161,10 +173,10 @@ class Tape:
             return self._emit(arb.exp, self._add(exponent))
         slot = self._add(base)
         if exponent.is_Integer:
-            power = int(exponent)
-            if power < 0:
+            n = int(exponent)
+            if n < 0:
                 self._hazard("pole", base, slot)
-            return self._emit(lambda z: z**power, slot)
+            return self._emit(lambda z: whole_power(z, n), slot)
         self._hazard("root", base, slot)
         if exponent.is_Rational:
             p, q = int(exponent.p), int(exponent.q)

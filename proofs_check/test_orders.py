@@ -20,6 +20,16 @@ are bounded below; ε is the distance of p_G and p_* in L¹ over a compact set o
    while the gates stay, m atoms have order m at most.
 7. Gaussian likelihood, ν free, three atoms: c of c·tanh(ax + b) + d, and b of a·x² + b·x + c, are
    n^-3/16 or slower.
+8. Least squares, softmax, some true atom fitted by one atom, almost every gates: what 5 and 6 say
+   is the slowest, whatever the gate slopes do, for every d: |Δb|^2m + |Δa|^m ≤ Cε, and |Δa|^m +
+   |Δb|^m ≤ Cε.
+9. Gaussian likelihood, ν free, softmax as in 8 or constant weights, ∇h independent: if all invisible
+   moments of second order are multiples of one, of rank 2, then |Δη|^m ≤ Cε for m ≥ 4, and for m
+   = 2, 3 if there are two parameters.
+10. Two parameters p, q and ∂²_p h = c·∂_q h, c a number: under least squares p has order ≥ 2m and q
+   ≥ m, as in 5; for ∂²_p h = −κ²∂²_q h both have order ≥ m, as in 6. Softmax as in 8: no more, if
+   the derivatives of h left by the equation (∂_p^ℓ h, ℓ ≤ 2m; ∂_p^ℓ h and ∂_p^(ℓ−1)∂_q h, ℓ ≤ m)
+   are independent and x·∂h of level ℓ brings none above level ℓ + m, ℓ + m/2 in the second case.
 
 Proof of 1. At a fixed x the cell is Σ W_i N(μ + s_i, ν + 2v_i) with s_i = Δh_i(x), 2v_i = Δν_i, and
 Σ W_i N(μ + s_i, ν + 2v_i) = Σ_ℓ E_ℓ ∂^ℓ N(μ, ν), E_ℓ = Σ W_i P_ℓ(s_i, v_i) as in
@@ -60,7 +70,34 @@ independent functions. If f changes by o(D^m), D = max |δ_i|, a limit point has
 its n ≤ m distinct nonzero δ with their total weights solve a regular system (Vandermonde), so n =
 0, although max |δ_i|/D = 1.
 
-Proved: 1 to 7 by these arguments, with each identity computed here; 1 rests on r(m) = 2m and 5 on
+Proof of 8. Put q_j = Σ (w_i/w_j) exp(Δβ_i·x) − 1 and r_j = Σ (w_i/w_j) exp(Δβ_i·x)(h_i − h_j)
+over the cell of true atom j, so that D_G D_*(f_G − f_*) = Σ_{j<l} W_jW_l [(q_j − q_l)(h_j − h_l) +
+r_j + r_l] + Σ_j W_j² r_j. Expanded to a fixed order, and for almost every gates, the products of two
+weights separate: r_j and q_j − q_l are O(ε + remainder), and q_l = 0 for the atom whose gate is the
+gauge. Suppose ε = o(R), R the largest D_j^2m_j of a cell (D_j^m_j in 6), and take that cell. The
+coefficient of x² in q gives Σ w|Δβ|² = O(ε) + O(D^(2m+1)) + o(Σ w|Δβ|²) = o(D^2m), so Δβ_i = o(D^m).
+In r the terms with Δβ twice are o(D^2m); with it once they are F_ℓ x ∂^ℓh, F_ℓ = Σ w_i Δβ_i P_ℓ =
+o(D^(m+ℓ)). Along a line in x, x ∂^ℓh brings no more than level ℓ + 1 (Hermite's recursion; level ℓ
+for poles), so that E_ℓ = o(D^2m) + o(D^(m+ℓ−1)) = o(D^ℓ) for ℓ ≤ 2m, and the limit point is one of
+5. In 6: Δβ_i = o(D^(m/2)) and p_ℓ = o(D^m) + o(D^(m/2+ℓ)) = o(D^ℓ). Lines of d independent
+directions, near which ε holds on average, have the locations and scales that give a and b.
+
+Proof of 9. By 1, |v_i|^m = O(ε) and E_ℓ = Σ W_i P_ℓ(Δh_i, v_i) = O(ε) in L¹ for ℓ ≤ 2m, at every x;
+let D = max |Δη_i| and suppose ε = o(D^m). Convexity as in 2: β_i = O(ε^½) = o(D^(m/2)), so that it
+adds o(D^ℓ) to E_ℓ. E_1 and E_2, in which Σ w v is free of x, make S = Σ w δδᵀ/D² invisible in the
+limit, so S is a multiple of M = VVᵀ and δ = D·V c + o(D), |c| ≤ C. There |Vᵀ∇h| is free of x: Vᵀ∇h
+is a constant times (cos θ, sin θ), θ not constant in x since ∇h is independent, and Δh = D·Re(c
+exp(−iθ)) + o(D), c complex. For m ≥ 4 also v = O(D²): else v ≫ D², E_2 and E_4 leave Σ w v = o(v)
+and Σ w v² = o(v²), as E_4 = o(D^m) = o(v²). The harmonic ℓ of E_ℓ/D^ℓ is p_ℓ(c) up to a constant,
+with no v in it. So p_1 = … = p_m = 0 at a limit point, and c = 0 as in 6, although |δ|/D = 1. For m
+= 3 and two parameters v = o(D) is enough: beside s³/6, E_3 has Σ w v s, a combination of first
+harmonics, plus O(vD²) = o(D³). m = 2 is 3.
+
+Proof of 10. exp(s∂_p + u∂_q) h = Σ P_ℓ(s, u/c) ∂_p^ℓ h in the first case, and Σ (Re δ^ℓ A_ℓ + Im δ^ℓ
+B_ℓ)/ℓ! in the second, δ = κs + iu. The rest is the proof of 8: what x·∂h brings to level j is
+o(D^(m+ℓ)), j ≤ ℓ + m, hence o(D^j).
+
+Proved: 1 to 10 by these arguments, with each identity computed here; 1 rests on r(m) = 2m and 5 on
 Gauss and Hermite's points, both in test_polynomial_systems. The limits are by hand."""
 
 from __future__ import annotations
@@ -114,6 +151,28 @@ SCALE = Claim(
     "orders-scale-beside-a-bias",
     "Gaussian likelihood, ν free, three atoms: c of c·tanh(ax + b) + d is n^-3/16 or slower, and "
     "so is b of a·x² + b·x + c",
+    "identkit (derived here)",
+)
+
+GATED = Claim(
+    "orders-of-flows-with-gates",
+    "Least squares, softmax, some true atom fitted by one atom, almost every gates: for a ridge as "
+    "erf (φ'' = −κzφ', κ > 0) b has order 2m and a order m, for one as atan both have order m, at "
+    "most, with gate slopes free and any number of inputs",
+    "identkit (derived here)",
+)
+CIRCLE = Claim(
+    "orders-of-rank-two",
+    "Gaussian likelihood, ν free, softmax or constant weights, independent ∇h: if all invisible "
+    "moments are multiples of one of rank 2, cells of m ≥ 4 atoms have order m at most, and of 2 or "
+    "3 where there are two parameters (asinh(ax + b), a·sin x + b·cos x)",
+    "identkit (derived here)",
+)
+FLOWS = Claim(
+    "orders-of-flows",
+    "Least squares, two parameters: ∂²h/∂p² = c ∂h/∂q gives p order ≥ 2m and q ≥ m, ∂²h/∂p² = "
+    "−κ² ∂²h/∂q² gives both ≥ m; no more under softmax where what is left of the derivatives is "
+    "independent and x does not lift it",
     "identkit (derived here)",
 )
 
@@ -379,3 +438,120 @@ def _cut(value, name, degree):
     """Without powers from ``degree`` on."""
     terms = sp.Poly(sp.expand(value), name).terms()
     return sum(c * name**n for (n,), c in terms if n < degree)
+
+
+@mutations(
+    {
+        "weights once": {"twice": 0},
+        "the difference of the experts is not there": {"apart": 0},
+        "r of the other cell does not count": {"both": 0},
+    }
+)
+def test_what_a_quotient_shows(twice=1, apart=1, both=1):
+    """N_G D_* − N_* D_G for two cells: products of two weights."""
+    w = sp.symbols("W1 W2")
+    q, r, h = sp.symbols("q1 q2"), sp.symbols("r1 r2"), sp.symbols("h1 h2")
+    top = sum(w[j] * ((1 + q[j]) * h[j] + r[j]) for j in range(2))
+    bottom = sum(w[j] * (1 + q[j]) for j in range(2))
+    star, under = sum(w[j] * h[j] for j in range(2)), sum(w)
+    crossed = apart * (q[0] - q[1]) * (h[0] - h[1]) + r[0] + both * r[1]
+    expected = w[0] * w[1] * crossed + twice * sum(w[j] ** 2 * r[j] for j in range(2))
+    assert sp.expand(top * under - star * bottom - expected) == 0
+    return GATED.finding("proved", "two cells, any experts; more cells are pairs of them")
+
+
+@mutations(
+    {
+        "x leaves the level": {"lift": 0},
+        "the slopes are not pinned": {"pinned": 0},
+        "half of the power of D pins them": {"pinned": Fraction(1, 4)},
+        "a pole is lifted": {"pole": -1},
+    }
+)
+def test_gate_slopes_do_not_lift(lift=1, pinned=1, pole=0):
+    """x·∂^ℓh of the two ridges, and what F_ℓ = o(D^(pinned·m + ℓ)) is beside E_ℓ = o(D^ℓ)."""
+    x, mu, zeta = sp.symbols("x mu zeta")
+    v = sp.Symbol("v", positive=True)
+    bell = sp.exp(-((x - mu) ** 2) / (2 * v))
+    for level in range(1, 8):  # ∂^ℓ of the integral of the bell is ∂^(ℓ−1) of the bell
+        ratio = sp.Poly(sp.expand(sp.simplify(x * bell.diff(x, level - 1) / bell)), x)
+        assert ratio.degree() == level - 1 + lift
+        power = x * (x - zeta) ** -level
+        lower = (x - zeta) ** (-level + pole) * zeta + (x - zeta) ** (1 - level)
+        assert sp.simplify(power - lower) == 0
+    for m in range(2, 7):
+        for level in range(1, 2 * m + 1):
+            assert pinned * m + level >= level + lift  # of E_(ℓ+1), o(D^(ℓ+1)) is asked
+    return GATED.finding("proved", "levels up to 7 by division; every m by the weights")
+
+
+@pytest.mark.parametrize("ell", [1, 2, 3, 4, 5, 6])
+@mutations(
+    {
+        "the variance shows in it": {"ell": 4, "harmonic": -2},
+        "of the conjugate": {"ell": 3, "conjugate": 1},
+        "without the factorial": {"ell": 2, "divided": 0},
+    }
+)
+def test_power_sums_are_the_last_harmonics(ell, harmonic=0, conjugate=0, divided=1):
+    """P_ℓ(Re(δ exp(−iθ)), v) has δ^ℓ/(2^ℓ ℓ!) at exp(−iℓθ), and no v there."""
+    a, b, v, z = sp.symbols("a b v z")  # z = exp(−iθ)
+    delta = a + sp.I * b
+    s = (delta * z + sp.conjugate(delta).subs({sp.conjugate(a): a, sp.conjugate(b): b}) / z) / 2
+    found = sp.expand(left_side(ell, s, v)).coeff(z, ell + harmonic)
+    own = delta if not conjugate else a - sp.I * b
+    expected = own**ell / (2**ell * (factorial(ell) if divided else 1))
+    assert sp.expand(found - expected) == 0
+    return CIRCLE.finding("proved", f"harmonic {ell} of E_{ell}; then the argument for every m")
+
+
+@mutations(
+    {
+        "the location alone": {"scale": 0},
+        "a difference of squares": {"sign": -1},
+    }
+)
+def test_experts_whose_gradient_runs_along_a_circle(scale=1, sign=1):
+    """∇hᵀM∇h is free of x for M of rank 2."""
+    x, a, b = sp.symbols("x a b", real=True)
+    eta = sp.Matrix([a, b])
+    experts = {
+        sp.asinh(a * x + b): scale * eta * eta.T + sign * sp.diag(0, 1),
+        a * sp.sin(x) + b * sp.cos(x): sp.diag(scale, sign),
+        a * sp.tanh(x) + b / sp.cosh(x): sp.diag(scale, sign),
+    }
+    for h, m in experts.items():
+        slope = sp.Matrix([h.diff(a), h.diff(b)])
+        free = sp.simplify((slope.T * m * slope)[0].rewrite(sp.exp).diff(x))
+        assert free == 0, h
+    return CIRCLE.finding("proved", "three examples, of which identkit finds M itself")
+
+
+@mutations(
+    {
+        "u is v": {"heat": 2},
+        "δ is s + iκu": {"place": 1},
+        "κ is its square": {"root": 2},
+    }
+)
+def test_shifts_along_a_flow(heat=1, place=0, root=1):
+    """exp(s∂_p + u∂_q) with the equation put in, as polynomials in the derivatives."""
+    s, u, big_p, big_q = sp.symbols("s u P Q", real=True)
+    c, k = sp.symbols("c kappa", positive=True)
+    for ell in range(1, 7):
+        # ∂_q is P²/c: the part of degree ℓ in P, s of weight 1 and u of weight 2
+        parts = (
+            (s * big_p) ** i / factorial(i) * (u * big_p**2 / c) ** j / factorial(j)
+            for i, j in ((ell - 2 * j, j) for j in range(ell // 2 + 1))
+        )
+        expected = left_side(ell, s, heat * u / c) * big_p**ell
+        assert sp.expand(sum(parts) - expected) == 0
+        # P² = −κ²Q²; with P = κA, A² = −Q²
+        shift = sp.rem(
+            sp.expand((s * k**root * big_p + u * big_q) ** ell), big_p**2 + big_q**2, big_q
+        )
+        delta = s + sp.I * u * k if place else s * k + sp.I * u
+        real, imaginary = sp.expand(delta**ell).as_real_imag()
+        other = real * big_p**ell + imaginary * big_p ** (ell - 1) * big_q
+        assert sp.expand(shift - other) == 0, ell
+    return FLOWS.finding("proved", "levels up to 6; the sum over atoms as for ridges")

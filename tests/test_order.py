@@ -22,7 +22,15 @@ from identkit.atoms import expert_function
 from identkit.cli import main
 from identkit.deadline import Deadline
 from identkit.domain import EVERYWHERE
-from identkit.orders.arcs import location_arc, pair_arc, polygon_arc, ridge_arc, shared_location_arc
+from identkit.orders.arcs import (
+    location_arc,
+    pair_arc,
+    pair_flow_arc,
+    pair_polygon_arc,
+    polygon_arc,
+    ridge_arc,
+    shared_location_arc,
+)
 from identkit.orders.measured import Measurement, atoms_at
 from identkit.orders.records import Atoms
 from identkit.orders.series import Expansion, trace_powers
@@ -58,15 +66,34 @@ KNOWN = [
     ("c*tanh(a*x + b) + d", GAUSS, 3, {"c": ["8/3", 6], "a": [2, 6], "b": [2, 6], "d": 6, "ν": 3}),
     # rank 2
     ("asinh(a*x + b)", GAUSS, 2, {"a": 2, "b": 2, "ν": 2}),
-    ("asinh(a*x + b)", GAUSS, 3, {"a": [3, 6], "b": [3, 6], "ν": [2, 3]}),
-    ("a*sin(x) + b*cos(x)", GAUSS, 4, {"a": [4, 8], "b": [4, 8], "ν": [2, 4]}),
+    ("asinh(a*x + b)", GAUSS, 3, {"a": 3, "b": 3, "ν": [2, 3]}),
+    ("a*sin(x) + b*cos(x)", GAUSS, 4, {"a": 4, "b": 4, "ν": [2, 4]}),
     ("atan(a*x + b)", None, 2, {"a": 2, "b": 2}),
-    ("atan(a*x + b)", None, 3, {"a": [3, None], "b": [3, None]}),
-    ("atan(a*x + b)", None, 4, {"a": [4, None], "b": [4, None]}),
-    ("atan(a*x + b)", None, 5, {"a": [5, None], "b": [5, None]}),
+    ("atan(a*x + b)", None, 3, {"a": 3, "b": 3}),
+    ("atan(a*x + b)", None, 4, {"a": 4, "b": 4}),
+    ("atan(a*x + b)", None, 5, {"a": 5, "b": 5}),
     # least squares
-    ("erf(a*x + b)", None, 2, {"a": [2, None], "b": [4, None]}),
-    ("erf(a*x + b)", None, 3, {"a": [3, None], "b": [6, None]}),
+    ("erf(a*x + b)", None, 2, {"a": 2, "b": 4}),
+    ("erf(a*x + b)", None, 3, {"a": 3, "b": 6}),
+    ("x*erf(2*a*x - b)", None, 2, {"a": 2, "b": 4}),
+    (
+        "erf(a*x + b) + erf(c*x + e)",
+        None,
+        2,
+        {n: [k, None] for n, k in zip("abce", (2, 4, 2, 4), strict=True)},
+    ),
+    ("erf(a**3*x + b)", None, 2, {"a": [2, None], "b": [4, None]}),
+    # two parameters in a heat or a Laplace equation
+    ("exp(a*x**2 + b*x)", None, 3, {"a": 3, "b": 6}),
+    ("exp(-(x - m)**2/s)/sqrt(s)", None, 2, {"m": 4, "s": 2}),
+    ("b/((x - a)**2 + b**2)", None, 4, {"a": 4, "b": 4}),
+    ("log((x - 2*m)**2 + s**2)", None, 3, {"m": 3, "s": 3}),
+    ("exp(a*x)*cos(b*x)", None, 5, {"a": 5, "b": 5}),
+    ("exp(a*x)*cos(b*x) + c*x", None, 3, {"a": [3, None], "b": [3, None], "c": "infinite"}),
+    # rank 2
+    ("a*tanh(x) + b/cosh(x)", GAUSS, 3, {"a": 3, "b": 3, "ν": [2, 3]}),
+    ("c*sin(a*x + b)", GAUSS, 3, {"c": [3, 6], "a": [2, 6], "b": [3, 6], "ν": [2, 3]}),
+    ("c*sin(a*x + b)", GAUSS, 4, {"c": 4, "a": [2, 4], "b": 4, "ν": [2, 4]}),
     ("linear", None, 2, {"a": "infinite", "b": "infinite"}),
     ("relu", None, 2, {"a": "infinite", "b": "infinite"}),
     ("gelu", None, 2, {"a": 2, "b": 2}),
@@ -101,8 +128,11 @@ def test_status_and_rate():
     square = orders("a*x**2 + b*x + c", GAUSS, 3)["b"]
     assert (square.status, square.rate) == ("interval", "n^-3/16 to n^-1/12")
     erf = orders("erf(a*x + b)", None, 2)
-    assert (erf["a"].status, erf["b"].status) == ("open", "interval")
-    assert erf["b"].rate == "n^-1/8 or slower"
+    assert (erf["a"].status, erf["b"].status) == ("exact", "exact")
+    assert erf["b"].rate == "n^-1/8"
+    free = orders("erf(a*x + b)", None, 2, gate="sigmoid")
+    assert (free["a"].status, free["b"].status) == ("open", "interval")
+    assert free["b"].rate == "n^-1/8 or slower"
     exact = orders("linear", None, 2)["a"]
     assert (exact.status, exact.rate) == ("exact", "no consistent estimator")
 
@@ -134,6 +164,12 @@ def arc_of(kind, m):
     if kind == "polygon":
         atom = expert_function(Expert.from_expression("atan(a*x - 3*b)"))
         return atom, Through.VALUE, polygon_arc(m, "b", ["a"], sp.Integer(-3), m + 2), m
+    if kind == "heat":
+        atom = expert_function(Expert.from_expression("exp(-(x - m)**2/s)/sqrt(s)"))
+        return atom, Through.VALUE, pair_flow_arc(m, "m", "s", sp.Integer(4)), 2 * m
+    if kind == "laplace":
+        atom = expert_function(Expert.from_expression("b/((x - 3*a)**2 + b**2)"))
+        return atom, Through.VALUE, pair_polygon_arc(m, "a", "b", sp.Integer(3)), m
     atom = expert_function(Expert.from_expression("a*x**2 + b*x + c"))
     one = sp.Integer(1)
     return atom, Through.DENSITY, shared_location_arc("c", one, "b", {"a": one}, {}), 8
@@ -146,6 +182,9 @@ ARCS = [
     ("ridge", 2),
     ("ridge", 3),
     ("shared", 3),
+    ("heat", 2),
+    ("heat", 3),
+    *(("laplace", m) for m in (3, 4, 5)),
     *(("polygon", m) for m in (3, 4, 5, 6)),
 ]
 

@@ -14,7 +14,7 @@ import sympy as sp
 from flint import arb
 
 from identkit.atoms import AtomFunction
-from identkit.balls import Node, ball, step
+from identkit.balls import Node, ball, step, whole_power
 from identkit.conditions import BasisFunction
 from identkit.experts import symbols
 from identkit.expression import Step
@@ -82,9 +82,9 @@ def _power_triple(z: arb, exponent: Fraction) -> Triple:
     if exponent.denominator == 1:
         n = int(exponent)
         if n >= 0:
-            first = n * z ** (n - 1) if n >= 1 else arb(0)
-            second = n * (n - 1) * z ** (n - 2) if n >= 2 else arb(0)
-            return z**n, first, second
+            first = n * whole_power(z, n - 1) if n >= 1 else arb(0)
+            second = n * (n - 1) * whole_power(z, n - 2) if n >= 2 else arb(0)
+            return whole_power(z, n), first, second
         return z**n, n * z ** (n - 1), n * (n - 1) * z ** (n - 2)
     if not z > 0:
         return arb("nan"), arb("nan"), arb("nan")

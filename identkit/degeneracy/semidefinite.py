@@ -180,7 +180,7 @@ class _Problem:
     def feasible(
         self, theta: tuple[Fraction, ...], theta_samples: Sequence[tuple[Fraction, ...]]
     ) -> Feasible | None:
-        """M ≻ 0 on coordinates that determine the rest (M y = 0), or else of rank one."""
+        """M ≻ 0 on coordinates that determine the rest: by M y = 0, or by M itself."""
         annihilated, _ = _echelon(
             [dict(y.entries) for y in self.face.visible], self.face.is_nonzero
         )
@@ -224,13 +224,41 @@ class _Problem:
                     quantifier = Quantifier.ALMOST_EVERY if constant else Quantifier.OPEN_SET
                     vector = self._combination(factors, vectors)
                     return Feasible(vector, len(names), quantifier, theta)
-        # a boundary point with simple coefficients may be of rank one
+        # a boundary point with simple coefficients
         for size in (12, 120):
             factors = [Fraction(c).limit_denominator(size) for c in weights]
-            found = self.rank_one(self._combination(factors, vectors), theta_samples)
+            vector = self._combination(factors, vectors)
+            found = self.rank_one(vector, theta_samples) or self.of_lower_rank(vector, theta)
             if found is not None:
                 return found
         return None
+
+    def of_lower_rank(self, vector: Vector, theta: tuple[Fraction, ...]) -> Feasible | None:
+        """If ±M ≻ 0 at θ on coordinates that determine the rest: their Schur complement is 0."""
+        names = self.space.coordinates
+        matrix = [[self.entry(vector, u, v) for v in names] for u in names]
+        with precision(256):
+            values = [self.at(row, theta) for row in matrix]
+            for sign in (1, -1):
+                chosen: list[int] = []
+                for i in range(len(names)):
+                    trial = [*chosen, i]
+                    if positive_definite([[sign * values[a][b] for b in trial] for a in trial]):
+                        chosen = trial
+                if chosen:
+                    break
+            else:
+                return None
+        for p in chosen:
+            top = matrix[p]
+            matrix = [[m - row[p] / top[p] * t for m, t in zip(row, top, strict=True)]
+                      for row in matrix]  # fmt: skip
+        if not all(e.is_zero for row in matrix for e in row):
+            return None
+        constant = all(_is_number(e) for e in vector.values())
+        quantifier = Quantifier.ALMOST_EVERY if constant else Quantifier.OPEN_SET
+        own = {i: c * self.field.constant(sign) for i, c in vector.items()}
+        return Feasible(own, len(chosen), quantifier, theta)
 
     def _combination(self, factors: Sequence[Fraction], vectors: Sequence[Vector]) -> Vector:
         total: Vector = {}

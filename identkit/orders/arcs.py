@@ -8,6 +8,7 @@
 - A ridge φ(z) with (1 + z²)φ″ = −2zφ′, as atan: in the coordinates z = (u − μ)/σ it is harmonic, so
   that a regular polygon of m atoms around (μ, σ) makes T_G(t) − T_* = O(t^m): Σ (e^(2πik/m))^l = 0
   for l = 1 … m − 1.
+- For ∂²_p h = c·∂_q h, or ∂²_p h = −κ²∂²_q h with numbers c and κ, these two in p and q themselves.
 - A pair at one location beside a third atom (theory, orders): Δc = t²(1, 1, −2), a second
   coordinate at ±t³, whose square is compensated by a third one of order t⁴.
 """
@@ -108,6 +109,23 @@ def polygon_arc(
         if roots == (0, 1):
             own = {name: d.xreplace({S: sp.Integer(0)}) for name, d in own.items()}
         kept = tuple((name, str(d)) for name, d in own.items() if d != 0)
+        groups.append(Atoms(tuple(map(str, roots)), (str(Fraction(1, m)),), kept))
+    return tuple(groups)
+
+
+def pair_flow_arc(m: int, first: str, second: str, rate: Any) -> tuple[Atoms, ...]:
+    """For ∂²_first h = rate·∂_second h: s·t and −rate·t²/2, at the zeros of He_m."""
+    return at_gauss_points(m, {first: S * T, second: -rate * T**2 / 2})
+
+
+def pair_polygon_arc(m: int, first: str, second: str, ratio: Any) -> tuple[Atoms, ...]:
+    """For ∂²_first h = −ratio²·∂²_second h: t·(cos θ/ratio, sin θ) at the corners of a polygon."""
+    groups = []
+    for roots, cosine in _SQUARES[m]:
+        moved = {first: sp.expand(T * cosine / ratio), second: S * T}
+        if roots == (0, 1):
+            moved = {name: d.xreplace({S: sp.Integer(0)}) for name, d in moved.items()}
+        kept = tuple((name, str(d)) for name, d in moved.items() if d != 0)
         groups.append(Atoms(tuple(map(str, roots)), (str(Fraction(1, m)),), kept))
     return tuple(groups)
 

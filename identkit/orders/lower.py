@@ -20,22 +20,23 @@ from identkit.deadline import Deadline
 from identkit.degeneracy.kinks import Kinks
 from identkit.degeneracy.moments import SPREAD
 from identkit.degeneracy.records import SecondOrder
-from identkit.derivatives import Derivatives
 from identkit.experts import symbols
-from identkit.expression import Step, symbol
-from identkit.forms import affine_forms, may_jump
+from identkit.expression import Step
+from identkit.forms import may_jump
 from identkit.orders.arcs import (
     location_arc,
     pair_arc,
+    pair_flow_arc,
+    pair_polygon_arc,
     polygon_arc,
     ridge_arc,
     shared_location_arc,
 )
+from identkit.orders.flows import Flows, PairFlow, RidgeFlow
 from identkit.orders.measured import Measurement, atoms_at
 from identkit.orders.records import Arc, Atoms, Bound
 from identkit.orders.series import Expansion
-from identkit.orders.spans import LIMITS, Spans
-from identkit.relations import FormalFamily, proved_zero
+from identkit.orders.spans import Spans
 from identkit.vocabulary import Quantifier, Through, Verdict
 
 SYSTEM = "polynomial-system-order"
@@ -44,6 +45,15 @@ RIDGE, SCALE = "orders-ridge-flow", "orders-scale-beside-a-bias"
 POLYGON = "orders-harmonic-ridge"
 MOMENTS = "orders-of-invisible-moments"
 OPEN_SET = "for parameters in an open set"
+PAIRS = "orders-of-flows"
+_CLAIMS = {
+    "shared-location": (SCALE,),
+    "ridge-flow": (RIDGE, SYSTEM),
+    "polygon": (POLYGON,),
+    "pair-flow": (PAIRS, SYSTEM),
+    "pair-polygon": (PAIRS,),
+}
+"""Kind of an arc -> the claims that say how slow it is."""
 SLACK = 0.1
 """How far below its order the measured slope of an arc may stay."""
 
@@ -63,6 +73,7 @@ class Lower:
     def __post_init__(self) -> None:
         self.atom: AtomFunction = self.spans.atom
         self.through = self.spans.through
+        self.flows = Flows(self.spans)
 
     def best(self, coordinate: str) -> Bound:
         """The largest bound; of equals an explicit arc before moments."""
@@ -163,7 +174,7 @@ class Lower:
         return found
 
     def _proposed(self) -> Iterator[tuple[str, tuple[Atoms, ...], int, str]]:
-        m, h = self.cell, self.atom.symbol
+        m = self.cell
         location = self.spans.location if self.through is Through.DENSITY else None
         if location is not None:
             own = [p for p in location if p]
@@ -175,19 +186,35 @@ class Lower:
             yield "gauss-hermite", location_arc(m, velocity, location[""]), 2 * m, text
             yield from self._shared(own[0], location[""]) if m > 2 and len(own) == 1 else ()
         if self.through is Through.VALUE:
-            for offset, others, curvature in self._ridges():
-                text = (
-                    f"{m} atoms at the zeros of He_{m} along the location of z, where ∂²{h}/∂μ² = "
-                    f"2∂{h}/∂v: φ'' = −{curvature}·z·φ'"
-                )
-                atoms = ridge_arc(m, offset, others, curvature, 2 * m)
-                yield "ridge-flow", atoms, 2 * m, text
-            for offset, others, slope in self._harmonic():
-                text = (
-                    f"{m} atoms at the corners of a regular polygon around location and scale of "
-                    f"z, where ∂²{h}/∂μ² + ∂²{h}/∂σ² = 0: (1 + z²)φ'' = −2zφ'"
-                )
-                yield "polygon", polygon_arc(m, offset, others, slope, m), m, text
+            yield from map(self._along_ridge, self.flows.ridges)
+            yield from map(self._along_pair, self.flows.pairs)
+
+    def _along_ridge(self, flow: RidgeFlow) -> tuple[str, tuple[Atoms, ...], int, str]:
+        m, b, others, h = self.cell, flow.offset, flow.others, self.atom.symbol
+        if flow.curvature is not None:
+            text = (
+                f"{m} atoms at the zeros of He_{m} along the location of z, where ∂²{h}/∂μ² = "
+                f"2∂{h}/∂v: φ'' = −{flow.curvature}·z·φ'"
+            )
+            return "ridge-flow", ridge_arc(m, b, others, flow.curvature, 2 * m), 2 * m, text
+        text = (
+            f"{m} atoms at the corners of a regular polygon around location and scale of "
+            f"z, where ∂²{h}/∂μ² + ∂²{h}/∂σ² = 0: (1 + z²)φ'' = −2zφ'"
+        )
+        return "polygon", polygon_arc(m, b, others, flow.slope, m), m, text
+
+    def _along_pair(self, flow: PairFlow) -> tuple[str, tuple[Atoms, ...], int, str]:
+        m, p, q, h = self.cell, flow.first, flow.second, self.atom.symbol
+        if flow.rate is not None:
+            text = (
+                f"{m} atoms at the zeros of He_{m} along {p}, where ∂²{h}/∂{p}² = {flow.rate}·∂{h}/∂{q}"
+            )
+            return "pair-flow", pair_flow_arc(m, p, q, flow.rate), 2 * m, text
+        text = (
+            f"{m} atoms at the corners of a regular polygon in {p} and {q}, where ∂²{h}/∂{p}² = "
+            f"−{flow.ratio**2}·∂²{h}/∂{q}²"
+        )
+        return "pair-polygon", pair_polygon_arc(m, p, q, flow.ratio), m, text
 
     def _shared(
         self, location: str, speed: Any
@@ -214,48 +241,6 @@ class Lower:
             return None
         return self.spans.beside_location(own[0])
 
-    def _ridges(self) -> Iterator[tuple[str, list[str], Any]]:
-        """(offset, its fellows, κ) with ∂²h = −κ (E·∇h) along the offset, E = Σ p ∂_p of a form."""
-        partial = Derivatives(self.atom, self.deadline).partial
-        for _, b, others in self._offsets():
-            euler = sp.Add(*(symbol(p) * partial((p,)) for p in (b, *others)))
-            ratio = self._ratio(partial((b, b)), euler)
-            if ratio is not None:
-                yield b, others, -ratio
-
-    def _harmonic(self) -> Iterator[tuple[str, list[str], Any]]:
-        """(offset, its fellows, ∂z) for a form z with (1 + z²)∂²h = −2z∂z ∂h along the offset."""
-        partial = Derivatives(self.atom, self.deadline).partial
-        for z, b, others in self._offsets():
-            slope = sp.diff(z, symbol(b))
-            flow = (1 + z**2) * partial((b, b)) + 2 * z * slope * partial((b,))
-            if partial((b, b)) != 0 and proved_zero(flow, self.atom, self.deadline):
-                yield b, others, slope
-
-    def _offsets(self) -> Iterator[tuple[Any, str, list[str]]]:
-        """(z, offset, the other parameters of z) of each affine form z, a number as ∂z/∂offset."""
-        for z in affine_forms(self.atom):
-            names = [p for p in self.atom.parameters if z.has(symbol(p))]
-            for b in names:
-                if sp.diff(z, symbol(b)).is_number:
-                    yield z, b, [p for p in names if p != b]
-
-    def _ratio(self, left: Any, right: Any) -> Any | None:
-        """c with left = c·right, a rational number other than 0."""
-        if left == 0 or right == 0:
-            return None
-        try:
-            family = FormalFamily.from_expressions([left, right], self.atom, self.deadline)
-            found = family.proportional(family.columns(), 1, 0)
-        except LIMITS:
-            self.deadline.check()
-            return None
-        if found is None:
-            return None
-        values = {i: family.field.to_sympy(c) for i, c in found.coefficients.items()}
-        ratio = sp.cancel(-values[1] / values[0])
-        return ratio if ratio.is_Rational and ratio != 0 else None
-
     # -- proved and measured ------------------------------------------------------------------
 
     def _proved(self, kind: str, atoms: tuple[Atoms, ...], limit: int) -> Arc | None:
@@ -281,7 +266,5 @@ class Lower:
         power = dict(arc.powers)[coordinate]
         size = "t" if power == 1 else f"t^{power}"
         said = f"{text}: Δ{coordinate} ~ {size}, T changes by O(t^{arc.order})"
-        claims = {"shared-location": (SCALE,), "ridge-flow": (RIDGE, SYSTEM)}.get(
-            arc.kind, (SYSTEM,)
-        )
+        claims = _CLAIMS.get(arc.kind, (SYSTEM,))
         return Bound(Fraction(arc.order, power), arc.kind, said, claims, arc=arc)

@@ -30,6 +30,7 @@ from identkit.derivatives import Derivatives
 from identkit.errors import DomainError
 from identkit.forms import affine_forms
 from identkit.normal_form import NeedSign, Rebase
+from identkit.prove import witness_quantifier
 from identkit.relations import FormalFamily
 from identkit.results import Options
 from identkit.sampling import Sampler
@@ -62,6 +63,12 @@ class Spans:
         bits = self.options.max_precision
         search = find_witness(expressions, [], 1, self._sampler(atom), bits, self.deadline)
         return search.witness is not None
+
+    def independence(self, expressions: Sequence[Any]) -> Quantifier | None:
+        """For which η these functions of x and η are proved independent, None for none."""
+        sampler, bits = self._sampler(self.atom), self.options.max_precision
+        search = find_witness(expressions, [], 1, sampler, bits, self.deadline)
+        return None if search.witness is None else witness_quantifier(sampler)
 
     @cached_property
     def gradient_independent(self) -> bool:

@@ -24,6 +24,9 @@ ONE_ATOM = "for one true atom"
 AT_MOST = "orders-at-most-2m"
 BESIDE = "orders-beside-a-location"
 RANK = "orders-below-the-rank"
+CIRCLE = "orders-of-rank-two"
+GATED = "orders-of-flows-with-gates"
+PAIRS = "orders-of-flows"
 
 
 @dataclass
@@ -42,6 +45,9 @@ class Upper:
             *self._second_order(coordinate),
             *self._below_rank(),
             *self._beside(coordinate),
+            *self._circle(coordinate),
+            *self._ridge(coordinate),
+            *self._pair(coordinate),
             *self._at_most(coordinate),
         ]
         return min(bounds, key=lambda b: b.order, default=None)
@@ -81,9 +87,8 @@ class Upper:
         """The coordinates other than an output bias, where no S ⪰ 0 can hide behind it."""
         if self.spans.through is not Through.DENSITY or coordinate == SPREAD:
             return
-        expansion = self.regime.expansion
-        if expansion is None or expansion.rule.weight != sp.exp(symbol("s")):
-            return  # Σ w exp(β·x) pins Σ w|β|² by convexity; other weights are another theorem
+        if not self._convex:
+            return
         own = [p for p in self.spans.location or () if p]
         if own and coordinate not in own and self._gradient and self.lower.beside:
             text = (
@@ -92,6 +97,86 @@ class Upper:
             )
             caveats = self._caveats(self.lower.beside)
             yield Bound(Fraction(2), "beside-location", text, (BESIDE,), caveats)
+
+    def _circle(self, coordinate: str) -> Iterator[Bound]:
+        """One invisible M of rank two: ∇h on its plane runs along a circle, and harmonics part."""
+        found, m = self.second.witness, self.cell
+        if self.spans.through is not Through.DENSITY or coordinate == SPREAD or not self._convex:
+            return
+        if found is None or found.rank != 2 or self.spans.atom.expression.has(Step):
+            return
+        if self.second.verdict != Verdict.NO or self.second.families or not self._gradient:
+            return
+        # of three atoms the third harmonic could be a slope of another parameter
+        if m < 4 and len(self.spans.atom.parameters) > 2:
+            return
+        if self.spans.only_vector_of_rank(False, 2):
+            text = (
+                f"all invisible moments are multiples of one of rank 2: on its plane |∇h| is free "
+                f"of x, and the power sums of the deviations up to {m} show as harmonics of ∇h"
+            )
+            caveats = (VARIANCES.text, *self._caveats(found.quantifier))
+            yield Bound(Fraction(m), "rank-two", text, (CIRCLE, AT_MOST), caveats)
+
+    def _ridge(self, coordinate: str) -> Iterator[Bound]:
+        """Least squares, softmax: the flow of a ridge is no slower than while the gates stay."""
+        m, flows = self.cell, self.lower.flows
+        if not self._value:
+            return
+        for flow in flows.ridges:
+            heat = flow.curvature is not None
+            if (heat and flow.curvature <= 0) or not flows.whole(flow):
+                continue
+            order = 2 * m if heat and coordinate == flow.offset else m
+            kind = "a heat" if heat else "the Laplace"
+            text = (
+                f"h is a ridge that solves {kind} equation in location and scale: the system of "
+                f"{m} atoms has no solution of higher order, and gate slopes do not add one"
+            )
+            yield Bound(Fraction(order), "ridge-flow", text, (GATED, SYSTEM), self._caveats(None))
+
+    def _pair(self, coordinate: str) -> Iterator[Bound]:
+        """The same for two parameters, where what gate slopes bring is proved to be apart."""
+        m, flows = self.cell, self.lower.flows
+        if not self._value or len(self.spans.atom.parameters) != 2:
+            return
+        for flow in flows.pairs:
+            p, q = flow.first, flow.second
+            if flow.rate is not None:
+                levels = [[(p,) * n] for n in range(1, 2 * m + 1)]
+                apart = flows.levels_apart(levels, Fraction(m))
+                order = 2 * m if coordinate == p else m
+            else:
+                levels = [[(p,) * n, tuple(sorted((p,) * (n - 1) + (q,)))] for n in range(1, m + 1)]
+                apart = flows.levels_apart(levels, Fraction(m, 2))
+                order = m
+            if apart is not None:
+                text = (
+                    f"the derivatives of h that ∂²h/∂{p}² leaves are independent, and x times them "
+                    f"reaches no higher ones: the system of {m} atoms has no solution of higher "
+                    "order"
+                )
+                claims = (PAIRS, GATED, SYSTEM)
+                yield Bound(Fraction(order), "pair-flow", text, claims, self._caveats(apart))
+
+    @property
+    def _convex(self) -> bool:
+        """Weights exp: Σ w exp(β·x) pins Σ w|β|² by convexity; others are another theorem."""
+        expansion = self.regime.expansion
+        return expansion is not None and expansion.rule.weight == sp.exp(symbol("s"))
+
+    @property
+    def _value(self) -> bool:
+        """f of a softmax, whose products of two weights part for almost every gates; no kinks."""
+        expansion = self.regime.expansion
+        return (
+            self.spans.through is Through.VALUE
+            and self._convex
+            and expansion is not None
+            and expansion.rule.normalised
+            and not expansion.gates
+            and not self.spans.atom.expression.has(Step)
+        )
 
     def _at_most(self, coordinate: str) -> Iterator[Bound]:
         """At each x the density is a mixture of N(h, ν): at most 2m for h, m for ν."""
