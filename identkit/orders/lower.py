@@ -16,9 +16,8 @@ from typing import Any
 import sympy as sp
 
 from identkit.atoms import AtomFunction
-from identkit.deadline import Deadline
-from identkit.degeneracy.kinks import Kinks
-from identkit.degeneracy.moments import SPREAD
+from identkit.degeneracy.kinks import Kinks, kink_constraints
+from identkit.degeneracy.moments import SPREAD, seen_atom
 from identkit.degeneracy.records import SecondOrder
 from identkit.derivatives import Derivatives
 from identkit.experts import symbols
@@ -36,6 +35,7 @@ from identkit.orders.records import Arc, Atoms, Bound
 from identkit.orders.series import Expansion
 from identkit.orders.spans import LIMITS, Spans
 from identkit.relations import FormalFamily, proved_zero
+from identkit.sampling import Sampler
 from identkit.vocabulary import Quantifier, Through, Verdict
 
 SYSTEM = "polynomial-system-order"
@@ -50,19 +50,34 @@ SLACK = 0.1
 
 @dataclass
 class Lower:
-    """Lower bounds for one expert; ``second`` is the second-order analysis, if any."""
+    """Lower bounds for one expert; ``second`` is the second-order analysis.
+
+    ``measured``: an arc is compared with the density or f at its atoms, and has the slope found.
+    """
 
     spans: Spans
     second: SecondOrder
     cell: int
     max_order: int
-    eta: Sequence[Fraction]
-    kinks: Kinks
-    deadline: Deadline
+    measured: bool
 
     def __post_init__(self) -> None:
         self.atom: AtomFunction = self.spans.atom
         self.through = self.spans.through
+        self.deadline = self.spans.deadline
+
+    @cached_property
+    def _drawn(self) -> tuple[Sampler, Sequence[Fraction]]:
+        """A sampler and its first parameters."""
+        o = self.spans.options
+        seen, forms = seen_atom(self.atom, self.through), affine_forms(self.atom)
+        sampler = Sampler(seen, o.domain, o.seed, forms, self.deadline)
+        return sampler, sampler.parameter_draw()
+
+    @cached_property
+    def kinks(self) -> Kinks:
+        """What the kinks of h say of directions."""
+        return kink_constraints(self.atom, self._drawn[0], self.deadline)
 
     def best(self, coordinate: str) -> Bound:
         """The largest bound; of equals an explicit arc before moments."""
@@ -96,7 +111,9 @@ class Lower:
         if coordinate != SPREAD and self.moves_kinks(coordinate):
             text = f"a pair at {coordinate} ± t changes h by t around its kinks, T by O(t^3/2)"
             return Bound(Fraction(3, 2), "kink-pair", text, (KINKS,))
-        arc = self._proved("pair", pair_arc(coordinate), 2) if not self._kinked else None
+        arc = None
+        if not self._kinked:  # T has two derivatives, and the first cancels
+            arc = self._compared(Arc("pair", 2, pair_arc(coordinate), ((coordinate, 1),), 2))
         text = f"a pair at {coordinate} ± t changes T by O(t²)"
         if self._kinked and coordinate != SPREAD:
             text = f"a pair that moves {coordinate} and no kink changes T by O(t²)"
@@ -267,12 +284,16 @@ class Lower:
         if order < 2:
             return None
         count = sum(len(found) for found in pairs if found is not None)
-        arc = Arc(kind, count, atoms, tuple(powers.items()), order)
-        measured = Measurement(
-            self.atom, self.through, self.eta, self.spans.options.domain, self.spans.options.seed
-        )
-        steps, slope = measured.steps(atoms)
-        if slope and float(slope) < order - SLACK:
+        return self._compared(Arc(kind, count, atoms, tuple(powers.items()), order))
+
+    def _compared(self, arc: Arc) -> Arc | None:
+        """The arc with what numbers say of it, if they are asked; None where they disagree."""
+        if not self.measured:
+            return arc
+        options, eta = self.spans.options, self._drawn[1]
+        found = Measurement(self.atom, self.through, eta, options.domain, options.seed)
+        steps, slope = found.steps(arc.atoms)
+        if slope and float(slope) < arc.order - SLACK:
             return None  # the series and the atoms disagree: nothing is claimed
         return replace(arc, steps=steps, slope=slope)
 
