@@ -26,16 +26,17 @@ LAYERS = {
     "gates atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions",
-    "record": "certificates.witness degeneracy.records results questions",
+    "record": "certificates.witness degeneracy.records orders orders.records results questions",
     "exact": "sampling forms coordinates derivatives algebra normal_form relations coincidence "
     "every_k kernel_risk certificates.independence",
     "prove": "relation_text formal prove",
     "order": "degeneracy.moments degeneracy.nullspace degeneracy.cone degeneracy.semidefinite "
     "degeneracy.families degeneracy.kinks degeneracy.symmetry degeneracy.premise "
     "degeneracy.realise degeneracy.rate degeneracy.undecided degeneracy.family_records "
-    "degeneracy.readable degeneracy.first_order degeneracy.analysis degeneracy.conclude",
-    "orders": "orders orders.records orders.series orders.arcs orders.measured orders.spans "
-    "orders.lower orders.upper orders.deciding",
+    "degeneracy.readable degeneracy.first_order degeneracy.analysis",
+    "orders": "orders.series orders.arcs orders.measured orders.spans orders.lower orders.upper "
+    "orders.finding",
+    "conclude": "degeneracy.conclude orders.answer orders.deciding",
     "claims": "claims claims.checks claims.record claims.listing claims.running",
     "check": "checking alternatives interaction table",
     "document": "degeneracy.document certificates.document report.json_form",

@@ -157,9 +157,7 @@ class _Question:
         assert second is not None
         atom, through = expert_function(self.expert), self.likelihood.through
         spans = Spans(atom, through, self.options, self.deadline)
-        bounds = directions(
-            spans, self.regime, second, self.cell, self.max_order, measured=True
-        )
+        bounds = directions(spans, self.regime, second, self.cell, self.max_order, measured=True)
         notes = (GENERIC, f"second order: {second.reason}")
         return self._orders(second.verdict, bounds, notes)
 
@@ -168,9 +166,7 @@ class _Question:
         smooth = self.expert.is_smooth
         text = "a pair at ± t changes T by O(t²)" if smooth else "a jump that moves by t"
         bound = Bound(Fraction(2) if smooth else Fraction(1, 2), "pair", text)
-        found = tuple(
-            DirectionOrder(u, self.cell, False, bound, None) for u in self.coordinates
-        )
+        found = tuple(DirectionOrder(u, self.cell, False, bound, None) for u in self.coordinates)
         return self._orders(Verdict.UNDECIDED, found, (GENERIC, f"cut short: {reason}"))
 
     def _orders(

@@ -31,7 +31,7 @@ from identkit.orders.arcs import (
     shared_location_arc,
 )
 from identkit.orders.measured import Measurement, atoms_at
-from identkit.orders.records import Arc, Atoms, Bound
+from identkit.orders.records import OPEN_SET, Arc, Atoms, Bound
 from identkit.orders.series import Expansion
 from identkit.orders.spans import LIMITS, Spans
 from identkit.relations import FormalFamily, proved_zero
@@ -43,7 +43,6 @@ KINKS = "kink-order"
 RIDGE, SCALE = "orders-ridge-flow", "orders-scale-beside-a-bias"
 POLYGON = "orders-harmonic-ridge"
 MOMENTS = "orders-of-invisible-moments"
-OPEN_SET = "for parameters in an open set"
 SLACK = 0.1
 """How far below its order the measured slope of an arc may stay."""
 

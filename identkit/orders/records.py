@@ -6,6 +6,7 @@ alone (:mod:`identkit.orders.series`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -48,6 +49,11 @@ class Arc:
     order: int
     steps: tuple[tuple[str, str], ...] = ()
     slope: str = ""
+
+    def bound(self, coordinate: str) -> Fraction | None:
+        """The order that it shows a coordinate to have at least; None where that stands still."""
+        power = dict(self.powers).get(coordinate)
+        return None if power is None else Fraction(self.order, power)
 
 
 @dataclass(frozen=True)
@@ -138,10 +144,25 @@ TRIVIAL = ("pair", "kink-pair", "jump-pair")
 """Kinds of lower bounds that every expert has."""
 
 
+ONE_ATOM, OPEN_SET = "for one true atom", "for parameters in an open set"
+"""Caveats of bounds."""
 EVERY_CELL = ("second-order", "beside-location")
 """Kinds of upper bounds that hold for cells of every size."""
 MORE_IS_SLOWER = ("gauss-hermite", "ridge-flow")
 """Kinds of arcs whose order is twice the number of their atoms."""
+
+
+def slower_with_more(found: Sequence[DirectionOrder]) -> bool:
+    """Whether all these directions are proved to be slower in larger cells: exact here, by arcs
+    that there are for every number of atoms, with an order that grows with it.
+    """
+    bounds = [d.lower.arc for d in found if d.lower.kind in MORE_IS_SLOWER]
+    arcs = [arc for arc in bounds if arc is not None]
+    return all(
+        d.status is OrderStatus.EXACT
+        and any(d.lower.order == arc.bound(d.direction) for arc in arcs)
+        for d in found
+    )
 
 
 def power_of(order: Fraction) -> str:

@@ -14,13 +14,12 @@ from identkit.expression import Step, symbol
 from identkit.forms import may_jump
 from identkit.gates import Regime
 from identkit.gates.density import VARIANCES
-from identkit.orders.lower import KINKS, OPEN_SET, SYSTEM, Lower
-from identkit.orders.records import Bound
+from identkit.orders.lower import KINKS, SYSTEM, Lower
+from identkit.orders.records import ONE_ATOM, OPEN_SET, Bound
 from identkit.orders.spans import Spans
 from identkit.rate import FOURTH, KINK
 from identkit.vocabulary import Across, Quantifier, Through, Verdict
 
-ONE_ATOM = "for one true atom"
 AT_MOST = "orders-at-most-2m"
 BESIDE = "orders-beside-a-location"
 RANK = "orders-below-the-rank"
