@@ -10,7 +10,7 @@ from typing import Any
 import sympy as sp
 
 from identkit.atoms import expert_function, gate_parameters
-from identkit.causes import cause_of
+from identkit.causes import CAUSES, cause_of
 from identkit.deadline import Deadline
 from identkit.degeneracy.analysis import Analysis
 from identkit.degeneracy.families import Flow, Lift, exact_curves
@@ -176,7 +176,7 @@ class Conclusions:
         for regime in self.gate.regimes:
             if regime.order == 2 and regime.code not in self._second:
                 self.preset(regime.code, self._open(regime.code, limit))
-            self._orders.setdefault(regime.code, CellOrders((), str(limit)))
+            self._orders.setdefault(regime.code, CellOrders((), CAUSES[limit.cause]))
         self.__dict__.setdefault("premise", Premise.cut_short(limit.cause))
         self.__dict__.setdefault("exceptional", (NOT_SEARCHED,))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from identkit.atoms import AtomFunction
+from identkit.causes import CAUSES, cause_of
 from identkit.deadline import Deadline
 from identkit.degeneracy.moments import SPREAD
 from identkit.degeneracy.records import SecondOrder
@@ -77,4 +78,4 @@ def at_smallest_cell(
     try:
         return CellOrders(directions(spans, regime, second, cell, MAX_ORDER, measured=False))
     except (OutOfTime, Rebase, NeedSign) as limit:
-        return CellOrders((), str(limit))
+        return CellOrders((), CAUSES[cause_of(limit)])
