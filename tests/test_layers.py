@@ -26,7 +26,7 @@ LAYERS = {
     "gates atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions",
-    "record": "certificates.witness degeneracy.records orders orders.records results questions",
+    "record": "certificates.witness degeneracy.records orders orders.records orders.caveats results questions",
     "exact": "sampling forms coordinates derivatives algebra normal_form relations coincidence "
     "every_k kernel_risk certificates.independence",
     "prove": "relation_text formal prove",

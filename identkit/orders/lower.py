@@ -153,7 +153,8 @@ class Lower:
             return
         if self._kinked or f"M[{coordinate},{coordinate}]" not in named:
             return
-        caveats = (OPEN_SET,) if found.quantifier == Quantifier.OPEN_SET else ()
+        near = found.quantifier == Quantifier.OPEN_SET
+        caveats = (OPEN_SET,) if near else ()
         pairs = found.realised.cell == 2 or not any(n == "m0" for n in named)
         for atoms, order in ((found.realised.cell, 3), (2 * found.rank, 4)):
             if self.cell >= atoms and order <= self.max_order and (order == 3 or pairs):
@@ -221,8 +222,8 @@ class Lower:
                 yield "shared-location", atoms, 8, text
 
     @cached_property
-    def beside(self) -> Quantifier | None:
-        """For which η the other coordinates are proved of order 2 beside the location."""
+    def beside(self) -> SecondOrder | None:
+        """What proves that the other coordinates have order 2 beside the location."""
         location = self.spans.location
         own = [p for p in location or () if p]
         if len(own) != 1 or self._kinked:

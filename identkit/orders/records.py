@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from identkit.degeneracy.records import SecondOrder
 from identkit.vocabulary import OrderStatus
 
 INFINITE = "infinite"
@@ -61,7 +62,8 @@ class Bound:
     """One proved bound of an order and what proves it.
 
     ``kind`` is a word for it, ``text`` the argument in one sentence, ``claims`` the statements of
-    ``proofs_check`` it rests on, ``arc`` the explicit curve where there is one.
+    ``proofs_check`` it rests on, ``arc`` the explicit curve where there is one. ``evidence`` is that
+    of a question like that of second order: no S ⪰ 0 is left beside a location.
     """
 
     order: Fraction
@@ -70,6 +72,7 @@ class Bound:
     claims: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
     arc: Arc | None = None
+    evidence: SecondOrder | None = None
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from identkit.degeneracy.records import SecondOrder
 from identkit.expression import Step, symbol
 from identkit.forms import may_jump
 from identkit.gates import Regime
-from identkit.gates.density import VARIANCES
+from identkit.orders.caveats import one_by_one, supposed
 from identkit.orders.lower import KINKS, SYSTEM, Lower
-from identkit.orders.records import ONE_ATOM, OPEN_SET, Bound
+from identkit.orders.records import Bound
 from identkit.orders.spans import Spans
 from identkit.rate import FOURTH, KINK
-from identkit.vocabulary import Across, Quantifier, Through, Verdict
+from identkit.vocabulary import Quantifier, Through, Verdict
 
 AT_MOST = "orders-at-most-2m"
 BESIDE = "orders-beside-a-location"
@@ -47,7 +47,7 @@ class Upper:
 
     def _second_order(self, coordinate: str) -> Iterator[Bound]:
         """What second order shows: everything, or this coordinate beside an exact family."""
-        caveats = self._caveats(self.second.quantifier)
+        caveats = self._caveats("second-order", self.second.quantifier)
         rates = {str(i.quantity): i.rate.everywhere for i in self.second.identifiable}
         own = rates.get(coordinate)
         if own == KINK and self.lower.moves_kinks(coordinate):
@@ -74,7 +74,8 @@ class Upper:
                 f"all invisible moments have rank {found.rank}; centred deviations of "
                 f"{self.cell} atoms have rank {self.cell - 1} at most"
             )
-            yield Bound(Fraction(2), "below-rank", text, (RANK,), self._caveats(found.quantifier))
+            caveats = self._caveats("below-rank", found.quantifier)
+            yield Bound(Fraction(2), "below-rank", text, (RANK,), caveats)
 
     def _beside(self, coordinate: str) -> Iterator[Bound]:
         """The coordinates other than an output bias, where no S ⪰ 0 can hide behind it."""
@@ -89,8 +90,9 @@ class Upper:
                 f"beside {own[0]} no S ⪰ 0 has both S:∇²h and ∇hᵀS∇h in span{{1, x, ∇h}}, so that "
                 "mean and variance of y given x show the other second moments"
             )
-            caveats = self._caveats(self.lower.beside)
-            yield Bound(Fraction(2), "beside-location", text, (BESIDE,), caveats)
+            evidence = self.lower.beside
+            caveats = self._caveats("beside-location", evidence.quantifier)
+            yield Bound(Fraction(2), "beside-location", text, (BESIDE,), caveats, evidence=evidence)
 
     def _at_most(self, coordinate: str) -> Iterator[Bound]:
         """At each x the density is a mixture of N(h, ν): at most 2m for h, m for ν."""
@@ -102,20 +104,14 @@ class Upper:
             f"at every x the cell is a mixture of {m} Gaussians around one: "
             f"|Δh|^{2 * m} + |Δν|^{m} ≤ C·|T_G − T_*|, and ∇h is independent"
         )
-        # with kinks ∇h is proved independent near one η, and x must stay away from other atoms
-        kinked = self.spans.atom.expression.has(Step)
-        caveats = (VARIANCES.text, *((OPEN_SET, ONE_ATOM) if kinked else ()))
+        caveats = self._caveats("at-most-2m", None)
         yield Bound(Fraction(order), "at-most-2m", text, (AT_MOST, SYSTEM), caveats)
 
     @property
     def _gradient(self) -> bool:
         return not may_jump(self.spans.atom) and self.spans.gradient_independent
 
-    def _caveats(self, quantifier: Quantifier | None) -> tuple[str, ...]:
-        density = self.spans.through is not Through.VALUE
-        alone = not density and self.second.across_atoms != Across.INDEPENDENT
-        return (
-            *(c.text for c in self.regime.caveats_given({})),
-            *((OPEN_SET,) if quantifier == Quantifier.OPEN_SET else ()),
-            *((ONE_ATOM,) if alone else ()),
-        )
+    def _caveats(self, kind: str, quantifier: Quantifier | None) -> tuple[str, ...]:
+        alone = not one_by_one(self.spans.through, self.second.across_atoms)
+        kinked = self.spans.atom.expression.has(Step)
+        return supposed(kind, quantifier, self.regime, alone=alone, kinked=kinked)

@@ -1,0 +1,36 @@
+"""What bounds of orders suppose besides the regime, by their kind: the same from a search or a file."""
+
+from __future__ import annotations
+
+from identkit.gates import Regime
+from identkit.gates.density import VARIANCES
+from identkit.orders.records import ONE_ATOM, OPEN_SET
+from identkit.vocabulary import Across, Quantifier, Through
+
+OF_THE_REGIME = ("second-order", "below-rank", "beside-location")
+"""Upper bounds that rest on the regime's theorem."""
+
+
+def supposed(
+    kind: str, quantifier: Quantifier | None, regime: Regime, *, alone: bool, kinked: bool
+) -> tuple[str, ...]:
+    """The hypotheses of a bound.
+
+    ``quantifier``: for which η its evidence holds; ``alone``: of one true atom only; ``kinked``: h
+    has kinks.
+    """
+    near = (OPEN_SET,) if quantifier == Quantifier.OPEN_SET else ()
+    if kind == "moments":
+        return near
+    if kind == "at-most-2m":
+        # with kinks ∇h is proved independent near one η, and x must stay away from other atoms
+        return (VARIANCES.text, *((OPEN_SET, ONE_ATOM) if kinked else ()))
+    if kind in OF_THE_REGIME:
+        own = (c.text for c in regime.caveats_given({}))
+        return (*own, *near, *((ONE_ATOM,) if alone else ()))
+    return ()
+
+
+def one_by_one(through: Through, across: Across) -> bool:
+    """Whether each true atom can be treated by itself: those of a density always can."""
+    return through is not Through.VALUE or across == Across.INDEPENDENT
