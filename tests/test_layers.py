@@ -26,7 +26,8 @@ LAYERS = {
     "gates atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions",
-    "record": "certificates.witness degeneracy.records orders orders.records orders.caveats results questions",
+    "record": "certificates.witness degeneracy.records orders orders.records orders.caveats "
+    "results questions",
     "exact": "sampling forms coordinates derivatives algebra normal_form relations coincidence "
     "every_k kernel_risk certificates.independence",
     "prove": "relation_text formal prove",
@@ -42,8 +43,9 @@ LAYERS = {
     "document": "degeneracy.document certificates.document report.json_form",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.points "
     "certificates.kernel.parts certificates.kernel.every_k certificates.kernel.second_order "
-    "certificates.kernel.refits certificates.kernel certificates.statement certificates.store "
-    "certificates.rederive certificates.verify",
+    "certificates.kernel.arcs certificates.kernel.refits certificates.kernel "
+    "certificates.statement certificates.order_entry certificates.store certificates.rederive "
+    "certificates.verify",
     "mixture": "fit.structure fit.model simulation",
     "losses": "losses losses.partition losses.norms losses.identified",
     "fit": "fit fit.objective fit.result fit.problem fit.solver fit.nodes fit.vector_math "

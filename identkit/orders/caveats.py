@@ -1,4 +1,4 @@
-"""What bounds of orders suppose besides the regime, by their kind: the same from a search or a file."""
+"""What bounds of orders suppose, by their kind: the same from a search and from a file."""
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ def supposed(
     ``quantifier``: for which η its evidence holds; ``alone``: of one true atom only; ``kinked``: h
     has kinks.
     """
-    near = (OPEN_SET,) if quantifier == Quantifier.OPEN_SET else ()
     if kind == "moments":
-        return near
+        return near(quantifier)
     if kind == "at-most-2m":
         # with kinks ∇h is proved independent near one η, and x must stay away from other atoms
         return (VARIANCES.text, *((OPEN_SET, ONE_ATOM) if kinked else ()))
     if kind in OF_THE_REGIME:
         own = (c.text for c in regime.caveats_given({}))
-        return (*own, *near, *((ONE_ATOM,) if alone else ()))
+        return (*own, *near(quantifier), *((ONE_ATOM,) if alone else ()))
     return ()
+
+
+def near(quantifier: Quantifier | None) -> tuple[str, ...]:
+    """That evidence holds near some η only, where it does."""
+    return (OPEN_SET,) if quantifier == Quantifier.OPEN_SET else ()
 
 
 def one_by_one(through: Through, across: Across) -> bool:

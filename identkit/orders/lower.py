@@ -30,13 +30,14 @@ from identkit.orders.arcs import (
     ridge_arc,
     shared_location_arc,
 )
+from identkit.orders.caveats import near
 from identkit.orders.measured import Measurement, atoms_at
-from identkit.orders.records import OPEN_SET, Arc, Atoms, Bound
+from identkit.orders.records import Arc, Atoms, Bound
 from identkit.orders.series import Expansion
 from identkit.orders.spans import LIMITS, Spans
 from identkit.relations import FormalFamily, proved_zero
 from identkit.sampling import Sampler
-from identkit.vocabulary import Quantifier, Through, Verdict
+from identkit.vocabulary import Through, Verdict
 
 SYSTEM = "polynomial-system-order"
 KINKS = "kink-order"
@@ -153,8 +154,7 @@ class Lower:
             return
         if self._kinked or f"M[{coordinate},{coordinate}]" not in named:
             return
-        near = found.quantifier == Quantifier.OPEN_SET
-        caveats = (OPEN_SET,) if near else ()
+        caveats = near(found.quantifier)
         pairs = found.realised.cell == 2 or not any(n == "m0" for n in named)
         for atoms, order in ((found.realised.cell, 3), (2 * found.rank, 4)):
             if self.cell >= atoms and order <= self.max_order and (order == 3 or pairs):

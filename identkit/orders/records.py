@@ -62,8 +62,8 @@ class Bound:
     """One proved bound of an order and what proves it.
 
     ``kind`` is a word for it, ``text`` the argument in one sentence, ``claims`` the statements of
-    ``proofs_check`` it rests on, ``arc`` the explicit curve where there is one. ``evidence`` is that
-    of a question like that of second order: no S ⪰ 0 is left beside a location.
+    ``proofs_check`` it rests on, ``arc`` the explicit curve where there is one. ``evidence`` is
+    that of a question like second order's: no S ⪰ 0 is left beside a location.
     """
 
     order: Fraction

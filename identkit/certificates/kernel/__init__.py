@@ -11,6 +11,7 @@ and on plain records, on nothing of the prover.
 - :mod:`~identkit.certificates.kernel.parts`: independence, relations, dimension counts.
 - :mod:`~identkit.certificates.kernel.every_k`: every number of atoms.
 - :mod:`~identkit.certificates.kernel.second_order`: families, moments, facial reduction.
+- :mod:`~identkit.certificates.kernel.arcs`: orders of directions, by arcs and theorems.
 - :mod:`~identkit.certificates.kernel.refits`: exact refits of f with more atoms,
   and parameters at which atoms lose independence.
 
@@ -29,6 +30,7 @@ matrices, what kinks show of second moments.
 
 from __future__ import annotations
 
+from identkit.certificates.kernel.arcs import Orders
 from identkit.certificates.kernel.field import Unshown
 from identkit.certificates.kernel.parts import Part
 from identkit.certificates.kernel.refits import check_exceptional, check_refit
@@ -36,7 +38,7 @@ from identkit.certificates.kernel.second_order import Analysis
 from identkit.gates import Expansion, input_free, normalized_sigmoid, sigmoid, softmax
 from identkit.likelihoods import LEAST_SQUARES, gaussian
 
-__all__ = ["Analysis", "Part", "Unshown", "check_exceptional", "check_refit", "knows"]
+__all__ = ["Analysis", "Orders", "Part", "Unshown", "check_exceptional", "check_refit", "knows"]
 
 
 CRITERIA = {
