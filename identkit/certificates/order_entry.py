@@ -100,6 +100,8 @@ def read_orders(
         own = beside if kind == "beside-location" else None
         quantifier = second.quantifier if own is None else own.quantifier
         used.update({kind} if own else {number})
+        if number is not None and number >= len(arcs):
+            raise CertificateError(f"{where}: refer to an arc that is not there.")
         return Bound(
             Fraction(entry["order"]),
             kind,
