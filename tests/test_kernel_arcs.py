@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from identkit import Expert
-from identkit.certificates.kernel.arcs import Curve, Orders, all_positive, weighted_sums
+from identkit.certificates.kernel.arcs import Curve, all_positive, weighted_sums
 from identkit.certificates.kernel.field import Unshown
+from identkit.certificates.kernel.orders import Orders
 from identkit.certificates.kernel.second_order import Analysis
 from identkit.certificates.order_entry import order_entry, read_orders
 from identkit.certificates.statement import open_question

@@ -43,9 +43,9 @@ LAYERS = {
     "document": "degeneracy.document certificates.document report.json_form",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.points "
     "certificates.kernel.parts certificates.kernel.every_k certificates.kernel.second_order "
-    "certificates.kernel.arcs certificates.kernel.refits certificates.kernel "
-    "certificates.statement certificates.order_entry certificates.store certificates.rederive "
-    "certificates.verify",
+    "certificates.kernel.arcs certificates.kernel.orders certificates.kernel.refits "
+    "certificates.kernel certificates.statement certificates.order_entry certificates.store "
+    "certificates.rederive certificates.verify",
     "mixture": "fit.structure fit.model simulation",
     "losses": "losses losses.partition losses.norms losses.identified",
     "fit": "fit fit.objective fit.result fit.problem fit.solver fit.nodes fit.vector_math "

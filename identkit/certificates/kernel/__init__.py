@@ -11,7 +11,8 @@ and on plain records, on nothing of the prover.
 - :mod:`~identkit.certificates.kernel.parts`: independence, relations, dimension counts.
 - :mod:`~identkit.certificates.kernel.every_k`: every number of atoms.
 - :mod:`~identkit.certificates.kernel.second_order`: families, moments, facial reduction.
-- :mod:`~identkit.certificates.kernel.arcs`: orders of directions, by arcs and theorems.
+- :mod:`~identkit.certificates.kernel.arcs`: the order of a curve of atoms, by series.
+- :mod:`~identkit.certificates.kernel.orders`: orders of directions, by arcs and theorems.
 - :mod:`~identkit.certificates.kernel.refits`: exact refits of f with more atoms,
   and parameters at which atoms lose independence.
 
@@ -30,8 +31,8 @@ matrices, what kinks show of second moments.
 
 from __future__ import annotations
 
-from identkit.certificates.kernel.arcs import Orders
 from identkit.certificates.kernel.field import Unshown
+from identkit.certificates.kernel.orders import Orders
 from identkit.certificates.kernel.parts import Part
 from identkit.certificates.kernel.refits import check_exceptional, check_refit
 from identkit.certificates.kernel.second_order import Analysis

@@ -1,23 +1,17 @@
-"""Orders (theory section 9): each direction's lower bound by an arc, its upper bound by a theorem.
+"""Arcs (theory section 9): to which power of t the atoms of an explicit curve change T.
 
-*At least r*: along atoms at the roots of a polynomial over Q the coefficients of t^0 … t^(N−1) in
-T_G(t) − T_* are 0 identically in x and η, while the coordinate moves like t^(N/r). The weights are
-positive, and every root real and simple, by a Tarski query; sums over roots are Newton's. With
-Δh = Σ ∂^αh·δ^α/α! a coefficient is an element of K[s]/(p), K the field of functions of x and η,
-and T is Δh (least squares) or exp(u·Δh + u²·Δν/2), where the coefficient of every u^j, the one of
-∂^jN/∂h^j, has to be 0 by itself. Or second moments of rank R are invisible: then some R + 1 atoms
-have order 3, some R pairs ± order 4.
-
-*At most r*: 2m and m for ν under the Gaussian likelihood, if ∇h is independent, by a determinant;
-2 beside an output bias, if no S ⪰ 0 hides there, by null vectors and facial reduction.
+The atoms lie at the roots of a polynomial over Q. Their weights are positive, and every root is
+real and simple, by a Tarski query; sums over roots are Newton's. With Δh = Σ ∂^αh·δ^α/α! a
+coefficient of t^n is an element of K[s]/(p), K the field of functions of x and η, and T is Δh
+(least squares) or exp(u·Δh + u²·Δν/2), where the coefficient of every u^j, which stands for
+∂^jN/∂h^j, has to be 0 by itself. Those of t^0 … t^(N−1) are 0 identically in x and η, while a
+coordinate moves like t^e: its order is at least N/e.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -25,186 +19,22 @@ import sympy as sp
 from flint import fmpq, fmpq_poly
 
 from identkit.atoms import AtomFunction
-from identkit.balls import precision
-from identkit.certificates.jets import Differentiator
 from identkit.certificates.kernel.field import Cases, Element, Field, Unshown
-from identkit.certificates.kernel.points import (
-    FIRST_BITS,
-    Regularity,
-    draw,
-    draws,
-    is_nonsingular,
-)
-from identkit.certificates.kernel.second_order import Analysis, Vector
+from identkit.certificates.kernel.second_order import Analysis
 from identkit.certificates.witness import excludes_zero
 from identkit.conditions import BasisFunction
-from identkit.degeneracy.moments import SPREAD, beside_space
-from identkit.degeneracy.records import SecondOrder
+from identkit.degeneracy.moments import SPREAD
 from identkit.errors import CertificateError
 from identkit.experts import symbols
-from identkit.expression import Step, free_names, parse
-from identkit.gates import Expansion, softmax
-from identkit.orders.records import ROOT_NAME, TIME_NAME, Arc, Atoms, Bound, DirectionOrder
-from identkit.vocabulary import Quantifier, Through, Verdict
+from identkit.expression import free_names, parse
+from identkit.orders.records import ROOT_NAME, TIME_NAME, Arc, Atoms
+from identkit.vocabulary import Through
 
 Algebraic = list[Element]
 """Σ c_k s^k modulo the polynomial of the roots, by k."""
 Series = list[Algebraic]
 """Coefficients of t^0, t^1, …"""
 Term = tuple[tuple[Any, ...], fmpq]
-
-
-class Orders:
-    """Bounds of orders for cells of one size; ``second`` is what is shown of second order."""
-
-    def __init__(
-        self, analysis: Analysis, expansion: Expansion, second: SecondOrder, where: str
-    ) -> None:
-        self.analysis, self.expansion, self.second, self.where = analysis, expansion, second, where
-        self.atom, self.through = analysis.atom, analysis.through
-        free = (SPREAD,) if self.through is Through.DENSITY else ()
-        self.coordinates = (*self.atom.parameters, *free)
-
-    def fail(self, field: str, reason: str) -> CertificateError:
-        return CertificateError(f"{self.where}.{field}: {reason}.")
-
-    def check(self, found: Sequence[DirectionOrder]) -> None:
-        """Raises CertificateError for what is wrong, and Unshown for what is not shown."""
-        if tuple(d.direction for d in found) != self.coordinates:
-            raise self.fail("directions", "are not the coordinates of an atom in their order")
-        if self.atom.expression.has(Step):
-            raise Unshown("orders of an expert with kinks")
-        shown: dict[Arc, dict[str, Fraction]] = {}
-        for arc in dict.fromkeys(d.lower.arc for d in found):
-            if arc is not None:
-                checked = Curve(self.analysis, self.coordinates, arc, found[0].cell, self.where)
-                shown[arc] = checked.orders()
-        for d in found:
-            self._lower(d, {} if d.lower.arc is None else shown[d.lower.arc])
-            if d.upper is not None:
-                self._upper(d, d.upper)
-
-    # -- at least -------------------------------------------------------------------------------
-
-    def _lower(self, found: DirectionOrder, by_arc: dict[str, Fraction]) -> None:
-        bound, name = found.lower, found.direction
-        if (bound.kind == "arc") != (bound.arc is not None):
-            raise self.fail(name, f"a bound of kind {bound.kind} is not one by an arc")
-        if bound.arc is not None:
-            if by_arc.get(name) != bound.order:
-                raise self.fail(name, f"the arc does not show that its order is {bound.order}")
-        elif bound.kind == "pair":
-            # h has two derivatives, and at ± t the first cancels
-            if bound.order != 2:
-                raise self.fail(name, "a pair has order 2")
-        elif bound.kind == "moments":
-            self._moments(found)
-        else:
-            raise Unshown(f"a lower bound of kind {bound.kind[:20]}")
-
-    def _moments(self, found: DirectionOrder) -> None:
-        witness = self.second.witness
-        if witness is None:
-            raise self.fail(found.direction, "no invisible moments are in the file")
-        if self.analysis.gates:
-            raise Unshown("orders from moments in which the gate takes part")
-        rank, size = self.analysis.moments_of(witness, found.direction)
-        if not self.analysis.field.is_nonzero(size.num):
-            raise Unshown(f"that the moments move {found.direction}")
-        needed = {3: rank + 1, 4: 2 * rank}.get(int(found.lower.order))
-        if found.lower.order.denominator != 1 or needed is None or found.cell < needed:
-            raise self.fail(found.direction, f"moments of rank {rank} do not show its order")
-
-    # -- at most --------------------------------------------------------------------------------
-
-    def _upper(self, found: DirectionOrder, bound: Bound) -> None:
-        name = found.direction
-        if bound.arc is not None or bound.order < found.lower.order:
-            raise self.fail(name, "an upper bound lies below the lower one")
-        if bound.kind == "at-most-2m":
-            expected = found.cell if name == SPREAD else 2 * found.cell
-            if self.through is not Through.DENSITY or bound.order != expected:
-                raise self.fail(name, "no mixture of Gaussians has this upper bound")
-            self._gradient()
-        elif bound.kind == "beside-location":
-            if self.through is not Through.DENSITY or bound.order != 2 or name == SPREAD:
-                raise self.fail(name, "no output bias gives this upper bound")
-            self._beside(name, bound)
-        else:
-            raise Unshown(f"an upper bound of kind {bound.kind[:20]}")
-
-    def _gradient(self) -> None:
-        if not self._independent_gradient:
-            raise Unshown("that the first derivatives are independent")
-
-    @cached_property
-    def _independent_gradient(self) -> bool:
-        """A determinant of ∇h excludes 0 at one θ, hence at almost every one if h is analytic."""
-        sides, atom, rng = self.analysis.sides, self.atom, random.Random(7)
-        regularity = Regularity(atom, sides)
-        if regularity.quantifier() != Quantifier.ALMOST_EVERY:
-            return False
-        gradient = [BasisFunction(atom.symbol, (), ((p,),)) for p in atom.parameters]
-        differentiator = Differentiator(atom, 1)
-        with precision(FIRST_BITS):
-            for theta, _ in draws(atom, sides, 6):
-                points = [draw(sides, rng) for _ in gradient]
-                rows = [differentiator.values(gradient, x, theta) for x in points]
-                if regularity.is_regular(theta) and is_nonsingular(rows):
-                    return True
-        return False
-
-    def _beside(self, name: str, bound: Bound) -> None:
-        if self.expansion.rule != softmax.RULE:
-            raise self.fail(name, "an output bias gives this bound under the softmax gate only")
-        if self._location is None or name == self._location or bound.evidence is None:
-            raise self.fail(name, "there is no output bias beside it")
-        self._gradient()
-        if bound.evidence not in self._seen:
-            Beside(self, self._location).check(bound.evidence)
-            self._seen.append(bound.evidence)
-
-    @cached_property
-    def _seen(self) -> list[SecondOrder]:
-        return []
-
-    @cached_property
-    def _location(self) -> str | None:
-        """The first parameter whose derivative is free of x and of itself, and not 0."""
-        field = self.analysis.field
-        functions = [BasisFunction(self.atom.symbol, (), ((p,),)) for p in self.atom.parameters]
-        slopes = field.functions(self.atom, functions)
-        for number, (p, slope) in enumerate(zip(self.atom.parameters, slopes, strict=True)):
-            if slope.is_zero or field.depends(slope.num) or field.depends(slope.den):
-                continue
-            if field.derivative(slope, field.d + number).is_zero and field.is_nonzero(slope.num):
-                return p
-        return None
-
-
-class Beside(Analysis):
-    """That no S ⪰ 0, S ≠ 0 has both S:∇²h and ∇hᵀS∇h in span{1, x, ∇h}, beside a location."""
-
-    def __init__(self, orders: Orders, location: str) -> None:
-        own = orders.analysis
-        where = f"{orders.where}.beside"
-        super().__init__(own.atom, orders.expansion, own.options, where, own.deadline)
-        others = [p for p in own.atom.parameters if p != location]
-        self.space = beside_space(own.atom, others)
-        self.functions = [m.function for m in self.space.moments]
-
-    def check(self, found: SecondOrder) -> None:
-        if found.verdict != Verdict.YES:
-            raise self.fail("verdict", "is not that nothing hides")
-        super().check(found)
-
-    def matter(self, vectors: Sequence[Vector]) -> bool:
-        """Relations among 1, x and ∇h alone are no second moments."""
-        second = [i for i, m in enumerate(self.space.moments) if len(m.pair) == 2]
-        return any(i in v for v in vectors for i in second)
-
-
-# -- one arc ------------------------------------------------------------------------------------
 
 
 class Curve:
