@@ -130,13 +130,14 @@ def result_document(result: ConditionResult) -> dict[str, Any]:
         "family": document(second.families[0]) if second and second.families else None,
         "identifiable": [] if second is None else document(second.identifiable),
         "rate": document(result.rate),
-        "orders": [_order(d) for d in result.orders],
+        "orders": [order_document(d) for d in result.orders],
         "premise": document(result.premise),
         "exceptional": document(result.exceptional),
     }
 
 
-def _order(found: DirectionOrder) -> dict[str, Any]:
+def order_document(found: DirectionOrder) -> dict[str, Any]:
+    """One direction's order, without what proves it."""
     return {
         "direction": found.direction,
         "cell": found.cell,
