@@ -63,6 +63,14 @@ TESTS: dict[str, tuple[str, tuple[str, ...]]] = {
         )
         for name in ("field", "points", "parts", "every_k", "refits", "second_order")
     },
+    **{
+        f"kernel.{name}": (
+            f"identkit/certificates/kernel/{name}.py",
+            ("tests/test_kernel_arcs.py",),
+        )
+        for name in ("arcs", "orders")
+    },
+    "order_entry": ("identkit/certificates/order_entry.py", ("tests/test_kernel_arcs.py",)),
 }
 
 COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {

@@ -17,8 +17,8 @@ from identkit.alternatives import Alternative, alternatives
 from identkit.certificates import store
 from identkit.certificates import verify as verification
 from identkit.experts import check_dim
+from identkit.orders.answer import Orders
 from identkit.orders.deciding import orders_of
-from identkit.orders.records import Orders
 from identkit.report import explain as explained
 from identkit.report import markup, paper_tables, tables, terminal, verified
 from identkit.report.json_form import check_document

@@ -20,6 +20,7 @@ from identkit.domain import EVERYWHERE, Domain
 from identkit.experts import Expert
 from identkit.gates import RegimeCode
 from identkit.likelihoods import LEAST_SQUARES, resolve
+from identkit.orders.records import DirectionOrder
 from identkit.rate import Rate
 from identkit.vocabulary import (
     WEAKEST_FIRST,
@@ -136,11 +137,15 @@ class SetProof:
 
 @dataclass(frozen=True)
 class Published:
-    """A published claim: the paper's verdict, its rate, and where it stands."""
+    """A published claim: the paper's verdict, its rate, and where it stands.
+
+    ``cells``: the rate is stated for cells of so many fitted atoms, None for all.
+    """
 
     verdict: Verdict
     rate: Rate
     source: str
+    cells: int | None = None
 
 
 @dataclass(frozen=True)
@@ -175,7 +180,7 @@ class ConditionResult:
     ``second_order``, ``rate``, ``premise`` and ``exceptional`` belong to the expert, the gate and
     the regime, whatever the condition. ``first_order``: the regime's expansion stops there, and
     this is the condition it asks for. ``caveats`` are the hypotheses of the theorem behind the
-    rate.
+    rate. ``orders`` are those of the smallest cell at which second order is degenerate.
     """
 
     regime: RegimeCode
@@ -191,6 +196,7 @@ class ConditionResult:
     exceptional: tuple[Exceptional, ...] = ()
     first_order: bool = False
     caveats: tuple[str, ...] = ()
+    orders: tuple[DirectionOrder, ...] = ()
 
     @property
     def rates(self) -> tuple[StatedRate, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from identkit import __version__
 from identkit.checking import check
-from identkit.claims import as_published, covers, papers
+from identkit.claims import as_published, covers, of_cells, papers
 from identkit.claims.listing import Entry, list_claims
 from identkit.degeneracy.rate import agreement
 from identkit.errors import InputError
@@ -163,8 +163,9 @@ def _compared(
     rate, premise = result.rate, result.premise
     if rate is not None:
         fails = premise is not None and premise.verdict == PremiseVerdict.FAILS
-        agreed = agreement(said.rate, rate.derived, fails)
+        agreed = agreement(said.rate, rate.derived, fails, said.cells)
         rate = replace(rate, published=said.rate, agreement=agreed)
     result = replace(result, published=said, rate=rate)
     found = replace(found, results=(result,))
-    return PaperRow(claim["id"], claim["source"], found, claim.get("for"))
+    cells = None if said.cells is None else of_cells(said.cells)
+    return PaperRow(claim["id"], claim["source"], found, cells)

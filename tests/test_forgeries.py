@@ -14,6 +14,7 @@ from hostile.certificates import (
     BASES,
     LIGHT,
     MEANT,
+    ORDERS,
     Forgery,
     attempt,
     base,
@@ -42,6 +43,12 @@ def test_honest_certificates_are_accepted(name, tmp_path):
 @pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2))])
 def test_forgeries(seed, tmp_path):
     said = [attempt(case, tmp_path) for case in cases(40, seed, LIGHT)]
+    assert said.count("refused") > 25
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2))])
+def test_forgeries_of_orders(seed, tmp_path):
+    said = [attempt(case, tmp_path) for case in cases(40, 50 + seed, ORDERS)]
     assert said.count("refused") > 25
 
 

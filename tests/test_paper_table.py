@@ -115,8 +115,9 @@ def test_relu_ffn_is_contradicted_and_linear_confirmed(dim):
         assert (row.result.verdict, row.result.agreement) == ("no", "confirmed")
     for row in (linear, shared_linear):
         assert row.result.rate is not None
-        assert row.result.rate.derived == "slower than n^-1/4"
-        assert row.result.rate.agreement == "open"
+        assert row.result.rate.derived == "n^-1/8 for cells of 2"
+        assert row.result.rate.agreement == "confirmed"
+        assert row.cells == "cells of 2 fitted atoms"
     assert {r.check.expert.dim for r in (relu, linear, sparse)} == {dim}
 
 

@@ -41,8 +41,8 @@ FILES = {
 }
 NAMES = sorted(set(FILES) - {"shared"})
 RELEASED = {
-    "certificate-3": "aa4b4c980073ac00",
-    "check-1": "d979cf91997048a5",
+    "certificate-3": "cbce4d70510f8d53",
+    "check-1": "21a013b75b92bf35",
     "claims-1": "ad71554705ab8e8d",
     "fit-1": "111b4698fa8f966a",
     "rates-1": "b0d9597ffc54ae8d",
@@ -79,7 +79,7 @@ WORDS = {
     "judgement": set(Judgement),
     "claims-1: status": set(ClaimStatus),
     "observed/status": set(ClaimStatus),
-    "order-1: directions/status": set(OrderStatus),
+    "order_status": set(OrderStatus),
     "status": {s.value for s in Status},
 }
 """End of a place in a schema, the longest that fits -> the words that stand there."""

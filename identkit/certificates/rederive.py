@@ -8,8 +8,10 @@ told apart from the kernel's (:attr:`identkit.certificates.verify.Verified.by`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from identkit.certificates.order_entry import order_entry
 from identkit.certificates.statement import part_entry, refit_entry, second_entry
 from identkit.checking import prove_sets
 from identkit.conditions import condition as find_condition
@@ -48,6 +50,10 @@ def rederive(
             assert result.second_order is not None
             # all of the entry: the kernel may have read nothing of it
             again = second_entry(result.second_order) == second_entry(found)
+        elif question.piece == "orders":
+            conclusions.second_order(result.regime)
+            found = replace(result, orders=conclusions.orders(result.regime).directions)
+            again = order_entry(found) == order_entry(result)
         else:
             again = _verdict(expert, gate, options, result, question.part, deadline)
         if not again:

@@ -32,6 +32,7 @@ from identkit.degeneracy.records import (
 )
 from identkit.experts import Expert
 from identkit.gates import Gate, RegimeCode
+from identkit.orders.records import CellOrders
 from identkit.questions import asked_in, is_first_order, of_another_model
 from identkit.results import (
     ConditionResult,
@@ -102,10 +103,11 @@ def concluded(
         regime, rate, provided = gate.regime(r.regime), None, ()
         asked = asked_in(regime, results)
         if regime is not None and not of_another_model(regime, r.condition):
+            orders = CellOrders(r.orders)
             rate = derived_rate(
-                None, r.second_order, r.premise, asked, regime, expert_function(expert)
+                None, r.second_order, r.premise, asked, regime, expert_function(expert), orders
             )
-            provided = caveats_of(rate, r.second_order, regime, asked)
+            provided = caveats_of(rate, r.second_order, regime, asked, orders)
         first = is_first_order(regime, r, asked)
         completed.append(replace(r, rate=rate, first_order=first, caveats=provided))
     return completed

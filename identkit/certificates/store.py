@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from identkit.atoms import AtomFunction, expert_function
+from identkit.certificates.order_entry import order_entry, read_orders
 from identkit.certificates.statement import (
     concluded,
     read_premise,
@@ -59,8 +61,10 @@ def certificate_document(result: CheckResult) -> dict[str, Any]:
     """
     gate, options = resolve_gate(result.gate, result.likelihood), options_document(result)
     del options["time_limit"]  # a budget of the search, not part of the proof
-    entries = [result_entry(r, gate) for r in result.results]
-    said = map(statement, concluded(result.seen, gate, [_as_read(r, gate) for r in result.results]))
+    entries = [{**result_entry(r, gate), **order_entry(r)} for r in result.results]
+    atom = expert_function(result.seen)
+    bare = [_as_read(r, gate, atom) for r in result.results]
+    said = map(statement, concluded(result.seen, gate, bare))
     document = {
         "schema": SCHEMA,
         "identkit": result.version,
@@ -76,14 +80,17 @@ def certificate_document(result: CheckResult) -> dict[str, Any]:
     return {**document, "digest": digest(document)}
 
 
-def _as_read(result: ConditionResult, gate: Gate) -> ConditionResult:
+def _as_read(result: ConditionResult, gate: Gate, atom: AtomFunction) -> ConditionResult:
     """The result as the file will tell it: an open question is open for no reason."""
-    second, premise = result.second_order, result.premise
+    second, premise, entry = result.second_order, result.premise, order_entry(result)
     if second is not None:
         second = read_second(second_entry(second), gate, result.regime)
     if premise is not None:
         premise = read_premise([refit_entry(r) for r in premise.refits])
-    return replace(result, second_order=second, premise=premise)
+    orders = (
+        read_orders(entry["orders"], atom, gate, result.regime, second, "orders") if entry else ()
+    )
+    return replace(result, second_order=second, premise=premise, orders=orders)
 
 
 def size_doubt(document: dict[str, Any]) -> str | None:

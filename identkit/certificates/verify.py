@@ -21,12 +21,14 @@ from identkit.atoms import AtomFunction, expert_function
 from identkit.bounded import bounded
 from identkit.certificates.kernel import (
     Analysis,
+    Orders,
     Part,
     Unshown,
     check_exceptional,
     check_refit,
     knows,
 )
+from identkit.certificates.order_entry import read_orders
 from identkit.certificates.statement import (
     concluded,
     expected,
@@ -41,12 +43,14 @@ from identkit.conditions import condition as find_condition
 from identkit.conditions import levels
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
+from identkit.degeneracy.records import SecondOrder
 from identkit.errors import CertificateError, IdentkitError, InputError, OutOfTime
 from identkit.experts import Expert, builtin
 from identkit.gates import Gate, RegimeCode
 from identkit.gates import resolve as resolve_gate
 from identkit.likelihoods import LEAST_SQUARES, from_document
 from identkit.likelihoods import resolve as resolve_likelihood
+from identkit.orders.records import DirectionOrder
 from identkit.questions import (
     asked_with,
     check_time_limit,
@@ -71,7 +75,7 @@ class Verified:
     """What a verified certificate proves.
 
     ``by`` says for each result of which piece (``verdict``, ``second order``, ``premise``,
-    ``exceptional``) the
+    ``exceptional``, ``orders``) the
     kernel has checked the evidence, and which only the prover came to again.
     """
 
@@ -188,6 +192,7 @@ class _Reader:
                 raise CertificateError(f"{where}.coordinates: others may succeed.")
             self.open.append(Open(number, "verdict", -1, "that the given coordinates fail as well"))
         second, premise = self._second_order(number, entry, where), None
+        orders = self._orders(number, entry, second, where)
         if (entry["refits"] is not None) != expected(self.gate, regime, condition.name)[1]:
             raise CertificateError(f"{where}.refits: there is no such question, or it is missing.")
         if entry["refits"] is not None:
@@ -232,6 +237,7 @@ class _Reader:
             second_order=second,
             premise=premise,
             exceptional=exceptional,
+            orders=orders,
         )
 
     def _show(self, check: Callable[[], None], number: int, piece: str, part: int) -> None:
@@ -278,6 +284,28 @@ class _Reader:
             Analysis(atom, expansion, self.options, place, self.deadline).check(found)
 
         self._show(check, number, "second order", 0)
+        return found
+
+    def _orders(
+        self, number: int, entry: dict[str, Any], second: SecondOrder | None, where: str
+    ) -> tuple[DirectionOrder, ...]:
+        data, regime = entry.get("orders"), entry["regime"]
+        if data is None:
+            return ()
+        self.pieces[-1].append("orders")
+        place, atom = f"{where}.orders", expert_function(self.expert)
+        found = read_orders(data, atom, self.gate, regime, second, place)
+        expansion = self.gate.expansion(regime)
+
+        def check() -> None:
+            if expansion is None or second is None or not knows(expansion):
+                raise Unshown("the criterion of this gate")
+            analysis = Analysis(
+                atom, expansion, self.options, f"{where}.certificate", self.deadline
+            )
+            Orders(analysis, expansion, second, place).check(found)
+
+        self._show(check, number, "orders", 0)
         return found
 
 

@@ -2,7 +2,8 @@
 
 Classifications and rates are up to logarithms and of over-specified experts, under least squares
 where no ``likelihood`` is named; regime null means that the gate has only one. ``experts`` are
-names or families of built-in experts, ``for`` says of which cells a rate is stated if not of all.
+names or families of built-in experts, ``cells`` is the number of fitted atoms in the cells that a
+rate is stated for, if not for all.
 Every entry names the file that checks it; ``unchecked`` lists those that identkit does not check,
 and why.
 """
@@ -81,10 +82,15 @@ def covers(claim: dict, expert: Expert) -> bool:
 
 def as_published(claim: dict) -> Published:
     """The claim as results hold it."""
-    limit = f", for {claim['for']}" if "for" in claim else ""
-    return Published(
-        Verdict(claim["verdict"]), Rate.parse(claim["rate"]), f"{claim['source']}{limit}"
-    )
+    cells = claim.get("cells")
+    limit = "" if cells is None else f", for {of_cells(cells)}"
+    rate = Rate.parse(claim["rate"])
+    return Published(Verdict(claim["verdict"]), rate, f"{claim['source']}{limit}", cells)
+
+
+def of_cells(atoms: int) -> str:
+    """Of which cells a claim is stated."""
+    return f"cells of {atoms} fitted atoms"
 
 
 def published_rates(gate: Gate, regime: RegimeCode, verdict: Verdict | None) -> dict[str, Rate]:

@@ -14,7 +14,7 @@ from identkit.errors import InputError
 
 if TYPE_CHECKING:
     from identkit.alternatives import Alternative
-    from identkit.orders.records import Orders
+    from identkit.orders.answer import Orders
     from identkit.results import CheckResult
 
 CELLS = (2, 3)

@@ -10,7 +10,7 @@ from typing import Any
 import sympy as sp
 
 from identkit.atoms import expert_function, gate_parameters
-from identkit.causes import cause_of
+from identkit.causes import CAUSES, cause_of
 from identkit.deadline import Deadline
 from identkit.degeneracy.analysis import Analysis
 from identkit.degeneracy.families import Flow, Lift, exact_curves
@@ -23,7 +23,10 @@ from identkit.errors import OutOfTime
 from identkit.experts import Expert, symbols
 from identkit.forms import affine_forms
 from identkit.gates import Expansion, Gate, RegimeCode
+from identkit.likelihoods import resolve
 from identkit.normal_form import NeedSign, Rebase
+from identkit.orders.finding import at_smallest_cell
+from identkit.orders.records import CellOrders
 from identkit.questions import is_first_order, of_another_model
 from identkit.results import ConditionResult, Options, Published
 
@@ -69,6 +72,7 @@ class Conclusions:
     def __post_init__(self) -> None:
         self.atom = expert_function(self.expert)
         self._second: dict[RegimeCode, SecondOrder | None] = {}
+        self._orders: dict[RegimeCode, CellOrders] = {}
 
     def complete(
         self,
@@ -85,21 +89,25 @@ class Conclusions:
             return replace(result, exceptional=self.exceptional)
         second = self.second_order(result.regime)
         refits = "" if regime is None else regime.refits
-        premise = self.premise if refits == "premise" else None
+        # orders may take long: whatever else there is to find comes first
+        searched, exceptional = self.premise if refits else None, self.exceptional
+        premise = searched if refits == "premise" else None
+        orders = self.orders(result.regime)
         rate, provided = None, ()
         if regime is not None:
-            rate = derived_rate(claim, second, premise, asked, regime, self.atom)
-            provided = caveats_of(rate, second, regime, asked)
-        if rate is not None and refits == "elsewhere":
-            rate = near_the_truth(rate, self.premise)
+            rate = derived_rate(claim, second, premise, asked, regime, self.atom, orders)
+            provided = caveats_of(rate, second, regime, asked, orders)
+        if rate is not None and searched is not None and refits == "elsewhere":
+            rate = near_the_truth(rate, searched)
         return replace(
             result,
             second_order=second,
             rate=rate,
             premise=premise,
-            exceptional=self.exceptional,
+            exceptional=exceptional,
             first_order=is_first_order(regime, result, asked),
             caveats=provided,
+            orders=orders.directions,
         )
 
     def second_order(self, number: RegimeCode) -> SecondOrder | None:
@@ -131,6 +139,20 @@ class Conclusions:
     def _open(self, number: RegimeCode, limit: Exception) -> SecondOrder:
         return cut_short(self.gate.name, number, cause_of(limit))
 
+    def orders(self, number: RegimeCode) -> CellOrders:
+        """How slow each direction is in the smallest cell of which second order says something."""
+        if number not in self._orders:
+            self._orders[number] = self._ordered(number)
+            self.found("orders", (number, self._orders[number]))
+        return self._orders[number]
+
+    def _ordered(self, number: RegimeCode) -> CellOrders:
+        second, regime = self.second_order(number), self.gate.regime(number)
+        if second is None or regime is None or self.expert.markers:
+            return CellOrders()
+        through = resolve(self.gate.likelihood).through
+        return at_smallest_cell(self.atom, through, regime, second, self.options, self.deadline)
+
     @cached_property
     def curves(self) -> tuple[list[Lift], list[Flow]]:
         """The curves along which h stays in a plane, which all that follows starts from."""
@@ -144,6 +166,8 @@ class Conclusions:
         """Take a piece that was found elsewhere instead of looking for it."""
         if name == "second_order":
             self.preset(*piece)
+        elif name == "orders":
+            self._orders.update([piece])
         else:
             setattr(self, name, piece)
 
@@ -152,6 +176,7 @@ class Conclusions:
         for regime in self.gate.regimes:
             if regime.order == 2 and regime.code not in self._second:
                 self.preset(regime.code, self._open(regime.code, limit))
+            self._orders.setdefault(regime.code, CellOrders((), CAUSES[limit.cause]))
         self.__dict__.setdefault("premise", Premise.cut_short(limit.cause))
         self.__dict__.setdefault("exceptional", (NOT_SEARCHED,))
 

@@ -128,6 +128,26 @@ def density_pairs(u: str, parameters: Sequence[str]) -> Iterator[Moment]:
         yield Moment((p, q), seen, 2 if p == q else 1)
 
 
+def beside_space(atom: AtomFunction, others: Sequence[str]) -> MomentSpace:
+    """S on these parameters beside an output bias, and 1, x and ∇h in them on each block.
+
+    What is asked is whether S:∇²h and ∇hᵀS∇h can both be combinations of those (theory section 9);
+    their coefficients have the names of first moments, and S has those of second ones.
+    """
+    u = atom.symbol
+    free = [BasisFunction(u, (), ())]
+    free += [BasisFunction(u, (x,), ()) for x in atom.inputs]
+    free += [BasisFunction(u, (), ((p,),)) for p in others]
+    moments = [
+        Moment((f"{block} {f.label}",), BlockFunction(((block, f),)), 1)
+        for block in (MEAN, SECOND)
+        for f in free
+    ]
+    pinned = tuple(m.pair[0] for m in moments)
+    moments += density_pairs(u, others)
+    return MomentSpace(tuple(moments), (), tuple(others), False, pinned=pinned)
+
+
 def value_space(atom: AtomFunction, across: str) -> MomentSpace | None:
     """With m0 and m_β on h and x h, as where only a sum of the cells' weights is pinned.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 from identkit.atoms import AtomFunction
 from identkit.causes import CAUSES
@@ -11,6 +12,7 @@ from identkit.degeneracy.records import Premise, RateFinding, SecondOrder
 from identkit.forms import may_jump
 from identkit.gates import Regime
 from identkit.likelihoods import LEAST_SQUARES, Likelihood, resolve
+from identkit.orders.records import ONE_ATOM, Bound, CellOrders, DirectionOrder
 from identkit.rate import (
     FOURTH,
     KINK,
@@ -33,6 +35,7 @@ from identkit.vocabulary import (
     Verdict,
 )
 
+NO_ORDERS = CellOrders()
 ELSEWHERE = "near the truth only: f_G* has exact refits elsewhere; "
 """How a reason begins that limits a rate to a neighbourhood of the truth."""
 NOT_KNOWN_ELSEWHERE = "near the truth only: exact refits elsewhere are not known; "
@@ -55,24 +58,26 @@ def derived_rate(
     asked: Mapping[str, ConditionResult],
     regime: Regime,
     atom: AtomFunction,
+    orders: CellOrders = NO_ORDERS,
 ) -> RateFinding:
     """The rate of the parameters of an over-specified atom under the gate's likelihood.
 
     ``second_order`` where the regime's expansion has order 2; where it has order 1 that is None
     and the regime's own condition, among those ``asked``, with the ``premise`` of its theorem
-    counts. ``atom`` is the expert.
+    counts. ``atom`` is the expert; ``orders`` are those of a cell in which second order is
+    degenerate.
     """
     cause: Cause | RateCause | None = None
     if second_order is not None and second_order.verdict == Verdict.UNDECIDED:
         derived, reasons = UNDECIDED, (second_order.reason,)
         cause = second_order.cause or RateCause.SECOND_ORDER_OPEN
     elif second_order is not None:
-        derived, reasons = _second_order(second_order, regime, caveats(regime, asked))
+        derived, reasons = _second_order(second_order, regime, caveats(regime, asked), orders)
     else:
         derived, reasons, cause = _first_order(asked.get(regime.condition), premise, regime, atom)
-    said = None if published is None else published.rate
+    said, cells = (None, None) if published is None else (published.rate, published.cells)
     fails = premise is not None and premise.verdict == PremiseVerdict.FAILS
-    return RateFinding(said, derived, agreement(said, derived, fails), reasons, cause)
+    return RateFinding(said, derived, agreement(said, derived, fails, cells), reasons, cause)
 
 
 def caveats(regime: Regime, asked: Mapping[str, ConditionResult]) -> tuple[str, ...]:
@@ -86,8 +91,14 @@ def caveats_of(
     second: SecondOrder | None,
     regime: Regime,
     asked: Mapping[str, ConditionResult],
+    orders: CellOrders = NO_ORDERS,
 ) -> tuple[str, ...]:
-    """The hypotheses where some rate rests on the regime's theorem: an exact family does not."""
+    """The hypotheses where some rate rests on the regime's theorem: an exact family does not.
+
+    Rates of a cell rest on the theorems of the bounds of its orders.
+    """
+    if rate.derived.cell is not None:
+        return tuple(dict.fromkeys(c for d in orders.directions for c in d.caveats))
     local = () if second is None else second.identifiable
     if rate.derived.polynomial or rate.cause == RateCause.PREMISE_OPEN:
         return caveats(regime, asked)
@@ -95,7 +106,7 @@ def caveats_of(
 
 
 def _second_order(
-    found: SecondOrder, regime: Regime, provided: tuple[str, ...]
+    found: SecondOrder, regime: Regime, provided: tuple[str, ...], orders: CellOrders
 ) -> tuple[Rate, tuple[str, ...]]:
     if found.verdict == Verdict.NO and found.families:
         kinds = ", ".join(dict.fromkeys(f.kind for f in found.families))
@@ -109,7 +120,11 @@ def _second_order(
         shown = () if needed is None else (f"shown for cells of {needed} or more fitted atoms",)
         letter = _likelihood(regime).letter
         invisible = f"the loss of order t² is invisible to {letter} at order t²"
-        return SLOWER, (found.reason, invisible, *shown)
+        derived = of_orders(orders.directions)
+        if derived != SLOWER:
+            return derived, (found.reason, invisible, *_bounds(orders.directions))
+        open_ = (f"by how much is open: {orders.obstacle}",) if orders.obstacle else ()
+        return SLOWER, (found.reason, invisible, *shown, *open_)
     experts = list(found.identifiable)
     seen = _likelihood(regime)
     reasons = [
@@ -131,6 +146,33 @@ def _second_order(
         reasons.append(f"proved for {alone}; with several it is open whether they mix")
         return replace(FOURTH, one_atom=True), tuple(reasons)
     return FOURTH, tuple(reasons)
+
+
+def of_orders(directions: Sequence[DirectionOrder]) -> Rate:
+    """That of the slowest direction of a degenerate cell; slower than n^-1/4 in any case."""
+    low = max((d.lower.order for d in directions), default=Fraction(2))
+    if low <= 2:
+        return SLOWER
+    ends = [d.upper.order for d in directions if d.upper is not None]
+    high = max(ends) if len(ends) == len(directions) else None
+    alone = any(ONE_ATOM in d.caveats for d in directions)
+    return Rate.of_orders(low, high, directions[0].cell, one_atom=alone and high is not None)
+
+
+def _bounds(directions: Sequence[DirectionOrder]) -> Iterator[str]:
+    """What proves each bound of an order, with the directions that it is of."""
+    sides: tuple[tuple[str, Callable[[DirectionOrder], Bound | None]], ...] = (
+        ("order at least", lambda d: d.lower),
+        ("order at most", lambda d: d.upper),
+    )
+    for word, side in sides:
+        named: dict[str, list[str]] = {}
+        for d in directions:
+            bound = side(d)
+            if bound is not None:
+                said = f"{word} {bound.order} in cells of {d.cell}: {bound.text}"
+                named.setdefault(said, []).append(d.direction)
+        yield from (f"{', '.join(names)}: {said}" for said, names in named.items())
 
 
 def _likelihood(regime: Regime) -> Likelihood:
@@ -202,8 +244,13 @@ def near_the_truth(rate: RateFinding, premise: Premise) -> RateFinding:
     return replace(rate, reasons=(*rate.reasons, reason), elsewhere=code)
 
 
-def agreement(published: Rate | None, derived: Rate, premise_fails: bool) -> Agreement:
-    """Published against derived: ``confirmed``, ``contradicted``, ``premise-fails``, ``open``, …"""
+def agreement(
+    published: Rate | None, derived: Rate, premise_fails: bool, cells: int | None = None
+) -> Agreement:
+    """Published against derived: ``confirmed``, ``contradicted``, ``premise-fails``, ``open``, …
+
+    ``cells``: the published rate is stated for cells of so many fitted atoms only.
+    """
     if published is None:
         return Agreement.UNCLAIMED
     if derived == UNDECIDED:
@@ -211,5 +258,5 @@ def agreement(published: Rate | None, derived: Rate, premise_fails: bool) -> Agr
     if premise_fails:
         return Agreement.PREMISE_FAILS
     return {True: Agreement.CONFIRMED, False: Agreement.CONTRADICTED, None: Agreement.OPEN}[
-        published.allows(derived)
+        published.allows(derived, cells)
     ]

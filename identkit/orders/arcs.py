@@ -27,8 +27,7 @@ from flint import fmpq, fmpq_poly
 from identkit.degeneracy.moments import SPREAD
 from identkit.experts import symbols
 from identkit.expression import symbol
-from identkit.orders.records import Atoms
-from identkit.orders.series import ROOT_NAME, TIME_NAME
+from identkit.orders.records import ROOT_NAME, TIME_NAME, Atoms
 
 S, T = symbol(ROOT_NAME), symbol(TIME_NAME)
 

@@ -10,29 +10,23 @@ from identkit.atoms import expert_function
 from identkit.bounded import bounded
 from identkit.deadline import Deadline
 from identkit.degeneracy.conclude import Conclusions
-from identkit.degeneracy.kinks import kink_constraints
-from identkit.degeneracy.moments import SPREAD, seen_atom
 from identkit.degeneracy.records import SecondOrder
 from identkit.domain import DomainLike
 from identkit.errors import InputError, OutOfTime, whole
 from identkit.experts import Expert
 from identkit.experts import resolve as resolve_expert
-from identkit.forms import affine_forms
 from identkit.gates import Gate, Regime, known_gates
 from identkit.gates import resolve as resolve_gate
 from identkit.likelihoods import Likelihood
 from identkit.likelihoods import resolve as resolve_likelihood
-from identkit.orders.lower import Lower
-from identkit.orders.records import Bound, DirectionOrder, Orders
+from identkit.orders.answer import Orders
+from identkit.orders.finding import CELLS, MAX_ORDER, coordinates, directions
+from identkit.orders.records import Bound, DirectionOrder
 from identkit.orders.spans import Spans
-from identkit.orders.upper import Upper
 from identkit.questions import checked_likelihood, in_classes, options_of
 from identkit.results import CheckResult, ConditionResult, Options
-from identkit.sampling import Sampler
-from identkit.vocabulary import Through, Verdict
+from identkit.vocabulary import Verdict
 
-CELLS = range(2, 7)
-MAX_ORDER = 8
 HIGHEST = 12
 """The highest power of t up to which arcs are expanded."""
 GENERIC = "for almost every parameter, weights of the fitted atoms bounded below, up to logarithms"
@@ -155,48 +149,31 @@ class _Question:
         self.known = second
         self.likelihood = resolve_likelihood(gate.likelihood)
         self.seen = self.likelihood.seen(expert)
-        own = self.likelihood.through is Through.DENSITY
-        self.coordinates = (*expert.parameters, *((SPREAD,) if own else ()))
+        self.coordinates = coordinates(expert.parameters, self.likelihood.through)
 
     def decided(self) -> Orders:
         """Every coordinate with its best bounds."""
-        atom = expert_function(self.seen)
         found = Conclusions(self.seen, self.gate, self.options, self.deadline)
         if self.known is not None:
             found.preset(self.regime.code, self.known)
         second = found.second_order(self.regime.code)
         assert second is not None
-        spans = Spans(atom, self.likelihood.through, self.options, self.deadline)
-        seen = seen_atom(atom, self.likelihood.through)
-        o = self.options
-        sampler = Sampler(seen, o.domain, o.seed, affine_forms(atom), self.deadline)
-        eta = sampler.parameter_draw()
-        kinks = kink_constraints(atom, sampler, self.deadline)
-        lower = Lower(spans, second, self.cell, self.max_order, eta, kinks, self.deadline)
-        upper = Upper(spans, second, self.regime, self.cell, lower)
-        directions = []
-        for u in self.coordinates:
-            family = lower.infinite(u)
-            best = lower.best(u) if family is None else family
-            above = upper.best(u) if family is None else None
-            if above is not None and above.order < best.order:
-                raise AssertionError(f"{u}: proved at least {best.order}, at most {above.order}")
-            directions.append(DirectionOrder(u, self.cell, family is not None, best, above))
+        atom, through = expert_function(self.seen), self.likelihood.through
+        spans = Spans(atom, through, self.options, self.deadline)
+        bounds = directions(spans, self.regime, second, self.cell, self.max_order, measured=True)
         notes = (GENERIC, f"second order: {second.reason}")
-        return self._orders(second.verdict, tuple(directions), notes)
+        return self._orders(second.verdict, bounds, notes)
 
     def open(self, reason: str) -> Orders:
         """Nothing but what every expert has, for this reason."""
         smooth = self.seen.is_smooth
         text = "a pair at ± t changes T by O(t²)" if smooth else "a jump that moves by t"
         bound = Bound(Fraction(2) if smooth else Fraction(1, 2), "pair", text)
-        directions = tuple(
-            DirectionOrder(u, self.cell, False, bound, None) for u in self.coordinates
-        )
-        return self._orders(Verdict.UNDECIDED, directions, (GENERIC, f"cut short: {reason}"))
+        found = tuple(DirectionOrder(u, self.cell, False, bound, None) for u in self.coordinates)
+        return self._orders(Verdict.UNDECIDED, found, (GENERIC, f"cut short: {reason}"))
 
     def _orders(
-        self, verdict: Verdict, directions: tuple[DirectionOrder, ...], notes: tuple[str, ...]
+        self, verdict: Verdict, found: tuple[DirectionOrder, ...], notes: tuple[str, ...]
     ) -> Orders:
         return Orders(
             version=__version__,
@@ -208,6 +185,6 @@ class _Question:
             max_order=self.max_order,
             options=self.options,
             verdict=verdict,
-            directions=directions,
+            directions=found,
             notes=notes,
         )

@@ -16,13 +16,12 @@ from typing import Any
 import sympy as sp
 
 from identkit.atoms import AtomFunction
-from identkit.deadline import Deadline
-from identkit.degeneracy.kinks import Kinks
-from identkit.degeneracy.moments import SPREAD
+from identkit.degeneracy.kinks import Kinks, kink_constraints
+from identkit.degeneracy.moments import SPREAD, seen_atom
 from identkit.degeneracy.records import SecondOrder
 from identkit.experts import symbols
 from identkit.expression import Step
-from identkit.forms import may_jump
+from identkit.forms import affine_forms, may_jump
 from identkit.orders.arcs import (
     location_arc,
     pair_arc,
@@ -32,19 +31,20 @@ from identkit.orders.arcs import (
     ridge_arc,
     shared_location_arc,
 )
+from identkit.orders.caveats import near
 from identkit.orders.flows import Flows, PairFlow, RidgeFlow
 from identkit.orders.measured import Measurement, atoms_at
 from identkit.orders.records import Arc, Atoms, Bound
 from identkit.orders.series import Expansion
 from identkit.orders.spans import Spans
-from identkit.vocabulary import Quantifier, Through, Verdict
+from identkit.sampling import Sampler
+from identkit.vocabulary import Through, Verdict
 
 SYSTEM = "polynomial-system-order"
 KINKS = "kink-order"
 RIDGE, SCALE = "orders-ridge-flow", "orders-scale-beside-a-bias"
 POLYGON = "orders-harmonic-ridge"
 MOMENTS = "orders-of-invisible-moments"
-OPEN_SET = "for parameters in an open set"
 PAIRS = "orders-of-flows"
 _CLAIMS = {
     "shared-location": (SCALE,),
@@ -60,20 +60,35 @@ SLACK = 0.1
 
 @dataclass
 class Lower:
-    """Lower bounds for one expert; ``second`` is the second-order analysis, if any."""
+    """Lower bounds for one expert; ``second`` is the second-order analysis.
+
+    ``measured``: an arc is compared with the density or f at its atoms, and has the slope found.
+    """
 
     spans: Spans
     second: SecondOrder
     cell: int
     max_order: int
-    eta: Sequence[Fraction]
-    kinks: Kinks
-    deadline: Deadline
+    measured: bool
 
     def __post_init__(self) -> None:
         self.atom: AtomFunction = self.spans.atom
         self.through = self.spans.through
         self.flows = Flows(self.spans)
+        self.deadline = self.spans.deadline
+
+    @cached_property
+    def _drawn(self) -> tuple[Sampler, Sequence[Fraction]]:
+        """A sampler and its first parameters."""
+        o = self.spans.options
+        seen, forms = seen_atom(self.atom, self.through), affine_forms(self.atom)
+        sampler = Sampler(seen, o.domain, o.seed, forms, self.deadline)
+        return sampler, sampler.parameter_draw()
+
+    @cached_property
+    def kinks(self) -> Kinks:
+        """What the kinks of h say of directions."""
+        return kink_constraints(self.atom, self._drawn[0], self.deadline)
 
     def best(self, coordinate: str) -> Bound:
         """The largest bound; of equals an explicit arc before moments."""
@@ -108,7 +123,9 @@ class Lower:
             h = self.atom.symbol
             text = f"a pair at {coordinate} ± t changes {h} by t around its kinks, T by O(t^3/2)"
             return Bound(Fraction(3, 2), "kink-pair", text, (KINKS,))
-        arc = self._proved("pair", pair_arc(coordinate), 2) if not self._kinked else None
+        arc = None
+        if not self._kinked:  # T has two derivatives, and the first cancels
+            arc = self._compared(Arc("pair", 2, pair_arc(coordinate), ((coordinate, 1),), 2))
         text = f"a pair at {coordinate} ± t changes T by O(t²)"
         if self._kinked and coordinate != SPREAD:
             text = f"a pair that moves {coordinate} and no kink changes T by O(t²)"
@@ -149,7 +166,7 @@ class Lower:
             return
         if self._kinked or f"M[{coordinate},{coordinate}]" not in named:
             return
-        caveats = (OPEN_SET,) if found.quantifier == Quantifier.OPEN_SET else ()
+        caveats = near(found.quantifier)
         pairs = found.realised.cell == 2 or not any(n == "m0" for n in named)
         for atoms, order in ((found.realised.cell, 3), (2 * found.rank, 4)):
             if self.cell >= atoms and order <= self.max_order and (order == 3 or pairs):
@@ -207,7 +224,8 @@ class Lower:
         m, p, q, h = self.cell, flow.first, flow.second, self.atom.symbol
         if flow.rate is not None:
             text = (
-                f"{m} atoms at the zeros of He_{m} along {p}, where ∂²{h}/∂{p}² = {flow.rate}·∂{h}/∂{q}"
+                f"{m} atoms at the zeros of He_{m} along {p}, where ∂²{h}/∂{p}² = "
+                f"{flow.rate}·∂{h}/∂{q}"
             )
             return "pair-flow", pair_flow_arc(m, p, q, flow.rate), 2 * m, text
         text = (
@@ -233,8 +251,8 @@ class Lower:
                 yield "shared-location", atoms, 8, text
 
     @cached_property
-    def beside(self) -> Quantifier | None:
-        """For which η the other coordinates are proved of order 2 beside the location."""
+    def beside(self) -> SecondOrder | None:
+        """What proves that the other coordinates have order 2 beside the location."""
         location = self.spans.location
         own = [p for p in location or () if p]
         if len(own) != 1 or self._kinked:
@@ -253,12 +271,16 @@ class Lower:
         if order < 2:
             return None
         count = sum(len(found) for found in pairs if found is not None)
-        arc = Arc(kind, count, atoms, tuple(powers.items()), order)
-        measured = Measurement(
-            self.atom, self.through, self.eta, self.spans.options.domain, self.spans.options.seed
-        )
-        steps, slope = measured.steps(atoms)
-        if slope and float(slope) < order - SLACK:
+        return self._compared(Arc(kind, count, atoms, tuple(powers.items()), order))
+
+    def _compared(self, arc: Arc) -> Arc | None:
+        """The arc with what numbers say of it, if they are asked; None where they disagree."""
+        if not self.measured:
+            return arc
+        options, eta = self.spans.options, self._drawn[1]
+        found = Measurement(self.atom, self.through, eta, options.domain, options.seed)
+        steps, slope = found.steps(arc.atoms)
+        if slope and float(slope) < arc.order - SLACK:
             return None  # the series and the atoms disagree: nothing is claimed
         return replace(arc, steps=steps, slope=slope)
 

@@ -21,8 +21,8 @@ from identkit.degeneracy.realise import bell, offsets, points_in
 from identkit.domain import Domain
 from identkit.experts import symbols
 from identkit.expression import parse, symbol
-from identkit.orders.records import Atoms
-from identkit.orders.series import ROOT_NAME, TIME_NAME, rational
+from identkit.orders.records import ROOT_NAME, TIME_NAME, Atoms
+from identkit.orders.series import rational
 from identkit.vocabulary import Through
 
 BITS = 400

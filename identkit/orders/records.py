@@ -1,4 +1,4 @@
-"""Frozen records of orders: arcs, bounds with their evidence, directions, the whole answer.
+"""Frozen records of orders: arcs, bounds with their evidence, directions.
 
 Expressions are kept as text in identkit's grammar, so that an arc can be verified from its record
 alone (:mod:`identkit.orders.series`).
@@ -6,18 +6,17 @@ alone (:mod:`identkit.orders.series`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
-from identkit.experts import Expert
-from identkit.gates import RegimeCode
-from identkit.likelihoods import asked_under
-from identkit.results import Options
-from identkit.vocabulary import OrderStatus, Verdict
+from identkit.degeneracy.records import SecondOrder
+from identkit.vocabulary import OrderStatus
 
 INFINITE = "infinite"
 """The order of a direction that moves along an exact family."""
+ROOT_NAME, TIME_NAME = "ξ", "τ"
+"""What deviations are written in besides η, for s and t: names that no expression can have."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,19 @@ class Arc:
     steps: tuple[tuple[str, str], ...] = ()
     slope: str = ""
 
+    def bound(self, coordinate: str) -> Fraction | None:
+        """The order that it shows a coordinate to have at least; None where that stands still."""
+        power = dict(self.powers).get(coordinate)
+        return None if power is None else Fraction(self.order, power)
+
 
 @dataclass(frozen=True)
 class Bound:
     """One proved bound of an order and what proves it.
 
     ``kind`` is a word for it, ``text`` the argument in one sentence, ``claims`` the statements of
-    ``proofs_check`` it rests on, ``arc`` the explicit curve where there is one.
+    ``proofs_check`` it rests on, ``arc`` the explicit curve where there is one. ``evidence`` is
+    that of a question like second order's: no S ⪰ 0 is left beside a location.
     """
 
     order: Fraction
@@ -67,6 +72,7 @@ class Bound:
     claims: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
     arc: Arc | None = None
+    evidence: SecondOrder | None = None
 
 
 @dataclass(frozen=True)
@@ -97,9 +103,9 @@ class DirectionOrder:
         if self.infinite:
             return INFINITE
         if self.status is OrderStatus.EXACT:
-            return _number(self.lower.order)
-        end = None if self.upper is None else _number(self.upper.order)
-        return [_number(self.lower.order), end]
+            return number_of(self.lower.order)
+        end = None if self.upper is None else number_of(self.upper.order)
+        return [number_of(self.lower.order), end]
 
     @property
     def rate(self) -> str:
@@ -119,55 +125,47 @@ class DirectionOrder:
         bounds = (self.lower, *(() if self.upper is None else (self.upper,)))
         return tuple(dict.fromkeys(c for b in bounds for c in b.caveats))
 
-
-@dataclass(frozen=True, repr=False)
-class Orders:
-    """The orders of all coordinates of an atom; ``notes`` say what limits the answer."""
-
-    version: str
-    expert: Expert
-    gate: str
-    regime: RegimeCode
-    likelihood: str
-    cell: int
-    max_order: int
-    options: Options
-    verdict: Verdict
-    directions: tuple[DirectionOrder, ...]
-    notes: tuple[str, ...]
-
-    def __getitem__(self, name: str) -> DirectionOrder:
-        """The order of one coordinate by its name."""
-        return next(d for d in self.directions if d.direction == name)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The ``identkit.order/1`` document."""
-        return {
-            "schema": ORDER_SCHEMA,
-            "identkit": self.version,
-            "seed": self.options.seed,
-            "expert": self.expert.canonical(),
-            **asked_under(self.gate, self.likelihood),
-            "regime": self.regime,
-            "cell": self.cell,
-            "options": {"max_order": self.max_order, "domain": self.options.domain.document()},
-            "verdict": str(self.verdict),
-            "directions": [_direction(d) for d in self.directions],
-            "notes": list(self.notes),
-        }
-
-    def __repr__(self) -> str:
-        return f"<Orders: {self.expert.label}, {self.gate}, {len(self.directions)} directions>"
-
-    def __str__(self) -> str:
-        return "\n".join(
-            f"{d.direction}: {d.order} ({d.status}), {d.rate}" for d in self.directions
-        )
+    @property
+    def at_every_cell(self) -> bool:
+        """Whether the order is the same for every number of atoms, as the upper bound has it."""
+        exact = self.status is OrderStatus.EXACT
+        return exact and self.upper is not None and self.upper.kind in EVERY_CELL
 
 
-ORDER_SCHEMA = "identkit.order/1"
+@dataclass(frozen=True)
+class CellOrders:
+    """The orders of all coordinates for one size of a cell; ``obstacle`` says why there are none.
+
+    None of both: the question does not arise, or second order is not decided.
+    """
+
+    directions: tuple[DirectionOrder, ...] = ()
+    obstacle: str = ""
+
+
 TRIVIAL = ("pair", "kink-pair", "jump-pair")
 """Kinds of lower bounds that every expert has."""
+
+
+ONE_ATOM, OPEN_SET = "for one true atom", "for parameters in an open set"
+"""Caveats of bounds."""
+EVERY_CELL = ("second-order", "beside-location")
+"""Kinds of upper bounds that hold for cells of every size."""
+MORE_IS_SLOWER = ("gauss-hermite", "ridge-flow")
+"""Kinds of arcs whose order is twice the number of their atoms."""
+
+
+def slower_with_more(found: Sequence[DirectionOrder]) -> bool:
+    """Whether all these directions are proved to be slower in larger cells: exact here, by arcs
+    that there are for every number of atoms, with an order that grows with it.
+    """
+    bounds = [d.lower.arc for d in found if d.lower.kind in MORE_IS_SLOWER]
+    arcs = [arc for arc in bounds if arc is not None]
+    return all(
+        d.status is OrderStatus.EXACT
+        and any(d.lower.order == arc.bound(d.direction) for arc in arcs)
+        for d in found
+    )
 
 
 def power_of(order: Fraction) -> str:
@@ -179,46 +177,6 @@ def power_of(order: Fraction) -> str:
     return f"n^-{1 / (2 * order)}"
 
 
-def _number(value: Fraction) -> int | str:
+def number_of(value: Fraction) -> int | str:
+    """A whole number as such, a fraction as text."""
     return value.numerator if value.denominator == 1 else str(value)
-
-
-def _direction(found: DirectionOrder) -> dict[str, Any]:
-    return {
-        "direction": found.direction,
-        "cell": found.cell,
-        "order": found.order,
-        "status": str(found.status),
-        "rate": found.rate,
-        "lower": _bound(found.lower, found.infinite),
-        "upper": None if found.upper is None else _bound(found.upper, False),
-        "caveats": list(found.caveats),
-    }
-
-
-def _bound(bound: Bound, infinite: bool) -> dict[str, Any]:
-    arc = bound.arc
-    return {
-        "order": INFINITE if infinite else _number(bound.order),
-        "kind": bound.kind,
-        "text": bound.text,
-        "claims": list(bound.claims),
-        "arc": None
-        if arc is None
-        else {
-            "kind": arc.kind,
-            "cell": arc.cell,
-            "order": arc.order,
-            "powers": dict(arc.powers),
-            "atoms": [
-                {
-                    "roots": list(group.roots),
-                    "weight": list(group.weight),
-                    "deviations": dict(group.deviations),
-                }
-                for group in arc.atoms
-            ],
-            "steps": [list(step) for step in arc.steps],
-            "slope": arc.slope,
-        },
-    }

@@ -29,12 +29,10 @@ from identkit.degeneracy.moments import SPREAD
 from identkit.derivatives import Derivatives
 from identkit.experts import symbols
 from identkit.expression import parse, symbol
-from identkit.orders.records import Atoms
+from identkit.orders.records import ROOT_NAME, TIME_NAME, Atoms
 from identkit.relations import proved_zero
 from identkit.vocabulary import Through
 
-ROOT_NAME, TIME_NAME = "ξ", "τ"
-"""What deviations are written in besides η, for s and t: names that no expression can have."""
 _NAMES = frozenset({ROOT_NAME, TIME_NAME})
 
 Series = list[fmpq_mpoly]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,20 +12,16 @@ import sympy as sp
 from identkit.algebra import TooLarge
 from identkit.atoms import AtomFunction
 from identkit.certificates.independence import find_witness
-from identkit.conditions import AtomTerm, BasisFunction, BlockFunction
+from identkit.certificates.witness import Witness
+from identkit.conditions import AtomTerm, BasisFunction
 from identkit.deadline import Deadline
 from identkit.degeneracy.cone import coordinate_directions, face_of
-from identkit.degeneracy.moments import (
-    MEAN,
-    SECOND,
-    Moment,
-    MomentSpace,
-    density_pairs,
-    seen_atom,
-    space_of,
-)
+from identkit.degeneracy.moments import MomentSpace, beside_space, seen_atom, space_of
 from identkit.degeneracy.nullspace import NullSpace
+from identkit.degeneracy.readable import Readable
+from identkit.degeneracy.records import Invisible, SecondOrder
 from identkit.degeneracy.semidefinite import Infeasible, decide
+from identkit.degeneracy.undecided import blank
 from identkit.derivatives import Derivatives
 from identkit.errors import DomainError
 from identkit.forms import affine_forms
@@ -34,7 +30,7 @@ from identkit.prove import witness_quantifier
 from identkit.relations import FormalFamily
 from identkit.results import Options
 from identkit.sampling import Sampler
-from identkit.vocabulary import Quantifier, Through
+from identkit.vocabulary import Quantifier, Through, Verdict
 
 Values = dict[str, Any]
 """Parameter -> coefficient, an expression in η."""
@@ -60,9 +56,11 @@ class Spans:
         expressions = Derivatives(self.atom, self.deadline).expressions(functions)
         if not expressions or any(e == 0 for e in expressions):
             return not expressions
+        return self._witness(atom, expressions) is not None
+
+    def _witness(self, atom: AtomFunction, expressions: Sequence[Any]) -> Witness | None:
         bits = self.options.max_precision
-        search = find_witness(expressions, [], 1, self._sampler(atom), bits, self.deadline)
-        return search.witness is not None
+        return find_witness(expressions, [], 1, self._sampler(atom), bits, self.deadline).witness
 
     def independence(self, expressions: Sequence[Any]) -> Quantifier | None:
         """For which η these functions of x and η are proved independent, None for none."""
@@ -155,65 +153,60 @@ class Spans:
             return False
         try:
             space = space_of(self.atom, False, self.through)
-            null = self._null(space)
+            null, _ = self._complete(space)
         except LIMITS:
             self.deadline.check()
             return False
         return null is not None and len(null.vectors) == 1
 
-    def _null(self, space: MomentSpace) -> NullSpace | None:
-        """The null space, None unless it is proved complete."""
+    def _complete(self, space: MomentSpace) -> tuple[NullSpace | None, Witness | None]:
+        """The null space and the determinant that proves it complete; None of both without one."""
         seen = seen_atom(self.atom, self.through)
         functions = [m.function for m in space.moments]
         expressions = Derivatives(self.atom, self.deadline).expressions(functions)
         family = FormalFamily.from_expressions(expressions, seen, self.deadline)
         null = NullSpace.of(family, space)
-        left = [functions[i] for i in null.pivots]
-        return null if self.independent(seen, left) else None
+        left = [expressions[i] for i in null.pivots]
+        witness = self._witness(seen, left) if left else None
+        return (None, None) if witness is None else (null, witness)
 
-    def beside_location(self, location: str) -> Quantifier | None:
-        """No S ⪰ 0, S ≠ 0 on the other coordinates ζ with S:∇²h, ∇hᵀS∇h in span{1, x, ∇_ζ h}.
+    def beside_location(self, location: str) -> SecondOrder | None:
+        """That no S ⪰ 0, S ≠ 0 on the other coordinates ζ has both S:∇²h and ∇hᵀS∇h in
+        span{1, x, ∇_ζ h}: the evidence, as that of a second order without invisible moments.
 
         Proved for almost every η, or on an open set where a dual matrix says so; None if neither.
         """
         others = tuple(p for p in self.atom.parameters if p != location)
+        yes = replace(blank("", None, ""), verdict=Verdict.YES, quantifier=Quantifier.ALMOST_EVERY)
         if not others:
-            return Quantifier.ALMOST_EVERY
+            return yes
         try:
-            space = self._spans(others)
-            null = self._null(space)
+            space = beside_space(self.atom, others)
+            null, witness = self._complete(space)
             if null is None:
                 return None
-            face = face_of(null)
-            face.reduce(coordinate_directions(space, null.family.field))
+            readable = Readable(space, null.family.field)
             second = [i for i, m in enumerate(space.moments) if len(m.pair) == 2]
+            face = face_of(null)
+            # relations among 1, x and ∇_ζ h alone say nothing of S
+            face.vectors = [v for v in face.vectors if any(i in v for i in second)]
+            face.reduce(coordinate_directions(space, null.family.field))
+            labels = {y.label for y in face.visible}
+            found = replace(
+                yes,
+                invisible=tuple(Invisible(readable.moments(v), "") for v in null.vectors),
+                visible=tuple(readable.visible(y, labels) for y in face.visible),
+                independent=tuple(space.moments[i].function.label for i in null.pivots),
+                determinant=witness,
+            )
             if not any(i in v for v in face.vectors for i in second):
-                return Quantifier.ALMOST_EVERY
+                return found
             sampler = self._sampler(seen_atom(self.atom, Through.DENSITY))
             draws = [sampler.parameter_draw() for _ in range(2)]
             outcome = decide(face, draws, self.atom.parameters)
-            return outcome.dual.quantifier if isinstance(outcome, Infeasible) else None
+            if not isinstance(outcome, Infeasible):
+                return None
+            return replace(found, dual=outcome.dual, quantifier=outcome.dual.quantifier)
         except LIMITS:
             self.deadline.check()
             return None
-
-    def _spans(self, others: tuple[str, ...]) -> MomentSpace:
-        """S and, on each block, the coefficients of 1, x and ∇_ζ h, none of them twice."""
-        u = self.atom.symbol
-        free: list[BasisFunction] = [BasisFunction(u, (), ())]
-        free += [BasisFunction(u, (x,), ()) for x in self.atom.inputs]
-        free += [BasisFunction(u, (), ((p,),)) for p in others]
-        expressions = Derivatives(self.atom, self.deadline).expressions(free)
-        family = FormalFamily.from_expressions(expressions, self.atom, self.deadline)
-        columns = family.columns()
-        kept, dependent = family.echelon(columns, list(range(len(free))))
-        if any(family.null_combination(columns, i, support) is None for i, support in dependent):
-            raise TooLarge("a dependence was seen modulo a prime but not solved exactly")
-        moments = [
-            Moment((f"{block} {free[i].label}",), BlockFunction(((block, free[i]),)), 1)
-            for block in (MEAN, SECOND)
-            for i in kept
-        ]
-        pinned = tuple(m.pair[0] for m in moments)
-        moments += density_pairs(u, others)
-        return MomentSpace(tuple(moments), (), others, False, pinned=pinned)

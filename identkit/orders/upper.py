@@ -13,14 +13,13 @@ from identkit.degeneracy.records import SecondOrder
 from identkit.expression import Step, symbol
 from identkit.forms import may_jump
 from identkit.gates import Regime
-from identkit.gates.density import VARIANCES
-from identkit.orders.lower import KINKS, OPEN_SET, SYSTEM, Lower
+from identkit.orders.caveats import one_by_one, supposed
+from identkit.orders.lower import KINKS, SYSTEM, Lower
 from identkit.orders.records import Bound
 from identkit.orders.spans import Spans
 from identkit.rate import FOURTH, KINK
-from identkit.vocabulary import Across, Quantifier, Through, Verdict
+from identkit.vocabulary import Quantifier, Through, Verdict
 
-ONE_ATOM = "for one true atom"
 AT_MOST = "orders-at-most-2m"
 BESIDE = "orders-beside-a-location"
 RANK = "orders-below-the-rank"
@@ -54,7 +53,7 @@ class Upper:
 
     def _second_order(self, coordinate: str) -> Iterator[Bound]:
         """What second order shows: everything, or this coordinate beside an exact family."""
-        caveats = self._caveats(self.second.quantifier)
+        caveats = self._caveats("second-order", self.second.quantifier)
         rates = {str(i.quantity): i.rate.everywhere for i in self.second.identifiable}
         own = rates.get(coordinate)
         if own == KINK and self.lower.moves_kinks(coordinate):
@@ -81,7 +80,8 @@ class Upper:
                 f"all invisible moments have rank {found.rank}; centred deviations of "
                 f"{self.cell} atoms have rank {self.cell - 1} at most"
             )
-            yield Bound(Fraction(2), "below-rank", text, (RANK,), self._caveats(found.quantifier))
+            caveats = self._caveats("below-rank", found.quantifier)
+            yield Bound(Fraction(2), "below-rank", text, (RANK,), caveats)
 
     def _beside(self, coordinate: str) -> Iterator[Bound]:
         """The coordinates other than an output bias, where no S ⪰ 0 can hide behind it."""
@@ -95,8 +95,9 @@ class Upper:
                 f"beside {own[0]} no S ⪰ 0 has both S:∇²h and ∇hᵀS∇h in span{{1, x, ∇h}}, so that "
                 "mean and variance of y given x show the other second moments"
             )
-            caveats = self._caveats(self.lower.beside)
-            yield Bound(Fraction(2), "beside-location", text, (BESIDE,), caveats)
+            evidence = self.lower.beside
+            caveats = self._caveats("beside-location", evidence.quantifier)
+            yield Bound(Fraction(2), "beside-location", text, (BESIDE,), caveats, evidence=evidence)
 
     def _circle(self, coordinate: str) -> Iterator[Bound]:
         """One invisible M of rank two: ∇h on its plane runs along a circle, and harmonics part."""
@@ -115,7 +116,7 @@ class Upper:
                 f"all invisible moments are multiples of one of rank 2: on its plane |∇h| is free "
                 f"of x, and the power sums of the deviations up to {m} show as harmonics of ∇h"
             )
-            caveats = (VARIANCES.text, *self._caveats(found.quantifier))
+            caveats = self._caveats("rank-two", found.quantifier)
             yield Bound(Fraction(m), "rank-two", text, (CIRCLE, AT_MOST), caveats)
 
     def _ridge(self, coordinate: str) -> Iterator[Bound]:
@@ -133,7 +134,8 @@ class Upper:
                 f"h is a ridge that solves {kind} equation in location and scale: the system of "
                 f"{m} atoms has no solution of higher order, and gate slopes do not add one"
             )
-            yield Bound(Fraction(order), "ridge-flow", text, (GATED, SYSTEM), self._caveats(None))
+            caveats = self._caveats("ridge-flow", None)
+            yield Bound(Fraction(order), "ridge-flow", text, (GATED, SYSTEM), caveats)
 
     def _pair(self, coordinate: str) -> Iterator[Bound]:
         """The same for two parameters, where what gate slopes bring is proved to be apart."""
@@ -157,7 +159,8 @@ class Upper:
                     "order"
                 )
                 claims = (PAIRS, GATED, SYSTEM)
-                yield Bound(Fraction(order), "pair-flow", text, claims, self._caveats(apart))
+                caveats = self._caveats("pair-flow", apart)
+                yield Bound(Fraction(order), "pair-flow", text, claims, caveats)
 
     @property
     def _convex(self) -> bool:
@@ -188,20 +191,14 @@ class Upper:
             f"at every x the cell is a mixture of {m} Gaussians around one: "
             f"|Δh|^{2 * m} + |Δν|^{m} ≤ C·|T_G − T_*|, and ∇h is independent"
         )
-        # with kinks ∇h is proved independent near one η, and x must stay away from other atoms
-        kinked = self.spans.atom.expression.has(Step)
-        caveats = (VARIANCES.text, *((OPEN_SET, ONE_ATOM) if kinked else ()))
+        caveats = self._caveats("at-most-2m", None)
         yield Bound(Fraction(order), "at-most-2m", text, (AT_MOST, SYSTEM), caveats)
 
     @property
     def _gradient(self) -> bool:
         return not may_jump(self.spans.atom) and self.spans.gradient_independent
 
-    def _caveats(self, quantifier: Quantifier | None) -> tuple[str, ...]:
-        density = self.spans.through is not Through.VALUE
-        alone = not density and self.second.across_atoms != Across.INDEPENDENT
-        return (
-            *(c.text for c in self.regime.caveats_given({})),
-            *((OPEN_SET,) if quantifier == Quantifier.OPEN_SET else ()),
-            *((ONE_ATOM,) if alone else ()),
-        )
+    def _caveats(self, kind: str, quantifier: Quantifier | None) -> tuple[str, ...]:
+        alone = not one_by_one(self.spans.through, self.second.across_atoms)
+        kinked = self.spans.atom.expression.has(Step)
+        return supposed(kind, quantifier, self.regime, alone=alone, kinked=kinked)

@@ -73,7 +73,7 @@ def derived(
 
 def _cell(setting: Setting, condition: ConditionResult, second: SecondOrder) -> dict[str, Rate]:
     """What the second-order analysis says of an over-specified cell of k − k* + 1 atoms."""
-    rate = None if condition.rate is None else condition.rate.derived
+    rate = None if condition.rate is None else condition.rate.derived.at_every_cell
     if rate is None:
         return {}
     atoms = setting.k - setting.truth.atoms + 1

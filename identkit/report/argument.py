@@ -12,7 +12,6 @@ from identkit.degeneracy.records import (
     Exceptional,
     Kink,
     Premise,
-    RateFinding,
     SecondOrder,
     Visible,
 )
@@ -72,7 +71,7 @@ def _part(check: CheckResult, result: ConditionResult) -> Part:
             ),
             Section("Conclusion", tuple(_conclusion(second))),
             Section("Counterexample", tuple(counterexample(check, second))),
-            Section("What is identifiable", tuple(_identifiable(second))),
+            Section("What is identifiable", tuple(_identifiable(result, second))),
         ]
     else:
         sections += [
@@ -80,7 +79,7 @@ def _part(check: CheckResult, result: ConditionResult) -> Part:
             Section("Premise", tuple(_premise(result.premise))),
         ]
     sections += [
-        Section("Rate", tuple(_rate(result.rate))),
+        Section("Rate", tuple(_rate(check, result))),
         Section("Exceptional parameters", tuple(_exceptional(result.exceptional))),
     ]
     return Part(title, tuple(s for s in sections if s.paragraphs))
@@ -265,10 +264,13 @@ def _conclusion(second: SecondOrder) -> Iterator[Paragraph]:
         yield prose(f"Note: {note}")
 
 
-def _identifiable(second: SecondOrder) -> Iterator[Paragraph]:
+def _identifiable(result: ConditionResult, second: SecondOrder) -> Iterator[Paragraph]:
     if second.identifiable:
         yield prose("Locally: fitted atoms in a small enough cell around the true atom.")
     for entry in second.identifiable:
+        if statements.said_by_orders(result, entry.quantity, entry.rate):
+            yield item(f"`{entry.quantity}`: {entry.reason}; how fast, see below")
+            continue
         yield item(f"`{entry.quantity}`: {entry.rate}; {entry.reason}")
 
 
@@ -303,13 +305,21 @@ _AGREEMENT = {
 }
 
 
-def _rate(rate: RateFinding | None) -> Iterator[Paragraph]:
+def _rate(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]:
+    rate = result.rate
     if rate is None:
         return
     published = rate.published or "no claim known"
     agreement = _AGREEMENT.get(rate.agreement, rate.agreement)
     derived = statements.derived_rate(rate)
+    each = statements.directions(result)
     yield prose(f"Published: {published}. Derived: {derived}. Agreement: {agreement}.")
+    if each:
+        yield prose(
+            "An order r says that deviations of size t in a direction are compatible with a change "
+            f"of T = {resolve_likelihood(check.likelihood).letter} by t^r, and with no smaller "
+            f"one; its rate is n^(-1/(2r)). Derived: {each}."
+        )
     for reason in rate.reasons:
         yield item(statements.sentence(reason))
 

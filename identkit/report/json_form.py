@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from identkit.certificates.document import evidence
 from identkit.degeneracy.document import document
 from identkit.likelihoods import asked_under
+from identkit.orders.records import DirectionOrder
 from identkit.results import CheckResult, ConditionResult, Published
 
 if TYPE_CHECKING:
@@ -129,8 +130,20 @@ def result_document(result: ConditionResult) -> dict[str, Any]:
         "family": document(second.families[0]) if second and second.families else None,
         "identifiable": [] if second is None else document(second.identifiable),
         "rate": document(result.rate),
+        "orders": [order_document(d) for d in result.orders],
         "premise": document(result.premise),
         "exceptional": document(result.exceptional),
+    }
+
+
+def order_document(found: DirectionOrder) -> dict[str, Any]:
+    """One direction's order, without what proves it."""
+    return {
+        "direction": found.direction,
+        "cell": found.cell,
+        "order": found.order,
+        "status": found.status,
+        "rate": found.rate,
     }
 
 

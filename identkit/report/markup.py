@@ -32,7 +32,7 @@ _TEXT_SYMBOLS = {
 
 def escape(text: str) -> str:
     """Plain text for LaTeX."""
-    rates = re.split(r"(n\^-1/[0-9])", text)
+    rates = re.split(r"(n\^-[0-9]+/[0-9]+)", text)
     escaped = [re.sub("[_%&#^~]", lambda m: _SPECIAL[m[0]], part) for part in rates[::2]]
     powers = [f"$n^{{-{rate[3:]}}}$" for rate in rates[1::2]]
     text = "".join(a + b for a, b in zip(escaped, [*powers, ""], strict=True))

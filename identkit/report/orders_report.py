@@ -10,7 +10,8 @@ from rich.text import Text
 
 from identkit.degeneracy.moments import SPREAD
 from identkit.likelihoods import resolve
-from identkit.orders.records import Bound, DirectionOrder, Orders
+from identkit.orders.answer import Orders
+from identkit.orders.records import Bound, DirectionOrder
 from identkit.vocabulary import OrderStatus
 
 COLOURS = {

@@ -35,7 +35,7 @@ def document(result: RateResult) -> dict[str, Any]:
             "premise": None if c.premise is None else c.premise.verdict,
             "statement": statements.title(c),
             "published": published_document(c.published),
-            "derived": None if c.rate is None else str(c.rate.derived),
+            "derived": None if c.rate is None else str(c.rate.derived.at_every_cell),
             "reasons": [] if c.rate is None else list(c.rate.reasons),
         },
         "conditioning": None if result.conditioning is None else result.conditioning.to_dict(),

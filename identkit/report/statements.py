@@ -6,17 +6,19 @@ Every renderer prints these, so that terminal, LaTeX and HTML cannot drift apart
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from identkit.causes import CAUSES
 from identkit.degeneracy.rate import OPEN, slower_from
-from identkit.degeneracy.records import Family, MomentWitness, RateFinding
+from identkit.degeneracy.records import CellQuantity, Family, MomentWitness, RateFinding
 from identkit.experts import Expert, symbols
 from identkit.gates import GATES, in_regime, regime_title
 from identkit.gates import resolve as resolve_gate
 from identkit.likelihoods import LEAST_SQUARES
 from identkit.likelihoods import resolve as resolve_likelihood
-from identkit.rate import NONE, NOT_DERIVED, SLOWER, UNDECIDED
+from identkit.orders.records import DirectionOrder, slower_with_more
+from identkit.rate import NONE, NOT_DERIVED, SLOWER, UNDECIDED, Rate
 from identkit.results import GIVEN_NUMBER, QUANTIFIERS, CheckResult, ConditionResult, SetProof
 from identkit.vocabulary import Agreement, AtomsScope, Cause, FamilyKind, ProofKind, Quantifier
 
@@ -222,7 +224,7 @@ def consequences(result: ConditionResult, likelihood: str) -> list[tuple[str, st
         known = [
             f"{s.quantity}: {'visible, rate ' if s.rate == NOT_DERIVED else ''}{s.rate}"
             for s in result.rates
-            if s.quantity is not None
+            if s.quantity is not None and not said_by_orders(result, s.quantity, s.rate)
         ]
         if known:
             lines.append(("locally", "; ".join(known)))
@@ -236,12 +238,13 @@ def consequences(result: ConditionResult, likelihood: str) -> list[tuple[str, st
     if result.rate is not None:
         said = result.rate.published or "–"
         outcome = rate_agreement(result.rate)
-        lines.append(
-            ("rate", f"derived: {derived_rate(result.rate)}; published: {said} ({outcome})")
-        )
+        derived = directions(result) or derived_rate(result.rate)
+        lines.append(("rate", f"derived: {derived}; published: {said} ({outcome})"))
         needed = None if second is None else slower_from(second)
-        if second is not None and result.rate.derived == SLOWER and needed is not None:
-            lines.append(("where", f"Shown for cells of {needed} or more fitted atoms."))
+        slow = result.rate.derived.at_every_cell == SLOWER
+        if second is not None and slow and needed is not None:
+            if result.rate.derived == SLOWER:
+                lines.append(("where", f"Shown for cells of {needed} or more fitted atoms."))
             lines += [("where", sentence(note)) for note in second.notes]
         lines += [("provided", sentence(caveat)) for caveat in provided(result)]
         lines += [("where", limit) for limit in limits(result.rate)]
@@ -256,6 +259,33 @@ def provided(result: ConditionResult) -> list[str]:
 def derived_rate(rate: RateFinding) -> str:
     """The derived rate, or why there is none."""
     return str(rate.derived) if rate.cause is None else f"{rate.derived} ({OPEN[rate.cause]})"
+
+
+def directions(result: ConditionResult) -> str:
+    """How slow each direction of a degenerate cell is: ``a n^-1/4; in cells of 2: b n^-1/8, …``.
+
+    Empty where the rate rests on no orders.
+    """
+    if result.rate is None or result.rate.derived.cell is None:
+        return ""
+    everywhere = [d for d in result.orders if d.at_every_cell]
+    others = [d for d in result.orders if not d.at_every_cell]
+    small = f"in cells of {result.rate.derived.cell}: {_by_rate(others)}"
+    said = f"{small}, {'slower' if slower_with_more(others) else 'no faster'} with more"
+    return f"{_by_rate(everywhere)}; {said}" if everywhere else said
+
+
+def _by_rate(found: Sequence[DirectionOrder]) -> str:
+    """Directions of one rate together."""
+    named: dict[str, list[str]] = {}
+    for d in found:
+        named.setdefault(d.rate, []).append(d.direction)
+    return ", ".join(f"{', '.join(names)} {rate}" for rate, names in named.items())
+
+
+def said_by_orders(result: ConditionResult, quantity: CellQuantity, rate: Rate) -> bool:
+    """Whether second order leaves the rate of a direction open, and its order says it."""
+    return rate == NOT_DERIVED and str(quantity) in [d.direction for d in result.orders]
 
 
 def limits(rate: RateFinding) -> list[str]:

@@ -8,6 +8,7 @@ from identkit.certificates.verify import Verified
 from identkit.gates import resolve as resolve_gate
 from identkit.likelihoods import asked_under, resolve
 from identkit.report import statements
+from identkit.report.json_form import order_document
 from identkit.vocabulary import Verdict
 
 SCHEMA = "identkit.verify/2"
@@ -38,6 +39,7 @@ def document(verified: Verified) -> dict[str, Any]:
             "rate_cause": None if r.rate is None else r.rate.cause,
             "near_the_truth_only": near,
             "premise": None if r.premise is None else r.premise.verdict,
+            "orders": [order_document(d) for d in r.orders],
             "caveats": statements.provided(r),
             "checked_by": by,
         }
@@ -69,7 +71,7 @@ def text(verified: Verified) -> str:
             lines.append(f"    in the coordinates {', '.join(r.coordinates)}")
         if r.rate is not None:
             premise = "" if r.premise is None else f", premise {r.premise.verdict}"
-            derived = statements.derived_rate(r.rate)
+            derived = statements.directions(r) or statements.derived_rate(r.rate)
             lines.append(f"    nondegenerate: {r.nondegenerate}, derived rate: {derived}{premise}")
             lines += [f"    provided: {statements.sentence(c)}" for c in statements.provided(r)]
             if near and r.nondegenerate == Verdict.YES:

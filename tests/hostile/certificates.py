@@ -14,6 +14,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -21,13 +22,15 @@ from typing import Any
 
 from checked import check
 
-from identkit import Expert
+from identkit import Expert, order
 from identkit.certificates.store import certificate_document, digest
 from identkit.cli import main
 from identkit.conditions import CONDITIONS
 from identkit.errors import InputError
 from identkit.experts import builtin
 from identkit.gates import resolve as resolve_gate
+from identkit.likelihoods import from_document
+from identkit.orders.answer import Orders
 from identkit.questions import REQUIREMENTS, plan_of
 
 BASES: dict[str, tuple[str | Expert, str, dict[str, Any]]] = {
@@ -60,7 +63,13 @@ BASES: dict[str, tuple[str | Expert, str, dict[str, Any]]] = {
     "two outputs": ("tanh(a*x + b); a*x", "softmax", {"atoms": 2}),
     "a linear output": ("relu(a*x + b); c*x", "sigmoid", {"regime": 1}),
     "dense, two outputs": ("a*x + b; (a*x + b)**2", "sigmoid", {"regime": 2, "atoms": 2}),
+    # orders by every kind of bound
+    "linear, density": ("linear", "softmax", {"likelihood": "gaussian", "atoms": 2}),
+    "a bias": ("tanh(a*x) + c", "softmax", {"likelihood": "gaussian", "atoms": 2}),
+    "rank 2": ("a*sin(x) + b*cos(x)", "softmax", {"likelihood": "gaussian", "atoms": 2}),
 }
+ORDERS = ("linear, density", "a bias", "rank 2", "erf")
+"""Those whose rate rests on orders."""
 LIGHT = (
     *("tanh", "relu", "linear", "linear, dense", "input-free", "own gate", "functions"),
     *("two outputs", "a linear output", "dense, two outputs"),
@@ -497,7 +506,8 @@ def attempt(case: Forgery, folder: Path) -> str:
 def _honest(question: str) -> dict[str, Any] | None:
     """The certificate that a check of this question gives."""
     asked = json.loads(question)
-    gate, data = resolve_gate(asked["gate"]), asked["expert"]
+    likelihood = from_document(asked["likelihood"])
+    gate, data = resolve_gate(asked["gate"], likelihood), asked["expert"]
     plan = [tuple(pair) for pair in asked["plan"]]
     regimes = (None, *(r.number for r in gate.regimes))
     names = (None, *(c.name for c in CONDITIONS))
@@ -543,6 +553,7 @@ def doubt(document: dict[str, Any]) -> str | None:
         json.dumps(
             {
                 **{key: document[key] for key in ("gate", "expert", "seed")},
+                "likelihood": document.get("likelihood"),
                 **document["options"],
                 "plan": [(r["regime"], r["condition"]) for r in results],
                 "levels": [r["level"] for r in results],
@@ -552,7 +563,7 @@ def doubt(document: dict[str, Any]) -> str | None:
     if honest is None:
         return "no check asks for these results"
     for found, true in zip(results, honest["results"], strict=True):
-        wrong = _beyond(found, true)
+        wrong = _beyond(found, true) or _faster(document, found)
         if wrong is not None:
             return f"{found['condition']}: {wrong}"
     return None
@@ -577,6 +588,7 @@ def misprint(document: dict[str, Any], printed: dict[str, Any]) -> str | None:
 
 QUANTIFIERS = (None, "open-set", "almost-every", "every")
 SCOPES = ("none", "up-to", "from", "every")
+ALONE = " for one true atom"
 RATES = {
     "n^-1/4": ("n^-1/4 for one true atom",),
     "no consistent estimator": ("slower than n^-1/4",),
@@ -593,6 +605,39 @@ def _weaker(found: dict[str, Any], true: dict[str, Any], where: str) -> str | No
     order = QUANTIFIERS.index
     if order(found["quantifier"]) > order(true["quantifier"]):
         return f"{where} holds for {found['quantifier']}"
+    return None
+
+
+OF_A_CELL = tuple(f"for cells of {n}{alone}" for n in range(2, 7) for alone in ("", ALONE))
+
+
+@cache
+def _orders(data: str, gate: str, likelihood: str, cell: int) -> Orders:
+    expert = json.loads(data)
+    found = (
+        Expert.from_expression(expert["expression"], parameters=tuple(expert["parameters"]))
+        if expert["name"] == "custom"
+        else builtin(expert["name"], expert["shape"], expert["dim"])
+    )
+    return order(found, gate, likelihood=likelihood, cell=cell)
+
+
+def _faster(document: dict[str, Any], found: dict[str, Any]) -> str | None:
+    """Where bounds of orders say more than those found for cells of that size."""
+    stored = found.get("orders")
+    if stored is None:
+        return None
+    likelihood = from_document(document.get("likelihood")).name
+    expert = json.dumps(document["expert"])
+    true = _orders(expert, document["gate"], likelihood, stored["cell"])
+    if [d["direction"] for d in stored["directions"]] != [d.direction for d in true.directions]:
+        return "directions"
+    for d, real in zip(stored["directions"], true.directions, strict=True):
+        if Fraction(d["lower"]["order"]) > real.lower.order:
+            return f"{d['direction']} has an order of {d['lower']['order']} at least"
+        upper = d["upper"]
+        if upper and (real.upper is None or Fraction(upper["order"]) < real.upper.order):
+            return f"{d['direction']} has an order of {upper['order']} at most"
     return None
 
 
@@ -641,6 +686,8 @@ def _beyond(found: dict[str, Any], true: dict[str, Any]) -> str | None:
         return "rate"
     if found["rate"] is not None:
         said, real = found["rate"]["derived"], true["rate"]["derived"]
-        if said not in ("undecided", real, *RATES.get(real, ())):
+        less = ("slower than n^-1/4",) if real.endswith(OF_A_CELL) else ()
+        follows = "orders" in found  # from them, which are compared by themselves
+        if said not in ("undecided", real, *RATES.get(real, ()), *less) and not follows:
             return f"rate {said}, not {real}"
     return None

@@ -151,6 +151,21 @@ class Analysis:
 
     def _positive(self, witness: MomentWitness) -> str:
         """Invisible moments whose M is positive semidefinite and not 0."""
+        matrix, chosen = self._semidefinite(witness)
+        head = matrix[chosen[0]][chosen[0]]
+        constant = all(matrix[a][b].is_number for a in chosen for b in chosen)
+        square = len(chosen) == 1 and self._is_square(head)
+        return Quantifier.ALMOST_EVERY if constant or square else Quantifier.OPEN_SET
+
+    def moments_of(self, witness: MomentWitness, coordinate: str) -> tuple[int, Element]:
+        """The rank of invisible moments M ⪰ 0, and how large M is at a coordinate."""
+        matrix, chosen = self._semidefinite(witness)
+        names = self.space.coordinates
+        own = names.index(coordinate) if coordinate in names else None
+        return len(chosen), self.field.zero if own is None else matrix[own][own]
+
+    def _semidefinite(self, witness: MomentWitness) -> tuple[list[list[Element]], list[int]]:
+        """M and coordinates on which it is positive definite and that determine the rest."""
         if self.space.null:
             raise self.fail("witness", "is no relation among first derivatives")
         vector = self._vector(witness.moments, "witness.moments")
@@ -170,10 +185,7 @@ class Analysis:
         # the rest is determined by it: the Schur complement is 0, as a function of θ
         if not self._schur_vanishes(matrix, chosen):
             raise Unshown("that the second moments are positive semidefinite")
-        head = matrix[chosen[0]][chosen[0]]
-        constant = all(matrix[a][b].is_number for a in chosen for b in chosen)
-        square = len(chosen) == 1 and self._is_square(head)
-        return Quantifier.ALMOST_EVERY if constant or square else Quantifier.OPEN_SET
+        return matrix, chosen
 
     def _schur_vanishes(self, matrix: list[list[Element]], chosen: list[int]) -> bool:
         """Eliminates the chosen coordinates, whose pivots are positive at one θ."""
@@ -270,9 +282,13 @@ class Analysis:
             if not self._shows(direction, vectors):
                 raise Unshown(f"that the direction {i + 1} is visible")
             vectors = self._restrict(vectors, self._rows(direction))
-        if vectors or found.dual is not None:
+        if self.matter(vectors) or found.dual is not None:
             raise Unshown("that no moments are left")
         return Regularity(self.atom, self.sides).quantifier()
+
+    def matter(self, vectors: Sequence[Vector]) -> bool:
+        """Whether these vectors are moments that could be invisible."""
+        return bool(vectors)
 
     def _complete(self, found: SecondOrder, vectors: Sequence[Vector]) -> None:
         """The functions left are independent, so there are no other null vectors."""
