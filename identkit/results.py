@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from identkit.architecture.records import FoundGauge, NoGauge
 from identkit.certificates.witness import Witness
 from identkit.conditions import BasisFunction, condition
 from identkit.degeneracy.records import (
@@ -316,6 +317,8 @@ class CheckResult:
     """What a check found; :class:`identkit.CheckResult` is this with its printed forms.
 
     ``shared`` is the check of the shared experts beside these routed ones, None without any.
+    ``gauges`` are the ways to move parameters without a change of f or p that were found,
+    ``no_gauges`` what was looked for without success; an exact pair of measures is with each.
     """
 
     version: str
@@ -327,6 +330,8 @@ class CheckResult:
     seconds: float
     likelihood: str = LEAST_SQUARES
     shared: CheckResult | None = None
+    gauges: tuple[FoundGauge, ...] = ()
+    no_gauges: tuple[NoGauge, ...] = ()
 
     def result(self, condition: str) -> ConditionResult:
         """The result for this condition. Raises KeyError if it was not checked."""
