@@ -14,7 +14,7 @@ import sympy as sp
 from identkit.architecture.halves import components, measure
 from identkit.architecture.measures import Setting, differ, routed_atom, shared_atom
 from identkit.architecture.moves import Move
-from identkit.architecture.records import Example, ExactAtom, ExactMeasure, FoundGauge
+from identkit.architecture.records import ExactAtom, ExactMeasure, Example, FoundGauge
 from identkit.bounded import bounded
 from identkit.deadline import Deadline
 from identkit.errors import OutOfTime
@@ -258,7 +258,7 @@ def _routed(setting: Setting, gates: Sequence[Numbers], etas: Sequence[Numbers])
 
 def _of_atoms(setting: Setting, etas: Sequence[Numbers]) -> ExactMeasure:
     """Atoms of one half at these η, whose gates or weights stay."""
-    if setting.constant != "":
+    if not setting.only_shared:
         return ExactMeasure(
             tuple(
                 routed_atom(setting, gate_of(setting, i), eta, _variance(setting, i))

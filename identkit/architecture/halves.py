@@ -44,7 +44,7 @@ class Component:
 def between_the_halves(setting: Setting, options: Options) -> Iterator[FoundGauge | NoGauge]:
     """The exchange and the transport, or why there are none."""
     shared, routed, deadline = setting.shared, setting.expert, setting.deadline
-    if shared is None or setting.constant == "":
+    if shared is None:
         return
     if setting.constant is None:
         yield NoGauge(EXCHANGE, False, f"the gate {setting.gate.name} does not divide by the sum")
@@ -70,8 +70,7 @@ def of_an_overlap(setting: Setting, found: Overlap) -> Iterator[FoundGauge]:
         name=EXCHANGE,
         kind=GaugeKind.EXCHANGE,
         half=Half.BOTH,
-        action="shared (ω_a; κ_a, τ_a), routed (w_i; η_i, ν_i) → "
-        "shared (w_i; η_i, ν_i), routed (ω_a; κ_a, τ_a)",
+        action="shared (ω_a; κ_a, τ_a) ↔ routed (w_i; η_i, ν_i)",
         where=where,
         images=images,
         amounts=(),
@@ -86,8 +85,7 @@ def of_an_overlap(setting: Setting, found: Overlap) -> Iterator[FoundGauge]:
         name=TRANSPORT,
         kind=GaugeKind.TRANSPORT,
         half=Half.BOTH,
-        action="shared weights P → P + D, routed Q → Q − D, D of sum 0, −P ≤ D ≤ Q, on the n pairs "
-        "(function, variance) that both halves have: n − 1 numbers",
+        action="shared weights P → P + D, routed Q → Q − D, ΣD = 0, −P ≤ D ≤ Q",
         where=where,
         images=images,
         amounts=("D",),
@@ -160,8 +158,6 @@ def measure(setting: Setting, shared: Masses, routed: Masses) -> ExactMeasure | 
         if offset is None:
             return None
         gate = {n: slope if b == SLOPE.name else sp.Integer(0) for n, b in setting.numbers}
-        atoms.append(
-            routed_atom(setting, {**gate, OFFSET.name: offset}, part.eta, part.variance)
-        )
+        atoms.append(routed_atom(setting, {**gate, OFFSET.name: offset}, part.eta, part.variance))
     own = [shared_atom(setting, w, part.kappa, part.variance) for part, w in shared]
     return ExactMeasure(tuple(atoms), tuple(own))

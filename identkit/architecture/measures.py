@@ -8,6 +8,7 @@ of x, whatever N. Each of these is an identity of functions of x alone, decided 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -105,6 +106,15 @@ class Setting:
         return first, {name: symbol(f"{name}_j") for name, _ in self.numbers}
 
     @cached_property
+    def only_shared(self) -> bool:
+        """Whether there are shared experts alone: one half, whose gate sees no x."""
+        return self.shared is None and self._sees_no_x
+
+    @property
+    def _sees_no_x(self) -> bool:
+        return all(block != SLOPE.name for _, block in self.numbers)
+
+    @cached_property
     def constant(self) -> str | None:
         """When the weights of the routed atoms are constants, as a clause; None: never seen.
 
@@ -112,8 +122,7 @@ class Setting:
         """
         if not self.gate.divides:
             return None
-        slopes = [name for name, block in self.numbers if block == SLOPE.name]
-        if not slopes:
+        if self._sees_no_x:
             return ""
         return (
             "all routed β1 are equal, or one atom is routed"
@@ -180,7 +189,7 @@ class Setting:
         if not all(_positive(parse(t)) for t in (*variances, *omegas)):
             return False
         whole: Any = sp.Add(*map(parse, omegas))
-        return not omegas or whole == 1
+        return not omegas or self.is_identity(whole - 1)
 
     def same(self, one: ExactMeasure, other: ExactMeasure) -> bool:
         """Proved: both are measures, and have the same f or p at every x."""
@@ -221,7 +230,7 @@ def routed_atom(
 ) -> ExactAtom:
     """An atom of the gate's numbers by name, and of η by name."""
     weight = tuple(
-        (block.name, tuple(str(gate[n]) for n, own in setting.numbers if own == block.name))
+        (block.name, tuple(written(gate[n]) for n, own in setting.numbers if own == block.name))
         for block in setting.gate.blocks
     )
     return ExactAtom(weight, _texts(setting.expert, eta), _text(variance))
@@ -229,15 +238,20 @@ def routed_atom(
 
 def shared_atom(setting: Setting, omega: Any, eta: Mapping[str, Any], variance: Any) -> ExactAtom:
     """A shared atom of weight ω."""
-    return ExactAtom(((OMEGA, (str(omega),)),), _texts(setting.beside, eta), _text(variance))
+    return ExactAtom(((OMEGA, (written(omega),)),), _texts(setting.beside, eta), _text(variance))
 
 
 def _texts(expert: Expert, eta: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple((p, str(eta[p])) for p in expert.parameters)
+    return tuple((p, written(eta[p])) for p in expert.parameters)
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    return None if value is None else written(value)
+
+
+def written(value: Any) -> str:
+    """A number in identkit's grammar, which has no name for e."""
+    return re.sub(r"\bE\b", "exp(1)", str(value))
 
 
 def distinct(atoms: Sequence[ExactAtom]) -> list[ExactAtom]:

@@ -37,7 +37,8 @@ class Move:
         caveat = gauge.caveat
         flat = caveat is not None
         if caveat is not None and (
-            not caveat.holds(Situation(2, (False, False))) or caveat.holds(Situation(2, (True,) * 2))
+            not caveat.holds(Situation(2, (False, False)))
+            or caveat.holds(Situation(2, (True,) * 2))
         ):
             return None
         formula = dict(gauge.formula)

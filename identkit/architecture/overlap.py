@@ -21,6 +21,7 @@ from typing import Any
 
 import sympy as sp
 from flint import arb
+from sympy.solvers.solveset import NonlinearError
 
 from identkit.algebra import TooLarge
 from identkit.atoms import AtomFunction, expert_function
@@ -146,15 +147,15 @@ def _linear(equations: Sequence[Any], unknown: Sequence[Any]) -> dict[Any, Any] 
         return {} if all(sp.expand(e) == 0 for e in equations) else None
     try:
         matrix, right = sp.linear_eq_to_matrix(list(equations), *unknown)
-    except sp.solvers.solveset.NonlinearError:
+    except NonlinearError:
         return None
-    if matrix.free_symbols:
+    if matrix.free_symbols or matrix.rank() < len(unknown):
         return None
-    solved = sp.linsolve((matrix, right), *unknown)
-    (values,) = solved if solved else ((),)
-    found = dict(zip(unknown, values, strict=False))
-    fixed = values and not any(v.free_symbols & {*unknown} for v in values)
-    return found if fixed else None
+    rows = matrix.T.rref()[1]
+    values = matrix[rows, :].LUsolve(right[rows, :])
+    if any(sp.expand(gap) != 0 for gap in matrix * values - right):
+        return None
+    return {u: sp.expand(values[i]) for i, u in enumerate(unknown)}
 
 
 def _held(reduced: Any, rest: Sequence[Any]) -> Iterator[dict[Any, Any]]:
@@ -172,8 +173,8 @@ def _combination(
 ) -> dict[Any, Any] | None:
     """c with reduced = source at free = c, where ``reduced`` is affine in ``free``."""
     zero = dict.fromkeys(free, sp.Integer(0))
-    functions = [sp.diff(reduced, u).xreplace(zero) for u in free]
-    left = atom.expression - put(reduced, zero)
+    functions: list[Any] = [sp.diff(reduced, u).xreplace(zero) for u in free]
+    left: Any = atom.expression - put(reduced, zero)
     if left is sp.nan:
         return None
     try:
@@ -240,4 +241,3 @@ def _degree(expert: Expert) -> int | None:
     if h.has(Step) or not h.is_polynomial(*inputs):
         return None
     return int(sp.Poly(h, *inputs).total_degree())
-

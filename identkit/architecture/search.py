@@ -207,8 +207,8 @@ def of_a_family(setting: Setting, family: Family) -> Iterator[Found]:
     images = {p: parse(e) for p, e in family.curve}
     s = family.parameter
     alone = family.kind == FamilyKind.REDUNDANT
-    if not (keeps_h(setting, images, [s]) if alone else _stays_in_a_plane(setting, family)):
-        return
+    if alone and not keeps_h(setting, images, [s]):
+        return  # of a cell the second order has proved the plane that h stays in
     cell, texts = family.cell, tuple((p, str(e)) for p, e in images.items())
     conditions = ", ".join(family.conditions)
     sums = [(family.r1, "1")] + [(family.r2, "0")] * (family.r2 != "0")
@@ -248,15 +248,6 @@ def _cells(setting: Setting, cell: int) -> str:
     return ", ".join(filter(None, (fitted, flat)))
 
 
-def _stays_in_a_plane(setting: Setting, family: Family) -> bool:
-    """Proved: h(curve) = r1 h + r2 ∂_V h."""
-    h = setting.expert.expression
-    images = {symbol(p): parse(e) for p, e in family.curve}
-    along = sp.Add(*(parse(v) * sp.diff(h, symbol(p)) for p, v in family.velocity))
-    gap = put(h, images) - parse(family.r1) * h - parse(family.r2) * along
-    return setting.is_zero(gap, (*setting.expert.parameters, family.parameter))
-
-
 def _of_gate_and_expert(setting: Setting) -> Iterator[FoundGauge]:
     """(β0, β1) exchanged with parameters of the expert."""
     terms = exchanged(setting.expert, setting.gate)
@@ -290,7 +281,7 @@ def _of_gate_and_expert(setting: Setting) -> Iterator[FoundGauge]:
 
 def _half(setting: Setting) -> Half:
     """Whose parameters those of the one expert are."""
-    return Half.SHARED if setting.constant == "" else Half.ROUTED
+    return Half.SHARED if setting.only_shared else Half.ROUTED
 
 
 def _action(images: Sequence[tuple[str, str]]) -> str:
