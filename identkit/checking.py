@@ -8,6 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from identkit import __version__
+from identkit.architecture.measures import Setting
+from identkit.architecture.records import FoundGauge, NoGauge
+from identkit.architecture.search import search
 from identkit.atoms import AtomFunction
 from identkit.bounded import bounded
 from identkit.claims import published_claim
@@ -118,7 +121,8 @@ def check(
     questions = questions_of(gate, plan, level)
     half = None if shared is None else _shared_half(shared, expert, gate)
     seen = resolve_likelihood(gate.likelihood).seen(expert)
-    results = _Check(seen, gate, questions, options, progress).results()
+    own = _Check(seen, gate, questions, options, progress, half)
+    results = own.results()
     other = None
     if half is not None:
         asked = require if require == NONDEGENERATE else None
@@ -134,6 +138,8 @@ def check(
         seconds=time.monotonic() - started,
         likelihood=gate.likelihood,
         shared=other,
+        gauges=tuple(g for g in own.gauges if isinstance(g, FoundGauge)),
+        no_gauges=tuple(g for g in own.gauges if isinstance(g, NoGauge)),
     )
 
 
@@ -153,6 +159,10 @@ def _shared_half(shared: Expert | str, expert: Expert, gate: Gate) -> Expert:
     return found
 
 
+def _cut_short(limit: OutOfTime) -> NoGauge:
+    return NoGauge("further gauges", False, f"the search was cut short: {limit}")
+
+
 class _Check:
     """One check in a child process: what it reaches comes back piece by piece.
 
@@ -166,11 +176,14 @@ class _Check:
         questions: list[tuple[RegimeCode, Condition]],
         options: Options,
         progress: Callable[[str], None] | None,
+        shared: Expert | None = None,
     ) -> None:
         self.expert, self.gate, self.questions = expert, gate, questions
-        self.options, self.progress = options, progress
+        self.options, self.progress, self.shared = options, progress, shared
         self.deadline = Deadline(options.time_limit)
         self.decided: list[ConditionResult] = []
+        self.gauges: list[FoundGauge | NoGauge] = []
+        self.concluded: list[ConditionResult] | None = None
         self.conclusions = Conclusions(expert, gate, options, self.deadline)
 
     def results(self) -> list[ConditionResult]:
@@ -178,6 +191,9 @@ class _Check:
         try:
             return bounded(self._work, self.deadline, self._receive)
         except OutOfTime as limit:
+            if self.concluded is not None:  # all but the gauges was reached
+                self.gauges.append(_cut_short(limit))
+                return self.concluded
             # to name the functions takes no weight, and a large one takes time
             bare = replace(self.gate, weight=lambda score: score)
             for regime, condition in self.questions[len(self.decided) :]:
@@ -186,6 +202,7 @@ class _Check:
                 proofs = tuple(undecided(s, atoms, (str(limit),), limit.cause) for s in sets)
                 self.decided.append(self._result(regime, condition, proofs, ()))
             self.conclusions.cut_short(limit)
+            self.gauges.append(_cut_short(limit))
             return conclude(self.expert, self.gate, self.decided, self.conclusions)
 
     def _work(self, send: Callable[[Any], None]) -> list[ConditionResult]:
@@ -201,6 +218,12 @@ class _Check:
             results = conclude(self.expert, self.gate, decided, conclusions)
             if not self.gate.has_theory:
                 send(("known_as", self.gate.known_as))  # for the report, while there is time
+            send(("concluded", results))
+            send(("step", f"{label}: gauges"))
+            setting = Setting(self.expert, self.gate, self.deadline, self.shared)
+            lifts, _ = conclusions.curves
+            for found in search(setting, results, lifts, self.options):
+                send(("gauge", found))
             return results
         except (OverflowError, RecursionError):
             raise InputError(
@@ -212,6 +235,10 @@ class _Check:
         kind, *values = message
         if kind == "decided":
             self.decided += values
+        elif kind == "concluded":
+            self.concluded = values[0]
+        elif kind == "gauge":
+            self.gauges += values
         elif kind == "known_as":
             vars(self.gate)[kind] = values[0]
         elif kind != "step":

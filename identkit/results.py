@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from identkit.architecture.records import FoundGauge, NoGauge
 from identkit.certificates.witness import Witness
 from identkit.conditions import BasisFunction, condition
 from identkit.degeneracy.records import (
@@ -322,6 +323,8 @@ class CheckResult:
     """What a check found; :class:`identkit.CheckResult` is this with its printed forms.
 
     ``shared`` is the check of the shared experts beside these routed ones, None without any.
+    ``gauges`` are the ways to move parameters without a change of f or p that were found,
+    ``no_gauges`` what was looked for without success; an exact pair of measures is with each.
     """
 
     version: str
@@ -333,6 +336,8 @@ class CheckResult:
     seconds: float
     likelihood: str = LEAST_SQUARES
     shared: CheckResult | None = None
+    gauges: tuple[FoundGauge, ...] = ()
+    no_gauges: tuple[NoGauge, ...] = ()
 
     @property
     def seen(self) -> Expert:

@@ -94,6 +94,33 @@ class FamilyKind(Word):
     FLOW = "flow"
 
 
+class GaugeKind(Word):
+    """What an action that leaves f or p as it is does to a measure."""
+
+    GATE = "gate"
+    """The gates of all atoms move by one amount."""
+    COPIES = "copies"
+    """Every atom becomes several, whose gates move by the same amounts for all."""
+    ORBIT = "orbit"
+    """One atom moves along a curve of parameters with the same h."""
+    CELL = "cell"
+    """One atom is replaced by others on a curve."""
+    SYMMETRY = "symmetry"
+    """One atom goes to other parameters with the same h, or the same weight times h."""
+    EXCHANGE = "exchange"
+    """The shared and the routed half change places."""
+    TRANSPORT = "transport"
+    """Weight of a component goes from one half to the other, of others back."""
+
+
+class Half(Word):
+    """Whose parameters an action moves."""
+
+    ROUTED = "routed"
+    SHARED = "shared"
+    BOTH = "both"
+
+
 class RefitKind(Word):
     """An exact refit of f_G* by more atoms."""
 

@@ -26,7 +26,7 @@ LAYERS = {
     "gates.input_free gates atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions",
-    "record": "certificates.witness degeneracy.records orders orders.records orders.caveats "
+    "record": "certificates.witness degeneracy.records architecture.records orders orders.records orders.caveats "
     "results questions",
     "exact": "sampling forms coordinates derivatives algebra normal_form relations coincidence "
     "every_k kernel_risk certificates.independence",
@@ -39,6 +39,8 @@ LAYERS = {
     "orders.finding",
     "conclude": "degeneracy.conclude orders.answer orders.deciding",
     "claims": "claims claims.checks claims.record claims.listing claims.running",
+    "architecture": "architecture.measures architecture.overlap architecture.halves "
+    "architecture.moves architecture.search architecture.examples",
     "check": "checking alternatives interaction table",
     "document": "degeneracy.document certificates.document report.json_form",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.outputs "
@@ -57,11 +59,11 @@ LAYERS = {
     "rates.fits rates.audit rates.formats rates.plan_values rates.plan "
     "rates.scheduling rates.store_file rates.store rates.sweep rates.result rates.running",
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
-    "report.listings report.paragraphs report.counterexample report.argument report.explain "
-    "report.tables report.claims_report report.paper_tables report.fit_report report.fit_document "
-    "report.rates_report report.rates_document report.orders_report report.verified rates.drawing "
-    "rates.figure_files rates.figures rates.page.pieces rates.page.verdicts "
-    "rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
+    "report.listings report.paragraphs report.counterexample report.gauges report.argument "
+    "report.explain report.tables report.claims_report report.paper_tables report.fit_report "
+    "report.fit_document report.rates_report report.rates_document report.orders_report "
+    "report.verified rates.drawing rates.figure_files rates.figures rates.page.pieces "
+    "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
     "api": "presented fit.presented rates.presented estimator gate_contract strategies testing "
     "rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run cli.main "
@@ -82,7 +84,7 @@ DEFERRED = {
     "rates.scheduling": {"rates.fits"},  # a worker sets its threads before NumPy
 }
 """Modules of identkit imported inside functions for what comes with them."""
-EMPTY = {"certificates", "degeneracy", "report"}
+EMPTY = {"architecture", "certificates", "degeneracy", "report"}
 """Packages that hold nothing themselves."""
 LEVEL = {m: i for i, modules in enumerate(LAYERS.values()) for m in modules.split()}
 

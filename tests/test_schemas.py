@@ -23,6 +23,8 @@ from identkit.vocabulary import (
     ClaimStatus,
     ExceptionalKind,
     FamilyKind,
+    GaugeKind,
+    Half,
     Judgement,
     OrderStatus,
     PremiseVerdict,
@@ -41,8 +43,8 @@ FILES = {
 }
 NAMES = sorted(set(FILES) - {"shared"})
 RELEASED = {
-    "certificate-3": "cbce4d70510f8d53",
-    "check-1": "21a013b75b92bf35",
+    "certificate-3": "aa4b4c980073ac00",
+    "check-1": "8449f52247042031",
     "claims-1": "ad71554705ab8e8d",
     "fit-1": "111b4698fa8f966a",
     "rates-1": "b0d9597ffc54ae8d",
@@ -64,6 +66,8 @@ WORDS = {
     "certificate/kind": set(ProofKind),
     "family/kind": set(FamilyKind),
     "refit/kind": set(RefitKind),
+    "gauge/kind": set(GaugeKind),
+    "half": set(Half),
     "exceptional/kind": set(get_args(ExceptionalKind)) - WITHOUT_RELATION,
     "across_atoms": set(Across),
     "premise": set(PremiseVerdict),

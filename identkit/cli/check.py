@@ -49,11 +49,6 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     check.set_defaults(call=run)
     add_question(check)
-    check.add_argument(
-        "--shared",
-        metavar="EXPERT",
-        help="shared experts beside the routed ones (a name or an expression; needs a density)",
-    )
     out = check.add_argument_group("output")
     out.add_argument(
         "--require",

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 
+from identkit.cli.help import Help
 from identkit.cli.options import add_question
 from identkit.cli.output import show
 from identkit.cli.question import checked
+
+EXAMPLES = """\
+examples:
+  identkit explain --expert relu --gate softmax --markdown
+  identkit explain --expert linear --gate softmax --likelihood gaussian \\
+      --shared linear"""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -15,9 +22,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         "explain",
         help="the second-order argument step by step: which rate follows, and why",
         description="The second-order argument as on a page: the functions of one atom, the "
-        "relations among them, the moments these leave free, the conclusion, and the "
-        "counterexample if there is one. Takes the arguments of check.",
-        epilog="example: identkit explain --expert relu --gate softmax --markdown",
+        "relations among them, the moments these leave free, the conclusion, the "
+        "counterexample if there is one, and the gauges with measures to paste. Takes the "
+        "arguments of check.",
+        epilog=EXAMPLES,
+        formatter_class=Help,
     )
     explain.set_defaults(call=run)
     add_question(explain)

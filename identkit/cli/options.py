@@ -122,6 +122,11 @@ def add_question(check: argparse.ArgumentParser) -> None:
     add_expert_options(what)
     what.add_argument("--dim", type=int, metavar="D", help="number of inputs (default 2)")
     add_likelihood(what)
+    what.add_argument(
+        "--shared",
+        metavar="EXPERT",
+        help="shared experts beside the routed ones (a name or an expression; needs a density)",
+    )
     which = check.add_argument_group("which conditions")
     which.add_argument(
         "--regime",

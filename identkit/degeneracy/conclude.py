@@ -33,27 +33,35 @@ from identkit.results import ConditionResult, Options, Published
 NOT_SEARCHED = Exceptional("not searched within the limits", "", "not-searched")
 
 
-def gate_exchange(expert: Expert, gate: Gate) -> Exceptional | None:
-    """Where the expert is the gate's own function of a free affine form, the two can be exchanged.
+def exchanged(expert: Expert, gate: Gate) -> tuple[str, ...]:
+    """The parameters that (β0, β1) can be exchanged with, in this order; none in general.
 
-    σ(β1ᵀx + β0)·σ(aᵀx + b) is symmetric in (β0, β1) and (b, a), for every parameter.
+    σ(β1ᵀx + β0)·σ(aᵀx + b) is symmetric in (β0, β1) and (b, a), for every parameter: the expert is
+    the gate's own function of a free affine form.
     """
     inputs, atom = symbols(expert.inputs), expert_function(expert)
     if gate.divides:
-        return None
+        return ()
     for form in (sign * f for f in affine_forms(atom) for sign in (1, -1)):
         offset = form.subs(dict.fromkeys(inputs, 0))
         terms = [offset, *(sp.diff(form, x) for x in inputs)]
         free = all(t.is_Symbol for t in terms) and len(set(terms)) == len(expert.parameters)
         if free and all(h in (0, gate.weight(form)) for h in expert.functions):
-            names = ", ".join(str(t) for t in terms)
-            own = ", ".join(gate_parameters(expert.dim))
-            return Exceptional(
-                f"({own}) exchanged with ({names}), at every parameter",
-                f"F(x; ({own}), ({names})) = F(x; ({names}), ({own}))",
-                "symmetry of one weighted atom",
-            )
-    return None
+            return tuple(str(t) for t in terms)
+    return ()
+
+
+def gate_exchange(expert: Expert, gate: Gate) -> Exceptional | None:
+    """That gate and expert can be exchanged, where they can."""
+    terms = exchanged(expert, gate)
+    if not terms:
+        return None
+    names, own = ", ".join(terms), ", ".join(gate_parameters(expert.dim))
+    return Exceptional(
+        f"({own}) exchanged with ({names}), at every parameter",
+        f"F(x; ({own}), ({names})) = F(x; ({names}), ({own}))",
+        "symmetry of one weighted atom",
+    )
 
 
 @dataclass

@@ -30,6 +30,9 @@ class Gauge:
     the length of an *amount*. Amounts are ``shifts``, any real numbers with 0 for no move, or
     ``factors``, positive ones with 1 for no move; of a factor below 1 the move always exists.
     ``move`` maps values and an amount, an array (…, dimension), to the new values of those blocks.
+    ``formula`` says the same as text, block by block, for proofs: a block's new number in the old
+    ones and in amounts; one of ``per_input`` has a value for each input. Without it nothing is
+    proved in general.
 
     ``pins``: a shift for each number that an atom has in these blocks, so that all of one atom's
     can be held at 0. ``caveat``: f stays only for measures of which it holds; None for all.
@@ -47,6 +50,8 @@ class Gauge:
     remedy: str = ""
     pins: bool = False
     caveat: Caveat | None = None
+    formula: tuple[tuple[str, str], ...] = ()
+    per_input: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -122,7 +127,12 @@ def common_shift(rule: WeightRule) -> Gauge:
         move=_shifted if sloped else _offset_shifted,
         remedy="pin one atom",
         pins=True,
+        formula=tuple((b.name, _SHIFTED[b.name]) for b in rule.blocks),
+        per_input=("t1",),
     )
+
+
+_SHIFTED = {"beta1": "beta1 + t1", "beta0": "beta0 + t0"}
 
 
 def _one_gate(dim: int, atoms: int) -> int:

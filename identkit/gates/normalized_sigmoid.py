@@ -86,6 +86,7 @@ SCALE = Gauge(
     move=scaled,
     amounts="factors",
     caveat=Caveat("every β1* = 0", flat),
+    formula=(("beta0", "log(c) - log(1 + exp(-beta0) - c)"),),
 )
 
 GATE = Gate(

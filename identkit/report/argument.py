@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from identkit.atoms import expert_function
 from identkit.causes import CAUSES
@@ -20,6 +21,7 @@ from identkit.gates import resolve as resolve_gate
 from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.report import statements
 from identkit.report.counterexample import counterexample
+from identkit.report.gauges import gauges_part
 from identkit.report.paragraphs import (
     SHOWN,
     Explanation,
@@ -42,15 +44,24 @@ SHOWN_TERMS = 15
 
 
 def explanation(result: CheckResult) -> Explanation:
-    """The argument for every result, empty sections left out."""
-    expert = result.expert
-    label = f"`{expert.label}`" if expert.name == "custom" else expert.label
+    """The argument for every result, of shared experts as well, and the gauges."""
+    other = result.shared
+    parts = [_part(result, r) for r in result.results]
+    if other is not None:
+        parts += [replace(_part(other, r), title="Shared experts") for r in other.results]
+    of_gauges = [gauges_part(each) for each in (result, other) if each is not None]
+    beside = "" if other is None else f", beside shared {_label(other)}"
     known = resolve_gate(result.gate, result.likelihood).has_theory
     what = "Second-order nondegeneracy of" if known else "Conditions on"
     return Explanation(
-        f"{what} {label} under the {result.gate} gate{statements.under(result)}",
-        tuple(_part(result, r) for r in result.results),
+        f"{what} {_label(result)} under the {result.gate} gate{beside}{statements.under(result)}",
+        (*parts, *(part for part in of_gauges if part is not None)),
     )
+
+
+def _label(result: CheckResult) -> str:
+    expert = result.expert
+    return f"`{expert.label}`" if expert.name == "custom" else expert.label
 
 
 def _part(check: CheckResult, result: ConditionResult) -> Part:

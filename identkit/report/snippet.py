@@ -66,23 +66,23 @@ def snippet(check: CheckResult, family: Family) -> str:
         lines.append(f"from math import {', '.join(sorted(used & known))}")
     for name in own:
         lines += ["", "", f"def {name}(z):", f"    return {_OWN_FUNCTIONS[name]}"]
-    lines += ["", "", *_wrap(f"def h({', '.join(expert.inputs)}, {parameters}):", "")]
-    lines += _wrap(_return(body), "    ")
+    lines += ["", "", *wrapped(f"def h({', '.join(expert.inputs)}, {parameters}):", "")]
+    lines += wrapped(_return(body), "    ")
     if logits:
         each = "h(*z)" if expert.markers else "(h(*z),)"
         lines += ["", "", "def probabilities(*z):", f"    sizes = [exp(v) for v in {each}]"]
         lines += ["    return [v/(1 + sum(sizes)) for v in sizes]"]
-    lines += ["", "", *_wrap(f"def curve({s}, {parameters}):", "")]
-    lines += _wrap(f"return {_row(curve)}", "    ")
+    lines += ["", "", *wrapped(f"def curve({s}, {parameters}):", "")]
+    lines += wrapped(f"return {_row(curve)}", "    ")
     lines += ["", ""]
-    lines += _wrap(f"eta = {_row(family.eta)}", "")
-    lines += _wrap(f"positions = {_row(family.positions)}", "")
-    lines += _wrap(f"weights = {_row(family.weights)}", "")
+    lines += wrapped(f"eta = {_row(family.eta)}", "")
+    lines += wrapped(f"positions = {_row(family.positions)}", "")
+    lines += wrapped(f"weights = {_row(family.weights)}", "")
     lines += [
         "random.seed(0)",
         "worst = 0.0",
         "for _ in range(200):",
-        *_wrap(f"x = [{drawn}]", "    "),
+        *wrapped(f"x = [{drawn}]", "    "),
         f"    one = {function}(*x, *eta)",
         *(line.replace("{h}", function) for line in (_SEVERAL if several else _ONE)),
         'print(f"largest difference: {worst:.1e}")',
@@ -105,7 +105,7 @@ def _python(text: str) -> str:
     return re.sub(r"[A-Za-z_]\w*", lambda m: _PYTHON.get(m[0], m[0]), text)
 
 
-def _wrap(line: str, indent: str) -> list[str]:
+def wrapped(line: str, indent: str) -> list[str]:
     """Broken inside its brackets, at spaces or after * and , where there are none."""
     if len(indent + line) <= CODE_WIDTH:
         return [indent + line]
@@ -113,7 +113,7 @@ def _wrap(line: str, indent: str) -> list[str]:
     rows, row = [], indent
     for piece in pieces:
         # nothing is broken off before the first bracket is open
-        if len(row) + len(piece) > CODE_WIDTH and "(" in "".join([*rows, row]):
+        if len(row) + len(piece) > CODE_WIDTH and {"(", "{"} & {*"".join([*rows, row])}:
             rows.append(row.rstrip())
             row = indent + "    " + piece.lstrip()
         else:

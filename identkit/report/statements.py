@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from identkit.causes import CAUSES
 from identkit.degeneracy.rate import OPEN, slower_from
 from identkit.degeneracy.records import CellQuantity, Family, MomentWitness, RateFinding
-from identkit.experts import Expert, symbols
 from identkit.gates import GATES, in_regime, regime_title
 from identkit.gates import resolve as resolve_gate
 from identkit.likelihoods import LEAST_SQUARES
@@ -343,24 +342,6 @@ def exceptional(result: CheckResult) -> list[str]:
     lines = [f"{e.relation}  [{e.where}]" for e in found[:SHOWN_EXCEPTIONS]]
     more = len(found) - SHOWN_EXCEPTIONS
     return [*lines, f"and {more} more (--json lists all)"] if more > 0 else lines
-
-
-def architecture(result: CheckResult) -> list[str]:
-    """Which other measures have the same density because shared and routed experts meet."""
-    if result.shared is None or not _same_function(result.shared.expert, result.expert):
-        return []
-    return [
-        "where all routed β1 are equal the routed weights w_i are constants, and the halves can be "
-        "exchanged: shared (w_i; η_i, ν_i), routed (ω_a; κ_a, τ_a) has the same density",
-    ]
-
-
-def _same_function(one: Expert, other: Expert) -> bool:
-    """Whether two experts are one function up to the names of their parameters, in order."""
-    if len(one.parameters) != len(other.parameters):
-        return False
-    named = dict(zip(symbols(one.parameters), symbols(other.parameters), strict=True))
-    return one.expression.xreplace(named) == other.expression
 
 
 def own_gate(result: CheckResult) -> str:

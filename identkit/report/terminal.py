@@ -13,7 +13,8 @@ from rich.text import Text
 
 from identkit.conditions import condition
 from identkit.errors import shown
-from identkit.report import statements
+from identkit.likelihoods import resolve
+from identkit.report import gauges, statements
 from identkit.results import CheckResult, ConditionResult
 from identkit.vocabulary import Agreement, ProofKind, Verdict
 
@@ -58,12 +59,16 @@ def check_report(
     if exceptional:
         blocks.append(Text("\nexceptional parameters (measure zero)", style="bold"))
         blocks += [Text(f"  {line}") for line in exceptional]
+    found = gauges.lines(result)
+    if found:
+        letter = resolve(result.likelihood).letter
+        blocks.append(Text(f"\ngauges (other parameters, the same {letter})", style="bold"))
+        blocks += [Text(f"  {line}") for line in found]
     if result.requirement is not None:
         blocks.append(Text(f"\nrequired: {statements.requirement(result)}"))
     if result.shared is not None:
         blocks.append(Text("\nshared experts", style="bold"))
         blocks.append(check_report(result.shared))
-        blocks += [Text(f"\narchitecture: {line}") for line in statements.architecture(result)]
     if instead is not None:
         blocks += _instead(instead)
     blocks.append(Text(f"\nidentkit {result.version}, {result.seconds:.2f} s", style="dim"))
