@@ -115,7 +115,7 @@ def _changes(gate: Gate, gauge: Gauge, examples: int, holding: bool = True) -> b
 
 def _drawn(draw: Callable[..., Any], gate: Gate, gauge: Gauge, holding: bool) -> _Case:
     dim, atoms = draw(st.integers(1, 2)), draw(st.integers(2, 3))
-    sizes = {"": (), "d": (dim,)}
+    sizes = {"": (), "d": (dim,), "t": (dim * (dim + 1) // 2,)}
 
     def array(shape: tuple[int, ...], numbers: st.SearchStrategy[Fraction]) -> Any:
         size = int(np.prod(shape, dtype=int))

@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy as sp
 
-from identkit.atoms import expert_function, gate_parameters
+from identkit.atoms import expert_function, gate_parameters, subject
 from identkit.causes import cause_of
 from identkit.deadline import Deadline
 from identkit.degeneracy.analysis import Analysis
@@ -120,7 +120,7 @@ class Conclusions:
         return self._analyse(number, regime.expansion)
 
     def _analyse(self, number: RegimeCode, expansion: Expansion) -> SecondOrder:
-        atom, name, options = self.atom, self.gate.name, self.options
+        atom, name, options = subject(self.expert, self.gate), self.gate.name, self.options
         try:
             return Analysis(
                 atom, name, number, expansion, options, self.deadline, self.curves

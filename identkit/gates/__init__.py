@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from identkit.gates import input_free, normalized_sigmoid, sigmoid, softmax
+from identkit.gates import (
+    cosine,
+    dense_to_sparse,
+    input_free,
+    laplace,
+    monomial_quadratic,
+    normalized_sigmoid,
+    quadratic,
+    sigmoid,
+    softmax,
+)
 from identkit.gates.gate import (
+    FAMILIES,
     GATES,
     GROUP,
     Gate,
@@ -55,3 +66,7 @@ for _gate in (sigmoid.GATE, softmax.GATE, normalized_sigmoid.GATE):
     register(_gate)
 for _gate in (*softmax.GAUSSIAN, *normalized_sigmoid.GAUSSIAN, *input_free.GAUSSIAN):
     register(_gate)
+for _module in (quadratic, monomial_quadratic, laplace, cosine):
+    for _gate in _module.GATES:
+        register(_gate)
+FAMILIES[dense_to_sparse.NAME] = dense_to_sparse.gate

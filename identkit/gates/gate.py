@@ -18,6 +18,7 @@ from identkit.errors import ExpressionError, InputError, unknown_name
 from identkit.expression import free_names, parse, symbol
 from identkit.gates.gauge import Gauge, Values, common_shift
 from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
+from identkit.gates.router import Router
 from identkit.gates.weights import in_time, is_exponential, known_as
 from identkit.layout import AFFINE, Block, Layout, needs_affine
 from identkit.likelihoods import LEAST_SQUARES, Likelihood
@@ -56,7 +57,8 @@ class Gate:
     condition each asks for; ``share`` says how copies of an atom share its weight, None if that is
     not known. ``blocks`` are the gate's parameters, by default β1 and β0 of each atom; where there
     are others, ``score`` maps their values in one measure and a point x, arrays, to the scores (k,)
-    of its atoms.
+    of its atoms. ``router`` is then the score of one atom beside β0 in symbols, from which what is
+    proved of it is derived.
 
     An expansion, a loss or a sharing rule that is about another weight rule, its parameters
     included, or proved under another ``likelihood``, is dropped: no gate inherits the theorem of
@@ -77,6 +79,7 @@ class Gate:
     likelihood: str = LEAST_SQUARES
     blocks: tuple[Block, ...] = AFFINE
     score: Callable[[Values, Any], Any] | None = field(default=None, repr=False)
+    router: Router | None = None
 
     def __post_init__(self) -> None:
         self._check_blocks()
@@ -109,7 +112,7 @@ class Gate:
     @property
     def rule(self) -> WeightRule:
         """What theorems about it are theorems of."""
-        return WeightRule(self.weight(symbol("s")), self.normalised, self.blocks)
+        return WeightRule(self.weight(symbol("s")), self.normalised, self.blocks, self.router)
 
     def _proved(self, regime: Regime, rule: WeightRule) -> bool:
         """Whether what the regime registers is a theorem of this gate."""
@@ -125,6 +128,9 @@ class Gate:
         name = resolve_likelihood(likelihood).name
         if name == self.likelihood:
             return self
+        family, _, rest = self.name.partition(" ")
+        if family in FAMILIES:
+            return FAMILIES[family](rest, name)
         own = _known(name).get(self.name)
         return replace(self, likelihood=name) if own is None else own
 
@@ -149,8 +155,8 @@ class Gate:
         needs_affine(self.blocks, f"gate {self.name}", what)
 
     def needs_score(self, what: str) -> None:
-        """Raise InputError unless its parameters are β1 and β0 of each atom, or one of them."""
-        if not {*self.blocks} <= {*AFFINE}:
+        """Raise InputError unless its score is known in symbols."""
+        if self.router is None and not {*self.blocks} <= {*AFFINE}:
             self.needs_affine(what)
 
     def check_layout(self, layout: Layout) -> None:
@@ -255,6 +261,9 @@ def _bare(regime: Regime) -> Regime:
 
 GATES: dict[str, Gate] = {}
 """Every gate that is known by name, the built-in ones first, under least squares."""
+FAMILIES: dict[str, Callable[..., Gate]] = {}
+"""Gates that there are infinitely many of, ``NAME REST``: their first word -> what reads the rest,
+under a likelihood."""
 VARIANTS: dict[str, dict[str, Gate]] = {}
 """A further likelihood -> the gates by name with what is registered under it."""
 
@@ -339,6 +348,9 @@ def _named(gate: Gate | str) -> Gate:
         raise InputError(f"gate: {gate!r} is no gate; give a name, an expression in s, or a Gate.")
     if gate in GATES:
         return GATES[gate]
+    family, _, rest = gate.strip().partition(" ")
+    if family in FAMILIES:
+        return FAMILIES[family](rest)
     found = plugged_in(GROUP, gate, Gate) if NAME.fullmatch(gate) else None
     if found is not None:
         return register(found)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from identkit.gates.regime import Caveat, WeightRule
-from identkit.layout import SLOPE, Block, Layout
+from identkit.layout import OFFSET, SLOPE, Block, Layout
 
 if TYPE_CHECKING:
     from identkit.mixing import MixingMeasure
@@ -120,6 +120,20 @@ def common_shift(rule: WeightRule) -> Gauge:
         moves=rule.blocks,
         dimension=_one_gate if sloped else _one_number,
         move=_shifted if sloped else _offset_shifted,
+        remedy="pin one atom",
+        pins=True,
+    )
+
+
+def common_offset(rule: WeightRule) -> Gauge:
+    """One shift of all β0, whatever the rest of the score."""
+    return Gauge(
+        name="common shift",
+        text="a common shift of all β0 leaves f unchanged",
+        rule=rule,
+        moves=(OFFSET,),
+        dimension=_one_number,
+        move=_offset_shifted,
         remedy="pin one atom",
         pins=True,
     )

@@ -1,0 +1,84 @@
+"""The cosine gates: atoms weigh exp(β1ᵀx/(‖β1‖‖x‖) + β0), divided by the sum over atoms.
+
+Only the direction of β1 counts: β1 → c·β1 leaves f as it is, for every atom by itself. The
+*perturbed* gate, β1ᵀx/((‖β1‖ + τ1)(‖x‖ + τ2)) with τ1 and τ2 given (1 here), has no such gauge; it
+would have (β1, τ1) → c·(β1, τ1) if τ1 were estimated.
+
+Source: arXiv 2405.14131; theory section 9; proofs_check/test_routers.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sympy as sp
+
+from identkit.functions import FUNCTIONS
+from identkit.gates.gauge import Gauge, Values, common_offset
+from identkit.gates.regime import WeightRule
+from identkit.gates.routed import routed
+from identkit.gates.router import Router, each, product
+from identkit.layout import OFFSET, Block
+
+DIRECTION = Block("direction", "β1", "d", "slope", None)
+
+
+def norm(vector: Sequence[Any]) -> Any:
+    """‖·‖."""
+    if len(vector) == 1:
+        return FUNCTIONS["abs"].build(vector[0])
+    return sp.sqrt(product(vector, vector))
+
+
+def _length(vector: Any) -> Any:
+    return (vector**2).sum(axis=-1) ** 0.5
+
+
+def _cosine(values: Values, x: Any, added: int) -> Any:
+    slope = values["direction"]
+    return (slope * x).sum(axis=-1) / ((_length(slope) + added) * (_length(x) + added)) + values[
+        "beta0"
+    ]
+
+
+def scale(rule: WeightRule) -> Gauge:
+    """β1 → c·β1, for each atom by itself."""
+    return Gauge(
+        name="scale of each β1",
+        text="β1 → c·β1 of any atom leaves f unchanged",
+        rule=rule,
+        moves=(DIRECTION,),
+        dimension=lambda dim, atoms: atoms,
+        move=lambda values, amount: {"direction": values["direction"] * amount[..., :, None]},
+        amounts="factors",
+        remedy="fix ‖β1‖ = 1",
+    )
+
+
+GATES = (
+    *routed(
+        "cosine",
+        "exp(β1ᵀx/(‖β1‖‖x‖) + β0), divided by the sum over atoms",
+        Router(
+            "β1ᵀx/(‖β1‖‖x‖)", each("β"), lambda x, b: product(x, b) / (norm(b) * norm(x))
+        ),
+        (DIRECTION, OFFSET),
+        lambda values, x: _cosine(values, x, 0),
+        "arXiv 2405.14131",
+        (common_offset, scale),
+    ),
+    *routed(
+        "perturbed-cosine",
+        "exp(β1ᵀx/((‖β1‖ + 1)(‖x‖ + 1)) + β0), divided by the sum over atoms",
+        Router(
+            "β1ᵀx/((‖β1‖ + 1)(‖x‖ + 1))",
+            each("β"),
+            lambda x, b: product(x, b) / ((norm(b) + 1) * (norm(x) + 1)),
+        ),
+        (DIRECTION, OFFSET),
+        lambda values, x: _cosine(values, x, 1),
+        "arXiv 2405.14131",
+        (common_offset,),
+    ),
+)

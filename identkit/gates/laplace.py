@@ -1,0 +1,46 @@
+"""The Laplace gate: atoms weigh exp(−‖x − ω‖ + β0), divided by the sum over atoms.
+
+In one dimension the score is affine on either side of ω: only the kink shows its second moment. In
+more dimensions it is smooth off ω, which has to lie outside the domain for what is proved here.
+
+Source: arXiv 2410.02935; theory section 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sympy as sp
+
+from identkit.functions import FUNCTIONS
+from identkit.gates.gauge import Values, common_offset
+from identkit.gates.routed import routed
+from identkit.gates.router import Router, each
+from identkit.layout import OFFSET, Block
+
+CENTRE = Block("centre", "ω", "d", "slope", "x")
+
+
+def distance(x: Sequence[Any], centre: Sequence[Any]) -> Any:
+    """‖x − ω‖."""
+    if len(x) == 1:
+        return FUNCTIONS["abs"].build(x[0] - centre[0])
+    return sp.sqrt(sp.Add(*((a - c) ** 2 for a, c in zip(x, centre, strict=True))))
+
+
+def score(values: Values, x: Any) -> Any:
+    """The scores of the atoms at one x."""
+    squares = ((x - values["centre"]) ** 2).sum(axis=-1)
+    return values["beta0"] - squares**0.5
+
+
+GATES = routed(
+    "laplace",
+    "exp(−‖x − ω‖ + β0), divided by the sum over atoms",
+    Router("−‖x − ω‖", each("ω"), lambda x, gamma: -distance(x, gamma)),
+    (CENTRE, OFFSET),
+    score,
+    "arXiv 2410.02935",
+    (common_offset,),
+)

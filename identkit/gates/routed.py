@@ -1,0 +1,112 @@
+"""Softmax over a score of one's own: exp(π(x, γ) + β0), divided by the sum over atoms.
+
+Times its denominator, f_G − f_G* is Σ_i W_i (V_i − T), T = f_G* or p_G*, V = h or N(y | h, ν), and
+a cell adds to second order
+
+    (V − T)·[m0 W + m_γ·∇W + ½ M_γγ:∇²W]  +  ∇V·m_η W + ½ M_ηη:∇²V W + M_γη:∇W ∇V.
+
+The coefficients of V_j − T are one common factor Q times W_j (theory section 8). A true atom fitted
+by one atom has Q W = m0 W + m_γ·∇W, and where scores of different atoms have nothing in common but
+what the gate's gauge moves, Q = 0 once that is fixed. Then each cell stands for itself: the first
+bracket is 0, and so is the rest on each derivative of V. Second moments of the gate can be
+invisible here: they are not where π is β1ᵀx.
+
+Source: theory section 9; proofs_check/test_routers.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import sympy as sp
+
+from identkit.expression import symbol
+from identkit.gates.density import VARIANCES
+from identkit.gates.gate import Gate
+from identkit.gates.gauge import Gauge
+from identkit.gates.regime import Caveat, Expansion, Regime, WeightRule
+from identkit.gates.router import Router
+from identkit.gates.softmax import below_doubling
+from identkit.layout import Block
+from identkit.likelihoods import LEAST_SQUARES, LIKELIHOODS, resolve
+from identkit.vocabulary import Through
+
+FITTED_ONCE = Caveat(
+    "for almost every choice of the gates, provided some true atom is fitted by one atom only "
+    "(k < 2k*)",
+    below_doubling,
+)
+APART = Caveat(
+    "the scores of two atoms have no function in common but constants (not proved)",
+    lambda situation: True,
+)
+PRODUCTS = Caveat(
+    "the products W_i·W_j of the atoms' weights are independent over the functions of the experts "
+    "(not checked)",
+    lambda situation: True,
+)
+_ARGUMENT = (
+    "Multiplied by the denominator, `f_G − f_G*` is `Σ W_i (V_i − T)`. What multiplies `V_j − T` is "
+    "a common factor times `W_j`, and an atom that is fitted by one atom only makes that factor 0 "
+    "once the gauge is fixed. So `m0 W + m_γ·∇W + ½ M_γγ:∇²W = 0` for each cell, and on the "
+    "derivatives of `V` what is left of the expert, with the mixed moments `M_γη` on `∇W·∇h`."
+)
+
+
+def routed(
+    name: str,
+    formula: str,
+    router: Router,
+    blocks: tuple[Block, ...],
+    score: Any,
+    source: str,
+    gauges: Iterable[Any],
+    *,
+    linear: bool = False,
+    caveats: tuple[Caveat, ...] = (),
+    claims: tuple[str, ...] = (),
+) -> tuple[Gate, ...]:
+    """The gate under least squares and under each Gaussian likelihood.
+
+    ``gauges`` map the weight rule to a gauge. ``linear``: π is linear in γ, so that all that atoms'
+    scores share is what the gauge moves.
+    """
+    rule = WeightRule(sp.exp(symbol("s")), True, blocks, router)
+    declared: tuple[Gauge, ...] = tuple(made(rule) for made in gauges)
+    names = (LEAST_SQUARES, *(n for n, own in LIKELIHOODS.items() if own.family == "gaussian"))
+    made = []
+    for likelihood in names:
+        density = resolve(likelihood).through is not Through.VALUE
+        provided = (
+            FITTED_ONCE,
+            *caveats,
+            *((VARIANCES,) if density else (PRODUCTS,)),
+        )
+        regime = Regime(
+            key="any",
+            condition="algebraic-independence",
+            also=() if linear else (("separate", APART),),
+            meaning="any truth",
+            expansion=Expansion(
+                rule, order=2, gates=False, likelihood=likelihood, argument=_ARGUMENT
+            ),
+            caveats=provided,
+            rests_on=("routed-second-order", *claims),
+        )
+        made.append(
+            Gate(
+                name=name,
+                formula=formula,
+                weight=sp.exp,
+                normalised=True,
+                declared=declared,
+                regimes=(regime,),
+                source=source,
+                likelihood=likelihood,
+                blocks=blocks,
+                score=score,
+                router=router,
+            )
+        )
+    return tuple(made)
