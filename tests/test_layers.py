@@ -21,19 +21,21 @@ LAYERS = {
     "language": "vocabulary causes errors registry rate deadline bounded domain files heads balls "
     "functions expression",
     "model": "layout likelihoods.contract likelihoods.least_squares likelihoods.gaussian "
-    "likelihoods experts gates.regime gates.density gates.gauge gates.weights gates.gate "
-    "gates.sigmoid gates.softmax gates.normalized_sigmoid gates.input_free "
-    "gates atoms mixing tables.columns tables.text tables.binary tables",
+    "likelihoods experts gates.router gates.regime gates.density gates.gauge gates.weights "
+    "gates.gate gates.sigmoid gates.softmax gates.normalized_sigmoid gates.input_free "
+    "gates.routed gates.quadratic gates.monomial_quadratic gates.laplace gates.cosine "
+    "gates.dense_to_sparse gates atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
-    "conditions.shared_strong conditions",
+    "conditions.shared_strong conditions.algebraic_independence conditions.separate conditions",
     "record": "certificates.witness degeneracy.records results questions",
     "exact": "sampling forms coordinates derivatives algebra normal_form relations coincidence "
     "every_k kernel_risk certificates.independence",
     "prove": "relation_text formal prove",
     "order": "degeneracy.moments degeneracy.nullspace degeneracy.cone degeneracy.semidefinite "
-    "degeneracy.families degeneracy.kinks degeneracy.symmetry degeneracy.premise "
-    "degeneracy.realise degeneracy.rate degeneracy.undecided degeneracy.family_records "
-    "degeneracy.readable degeneracy.first_order degeneracy.analysis degeneracy.conclude",
+    "degeneracy.families degeneracy.router_curves degeneracy.kinks degeneracy.symmetry "
+    "degeneracy.premise degeneracy.realise degeneracy.rate degeneracy.undecided "
+    "degeneracy.family_records degeneracy.readable degeneracy.first_order "
+    "degeneracy.analysis degeneracy.conclude",
     "orders": "orders orders.records orders.series orders.arcs orders.measured orders.spans "
     "orders.lower orders.upper orders.deciding",
     "claims": "claims claims.checks claims.record claims.listing claims.running",

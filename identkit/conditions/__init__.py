@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from identkit.conditions import algebraic_independence, anchor, separate, shared_strong, strong, weak
+from identkit.conditions import (
+    algebraic_independence,
+    anchor,
+    separate,
+    shared_strong,
+    strong,
+    weak,
+)
 from identkit.conditions.contract import (
     CONDITIONS,
     UNIT,

@@ -1,8 +1,8 @@
 """Scores of different atoms have only constants in common, up to the second order of one of them.
 
 Under softmax over a score π(x, γ) + β0 what multiplies V_j − T is a common factor times the weight.
-An atom fitted by one atom makes it a combination of 1 and ∂_u π, one fitted by several a combination
-of 1, ∂_u π and ∂_u∂_v π + ∂_u π ∂_v π: if no function but a constant is both, it is that constant.
+An atom fitted by one atom makes it a combination of 1 and ∂_u π, one fitted by several one of 1,
+∂_u π and ∂_u∂_v π + ∂_u π ∂_v π: if no function but a constant is both, it is that constant.
 """
 
 from __future__ import annotations

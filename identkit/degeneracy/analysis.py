@@ -45,12 +45,7 @@ from identkit.degeneracy.nullspace import NullSpace, Vector
 from identkit.degeneracy.readable import Readable
 from identkit.degeneracy.realise import realise
 from identkit.degeneracy.records import CellQuantity, Identified, Kink, RealisedAtoms, SecondOrder
-from identkit.degeneracy.router_curves import (
-    RouterCurves,
-    gauge_text,
-    router_curves,
-    widened,
-)
+from identkit.degeneracy.router_curves import Curves, curves_of, gauge_text
 from identkit.degeneracy.semidefinite import Feasible, Infeasible, decide
 from identkit.degeneracy.undecided import blank
 from identkit.derivatives import Derivatives
@@ -102,34 +97,18 @@ class Analysis:
 
     def _usable(self, found: Lift) -> bool:
         """Whether it gives an exact family; a density stays the same only if h does."""
-        if self.through is Through.VALUE or found in self.router.lifts:
+        if self.through is Through.VALUE or found in self.found.of_router:
             return found.usable(self._weight_free(found))
         return found.kind == FamilyKind.REDUNDANT
 
     def _weight_free(self, found: Lift | Flow) -> bool:
         """Whether the sum of the weights can change along a curve: along one of W itself it can."""
-        return self.weight_free or found in (*self.router.lifts, *self.router.flows)
+        return self.weight_free or found in self.found.of_router
 
     @cached_property
-    def router(self) -> RouterCurves:
-        """The curves of the weight's own parameters."""
-        if self.atom.routed is None:
-            return RouterCurves((), (), ())
-        return router_curves(self.atom, self.deadline)
-
-    def _curves(self) -> tuple[list[Lift], list[Flow]]:
-        """Those of the expert and of the router, over all parameters of the atom."""
-        lifts, flows = self.curves
-        if self.atom.routed is None:
-            return lifts, flows
-        own = self.atom.of_expert
-
-        def wide(velocity: Sequence[Any]) -> tuple[Any, ...]:
-            return widened(velocity, own, self.atom)
-
-        moved = [replace(x, curve=replace(x.curve, velocity=wide(x.curve.velocity))) for x in lifts]
-        flowing = [replace(f, velocity=wide(f.velocity)) for f in flows]
-        return [*moved, *self.router.lifts], [*flowing, *self.router.flows]
+    def found(self) -> Curves:
+        """The curves of h and of a router's weight."""
+        return curves_of(self.atom, self.curves, self.deadline)
 
     def _functions(self, space: MomentSpace) -> FormalFamily:
         expressions = self.derivatives.expressions([m.function for m in space.moments])
@@ -137,9 +116,11 @@ class Analysis:
 
     def run(self) -> SecondOrder:
         """The analysis. Raises OutOfTime, Rebase or NeedSign where the limits cut it off."""
-        lifts, flows = self._curves()
+        lifts, flows = self.found.lifts, self.found.flows
         families = [
-            family_of(x, self.sampler, self._weight_free(x)) for x in lifts if self._usable(x)
+            family_of(x, self.sampler, self._weight_free(x), self.atom.of_expert)
+            for x in lifts
+            if self._usable(x)
         ]
         self.eta = self.sampler.parameter_draw()
         kinks = kink_constraints(self.atom, self.sampler, self.deadline)
@@ -149,7 +130,7 @@ class Analysis:
                 flow_family(f, self.atom.parameters, self._weight_free(f))
                 for f in flows
                 if not covered(f, lifts)
-                and (self.through is Through.VALUE or f in self.router.flows or f.rate == 0)
+                and (self.through is Through.VALUE or f in self.found.of_router or f.rate == 0)
             ]
         empty = replace(
             blank(self.gate, self.regime, self.same),
@@ -162,7 +143,7 @@ class Analysis:
             notes=tuple(
                 f"{gauge_text(g, self.atom)} for all atoms leaves {self.letter} unchanged: what "
                 f"follows holds with {', '.join(self.atom.shared)} held fixed"
-                for g in self.router.gauges
+                for g in self.found.gauges
             ),
         )
         known = (

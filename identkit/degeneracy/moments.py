@@ -19,7 +19,7 @@ along directions v with v·∇h = 0.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 
 from identkit.atoms import AtomFunction, gate_parameters
@@ -90,9 +90,7 @@ def seen_atom(atom: AtomFunction, through: Through) -> AtomFunction:
     blocks = _blocks(atom, through)
     if not blocks:
         return atom
-    return AtomFunction(
-        atom.symbol, symbol(blocks[0]) * atom.expression, atom.inputs, atom.parameters, blocks
-    )
+    return replace(atom, expression=symbol(blocks[0]) * atom.expression, markers=blocks)
 
 
 def _blocks(atom: AtomFunction, through: Through) -> tuple[str, ...]:

@@ -237,9 +237,7 @@ class _Measurement:
                     square += change * change
             return (square.mid() / POINTS).sqrt() if square.is_finite() else square
 
-    def _density_norm(
-        self, moved: list[list[Fraction]], share: Fraction, spread: Fraction
-    ) -> arb:
+    def _density_norm(self, moved: list[list[Fraction]], share: Fraction, spread: Fraction) -> arb:
         """Of Σ share·N(y | h(x, η_i), 1 + ``spread``) − N(y | h(x, η*), 1), times √(2π)."""
         with precision(BITS):
             square, variance = arb(0), 1 + ball(spread)

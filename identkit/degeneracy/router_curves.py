@@ -21,46 +21,54 @@ from identkit.experts import symbols
 
 
 @dataclass(frozen=True)
-class RouterCurves:
-    """Curves of one atom's W (``lifts``, and ``flows`` without a closed form), and the gauges.
+class Curves:
+    """Curves of one atom, and ``flows`` without a closed form; those ``of_router`` are of its W.
 
-    Velocities are over all parameters of the atom.
+    Velocities are over all parameters of the atom. ``gauges`` move what all atoms share.
     """
 
-    lifts: tuple[Lift, ...]
-    flows: tuple[Flow, ...]
-    gauges: tuple[Lift | Flow, ...]
+    lifts: list[Lift]
+    flows: list[Flow]
+    of_router: tuple[Lift | Flow, ...] = ()
+    gauges: tuple[Lift | Flow, ...] = ()
 
 
-def weight_alone(atom: AtomFunction) -> AtomFunction:
-    """W at β0 = 0, a function of γ and of what is shared."""
-    assert atom.routed is not None
+def curves_of(
+    atom: AtomFunction, expert: tuple[list[Lift], list[Flow]], deadline: Deadline
+) -> Curves:
+    """Those of the ``expert`` with what is found of its router; to find nothing shows nothing."""
+    if atom.routed is None:
+        return Curves(*expert)
     offset, *gate = atom.gate
-    weight = atom.routed.subs(symbols((offset,))[0], 0)
-    return AtomFunction("W", weight, atom.inputs, (*gate, *atom.shared))
-
-
-def router_curves(atom: AtomFunction, deadline: Deadline) -> RouterCurves:
-    """What is found; nothing is shown by finding nothing."""
-    alone = weight_alone(atom)
+    alone = AtomFunction(
+        "W", atom.routed.subs(symbols((offset,))[0], 0), atom.inputs, (*gate, *atom.shared)
+    )
     lifts, flows = exact_curves(alone, deadline)
-    held, moving = _without_shared(flows, len(atom.shared))
+    still, moving = _without_shared(flows, len(atom.shared))
+    lifts, still, moving = (
+        _widened(some, alone.parameters, atom) for some in (lifts, still, moving)
+    )
+    held = [x for x in lifts if not _moves_shared(x.curve.velocity, atom)]
+    gauges = [x for x in lifts if x not in held and x.r2 == 0]
+    own, flowing = (_widened(some, atom.of_expert, atom) for some in expert)
+    return Curves(
+        [*own, *held], [*flowing, *still], (*held, *still), tuple(gauges) or tuple(moving)
+    )
+
+
+def _widened(found: Sequence[Any], own: Sequence[str], atom: AtomFunction) -> list[Any]:
+    """Curves and flows with velocities over all parameters of the atom."""
 
     def wide(velocity: Sequence[Any]) -> tuple[Any, ...]:
-        return widened(velocity, alone.parameters, atom)
+        known = dict(zip(own, velocity, strict=True))
+        return tuple(known.get(p, sp.Integer(0)) for p in atom.parameters)
 
-    lifts = [replace(x, curve=replace(x.curve, velocity=wide(x.curve.velocity))) for x in lifts]
-    families = [x for x in lifts if not _moves_shared(x.curve.velocity, atom)]
-    gauges = [x for x in lifts if _moves_shared(x.curve.velocity, atom) and x.r2 == 0]
-    flowing = [] if gauges else [Flow(wide(f.velocity), f.rate) for f in moving]
-    still = [Flow(wide(f.velocity), f.rate) for f in held]
-    return RouterCurves(tuple(families), tuple(still), (*gauges, *flowing))
-
-
-def widened(velocity: Sequence[Any], own: Sequence[str], atom: AtomFunction) -> tuple[Any, ...]:
-    """A velocity over some of the parameters of an atom as one over all."""
-    known = dict(zip(own, velocity, strict=True))
-    return tuple(known.get(p, sp.Integer(0)) for p in atom.parameters)
+    return [
+        replace(x, velocity=wide(x.velocity))
+        if isinstance(x, Flow)
+        else replace(x, curve=replace(x.curve, velocity=wide(x.curve.velocity)))
+        for x in found
+    ]
 
 
 def gauge_text(found: Lift | Flow, atom: AtomFunction) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import sympy as sp
 
+from identkit.errors import InputError
 from identkit.functions import FUNCTIONS
 from identkit.gates.gauge import Gauge, Values, common_offset
 from identkit.gates.regime import WeightRule
@@ -22,6 +23,15 @@ from identkit.gates.router import Router, each, product
 from identkit.layout import OFFSET, Block
 
 DIRECTION = Block("direction", "β1", "d", "slope", None)
+
+
+def _plain(x: Sequence[Any], b: Sequence[Any]) -> Any:
+    if len(x) == 1:
+        raise InputError(
+            "gate cosine: with one input the score is a sign; use it with two inputs or more, or "
+            "perturbed-cosine."
+        )
+    return product(x, b) / (norm(b) * norm(x))
 
 
 def norm(vector: Sequence[Any]) -> Any:
@@ -60,9 +70,7 @@ GATES = (
     *routed(
         "cosine",
         "exp(β1ᵀx/(‖β1‖‖x‖) + β0), divided by the sum over atoms",
-        Router(
-            "β1ᵀx/(‖β1‖‖x‖)", each("β"), lambda x, b: product(x, b) / (norm(b) * norm(x))
-        ),
+        Router("β1ᵀx/(‖β1‖‖x‖)", each("β"), _plain),
         (DIRECTION, OFFSET),
         lambda values, x: _cosine(values, x, 0),
         "arXiv 2405.14131",

@@ -2,8 +2,8 @@
 
 π is the router: ωᵀx (``linear``), φ(ωᵀx) or φ(ωᵀx + ω0) for a function φ of the grammar
 (``tanh``, ``tanh-bias``), or any expression in the inputs and parameters of its own. The
-temperature τ, here κ = 1/τ, belongs to no atom. A true atom fitted by one atom pins it, unless ∂π/∂τ is a
-combination of 1 and ∂π/∂ω there: then (ω, τ) moves along an exact gauge, for a router that is
+temperature τ, here κ = 1/τ, belongs to no atom. A true atom fitted by one atom pins it, unless π
+is a combination of 1 and ∂π/∂ω there: then (ω, τ) moves along an exact gauge, for a router that is
 homogeneous of degree p (ω, τ) → (cω, c^p τ), and what is decided is what is left with τ held fixed.
 
 Source: arXiv 2401.13875, 2503.03213; theory section 9; proofs_check/test_routers.py.
@@ -44,8 +44,9 @@ def gate(text: str = LINEAR, likelihood: Likelihood | str | None = None) -> Gate
     >>> gate("tanh(w*x)").name
     'dense-to-sparse tanh(w*x)'
     """
+    text = " ".join(text.split()) or LINEAR
     wanted = resolve("least-squares" if likelihood is None else likelihood).name
-    return next(g for g in _gates(" ".join(text.split())) if g.likelihood == wanted)
+    return next(g for g in _gates(text) if g.likelihood == wanted)
 
 
 @cache
@@ -123,4 +124,3 @@ def _written(text: str) -> tuple[Router, str, bool]:
 
     linear = is_affine(expression, {symbol(n) for n in own})
     return _over_temperature(text, named, of), text, linear
-

@@ -1,8 +1,8 @@
 """The quadratic gate: atoms weigh exp(xᵀAx + bᵀx + β0), divided by the sum over atoms.
 
 ∂²W/∂b_i∂b_j = ∂W/∂A_ij (i = j; half of it for i ≠ j, A_ij standing for both): two atoms at b ± t
-with A less by t²/2 look like one up to t⁴, as a normal law's location and scale do. The gate's own
-b and A are slow whatever the expert. Without bᵀx (``monomial-quadratic``) there is no such relation.
+with A less by t²/2 look like one up to t⁴, as a normal law's location and scale do. The gate's
+own b and A are slow whatever the expert. Without bᵀx (``monomial-quadratic``) they are not.
 
 Source: arXiv 2410.11222; theory section 9; proofs_check/test_routers.py.
 """
@@ -40,9 +40,8 @@ def form(x: Sequence[Any], a: Sequence[Any]) -> Any:
 
 def monomials(x: Any) -> Any:
     """x_i·x_j, i ≤ j, an array."""
-    import numpy as np
-
-    return np.stack([x[i] * x[j] for i, j in pairs(len(x))])
+    first, second = map(list, zip(*pairs(len(x)), strict=True))
+    return x[first] * x[second]
 
 
 def _names(inputs: Sequence[str]) -> tuple[str, ...]:

@@ -47,9 +47,9 @@ PRODUCTS = Caveat(
     lambda situation: True,
 )
 _ARGUMENT = (
-    "Multiplied by the denominator, `f_G − f_G*` is `Σ W_i (V_i − T)`. What multiplies `V_j − T` is "
-    "a common factor times `W_j`, and an atom that is fitted by one atom only makes that factor 0 "
-    "once the gauge is fixed. So `m0 W + m_γ·∇W + ½ M_γγ:∇²W = 0` for each cell, and on the "
+    "Multiplied by the denominator, `f_G − f_G*` is `Σ W_i (V_i − T)`. What multiplies `V_j − T` "
+    "is a common factor times `W_j`, and an atom that is fitted by one atom only makes that factor "
+    "0 once the gauge is fixed. So `m0 W + m_γ·∇W + ½ M_γγ:∇²W = 0` for each cell, and on the "
     "derivatives of `V` what is left of the expert, with the mixed moments `M_γη` on `∇W·∇h`."
 )
 

@@ -102,6 +102,8 @@ def _ordered(
     results: Sequence[ConditionResult] = (),
 ) -> Orders:
     gate.needs_score("order")  # β0 alone is softmax with every β1 = 0
+    if gate.router is not None:
+        gate.needs_affine("order")
     one_output(expert, gate)
     cell, max_order = whole("cell", cell, least=0), whole("max-order", max_order, least=0)
     if cell not in CELLS:

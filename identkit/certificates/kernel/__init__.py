@@ -29,13 +29,12 @@ matrices, what kinks show of second moments.
 
 from __future__ import annotations
 
-import sympy as sp
+from dataclasses import replace
 
 from identkit.certificates.kernel.field import Unshown
 from identkit.certificates.kernel.parts import Part
 from identkit.certificates.kernel.refits import check_exceptional, check_refit
 from identkit.certificates.kernel.second_order import Analysis
-from identkit.expression import symbol
 from identkit.gates import Expansion, input_free, normalized_sigmoid, sigmoid, softmax
 from identkit.likelihoods import LEAST_SQUARES, gaussian
 
@@ -54,16 +53,14 @@ CRITERIA = {
 }
 """Weight rules and likelihoods whose criterion is in the kernel: whether the gate's own moments
 count, and what has to be independent over atoms."""
-ROUTED = (sp.exp(symbol("s")), True, False, "gates")
-"""Softmax over any score: its weight's moments have blocks of their own (theory section 9)."""
 
 
 def knows(expansion: Expansion) -> bool:
     """Whether theory section 4 has its criterion, and the kernel can check it."""
     if expansion.order < 2:
         return False
-    if expansion.rule.router is not None:
-        rule = expansion.rule
-        return (rule.weight, rule.normalised, expansion.gates, expansion.across) == ROUTED
-    known = CRITERIA.get((expansion.rule, expansion.likelihood))
+    rule = expansion.rule
+    if rule.router is not None:  # softmax over any score: its weight's moments have their own block
+        rule = replace(rule, blocks=softmax.RULE.blocks, router=None)
+    known = CRITERIA.get((rule, expansion.likelihood))
     return known == (expansion.gates, expansion.across)

@@ -240,9 +240,7 @@ class Analysis:
         case = cases.cases[0]
         if not any(field.is_nonzero(e.num) for c in cases.cases for e in c.elements[3:]):
             raise Unshown("that a curve moves")
-        needed = (
-            case.elements[2] if r2 != 0 else None if free or r1 == 1 else case.elements[1]
-        )
+        needed = case.elements[2] if r2 != 0 else None if free or r1 == 1 else case.elements[1]
         if needed is not None and not self._nonzero_at_start(field, needed):
             raise Unshown("that weights exist for a family")
 
