@@ -111,7 +111,15 @@ def gate_parameters(dim: int) -> tuple[str, ...]:
 
 
 def gated_function(expert: Expert, gate: Gate) -> AtomFunction:
-    """F = weight(β1ᵀx + β0)·h, θ = (β0, β1, η); for a normalised gate, its numerator."""
+    """F = weight(β1ᵀx + β0)·h, θ = (β0, β1, η); for a normalised gate, its numerator.
+
+    With a router of its own, weight(π(x, γ) + β0)·h and γ for β1.
+    """
+    if gate.router is not None:
+        routed = routed_function(expert, gate)
+        return AtomFunction(
+            "F", routed.routed * expert.expression, expert.inputs, routed.parameters
+        )
     names = gate_parameters(expert.dim)
     intercept, *slopes = symbols(names)
     score = intercept + sum(

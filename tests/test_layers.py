@@ -24,7 +24,9 @@ LAYERS = {
     "likelihoods experts gates.router gates.regime gates.density gates.gauge gates.weights "
     "gates.gate gates.sigmoid gates.softmax gates.normalized_sigmoid gates.input_free "
     "gates.routed gates.quadratic gates.monomial_quadratic gates.laplace gates.cosine "
-    "gates.dense_to_sparse gates atoms mixing tables.columns tables.text tables.binary tables",
+    "gates.dense_to_sparse gates.sigmoid_temperature gates.euclidean_sigmoid "
+    "gates.top_k gates.hierarchical gates atoms mixing tables.columns "
+    "tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions.algebraic_independence conditions.separate conditions",
     "record": "certificates.witness degeneracy.records results questions",

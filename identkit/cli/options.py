@@ -106,12 +106,12 @@ def chosen_gate(options: argparse.Namespace) -> str:
     """The gate's name, its router behind it. Raises InputError."""
     if options.router is None:
         return options.gate
-    from identkit.gates import FAMILIES
+    from identkit.gates import ROUTED
 
-    if options.gate.strip() not in FAMILIES:
+    if options.gate.strip() != ROUTED:
         raise InputError(
             f"--router {options.router}: gate {options.gate} has no router to choose; drop it, or "
-            f"use --gate {next(iter(FAMILIES))}."
+            f"use --gate {ROUTED}."
         )
     return f"{options.gate.strip()} {options.router}"
 

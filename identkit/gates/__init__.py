@@ -5,13 +5,17 @@ from __future__ import annotations
 from identkit.gates import (
     cosine,
     dense_to_sparse,
+    euclidean_sigmoid,
+    hierarchical,
     input_free,
     laplace,
     monomial_quadratic,
     normalized_sigmoid,
     quadratic,
     sigmoid,
+    sigmoid_temperature,
     softmax,
+    top_k,
 )
 from identkit.gates.gate import (
     FAMILIES,
@@ -41,6 +45,7 @@ from identkit.gates.regime import (
 __all__ = [
     "GATES",
     "GROUP",
+    "ROUTED",
     "Caveat",
     "Expansion",
     "Gate",
@@ -66,7 +71,13 @@ for _gate in (sigmoid.GATE, softmax.GATE, normalized_sigmoid.GATE):
     register(_gate)
 for _gate in (*softmax.GAUSSIAN, *normalized_sigmoid.GAUSSIAN, *input_free.GAUSSIAN):
     register(_gate)
+for _gate in (sigmoid_temperature.GATE, euclidean_sigmoid.GATE):
+    register(_gate)
 for _module in (quadratic, monomial_quadratic, laplace, cosine):
     for _gate in _module.GATES:
         register(_gate)
-FAMILIES[dense_to_sparse.NAME] = dense_to_sparse.gate
+ROUTED = dense_to_sparse.NAME
+"""The gate whose router is chosen."""
+FAMILIES |= {dense_to_sparse.BEGINS: dense_to_sparse.gate, top_k.BEGINS: top_k.gate}
+for _gate in hierarchical.GATES:
+    register(_gate)

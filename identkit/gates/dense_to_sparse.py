@@ -28,6 +28,7 @@ from identkit.layout import OFFSET, Block
 from identkit.likelihoods import Likelihood, resolve
 
 NAME = "dense-to-sparse"
+BEGINS = NAME + r"(?= |$)"
 LINEAR, BIAS = "linear", "-bias"
 ROUTER = Block("router", "ω", "r", "slope", None)
 TEMPERATURE = Block("temperature", "τ", "", "scale", "1", per_atom=False)

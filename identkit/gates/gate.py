@@ -58,7 +58,9 @@ class Gate:
     not known. ``blocks`` are the gate's parameters, by default β1 and β0 of each atom; where there
     are others, ``score`` maps their values in one measure and a point x, arrays, to the scores (k,)
     of its atoms. ``router`` is then the score of one atom beside β0 in symbols, from which what is
-    proved of it is derived.
+    proved of it is derived; or ``fixed`` are blocks that a gauge lets hold at 1, where the score is
+    β1ᵀx + β0: what is proved is proved there. ``structure`` says over which atoms weights are
+    divided, where it is not the sum over all.
 
     An expansion, a loss or a sharing rule that is about another weight rule, its parameters
     included, or proved under another ``likelihood``, is dropped: no gate inherits the theorem of
@@ -80,6 +82,8 @@ class Gate:
     blocks: tuple[Block, ...] = AFFINE
     score: Callable[[Values, Any], Any] | None = field(default=None, repr=False)
     router: Router | None = None
+    fixed: tuple[Block, ...] = ()
+    structure: str = ""
 
     def __post_init__(self) -> None:
         self._check_blocks()
@@ -112,7 +116,9 @@ class Gate:
     @property
     def rule(self) -> WeightRule:
         """What theorems about it are theorems of."""
-        return WeightRule(self.weight(symbol("s")), self.normalised, self.blocks, self.router)
+        blocks = tuple(b for b in self.blocks if b not in self.fixed)
+        weight = self.weight(symbol("s"))
+        return WeightRule(weight, self.normalised, blocks, self.router, self.structure)
 
     def _proved(self, regime: Regime, rule: WeightRule) -> bool:
         """Whether what the regime registers is a theorem of this gate."""
@@ -128,10 +134,7 @@ class Gate:
         name = resolve_likelihood(likelihood).name
         if name == self.likelihood:
             return self
-        family, _, rest = self.name.partition(" ")
-        if family in FAMILIES:
-            return FAMILIES[family](rest, name)
-        own = _known(name).get(self.name)
+        own = _of_family(self.name, name) or _known(name).get(self.name)
         return replace(self, likelihood=name) if own is None else own
 
     @classmethod
@@ -152,11 +155,16 @@ class Gate:
 
     def needs_affine(self, what: str) -> None:
         """Raise InputError unless its parameters are β1 and β0 of each atom: no ``what`` else."""
+        if self.structure:
+            raise InputError(
+                f"gate {self.name}: no {what} is registered for weights over {self.structure}; use "
+                "softmax."
+            )
         needs_affine(self.blocks, f"gate {self.name}", what)
 
     def needs_score(self, what: str) -> None:
         """Raise InputError unless its score is known in symbols."""
-        if self.router is None and not {*self.blocks} <= {*AFFINE}:
+        if self.router is None and not {*self.rule.blocks} <= {*AFFINE}:
             self.needs_affine(what)
 
     def check_layout(self, layout: Layout) -> None:
@@ -198,6 +206,8 @@ class Gate:
     @cached_property
     def known_as(self) -> str:
         """The built-in gate that this one is, up to the scale of s; empty if none."""
+        if self.structure or self.router is not None:
+            return ""
         return in_time(lambda: known_as(self.weight, self.normalised), NAME_SECONDS, "")
 
     @property
@@ -262,8 +272,10 @@ def _bare(regime: Regime) -> Regime:
 GATES: dict[str, Gate] = {}
 """Every gate that is known by name, the built-in ones first, under least squares."""
 FAMILIES: dict[str, Callable[..., Gate]] = {}
-"""Gates that there are infinitely many of, ``NAME REST``: their first word -> what reads the rest,
-under a likelihood."""
+"""Gates that there are infinitely many of: a pattern of their names -> what reads the rest of one
+that begins so, under a likelihood."""
+LISTED = 4
+"""Gates that a sentence names."""
 VARIANTS: dict[str, dict[str, Gate]] = {}
 """A further likelihood -> the gates by name with what is registered under it."""
 
@@ -277,6 +289,8 @@ def gates_under(likelihood: str) -> tuple[Gate, ...]:
 def known_gates(having: Callable[[Gate], bool]) -> str:
     """The names of the registered gates with some property, to be used in a sentence."""
     names = [g.name for g in GATES.values() if having(g)]
+    if len(names) > LISTED:
+        names = [*names[: LISTED - 1], "another that 'identkit gates' lists"]
     return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
@@ -300,6 +314,14 @@ def register(gate: Gate) -> Gate:
 def _known(likelihood: str) -> dict[str, Gate]:
     """The gates that are registered under this likelihood, by name."""
     return GATES if likelihood == LEAST_SQUARES else VARIANTS.setdefault(likelihood, {})
+
+
+def _of_family(name: str, likelihood: str | None) -> Gate | None:
+    for pattern, read in FAMILIES.items():
+        begun = re.match(pattern, name.strip())
+        if begun:
+            return read(name.strip()[begun.end() :], likelihood)
+    return None
 
 
 def _revived(name: str, module: str | None, likelihood: str) -> Gate:
@@ -348,9 +370,9 @@ def _named(gate: Gate | str) -> Gate:
         raise InputError(f"gate: {gate!r} is no gate; give a name, an expression in s, or a Gate.")
     if gate in GATES:
         return GATES[gate]
-    family, _, rest = gate.strip().partition(" ")
-    if family in FAMILIES:
-        return FAMILIES[family](rest)
+    found = _of_family(gate, None)
+    if found is not None:
+        return found
     found = plugged_in(GROUP, gate, Gate) if NAME.fullmatch(gate) else None
     if found is not None:
         return register(found)

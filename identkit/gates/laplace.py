@@ -35,10 +35,11 @@ def score(values: Values, x: Any) -> Any:
     return values["beta0"] - squares**0.5
 
 
+ROUTER = Router("−‖x − ω‖", each("ω"), lambda x, gamma: -distance(x, gamma))
 GATES = routed(
     "laplace",
     "exp(−‖x − ω‖ + β0), divided by the sum over atoms",
-    Router("−‖x − ω‖", each("ω"), lambda x, gamma: -distance(x, gamma)),
+    ROUTER,
     (CENTRE, OFFSET),
     score,
     "arXiv 2410.02935",

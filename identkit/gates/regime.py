@@ -27,12 +27,14 @@ class WeightRule:
 
     ``normalised``: f divides the weights by their sum over atoms. ``blocks`` are the parameters in
     s: without β1 it is β0 alone. ``router`` is the score where it is not β1ᵀx + β0.
+    ``structure`` says how weights are divided where it is not by the sum over all atoms.
     """
 
     weight: sp.Expr
     normalised: bool
     blocks: tuple[Block, ...] = AFFINE
     router: Router | None = None
+    structure: str = ""
 
     def weighs_as(self, other: WeightRule) -> bool:
         """Whether weights are the same function of the scores, whatever these are made of."""

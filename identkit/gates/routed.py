@@ -54,6 +54,17 @@ _ARGUMENT = (
 )
 
 
+def least_squares(rule: WeightRule) -> Expansion:
+    """What is left under softmax over some of the atoms at a time: the expert's own moments."""
+    return Expansion(
+        rule,
+        order=2,
+        gates=False,
+        argument="Multiplied by the denominators, `f_G − f_G*` pins `m0`, `m_β` and `M_ββ` of "
+        "every cell, hence `M_βη = 0` because `M ⪰ 0`. What remains is `m_η` and `M_ηη ⪰ 0`.",
+    )
+
+
 def routed(
     name: str,
     formula: str,
@@ -65,21 +76,23 @@ def routed(
     *,
     linear: bool = False,
     caveats: tuple[Caveat, ...] = (),
+    structure: str = "",
     claims: tuple[str, ...] = (),
 ) -> tuple[Gate, ...]:
     """The gate under least squares and under each Gaussian likelihood.
 
     ``gauges`` map the weight rule to a gauge. ``linear``: π is linear in γ, so that all that atoms'
-    scores share is what the gauge moves.
+    scores share is what the gauge moves. ``structure``: over what weights are divided where it is
+    not all atoms; what pins the common factors is then said by the ``caveats``.
     """
-    rule = WeightRule(sp.exp(symbol("s")), True, blocks, router)
+    rule = WeightRule(sp.exp(symbol("s")), True, blocks, router, structure)
     declared: tuple[Gauge, ...] = tuple(made(rule) for made in gauges)
     names = (LEAST_SQUARES, *(n for n, own in LIKELIHOODS.items() if own.family == "gaussian"))
     made = []
     for likelihood in names:
         density = resolve(likelihood).through is not Through.VALUE
         provided = (
-            FITTED_ONCE,
+            *(() if structure else (FITTED_ONCE,)),
             *caveats,
             *((VARIANCES,) if density else (PRODUCTS,)),
         )
@@ -107,6 +120,7 @@ def routed(
                 blocks=blocks,
                 score=score,
                 router=router,
+                structure=structure,
             )
         )
     return tuple(made)

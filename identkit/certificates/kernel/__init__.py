@@ -62,5 +62,6 @@ def knows(expansion: Expansion) -> bool:
     rule = expansion.rule
     if rule.router is not None:  # softmax over any score: its weight's moments have their own block
         rule = replace(rule, blocks=softmax.RULE.blocks, router=None)
+    rule = replace(rule, structure="")  # a softmax over some atoms at a time leaves the same
     known = CRITERIA.get((rule, expansion.likelihood))
     return known == (expansion.gates, expansion.across)
