@@ -116,7 +116,7 @@ def chosen_gate(options: argparse.Namespace) -> str:
     return f"{options.gate.strip()} {options.router}"
 
 
-def add_likelihood(what: argparse._ArgumentGroup) -> None:
+def add_likelihood(what: argparse._ActionsContainer) -> None:
     """``--likelihood`` and which variant of it."""
     what.add_argument(
         "--likelihood",

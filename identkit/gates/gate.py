@@ -134,7 +134,9 @@ class Gate:
         name = resolve_likelihood(likelihood).name
         if name == self.likelihood:
             return self
-        own = _of_family(self.name, name) or _known(name).get(self.name)
+        own = _known(name).get(self.name)
+        if own is None and self.router is not None:
+            own = _of_family(self.name, name)
         return replace(self, likelihood=name) if own is None else own
 
     @classmethod
@@ -152,6 +154,11 @@ class Gate:
         one in s.
         """
         return _from_expression(text, normalised)
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether all atoms weigh by the score β1ᵀx + β0: what is fitted and simulated."""
+        return self.blocks == AFFINE and not self.structure
 
     def needs_affine(self, what: str) -> None:
         """Raise InputError unless its parameters are β1 and β0 of each atom: no ``what`` else."""
