@@ -139,13 +139,14 @@ def test_the_expansion_of_two_levels(first=1, least=2):
     return GROUPS.finding("proved", "first order in e, q, r; the rest is of second order in them")
 
 
-def test_void_and_constant_inner_gates():
-    """(c), (d)."""
+@mutations({"inner slopes that differ": {"other": sp.Symbol("a2", real=True)}})
+def test_void_and_constant_inner_gates(other=None):
+    """(c), (d): with equal inner slopes the share of an atom in its group is free of x."""
     a, b, c, x = sp.symbols("a b c x", real=True)
-    s = [a * x + b, a * x + c]  # inner scores of one group that differ by a constant
-    share = sp.exp(s[0]) / (sp.exp(s[0]) + sp.exp(s[1]))
-    assert sp.simplify(share - 1 / (1 + sp.exp(c - b))) == 0  # free of x
-    assert sp.exp(s[0]) / sp.exp(s[0]) == 1
+    scores = [a * x + b, (a if other is None else other) * x + c]
+    ratio = sp.simplify(sp.exp(scores[1]) / sp.exp(scores[0]))
+    assert sp.simplify(sp.diff(1 / (1 + ratio), x)) == 0
+    assert sp.simplify(sp.exp(scores[0]) / sum([sp.exp(scores[0])])) == 1
     return GROUPS.finding("proved", "groups of one atom, inner slopes that are equal")
 
 
