@@ -22,6 +22,7 @@ from identkit.gates.gate import (
     GATES,
     GROUP,
     Gate,
+    GateFamily,
     Share,
     gates_under,
     known_gates,
@@ -49,6 +50,7 @@ __all__ = [
     "Caveat",
     "Expansion",
     "Gate",
+    "GateFamily",
     "Gauge",
     "LossTerms",
     "Regime",
@@ -78,6 +80,9 @@ for _module in (quadratic, monomial_quadratic, laplace, cosine):
         register(_gate)
 ROUTED = dense_to_sparse.NAME
 """The gate whose router is chosen."""
-FAMILIES |= {dense_to_sparse.BEGINS: dense_to_sparse.gate, top_k.BEGINS: top_k.gate}
+FAMILIES += [
+    GateFamily(dense_to_sparse.BEGINS, dense_to_sparse.NAME, dense_to_sparse.gate),
+    GateFamily(top_k.BEGINS, "top-2", top_k.gate),
+]
 for _gate in hierarchical.GATES:
     register(_gate)

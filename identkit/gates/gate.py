@@ -278,9 +278,21 @@ def _bare(regime: Regime) -> Regime:
 
 GATES: dict[str, Gate] = {}
 """Every gate that is known by name, the built-in ones first, under least squares."""
-FAMILIES: dict[str, Callable[..., Gate]] = {}
-"""Gates that there are infinitely many of: a pattern of their names -> what reads the rest of one
-that begins so, under a likelihood."""
+
+
+@dataclass(frozen=True)
+class GateFamily:
+    """Gates that there are infinitely many of: ``pattern`` begins their names, ``example`` is one.
+
+    ``read`` makes one from the rest of its name and a likelihood.
+    """
+
+    pattern: str
+    example: str
+    read: Callable[[str, str | None], Gate] = field(repr=False)
+
+
+FAMILIES: list[GateFamily] = []
 LISTED = 4
 """Gates that a sentence names."""
 VARIANTS: dict[str, dict[str, Gate]] = {}
@@ -324,10 +336,10 @@ def _known(likelihood: str) -> dict[str, Gate]:
 
 
 def _of_family(name: str, likelihood: str | None) -> Gate | None:
-    for pattern, read in FAMILIES.items():
-        begun = re.match(pattern, name.strip())
+    for family in FAMILIES:
+        begun = re.match(family.pattern, name.strip())
         if begun:
-            return read(name.strip()[begun.end() :], likelihood)
+            return family.read(name.strip()[begun.end() :], likelihood)
     return None
 
 

@@ -13,6 +13,7 @@ Source: arXiv 2410.02935; theory section 9; proofs_check/test_nested_gates.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import sympy as sp
@@ -21,9 +22,10 @@ from identkit.expression import symbol
 from identkit.gates import laplace
 from identkit.gates.density import REMAINS, VARIANCES, expansion
 from identkit.gates.gate import Gate
+from identkit.gates.gauge import Gauge, common_shift
 from identkit.gates.regime import Caveat, Regime, WeightRule
 from identkit.gates.routed import PRODUCTS, least_squares, routed
-from identkit.layout import AFFINE
+from identkit.layout import AFFINE, OFFSET
 
 GROUPS = Caveat(
     "each true group is fitted by one group, and some atom of each by one atom only; for almost "
@@ -35,6 +37,18 @@ APART_GROUPS = Caveat(
     lambda situation: True,
 )
 SOFTMAX = "a softmax over groups and one within each"
+
+
+def _shifts(rule: WeightRule) -> Gauge:
+    """What moves is the shift that all groups have in common; each group has its own."""
+    return replace(
+        common_shift(rule),
+        name="shifts of each level",
+        text="a shift of all scores of the first level, or of all within one group, leaves f "
+        "unchanged",
+        remedy="pin one group, and one atom of each",
+        pins=False,
+    )
 
 
 def _softmax() -> tuple[Gate, ...]:
@@ -60,7 +74,7 @@ def _softmax() -> tuple[Gate, ...]:
             formula="exp(α1ᵀx + α0)/Σ over groups, times exp(β1ᵀx + β0)/Σ within the group",
             weight=sp.exp,
             normalised=True,
-            declared=(),
+            declared=(_shifts(rule),),
             regimes=(
                 Regime(
                     key="any",
@@ -80,6 +94,11 @@ def _softmax() -> tuple[Gate, ...]:
     )
 
 
+def _offsets(rule: WeightRule) -> Gauge:
+    """The shifts of β0, each group by itself, and of the first level's α0."""
+    return replace(_shifts(rule), moves=(OFFSET,), dimension=lambda dim, atoms: 1)
+
+
 def _laplace(outer: str, formula: str, more: Sequence[Caveat]) -> tuple[Gate, ...]:
     """Laplace gates within the groups, under ``outer`` on the first level."""
     return routed(
@@ -89,7 +108,7 @@ def _laplace(outer: str, formula: str, more: Sequence[Caveat]) -> tuple[Gate, ..
         (laplace.CENTRE, *AFFINE[1:]),
         None,
         "arXiv 2410.02935",
-        (),
+        (_offsets,),
         caveats=(GROUPS, *more),
         claims=("hierarchical-groups",),
         structure=f"groups ({outer}) and within each (Laplace)",
