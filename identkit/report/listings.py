@@ -94,7 +94,7 @@ def _gate(name: str) -> tuple[Rows, str]:
             text = f"{title}{r.meaning} → {what}; {_EXPANDED[r.order]}"
             said.setdefault("; provided ".join([text, *provided]), []).append(likelihood)
     for n, (text, under) in enumerate(said.items(), 1):
-        row[f"regime {n}"] = f"{', '.join(under)}: {text}"
+        row[f"case {n}"] = f"{', '.join(under)}: {text}"
     row["source"] = gate.source
     theory = [c for own in known.values() for r in own.regimes for c in r.rests_on]
     row["proved"] = ", ".join(dict.fromkeys(theory))
