@@ -1,8 +1,11 @@
 """The cosine gates: atoms weigh exp(β1ᵀx/(‖β1‖‖x‖) + β0), divided by the sum over atoms.
 
-Only the direction of β1 counts: β1 → c·β1 leaves f as it is, for every atom by itself. The
-*perturbed* gate, β1ᵀx/((‖β1‖ + τ1)(‖x‖ + τ2)) with τ1 and τ2 given (1 here), has no such gauge; it
-would have (β1, τ1) → c·(β1, τ1) if τ1 were estimated.
+Only the direction b = β1/‖β1‖ counts: β1 → c·β1 leaves f as it is, for every atom by itself. So
+does b → b + u for all atoms where every b + u has length 1: there are such u near 0 unless the
+directions of the true atoms span the inputs' space. The *perturbed* gate, β1ᵀx/((‖β1‖ + τ1)(‖x‖ +
+τ2)) with τ1 and τ2 given (1 here), has no scale, but it is linear in c = β1/(‖β1‖ + τ1), any vector
+of length below 1: one shift of all c leaves f as it is. It would have (β1, τ1) → c·(β1, τ1) if τ1
+were estimated.
 
 Source: arXiv 2405.14131; theory section 9; proofs_check/test_routers.py.
 """
@@ -17,12 +20,17 @@ import sympy as sp
 from identkit.errors import InputError
 from identkit.functions import FUNCTIONS
 from identkit.gates.gauge import Gauge, Values, common_offset
-from identkit.gates.regime import WeightRule
+from identkit.gates.regime import Caveat, WeightRule
 from identkit.gates.routed import routed
 from identkit.gates.router import Router, each, product
 from identkit.layout import OFFSET, Block
 
 DIRECTION = Block("direction", "β1", "d", "slope", None)
+SPAN = Caveat(
+    "the directions of the true atoms' β1 span the inputs' space (almost all do for k* ≥ d; "
+    "otherwise a common change of all directions leaves f as it is)",
+    lambda situation: True,
+)
 
 
 def _plain(x: Sequence[Any], b: Sequence[Any]) -> Any:
@@ -66,6 +74,31 @@ def scale(rule: WeightRule) -> Gauge:
     )
 
 
+def shift(rule: WeightRule) -> Gauge:
+    """β1/(‖β1‖ + 1) → β1/(‖β1‖ + 1) + u for all atoms.
+
+    u = a/(1 + ‖a‖) times the product of the atoms' 1/(‖β1‖ + 1), so that every amount a leaves all
+    lengths below 1.
+    """
+    return Gauge(
+        name="shift of all β1/(‖β1‖ + 1)",
+        text="a common shift of all β1/(‖β1‖ + 1) leaves f unchanged",
+        rule=rule,
+        moves=(DIRECTION,),
+        dimension=lambda dim, atoms: dim,
+        move=_shifted,
+        remedy="fix β1 of one atom",
+    )
+
+
+def _shifted(values: Values, amount: Any) -> Values:
+    slope = values["direction"]
+    room = 1 / (1 + _length(slope)[..., None])  # 1 − ‖c‖
+    below = amount / (1 + (amount**2).sum(axis=-1, keepdims=True) ** 0.5)
+    c = slope * room + room.prod(axis=-2, keepdims=True) * below[..., None, :]
+    return {"direction": c / (1 - _length(c)[..., None])}
+
+
 GATES = (
     *routed(
         "cosine",
@@ -75,6 +108,8 @@ GATES = (
         lambda values, x: _cosine(values, x, 0),
         "arXiv 2405.14131",
         (common_offset, scale),
+        caveats=(SPAN,),
+        claims=("cosine-scale",),
     ),
     *routed(
         "perturbed-cosine",
@@ -87,6 +122,7 @@ GATES = (
         (DIRECTION, OFFSET),
         lambda values, x: _cosine(values, x, 1),
         "arXiv 2405.14131",
-        (common_offset,),
+        (common_offset, shift),
+        claims=("cosine-scale",),
     ),
 )
