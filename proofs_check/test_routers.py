@@ -44,6 +44,8 @@ Statements.
    Atoms (γ*, η*) + ty_i + t²(m_γ, m_η), ν* + t²m_ν, of weights w*π_i(1 + t²m0), the others as they
    are: T_G − T = o(t²) (b), while L ≥ w*t² tr M + o(t²).
    *Cell size.* As there: {1, ∇π} and ∇h independent: a cell of m atoms has rank M̄ ≤ m − 1.
+   *Coordinates.* With γ = γ(c), J its Jacobian, deviations δ of c have M_γγ = JM_ccJᵀ, M_γη = JM_cη
+   and m_γ = Jm_c + ½M_cc:∇²γ: the criterion is the same in all coordinates (c).
 3. *The common factor.* If Q(x) = v(γ)·∂_γπ(x, γ) for all γ with one Q, the flow of v has π → π + tQ
    (a), and all atoms moved along it leave T_G: an exact gauge; pinning one atom's position along
    the flows fixes it. So (S) holds with all of span{1, ∇π} moved by gauges where π is linear in γ,
@@ -288,6 +290,26 @@ def test_the_arc_is_invisible(gate=1, weight=1, variance=1, centred=True):
     relations = {d: -m0 - (E2 + means[0]) / 2, low: -H / 2 - eg, n: -gg}
     assert sp.expand(second.subs(relations)) == 0
     return CRITERION.finding("proved", "the arc: T_G − T = o(t²), any cell, both likelihoods")
+
+
+@mutations(
+    {
+        "without the curvature of the coordinates": {"curvature": 0},
+        "the second moment is as it was": {"squared": lambda slope: sp.Integer(1)},
+    }
+)
+def test_the_criterion_is_one_of_all_coordinates(curvature=HALF, squared=lambda slope: slope**2):
+    """(c) m W_c + ½M W_cc for W(γ(c)) is m_γW_γ + ½M_γγW_γγ; one coordinate, as M is bilinear."""
+    at, first, second = sp.symbols("c m M", real=True)
+    outer, inner = sp.Function("W"), sp.Function("gamma")(at)
+    whole = outer(inner)
+    left = first * sp.diff(whole, at) + second * sp.diff(whole, at, 2) / 2
+    slope, bend = sp.diff(inner, at), sp.diff(inner, at, 2)
+    z = sp.Symbol("z")
+    up, upper = (sp.diff(outer(z), z, k).subs(z, inner) for k in (1, 2))
+    moved = (first * slope + curvature * second * bend) * up + second * squared(slope) * upper / 2
+    assert sp.simplify((left - moved).doit()) == 0
+    return CRITERION.finding("proved", "any coordinates of γ and η")
 
 
 # --- 3 --------------------------------------------------------------------------------------------

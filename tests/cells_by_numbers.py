@@ -199,3 +199,40 @@ def _positive(matrices: Any) -> bool:
             return True
     assert best > 1e-4, f"too close to tell: {best}"
     return False
+
+
+def nullity(
+    score: Callable[[Sequence[Any], Sequence[Any]], Any],
+    expert: Callable[[Sequence[Any], Sequence[Any]], Any],
+    atoms: Sequence[tuple[Sequence[str], Sequence[str], int]],
+    dim: int = 1,
+) -> int:
+    """How many combinations of the moments of all cells leave f, nothing being multiplied apart.
+
+    Atoms are (γ, η, order): the moments of a cell up to order 1 (an exact atom) or 2.
+    """
+    with mp.workdps(DIGITS):
+        rng, rows, count = random.Random(7), [], 0
+        while not rows or len(rows) < 3 * count:
+            x = [-3 + 6 * mp.mpf(rng.randrange(10**6)) / 10**6 for _ in range(dim)]
+            parts = []
+            for gamma, eta, _ in atoms:
+                own, other = ([mp.mpf(v) for v in part] for part in (gamma, eta))
+                parts.append(
+                    (
+                        derivatives(lambda t, x=x: mp.exp(score(x, t)), own),
+                        derivatives(lambda t, x=x: expert(x, t), other),
+                    )
+                )
+            total = sum(weight[0] for weight, _ in parts)
+            f = sum(weight[0] * h[0] for weight, h in parts) / total
+            row: list[Any] = []
+            for ((value, up, upper), (h, of, over)), (*_, order) in zip(parts, atoms, strict=True):
+                row += [value * (h - f), *(v * (h - f) for v in up), *(value * v for v in of)]
+                if order == 2:
+                    row += [v * (h - f) for v in upper.values()]
+                    row += [v * slope for v in up for slope in of]
+                    row += [value * v for v in over.values()]
+            count = len(row)
+            rows.append([v / total for v in row])
+        return len(null_space(rows, count))

@@ -6,7 +6,7 @@ import copy
 import shlex
 
 import pytest
-from cells_by_numbers import FREE, KNOWN, LEAST_SQUARES, Part, degenerate
+from cells_by_numbers import FREE, KNOWN, LEAST_SQUARES, Part, degenerate, nullity
 from checked import check
 from mpmath import mp
 from test_certificates import altered, get_leaf, is_statement, leaves, set_leaf
@@ -142,7 +142,14 @@ PLANES = {
         ("0.7", "0.3", "-0.4"),
     ),
     "laplace": Part(
-        lambda x, w: -mp.sqrt((x[0] - w[0]) ** 2 + (x[1] - w[1]) ** 2), ("4.5", "-3.7")
+        lambda x, w: -mp.sqrt((x[0] - w[0]) ** 2 + (x[1] - w[1]) ** 2), ("0.7", "-0.4")
+    ),
+    # in coordinates other than identkit's: the angle, and β1
+    "cosine": Part(lambda x, w: mp.cos(mp.atan2(x[1], x[0]) - w[0]), ("0.7",)),
+    "perturbed-cosine": Part(
+        lambda x, w: (w[0] * x[0] + w[1] * x[1])
+        / ((1 + mp.hypot(w[0], w[1])) * (1 + mp.hypot(x[0], x[1]))),
+        ("0.7", "0.3"),
     ),
     D + "tanh": Part(lambda x, w: mp.tanh(w[0] * x[0] + w[1] * x[1]), ("0.7", "0.3")),
     D + "linear": Part(lambda x, w: w[0] * x[0] + w[1] * x[1], ("0.7", "0.3")),
@@ -155,13 +162,26 @@ ON_PLANES = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
-@pytest.mark.parametrize("text", ON_PLANES)
-@pytest.mark.parametrize("gate", PLANES)
+FEW_ON_PLANES = {
+    ("cosine", "tanh(a*x0 + b*x1 + c)", LEAST_SQUARES),
+    ("perturbed-cosine", "a*x0 + b*x1", FREE),
+}
+
+
+@pytest.mark.parametrize(
+    ("gate", "text", "likelihood"),
+    [
+        pytest.param(*case, marks=() if case in FEW_ON_PLANES else pytest.mark.slow)
+        for case in (
+            (g, e, likelihood) for g in PLANES for e in ON_PLANES for likelihood in LIKELIHOODS
+        )
+    ],
+)
 def test_verdicts_of_two_inputs(gate, text, likelihood):
-    found = second(text, gate, **LIKELIHOODS[likelihood])
-    expected = degenerate(PLANES[gate], ON_PLANES[text], likelihood, dim=2)
+    # directions of 0 are not defined
+    domain = (1, 3) if "cosine" in gate else (-3, 3)
+    found = second(text, gate, domain=domain, **LIKELIHOODS[likelihood])
+    expected = degenerate(PLANES[gate], ON_PLANES[text], likelihood, domain, dim=2)
     assert found.verdict == ("no" if expected else "yes"), found.reason
 
 
@@ -266,6 +286,55 @@ def test_common_changes_of_directions_leave_the_cosine_gate():
     assert "span the inputs' space" in " ".join(
         c.text for c in resolve("cosine").regimes[0].caveats
     )
+
+
+def _tanh_ridge(x, e):
+    return mp.tanh(sum(a * v for a, v in zip(e, x, strict=False)) + e[len(x)])
+
+
+def _cosine(x, w):
+    return mp.fdot(w, x) / (mp.sqrt(mp.fdot(w, w)) * mp.sqrt(mp.fdot(x, x)))
+
+
+SLOPES = ("0.7", "-0.4", "1.1")
+RIDGES = (("0.9", "0.37"), ("-0.6", "0.8"), ("1.3", "-0.5"))
+SEEN = {
+    # router: what is invisible beside a cell of several atoms and one or two exact ones, named
+    D + "tanh": {"β0": 1},
+    D + "linear": {"β0": 1, "shift of ω": 1, "M_ωb and m_a": 1},
+    D + "(w*x)**2": {"β0": 1, "shift of ω²": 1},
+    "perturbed-cosine": {"β0": 1, "shift of β1/(1 + ‖β1‖)": 1},
+    "laplace": {"β0": 1, "M_ωω and m0, off the kink": 1},
+}
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("gate", SEEN)
+def test_nothing_else_is_invisible_in_f_itself(gate, count):
+    """All cells at once, no product of weights separated: least squares with generic numbers."""
+    atoms = [((SLOPES[i],), RIDGES[i], 2 if i == 0 else 1) for i in range(count)]
+    assert nullity(ROUTERS[gate].value, _tanh_ridge, atoms) == sum(SEEN[gate].values())
+
+
+def test_what_is_invisible_of_the_quadratic_gate():
+    """The shift (3), (M_bb, m_A), and of a ridge expert (M_βb, m_a), (M_βa, M_Ab)."""
+    atoms = [(("0.7", "0.3"), RIDGES[0], 2), (("-0.2", "0.5"), RIDGES[1], 1)]
+    assert nullity(ROUTERS["quadratic"].value, _tanh_ridge, atoms) == 3 + 1 + 2
+
+
+@pytest.mark.parametrize(
+    ("count", "invisible"), [(2, 1 + 2 + 1), pytest.param(3, 1 + 3 + 0, marks=pytest.mark.slow)]
+)
+def test_the_cosine_gate_has_a_further_gauge_below_d_atoms(count, invisible):
+    """d = 3, first order: β0, a scale of each atom, and u for k* < d."""
+    gates = (("0.7", "0.3", "-0.5"), ("-0.2", "0.5", "0.8"), ("0.6", "-0.9", "0.4"))
+    experts = (
+        ("0.9", "0.2", "-0.4", "0.37"),
+        ("-0.6", "0.8", "0.3", "0.1"),
+        ("0.2", "-0.7", "1.1", "-0.3"),
+    )
+    atoms = [(gates[i], experts[i], 1) for i in range(count)]
+    assert nullity(_cosine, _tanh_ridge, atoms, dim=3) == invisible
 
 
 # --- arcs from the definition ---------------------------------------------------------------------

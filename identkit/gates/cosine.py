@@ -5,7 +5,8 @@ does b → b + u for all atoms where every b + u has length 1: there are such u 
 directions of the true atoms span the inputs' space. The *perturbed* gate, β1ᵀx/((‖β1‖ + τ1)(‖x‖ +
 τ2)) with τ1 and τ2 given (1 here), has no scale, but it is linear in c = β1/(‖β1‖ + τ1), any vector
 of length below 1: one shift of all c leaves f as it is. It would have (β1, τ1) → c·(β1, τ1) if τ1
-were estimated.
+were estimated. Second order is decided in coordinates without a gauge of one atom: the ratios of
+β1's numbers to its first, and χ = c; it is the same in all coordinates.
 
 Source: arXiv 2405.14131; theory section 9; proofs_check/test_routers.py.
 """
@@ -33,12 +34,18 @@ SPAN = Caveat(
 )
 
 
-def _plain(x: Sequence[Any], b: Sequence[Any]) -> Any:
-    if len(x) == 1:
+def _ratios(inputs: Sequence[str]) -> tuple[str, ...]:
+    if len(inputs) == 1:
         raise InputError(
             "gate cosine: with one input the score is a sign; use it with two inputs or more, or "
             "perturbed-cosine."
         )
+    return each("β")(inputs)[1:]
+
+
+def _plain(x: Sequence[Any], ratios: Sequence[Any]) -> Any:
+    """With the first number of β1 held at 1, which fixes its scale; at −1 by analyticity."""
+    b = (sp.Integer(1), *ratios)
     return product(x, b) / (norm(b) * norm(x))
 
 
@@ -103,7 +110,7 @@ GATES = (
     *routed(
         "cosine",
         "exp(β1ᵀx/(‖β1‖‖x‖) + β0), divided by the sum over atoms",
-        Router("β1ᵀx/(‖β1‖‖x‖)", each("β"), _plain),
+        Router("β1ᵀx/(‖β1‖‖x‖), β1 = (1, β_1, …)", _ratios, _plain),
         (DIRECTION, OFFSET),
         lambda values, x: _cosine(values, x, 0),
         "arXiv 2405.14131",
@@ -115,9 +122,9 @@ GATES = (
         "perturbed-cosine",
         "exp(β1ᵀx/((‖β1‖ + 1)(‖x‖ + 1)) + β0), divided by the sum over atoms",
         Router(
-            "β1ᵀx/((‖β1‖ + 1)(‖x‖ + 1))",
-            each("β"),
-            lambda x, b: product(x, b) / ((norm(b) + 1) * (norm(x) + 1)),
+            "χᵀx/(‖x‖ + 1), χ = β1/(‖β1‖ + 1)",
+            each("χ"),
+            lambda x, c: product(x, c) / (norm(x) + 1),
         ),
         (DIRECTION, OFFSET),
         lambda values, x: _cosine(values, x, 1),
