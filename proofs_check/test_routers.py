@@ -80,7 +80,7 @@ Statements.
    ω0 + log c, τ → cτ. −‖x − ω‖²: ω → cω, τ → cτ, β0 → β0 + (c − 1)‖ω‖²/τ. None for two atoms of
    different |ω| and φ(ω·x), φ(ω·x + ω0), φ = tanh, sigmoid, silu, softplus (its derivative): a pole
    z_n of φ is not one of the other atom's; the double pole of (d·x + d0)φ′ vanishes at infinitely
-   many of them only if d = d0 = 0, and then the simple one of φ is left (b). gelu and exp without
+   many of them only if d = d0 = 0, and then the simple one of φ is left (b). gelu, and exp without
    bias, ω_j different: the functions xΦ(ωx), x²Φ′(ωx) and 1; e^{ωx}, xe^{ωx} and 1 are independent
    (c).
 7. *Cosine.* b = β1/‖β1‖. β1 → cβ1 (a). *A further family:* b_j → b_j + u for all j, 2u·b_j + |u|² =
@@ -147,8 +147,8 @@ HEAT = Claim(
 TEMPERATURE = Claim(
     "temperature-scale",
     "(ω, τ) → (cω, c^p τ) is a gauge for routers homogeneous of degree p in ω; exp with a bias and "
-    "the Euclidean router have one too; ridge routers tanh, gelu, silu, sigmoid, softplus and exp "
-    "without bias have none",
+    "the Euclidean router have one too; tanh, gelu, silu, sigmoid and softplus of ω·x + ω0, and "
+    "exp of ω·x, have none with two atoms of different |ω|",
     "identkit (derived here), for the gates of arXiv 2401.13875",
 )
 COSINE = Claim(
@@ -614,11 +614,11 @@ def test_gelu_and_exp_have_none(ratio=2, bias=0, factor=1):
     κ′s − (dx + d′)s′ of one atom minus that of the other, minus a number: all coefficients are 0
     only if κ′ = 0. The functions are independent over polynomials: e^{2ax}/e^{ax} grows; 1 − Φ(ax)
     has at +∞ the divergent series of Mills' ratio times Φ′(ax), and Φ(2ax) decays at another speed.
-    d′ (``bias``) is for a router with a bias.
+    d′ is for a router with a bias, gelu's here; exp has a gauge with one (``bias``).
     """
     slope = sp.symbols("a", positive=True)
+    offset = sp.symbols("omega0", real=True)
     k, d1, d2, f1, f2, level = unknown = sp.symbols("k d1 d2 f1 f2 level", real=True)
-    step1, step2 = d1 * x + bias * f1, d2 * x + bias * f2
     names = one, other, small, smaller = sp.symbols("E1 E2 P1 P2")
     if ratio == 1:
         other, smaller = one, small
@@ -626,19 +626,22 @@ def test_gelu_and_exp_have_none(ratio=2, bias=0, factor=1):
     def exponential(of, step, _, rate):
         return (k - step) * of
 
-    def gelu(of, step, density, rate):  # z of, of′ = density; z = rate·x
-        z = rate * x
+    def gelu(of, step, density, rate):  # z·of, of′ = density
+        z = rate * x + offset
         return (factor * k * z + (1 - factor) * k) * of - step * (
             (factor * of) + (factor * z + 1 - factor) * density
         )
 
-    for router in (exponential, gelu):
+    for router, biased in ((exponential, bias), (gelu, 1)):
+        step1, step2 = d1 * x + biased * f1, d2 * x + biased * f2
         whole = router(one, step1, small, slope) - router(other, step2, smaller, ratio * slope)
         equations = sp.Poly(sp.expand(whole - level), x, *names).coeffs()
         solved = sp.solve(equations, unknown, dict=True)
         assert solved
         assert all(found.get(k, k) == 0 for found in solved)
-    return TEMPERATURE.finding("proved", "gelu and exp without bias, different slopes")
+    return TEMPERATURE.finding(
+        "proved", "gelu, with a bias or without, and exp without, different slopes"
+    )
 
 
 # --- 7 --------------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def routed(
             *caveats,
             *((VARIANCES,) if density else () if pieces is None else (pieces,)),
         )
-        products = () if density else ("weight-products-independent",)
+        apart = "gaussian-derivatives-independent" if density else "weight-products-independent"
         regime = Regime(
             key="any",
             condition="algebraic-independence",
@@ -97,7 +97,7 @@ def routed(
                 rule, order=2, gates=False, likelihood=likelihood, argument=_ARGUMENT
             ),
             caveats=provided,
-            rests_on=("routed-second-order", "routed-common-factor", *products, *claims),
+            rests_on=("routed-second-order", "routed-common-factor", apart, *claims),
         )
         made.append(
             Gate(
