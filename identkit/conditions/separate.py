@@ -28,7 +28,7 @@ ROUTER = Condition(
     "router",
     "1, ∂_u π, ∂_u∂_v π, ∂_u π·∂_v π",
     "softmax over a score π(x, γ) + β0: that one atom pins the common factor",
-    "theory section 8",
+    "theory section 9",
     _functions,
     scored_function,
 )

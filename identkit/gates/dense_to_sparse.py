@@ -2,27 +2,29 @@
 
 π is the router: ωᵀx (``linear``), φ(ωᵀx) or φ(ωᵀx + ω0) for a function φ of the grammar
 (``tanh``, ``tanh-bias``), or any expression in the inputs and parameters of its own. The
-temperature τ, here κ = 1/τ, belongs to no atom. A true atom fitted by one atom pins it, unless π
-is a combination of 1 and ∂π/∂ω there: then (ω, τ) moves along an exact gauge, for a router that is
-homogeneous of degree p (ω, τ) → (cω, c^p τ), and what is decided is what is left with τ held fixed.
+temperature τ, here κ = 1/τ, belongs to no atom, and what is decided is what is left with τ held
+fixed. For a router that is homogeneous of degree p that is no loss: (ω, τ) → (cω, c^p τ) is a
+gauge. Otherwise an atom that is fitted by one atom pins it, if π is no combination of 1 and ∂π/∂ω
+there and scores of different atoms, π itself included, are separate.
 
 Source: arXiv 2401.13875, 2503.03213; theory section 9; proofs_check/test_routers.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from identkit.errors import ExpressionError, InputError
 from identkit.experts import INPUT, names_in_order
-from identkit.expression import free_names, is_affine, parse, symbol
+from identkit.expression import Step, free_names, is_affine, parse, symbol
 from identkit.functions import FUNCTIONS
 from identkit.gates.gate import Gate
-from identkit.gates.gauge import common_offset
-from identkit.gates.regime import Caveat
-from identkit.gates.routed import routed
+from identkit.gates.gauge import Gauge, Values, common_offset
+from identkit.gates.regime import Caveat, WeightRule
+from identkit.gates.routed import PIECES, routed
 from identkit.gates.router import Router, each, product
 from identkit.layout import OFFSET, Block
 from identkit.likelihoods import Likelihood, resolve
@@ -33,8 +35,7 @@ LINEAR, BIAS = "linear", "-bias"
 ROUTER = Block("router", "ω", "r", "slope", None)
 TEMPERATURE = Block("temperature", "τ", "", "scale", "1", per_atom=False)
 HELD = Caveat(
-    "the temperature is held fixed, or pinned by an atom that is fitted by one atom only (no "
-    "combination of 1 and ∂π/∂ω there is π)",
+    "the temperature is held fixed, which fixes a gauge or else is a hypothesis",
     lambda situation: True,
 )
 
@@ -52,36 +53,77 @@ def gate(text: str = LINEAR, likelihood: Likelihood | str | None = None) -> Gate
 
 @cache
 def _gates(text: str) -> tuple[Gate, ...]:
-    router, formula, linear = _router(text)
+    read = _router(text)
     return routed(
         f"{NAME} {text}",
-        f"exp(κπ + β0), π = {formula}, κ = 1/τ of all atoms, divided by the sum over atoms",
-        router,
+        f"exp(κπ + β0), π = {read.formula}, κ = 1/τ of all atoms, divided by the sum over atoms",
+        read.router,
         (ROUTER, OFFSET, TEMPERATURE),
         None,
         "arXiv 2401.13875, 2503.03213",
-        (common_offset,),
-        linear=linear,
+        (common_offset if read.linear is None else _shift(read.linear),),
+        separate=read.linear is None,
+        pieces=PIECES if read.kinked else None,
         caveats=(HELD,),
+        claims=("temperature-scale",),
     )
 
 
-def _router(text: str) -> tuple[Router, str, bool]:
-    """The router, its formula as printed, and whether the score is linear in ω."""
+@dataclass(frozen=True)
+class _Read:
+    """A router, π as printed, and whether it has kinks in x.
+
+    ``linear`` maps d to the number of ω in which the score is linear; None where it is not.
+    """
+
+    router: Router
+    formula: str
+    kinked: bool
+    linear: Callable[[int], int] | None = None
+
+
+def _shift(count: Callable[[int], int]) -> Callable[[WeightRule], Gauge]:
+    """One shift of all (ω, β0), for a score that is linear in ω."""
+
+    def made(rule: WeightRule) -> Gauge:
+        return Gauge(
+            name="common shift",
+            text="a common shift of all (ω, β0) leaves f unchanged",
+            rule=rule,
+            moves=(ROUTER, OFFSET),
+            dimension=lambda dim, atoms: 1 + count(dim),
+            move=_shifted,
+            remedy="pin one atom",
+            pins=True,
+        )
+
+    return made
+
+
+def _shifted(values: Values, amount: Any) -> Values:
+    return {
+        "router": values["router"] + amount[..., None, :-1],
+        "beta0": values["beta0"] + amount[..., -1:],
+    }
+
+
+def _router(text: str) -> _Read:
     if text == LINEAR:
-        return _over_temperature(text, each("ω"), lambda x, w: product(w, x)), "ωᵀx", True
+        found = _over_temperature(text, each("ω"), lambda x, w: product(w, x))
+        return _Read(found, "ωᵀx", False, lambda dim: dim)
     base = text.removesuffix(BIAS)
     row = FUNCTIONS.get(base)
     if row is None:
         return _written(text)
+    kinked = row.build(symbol("s")).has(Step)
     if text == base:
         found = _over_temperature(text, each("ω"), lambda x, w: row.build(product(w, x)))
-        return found, f"{base}(ωᵀx)", False
+        return _Read(found, f"{base}(ωᵀx)", kinked)
 
     def biased(x: Sequence[Any], w: Sequence[Any]) -> Any:
         return row.build(product(w[:-1], x) + w[-1])
 
-    return _over_temperature(text, _with_bias, biased), f"{base}(ωᵀx + ω0)", False
+    return _Read(_over_temperature(text, _with_bias, biased), f"{base}(ωᵀx + ω0)", kinked)
 
 
 def _with_bias(inputs: Sequence[str]) -> tuple[str, ...]:
@@ -93,7 +135,7 @@ def _over_temperature(text: str, named: Any, of: Any) -> Router:
     return Router(text, named, lambda x, w, shared: of(x, w) * shared[0], ("κ",))
 
 
-def _written(text: str) -> tuple[Router, str, bool]:
+def _written(text: str) -> _Read:
     """A router as an expression in the inputs and parameters of its own."""
     try:
         expression = parse(text)
@@ -124,4 +166,5 @@ def _written(text: str) -> tuple[Router, str, bool]:
         return expression.xreplace({symbol(n): s for n, s in zip(own, w, strict=True)})
 
     linear = is_affine(expression, {symbol(n) for n in own})
-    return _over_temperature(text, named, of), text, linear
+    count = (lambda dim: len(own)) if linear else None
+    return _Read(_over_temperature(text, named, of), text, expression.has(Step), count)

@@ -24,7 +24,7 @@ from identkit.gates.density import REMAINS, VARIANCES, expansion
 from identkit.gates.gate import Gate
 from identkit.gates.gauge import Gauge, common_shift
 from identkit.gates.regime import Caveat, Regime, WeightRule
-from identkit.gates.routed import PRODUCTS, least_squares, routed
+from identkit.gates.routed import least_squares, routed
 from identkit.layout import AFFINE, OFFSET
 
 GROUPS = Caveat(
@@ -34,6 +34,11 @@ GROUPS = Caveat(
 )
 APART_GROUPS = Caveat(
     "the scores of two groups have no function in common but constants (not proved)",
+    lambda situation: True,
+)
+PRODUCTS = Caveat(
+    "the products of two atoms' weights, those of their groups included, are independent over the "
+    "functions of the experts (not checked)",
     lambda situation: True,
 )
 SOFTMAX = "a softmax over groups and one within each"
@@ -109,6 +114,8 @@ def _laplace(outer: str, formula: str, more: Sequence[Caveat]) -> tuple[Gate, ..
         None,
         "arXiv 2410.02935",
         (_offsets,),
+        separate=True,
+        pieces=PRODUCTS,
         caveats=(GROUPS, *more),
         claims=("hierarchical-groups",),
         structure=f"groups ({outer}) and within each (Laplace)",

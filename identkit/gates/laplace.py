@@ -1,9 +1,10 @@
 """The Laplace gate: atoms weigh exp(−‖x − ω‖ + β0), divided by the sum over atoms.
 
-In one dimension the score is affine on either side of ω: only the kink shows its second moment. In
-more dimensions it is smooth off ω, which has to lie outside the domain for what is proved here.
+In one dimension the score is affine on either side of ω: only the kink shows its second moment, and
+outside the domain ω and β0 are confounded. In more dimensions it is smooth off ω, and its second
+derivatives are integrable there, so that ω may lie in the domain.
 
-Source: arXiv 2410.02935; theory section 9.
+Source: arXiv 2410.02935; theory section 9; proofs_check/test_routers.py.
 """
 
 from __future__ import annotations
@@ -15,11 +16,17 @@ import sympy as sp
 
 from identkit.functions import FUNCTIONS
 from identkit.gates.gauge import Values, common_offset
+from identkit.gates.regime import Caveat
 from identkit.gates.routed import routed
 from identkit.gates.router import Router, each
 from identkit.layout import OFFSET, Block
 
 CENTRE = Block("centre", "ω", "d", "slope", "x")
+ONE_SIDE = Caveat(
+    "with one input, atoms whose weights are proportional, ω on the same side of x, trade nothing "
+    "between their experts (not checked)",
+    lambda situation: True,
+)
 
 
 def distance(x: Sequence[Any], centre: Sequence[Any]) -> Any:
@@ -44,4 +51,6 @@ GATES = routed(
     score,
     "arXiv 2410.02935",
     (common_offset,),
+    pieces=ONE_SIDE,
+    claims=("laplace-gate",),
 )

@@ -52,5 +52,5 @@ GATES = routed(
     score,
     "arXiv 2410.11222",
     (shift,),
-    linear=True,
+    claims=("quadratic-gate-heat",),
 )

@@ -1,8 +1,8 @@
 """The quadratic gate: atoms weigh exp(xᵀAx + bᵀx + β0), divided by the sum over atoms.
 
-∂²W/∂b_i∂b_j = ∂W/∂A_ij (i = j; half of it for i ≠ j, A_ij standing for both): two atoms at b ± t
-with A less by t²/2 look like one up to t⁴, as a normal law's location and scale do. The gate's
-own b and A are slow whatever the expert. Without bᵀx (``monomial-quadratic``) they are not.
+∂²W/∂b_i∂b_j = ∂W/∂A_ij, A_ij (i ≤ j) being the coefficient of x_i x_j: two atoms at b ± t with A
+less by t²/2 look like one up to t⁴, as a normal law's location and scale do. The gate's own b and A
+are slow whatever the expert. Without bᵀx (``monomial-quadratic``) they are not.
 
 Source: arXiv 2410.11222; theory section 9; proofs_check/test_routers.py.
 """
@@ -93,6 +93,5 @@ GATES = routed(
     score,
     "arXiv 2410.11222",
     (shift,),
-    linear=True,
     claims=("quadratic-gate-heat",),
 )

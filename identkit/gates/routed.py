@@ -5,11 +5,11 @@ a cell adds to second order
 
     (V − T)·[m0 W + m_γ·∇W + ½ M_γγ:∇²W]  +  ∇V·m_η W + ½ M_ηη:∇²V W + M_γη:∇W ∇V.
 
-The coefficients of V_j − T are one common factor Q times W_j (theory section 8). A true atom fitted
-by one atom has Q W = m0 W + m_γ·∇W, and where scores of different atoms have nothing in common but
-what the gate's gauge moves, Q = 0 once that is fixed. Then each cell stands for itself: the first
-bracket is 0, and so is the rest on each derivative of V. Second moments of the gate can be
-invisible here: they are not where π is β1ᵀx.
+The coefficients of V_j − T are one common factor Q times W_j. A true atom fitted by one atom has
+Q W = m0 W + m_γ·∇W, and where scores of different atoms have nothing in common but what the gate's
+gauges move, Q = 0 once these are fixed. Then each cell stands for itself: the first bracket is 0,
+and so is the rest on each derivative of V. Second moments of the gate can be invisible here: they
+are not where π is β1ᵀx.
 
 Source: theory section 9; proofs_check/test_routers.py.
 """
@@ -38,12 +38,13 @@ FITTED_ONCE = Caveat(
     below_doubling,
 )
 APART = Caveat(
-    "the scores of two atoms have no function in common but constants (not proved)",
+    "what the scores of two atoms have in common, beside constants, is moved by a gauge of all "
+    "atoms that is held fixed (not proved)",
     lambda situation: True,
 )
-PRODUCTS = Caveat(
-    "the products W_i·W_j of the atoms' weights are independent over the functions of the experts "
-    "(not checked)",
+PIECES = Caveat(
+    "the pieces of the domain on which the scores of no two atoms differ by a constant show all of "
+    "the experts (kinks of the scores make others; not checked)",
     lambda situation: True,
 )
 _ARGUMENT = (
@@ -74,16 +75,20 @@ def routed(
     source: str,
     gauges: Iterable[Any],
     *,
-    linear: bool = False,
+    separate: bool = False,
+    pieces: Caveat | None = None,
     caveats: tuple[Caveat, ...] = (),
     structure: str = "",
     claims: tuple[str, ...] = (),
 ) -> tuple[Gate, ...]:
     """The gate under least squares and under each Gaussian likelihood.
 
-    ``gauges`` map the weight rule to a gauge. ``linear``: π is linear in γ, so that all that atoms'
-    scores share is what the gauge moves. ``structure``: over what weights are divided where it is
-    not all atoms; what pins the common factors is then said by the ``caveats``.
+    ``gauges`` map the weight rule to a gauge. ``separate``: whether it is to be asked that scores
+    of different atoms share constants alone; otherwise it is proved that the gauges move all that
+    they share. ``pieces``: under least squares, where scores with kinks leave a hypothesis;
+    without kinks the products W_i·W_j are independent over the experts for almost every gates.
+    ``structure``: over what weights are divided where it is not all atoms; what pins the common
+    factors is then said by the ``caveats``.
     """
     rule = WeightRule(sp.exp(symbol("s")), True, blocks, router, structure)
     declared: tuple[Gauge, ...] = tuple(made(rule) for made in gauges)
@@ -94,18 +99,19 @@ def routed(
         provided = (
             *(() if structure else (FITTED_ONCE,)),
             *caveats,
-            *((VARIANCES,) if density else (PRODUCTS,)),
+            *((VARIANCES,) if density else () if pieces is None else (pieces,)),
         )
+        apart = "gaussian-derivatives-independent" if density else "weight-products-independent"
         regime = Regime(
             key="any",
             condition="algebraic-independence",
-            also=() if linear else (("separate", APART),),
+            also=(("separate", APART),) if separate else (),
             meaning="any truth",
             expansion=Expansion(
                 rule, order=2, gates=False, likelihood=likelihood, argument=_ARGUMENT
             ),
             caveats=provided,
-            rests_on=("routed-second-order", *claims),
+            rests_on=("routed-second-order", "routed-common-factor", apart, *claims),
         )
         made.append(
             Gate(
