@@ -12,7 +12,7 @@ point is then (x, component): e is a unit vector there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -29,6 +29,10 @@ class AtomFunction:
 
     ``expression`` is U, ``inputs`` the names of z, ``parameters`` those of θ, in order, and
     ``markers`` those of e where U has several components.
+
+    Where a router has parameters of its own, U = W + h: ``routed`` is W, a function of z and of the
+    first parameters, those of the atom's ``gate`` and those that all atoms have ``shared``; h has
+    the others. A derivative of U is one of W or of h.
     """
 
     symbol: str
@@ -36,11 +40,26 @@ class AtomFunction:
     inputs: tuple[str, ...]
     parameters: tuple[str, ...]
     markers: tuple[str, ...] = ()
+    routed: Any = None
+    gate: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
     @property
     def variables(self) -> tuple[str, ...]:
         """What U is a function of at one θ: the inputs, and the markers after them."""
         return (*self.inputs, *self.markers)
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """W and h, or U alone."""
+        if self.routed is None:
+            return (self.expression,)
+        return self.routed, self.expression - self.routed
+
+    @property
+    def of_expert(self) -> tuple[str, ...]:
+        """The parameters of h."""
+        return self.parameters[len(self.gate) + len(self.shared) :]
 
     def at(self, point: Sequence[Fraction]) -> tuple[Fraction, ...]:
         """The values of the variables at a point, whose last number is the component, if any."""
@@ -94,7 +113,15 @@ def gate_parameters(dim: int) -> tuple[str, ...]:
 
 
 def gated_function(expert: Expert, gate: Gate) -> AtomFunction:
-    """F = weight(β1ᵀx + β0)·h, θ = (β0, β1, η); for a normalised gate, its numerator."""
+    """F = weight(β1ᵀx + β0)·h, θ = (β0, β1, η); for a normalised gate, its numerator.
+
+    With a router of its own, weight(π(x, γ) + β0)·h and γ for β1.
+    """
+    if gate.router is not None:
+        routed = routed_function(expert, gate)
+        return AtomFunction(
+            "F", routed.routed * expert.expression, expert.inputs, routed.parameters
+        )
     names = gate_parameters(expert.dim)
     intercept, *slopes = symbols(names)
     score = intercept + sum(
@@ -107,3 +134,39 @@ def gated_function(expert: Expert, gate: Gate) -> AtomFunction:
         (*names, *expert.parameters),
         expert.markers,
     )
+
+
+OFFSET = "β0"
+"""The parameter of a router that makes a factor of W."""
+
+
+def routed_function(expert: Expert, gate: Gate) -> AtomFunction:
+    """W + h with W = weight(β0 + score), θ = (β0, γ, η): what a router of its own asks about."""
+    return _beside(expert, gate, (OFFSET,), lambda s: gate.weight(symbols((OFFSET,))[0] + s))
+
+
+def scored_function(expert: Expert, gate: Gate) -> AtomFunction:
+    """π + h with the score π without β0, θ = (γ, η)."""
+    return _beside(expert, gate, (), lambda s: s)
+
+
+def _beside(
+    expert: Expert, gate: Gate, more: tuple[str, ...], weigh: Callable[[Any], Any]
+) -> AtomFunction:
+    router = gate.router
+    assert router is not None
+    names, weight = (*more, *router.parameters(expert.inputs)), weigh(router.score(expert.inputs))
+    return AtomFunction(
+        "U",
+        weight + expert.expression,
+        expert.inputs,
+        (*names, *router.shared, *expert.parameters),
+        routed=weight,
+        gate=names,
+        shared=router.shared,
+    )
+
+
+def subject(expert: Expert, gate: Gate) -> AtomFunction:
+    """What second order is about: h, and W where the router has parameters of its own."""
+    return expert_function(expert) if gate.router is None else routed_function(expert, gate)

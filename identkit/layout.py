@@ -15,8 +15,9 @@ from typing import Any, Literal, get_args
 
 from identkit.errors import InputError
 
-Axis = Literal["", "d", "q"]
-"""How many numbers a block has: one, without an axis; one per input; one per expert parameter."""
+Axis = Literal["", "d", "t", "r", "q"]
+"""How many numbers a block has: one, without an axis; one per input; one per pair of inputs, in
+some order or equal; one per expert parameter."""
 Role = Literal["slope", "weight", "expert", "scale", "variance"]
 """``slope`` and ``weight`` are of the score; ``scale`` and ``variance`` are positive numbers that
 divide something."""
@@ -132,7 +133,8 @@ class Layout:
 
     def size(self, block: Block) -> int:
         """How many numbers a block has (of each atom, if it is of atoms)."""
-        return {"": 1, "d": self.dim, "q": self.parameters}[block.axis]
+        pairs = self.dim * (self.dim + 1) // 2
+        return {"": 1, "d": self.dim, "t": pairs, "q": self.parameters}[block.axis]
 
     @property
     def width(self) -> int:

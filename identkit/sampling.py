@@ -161,9 +161,10 @@ class Sampler:
         verb = {"pole": "vanishes", "tan": "meets a pole of tan"}.get(
             culprit.kind, "is not positive"
         )
+        who = "expert" if self.atom.routed is None else "router or expert"
         raise DomainError(
-            f"expert: '{culprit.expression}' {verb} somewhere on the domain {self.domain} at each "
-            f"of {DRAWS} parameter draws, so the expert is singular or not real there; "
+            f"{who}: '{culprit.expression}' {verb} somewhere on the domain {self.domain} at each "
+            f"of {DRAWS} parameter draws, so it is singular or not real there; "
             "narrow --domain or change the expression."
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from identkit import __version__
@@ -12,8 +12,10 @@ from identkit.claims.listing import Entry, list_claims
 from identkit.degeneracy.rate import agreement
 from identkit.errors import InputError
 from identkit.experts import ACTIVATIONS, Expert, builtin
-from identkit.gates import GATES
-from identkit.likelihoods import from_document
+from identkit.gates import Gate, gates_under
+from identkit.gates import resolve as resolve_gate
+from identkit.likelihoods import LEAST_SQUARES, from_document
+from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.results import CheckResult, ConditionResult, Published
 from identkit.vocabulary import PremiseVerdict
 
@@ -53,12 +55,27 @@ class Table:
     rows: tuple[TableRow, ...]
 
 
-def table(dim: int = 2, *, seed: int = 0, progress: Callable[[str], None] | None = None) -> Table:
-    """Certify every built-in expert under every gate. Raises InputError for a bad ``dim``."""
+def table(
+    dim: int = 2,
+    *,
+    gates: Sequence[Gate | str] | None = None,
+    likelihood: str | None = None,
+    variance: str | None = None,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Table:
+    """Certify every built-in expert under every gate of these: by default those with the score
+    β1ᵀx + β0 that are known under the ``likelihood``.
+
+    Raises InputError for a bad ``dim`` and for a gate that is not known.
+    """
+    known = gates_under(resolve_likelihood(likelihood or LEAST_SQUARES, variance).name)
+    usual = [g for g in known if g.is_affine and g.has_theory]
+    chosen = usual if gates is None else [resolve_gate(g, likelihood, variance) for g in gates]
     rows = []
     for name, shape in ROWS:
         expert = builtin(name, shape, dim)
-        checks = tuple(check(expert, gate, seed=seed, progress=progress) for gate in GATES)
+        checks = tuple(check(expert, gate, seed=seed, progress=progress) for gate in chosen)
         rows.append(TableRow(expert.label, checks))
     return Table(__version__, dim, seed, tuple(rows))
 

@@ -1,7 +1,7 @@
 """Orders of directions: no slower than 2m for m atoms, and arcs that are as slow as claimed.
 
-Statement (theory section 9). A true atom (η, ν) of weight w* is fitted by m ≥ 2 atoms whose weights
-are bounded below; ε is the distance of p_G and p_* in L¹ over a compact set of x. Near the truth:
+Statement (theory section 10). A true atom (η, ν) of weight w* is fitted by m ≥ 2 atoms of weights
+bounded below; ε is the distance of p_G and p_* in L¹ over a compact set of x. Near the truth:
 
 1. Gaussian likelihood, a variance for each atom, weights W_i(x) that add up to 1 at each x (any
    gate that divides), ∇h independent functions of x: |Δη_i|^2m + |Δν_i|^m ≤ Cε. So no parameter of

@@ -21,22 +21,25 @@ LAYERS = {
     "language": "vocabulary causes errors registry rate deadline bounded domain files heads balls "
     "functions expression",
     "model": "layout likelihoods.contract likelihoods.least_squares likelihoods.gaussian "
-    "experts likelihoods.categorical likelihoods gates.regime gates.density gates.gauge "
-    "gates.weights gates.gate gates.classes gates.sigmoid gates.softmax gates.normalized_sigmoid "
-    "gates.input_free gates atoms mixing tables.columns tables.text tables.binary tables",
+    "experts likelihoods.categorical likelihoods gates.router gates.regime gates.density "
+    "gates.gauge gates.weights gates.gate gates.classes gates.sigmoid gates.softmax "
+    "gates.normalized_sigmoid gates.input_free gates.routed gates.quadratic "
+    "gates.monomial_quadratic gates.laplace gates.cosine gates.dense_to_sparse "
+    "gates.sigmoid_temperature gates.euclidean_sigmoid gates.top_k gates.hierarchical gates "
+    "atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
-    "conditions.shared_strong conditions",
-    "record": "certificates.witness degeneracy.records architecture.records orders orders.records orders.caveats "
-    "results questions",
+    "conditions.shared_strong conditions.algebraic_independence conditions.separate conditions",
+    "record": "certificates.witness degeneracy.records architecture.records orders "
+    "orders.records orders.caveats results questions",
     "exact": "sampling forms coordinates derivatives algebra normal_form relations coincidence "
     "every_k kernel_risk certificates.independence",
     "prove": "relation_text formal prove",
     "order": "degeneracy.moments degeneracy.nullspace degeneracy.cone degeneracy.semidefinite "
-    "degeneracy.families degeneracy.kinks degeneracy.symmetry degeneracy.premise "
-    "degeneracy.realise degeneracy.rate degeneracy.undecided degeneracy.family_records "
-    "degeneracy.readable degeneracy.first_order degeneracy.analysis",
-    "orders": "orders.series orders.arcs orders.measured orders.spans orders.flows orders.lower orders.upper "
-    "orders.finding",
+    "degeneracy.families degeneracy.router_curves degeneracy.kinks degeneracy.symmetry "
+    "degeneracy.premise degeneracy.realise degeneracy.rate degeneracy.undecided "
+    "degeneracy.family_records degeneracy.readable degeneracy.first_order degeneracy.analysis",
+    "orders": "orders.series orders.arcs orders.measured orders.spans orders.flows "
+    "orders.lower orders.upper orders.finding",
     "conclude": "degeneracy.conclude orders.answer orders.deciding",
     "claims": "claims claims.checks claims.record claims.listing claims.running",
     "architecture": "architecture.measures architecture.overlap architecture.halves "

@@ -20,12 +20,14 @@ from identkit.architecture.halves import between_the_halves
 from identkit.architecture.measures import Setting
 from identkit.architecture.moves import Move
 from identkit.architecture.records import FoundGauge, NoGauge
-from identkit.atoms import expert_function
+from identkit.atoms import expert_function, routed_function
 from identkit.certificates.independence import find_witness
+from identkit.deadline import Deadline
 from identkit.degeneracy.conclude import exchanged
 from identkit.degeneracy.families import Lift
 from identkit.degeneracy.family_records import family_of
 from identkit.degeneracy.records import Family, SecondOrder
+from identkit.degeneracy.router_curves import curves_of, gauge_text
 from identkit.derivatives import Derivatives
 from identkit.errors import DomainError
 from identkit.expression import parse, put, symbol
@@ -58,6 +60,7 @@ def search(
     """
     steps: tuple[Callable[[], Iterator[Found]], ...] = (
         lambda: _of_the_gate(setting),
+        lambda: _of_the_router(setting, options),
         lambda: _of_the_expert(setting, results, curves, options),
         lambda: between_the_halves(setting, options),
     )
@@ -117,6 +120,50 @@ def of_a_gauge(setting: Setting, gauge: Gauge) -> Iterator[FoundGauge]:
     )
 
 
+def _of_the_router(setting: Setting, options: Options) -> Iterator[Found]:
+    """What moves the parameters that all atoms share, and every router's own with them."""
+    if setting.gate.router is None or not setting.gate.router.shared:
+        return
+    atom = routed_function(setting.expert, setting.gate)
+    deadline = Deadline(options.time_limit)
+    name = f"scale of {', '.join(atom.shared)}"
+    found = curves_of(atom, ([], []), deadline).gauges
+    for gauge in found:
+        yield FoundGauge(
+            name=name,
+            kind=GaugeKind.GATE,
+            half=Half.ROUTED,
+            action=f"{gauge_text(gauge, atom)}, for all atoms alike",
+            where="",
+            images=(),
+            amounts=(),
+            dimension=1,
+            each=False,
+            proved=True,
+            method="the weight of every atom stays the same along it: normal form",
+            rests_on=("temperature-scale",),
+        )
+    if found:
+        return
+    o = options
+    forms = affine_forms(atom)
+    sampler = Sampler(atom, o.domain, o.seed, forms, deadline)
+    partial = Derivatives(atom, deadline).partial
+    names = (*atom.gate, *atom.shared)
+    independent = find_witness(
+        [partial((p,)) for p in names], [], 1, sampler, o.max_precision, deadline
+    )
+    if independent.witness is None:
+        yield NoGauge(name, False, "none was found, and none is excluded")
+        return
+    yield NoGauge(
+        name,
+        True,
+        f"W, ∂W/∂γ and ∂W/∂{atom.shared[0]} of one atom are independent for "
+        f"{QUANTIFIERS[witness_quantifier(sampler)]}: a {len(names)}×{len(names)} determinant",
+    )
+
+
 # -- one atom -------------------------------------------------------------------------------------
 
 
@@ -128,7 +175,7 @@ def _of_the_expert(
     own = [lift for lift in curves if lift.kind == FamilyKind.REDUNDANT]
     if own and not families:  # of a gate without an expansion, say: h stays the same nevertheless
         sampler = _sampler(setting, options)
-        families = dict.fromkeys(family_of(lift, sampler, False) for lift in own)
+        families = dict.fromkeys(family_of(lift, sampler, False, sampler.atom.parameters) for lift in own)
     for family in families:
         yield from of_a_family(setting, family)
     for entry in dict.fromkeys(e for r in results for e in r.exceptional):

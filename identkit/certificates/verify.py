@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from identkit.atoms import AtomFunction, expert_function
+from identkit.atoms import AtomFunction, expert_function, subject
 from identkit.bounded import bounded
 from identkit.certificates.kernel import (
     Analysis,
@@ -280,7 +280,7 @@ class _Reader:
                 raise CertificateError(f"{place}.second_order: no expansion is known here.")
             if expansion is not None and not knows(expansion):
                 raise Unshown("the criterion of this gate")
-            atom = expert_function(self.expert)
+            atom = subject(self.expert, self.gate)
             Analysis(atom, expansion, self.options, place, self.deadline).check(found)
 
         self._show(check, number, "second order", 0)

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from identkit.cli.help import Help
-from identkit.cli.options import add_expert_options, chosen_expert
+from identkit.cli.options import add_expert_options, chosen_expert, chosen_gate
 from identkit.cli.output import show
 from identkit.cli.progress import check_device, interruptible, progress_bar, require
 from identkit.errors import InputError
@@ -102,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
     from identkit.gates import resolve
     from identkit.tables import read_table
 
-    gate = resolve(options.gate)
+    gate = resolve(chosen_gate(options))
     if options.save is not None:
         from identkit.files import check_json_target
 

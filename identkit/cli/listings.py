@@ -17,6 +17,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     ):
         listing = commands.add_parser(name, help=text, description=text)
         listing.set_defaults(call=run)
+        if name == "gates":
+            listing.add_argument(
+                "name", nargs="?", metavar="NAME", help="all that is known of this gate"
+            )
         listing.add_argument("--json", action="store_true", help="machine-readable list")
 
 
@@ -24,8 +28,9 @@ def run(options: argparse.Namespace) -> int:
     """Print; the exit code."""
     from identkit.report import listings
 
+    chosen = getattr(options, "name", None)
     if options.json:
-        print(listings.json_text(options.command))
+        print(listings.json_text(options.command, chosen))
     else:
-        show(listings.terminal(options.command))
+        show(listings.terminal(options.command, chosen))
     return 0

@@ -37,6 +37,12 @@ def add_expert_options(group: argparse._ArgumentGroup) -> None:
         "check and explain, semicolons between the components of several outputs",
     )
     group.add_argument("--gate", required=True, metavar="GATE", help=GATE)
+    group.add_argument(
+        "--router",
+        metavar="ROUTER",
+        help="of the dense-to-sparse gate: linear (default), a function such as tanh or tanh-bias, "
+        "or an expression in the inputs and parameters of its own",
+    )
     group.add_argument("--shape", metavar="SHAPE", help="ridge (default), nobias or ffn")
     group.add_argument(
         "--params",
@@ -96,7 +102,21 @@ def chosen_expert(options: argparse.Namespace, dim: int | None) -> Expert:
     return Expert.from_expression(options.expr, dim=dim, parameters=names)
 
 
-def add_likelihood(what: argparse._ArgumentGroup) -> None:
+def chosen_gate(options: argparse.Namespace) -> str:
+    """The gate's name, its router behind it. Raises InputError."""
+    if options.router is None:
+        return options.gate
+    from identkit.gates import ROUTED
+
+    if options.gate.strip() != ROUTED:
+        raise InputError(
+            f"--router {options.router}: gate {options.gate} has no router to choose; drop it, or "
+            f"use --gate {ROUTED}."
+        )
+    return f"{options.gate.strip()} {options.router}"
+
+
+def add_likelihood(what: argparse._ActionsContainer) -> None:
     """``--likelihood`` and which variant of it."""
     what.add_argument(
         "--likelihood",
@@ -139,7 +159,9 @@ def add_question(check: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="strong, weak, shared-strong or nondegenerate (the regime's own)",
     )
-    which.add_argument("--level", metavar="LEVEL", help="expert or product (see conditions)")
+    which.add_argument(
+        "--level", metavar="LEVEL", help="expert, product or router (see conditions)"
+    )
     how = check.add_argument_group("how")
     how.add_argument("--atoms", type=int, default=3, metavar="K", help="atoms in the witness (3)")
     add_domain(how)
@@ -196,7 +218,7 @@ def chosen_model(options: argparse.Namespace) -> tuple[Model, RegimeCode]:
     from identkit.gates import resolve
     from identkit.rates.running import needs_loss
 
-    gate = resolve(options.gate)
+    gate = resolve(chosen_gate(options))
     needs_loss(gate)
     # without --dim a built-in has one input, an expression those it names
     dim = 1 if options.dim is None and options.expr is None else options.dim

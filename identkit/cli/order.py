@@ -10,6 +10,7 @@ from identkit.cli.options import (
     add_expert_options,
     add_likelihood,
     chosen_expert,
+    chosen_gate,
     read_domain,
 )
 from identkit.cli.output import show
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         progress("second order, arcs, bounds")
         found = order(
             chosen_expert(options, options.dim),
-            options.gate,
+            chosen_gate(options),
             likelihood=options.likelihood,
             variance=options.variance,
             classes=options.classes,

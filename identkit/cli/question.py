@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from identkit.cli.options import chosen_expert, read_domain
+from identkit.cli.options import chosen_expert, chosen_gate, read_domain
 from identkit.cli.progress import status_line
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def checked(options: argparse.Namespace, printer: str, require: str | None = Non
 
         result = check(
             expert,
-            options.gate,
+            chosen_gate(options),
             likelihood=options.likelihood,
             variance=options.variance,
             classes=options.classes,

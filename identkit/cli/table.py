@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from identkit.cli.options import add_likelihood
 from identkit.cli.output import show
 from identkit.cli.progress import status_line
+from identkit.errors import InputError
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -15,10 +17,18 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="experts × (gate, regime): published claims beside certified verdicts",
         description="Certify every built-in expert and print it beside the published table, or "
         "with --paper what one paper states of experts.",
-        epilog="example: identkit table --paper 2505.10860 --dim 1",
+        epilog="examples: identkit table --paper 2505.10860 --dim 1; "
+        "identkit table --gate laplace --gate quadratic --likelihood gaussian",
     )
     table.set_defaults(call=run)
     table.add_argument("--paper", metavar="NUMBER", help="the claims of this paper, as at arXiv")
+    table.add_argument(
+        "--gate",
+        action="append",
+        metavar="GATE",
+        help="a gate of the table, once for each (those with the score β1ᵀx + β0)",
+    )
+    add_likelihood(table)
     table.add_argument("--dim", type=int, default=2, metavar="D", help="number of inputs (2)")
     table.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every draw (0)")
     form = table.add_mutually_exclusive_group()
@@ -34,10 +44,14 @@ def run(options: argparse.Namespace) -> int:
     from identkit.table import paper_table, table
 
     check_dim(options.dim)
+    for name in ("gate", "likelihood", "variance"):
+        if options.paper is not None and getattr(options, name) is not None:
+            raise InputError(f"--{name}: a paper's claims have gates of their own; drop it.")
     with status_line() as progress:
         chosen = {"seed": options.seed, "progress": progress}
         if options.paper is None:
-            view, result = tables, table(options.dim, **chosen)
+            under = {"likelihood": options.likelihood, "variance": options.variance}
+            view, result = tables, table(options.dim, gates=options.gate, **under, **chosen)
         else:
             view, result = paper_tables, paper_table(options.paper, options.dim, **chosen)
     if options.json:

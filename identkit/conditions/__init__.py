@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from identkit.conditions import anchor, shared_strong, strong, weak
+from identkit.conditions import (
+    algebraic_independence,
+    anchor,
+    separate,
+    shared_strong,
+    strong,
+    weak,
+)
 from identkit.conditions.contract import (
     CONDITIONS,
+    UNIT,
     AtomTerm,
     BasisFunction,
     BlockFunction,
@@ -18,6 +26,7 @@ from identkit.conditions.contract import (
 
 __all__ = [
     "CONDITIONS",
+    "UNIT",
     "AtomTerm",
     "BasisFunction",
     "BlockFunction",
@@ -36,5 +45,7 @@ for _condition in (
     weak.EXPERT,
     anchor.EXPERT,
     shared_strong.EXPERT,
+    algebraic_independence.ROUTER,
+    separate.ROUTER,
 ):
     register(_condition)

@@ -27,28 +27,32 @@ class BasisFunction:
     ``factors`` holds one tuple of parameter names per derivative: ``()`` is U itself, ``("a",)``
     is ∂U/∂a. No factor at all is the constant 1. ``first`` marks the first derivatives of the
     coincidence rule (in β1 and η), which are never dropped and never merged with each other.
+    ``bases`` are the names of the factors where these are not all ``base``.
     """
 
     base: str
     inputs: tuple[str, ...]
     factors: tuple[tuple[str, ...], ...]
     first: bool = False
+    bases: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
         """As printed, for example ``x0*∂²h/∂a0∂b``."""
-        parts = [*_powers(self.inputs, "**"), *(self._derivative(f) for f in self.factors)]
-        return "*".join(parts) or "1"
+        bases = self.bases or (self.base,) * len(self.factors)
+        factors = (_derivative(*pair) for pair in zip(bases, self.factors, strict=True))
+        return "*".join([*_powers(self.inputs, "**"), *factors]) or "1"
 
-    def _derivative(self, factor: tuple[str, ...]) -> str:
-        if not factor:
-            return self.base
-        order = "" if len(factor) == 1 else str(len(factor)).translate(_SUPERSCRIPTS)
-        below = "".join(
-            f"∂{n}" + ("" if p == 1 else str(p).translate(_SUPERSCRIPTS))
-            for n, p in _multiplicity(factor)
-        )
-        return f"∂{order}{self.base}/{below}"
+
+def _derivative(base: str, factor: tuple[str, ...]) -> str:
+    if not factor:
+        return base
+    order = "" if len(factor) == 1 else str(len(factor)).translate(_SUPERSCRIPTS)
+    below = "".join(
+        f"∂{n}" + ("" if p == 1 else str(p).translate(_SUPERSCRIPTS))
+        for n, p in _multiplicity(factor)
+    )
+    return f"∂{order}{base}/{below}"
 
 
 def _multiplicity(names: tuple[str, ...]) -> list[tuple[str, int]]:
@@ -57,6 +61,10 @@ def _multiplicity(names: tuple[str, ...]) -> list[tuple[str, int]]:
 
 def _powers(names: tuple[str, ...], sign: str) -> list[str]:
     return [n if p == 1 else f"{n}{sign}{p}" for n, p in _multiplicity(names)]
+
+
+UNIT = "𝟙"
+"""The block that multiplies nothing else, not printed."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,9 @@ class BlockFunction:
     @property
     def label(self) -> str:
         """As printed, for example ``(∂²h/∂a²*N′ + ∂h/∂a*∂h/∂a*N″)``."""
-        parts = [b if f.label == "1" else f"{f.label}*{b}" for b, f in self.terms]
+        parts = [b if f.label == "1" else f"{f.label}*{b}" for b, f in self.terms if b != UNIT] + [
+            f.label for b, f in self.terms if b == UNIT
+        ]
         return parts[0] if len(parts) == 1 else f"({' + '.join(parts)})"
 
     @property

@@ -45,6 +45,7 @@ from identkit.degeneracy.nullspace import NullSpace, Vector
 from identkit.degeneracy.readable import Readable
 from identkit.degeneracy.realise import realise
 from identkit.degeneracy.records import CellQuantity, Identified, Kink, RealisedAtoms, SecondOrder
+from identkit.degeneracy.router_curves import Curves, curves_of, gauge_text
 from identkit.degeneracy.semidefinite import Feasible, Infeasible, decide
 from identkit.degeneracy.undecided import blank
 from identkit.derivatives import Derivatives
@@ -83,7 +84,8 @@ class Analysis:
         self.weight_free = self.expansion.gates
         likelihood = resolve(self.expansion.likelihood)
         self.through = likelihood.through
-        self.same = f"an exact family of mixing measures has the same {likelihood.letter}"
+        self.letter = likelihood.letter
+        self.same = f"an exact family of mixing measures has the same {self.letter}"
         self.space = space_of(self.atom, self.weight_free, self.through)
         self.seen = seen_atom(self.atom, self.through)
         self.derivatives = Derivatives(self.atom, self.deadline)
@@ -95,9 +97,18 @@ class Analysis:
 
     def _usable(self, found: Lift) -> bool:
         """Whether it gives an exact family; a density stays the same only if h does."""
-        if self.through is Through.VALUE:
-            return found.usable(self.weight_free)
+        if self.through is Through.VALUE or found in self.found.of_router:
+            return found.usable(self._weight_free(found))
         return found.kind == FamilyKind.REDUNDANT
+
+    def _weight_free(self, found: Lift | Flow) -> bool:
+        """Whether the sum of the weights can change along a curve: along one of W itself it can."""
+        return self.weight_free or found in self.found.of_router
+
+    @cached_property
+    def found(self) -> Curves:
+        """The curves of h and of a router's weight."""
+        return curves_of(self.atom, self.curves, self.deadline)
 
     def _functions(self, space: MomentSpace) -> FormalFamily:
         expressions = self.derivatives.expressions([m.function for m in space.moments])
@@ -105,16 +116,21 @@ class Analysis:
 
     def run(self) -> SecondOrder:
         """The analysis. Raises OutOfTime, Rebase or NeedSign where the limits cut it off."""
-        lifts, flows = self.curves
-        families = [family_of(x, self.sampler, self.weight_free) for x in lifts if self._usable(x)]
+        lifts, flows = self.found.lifts, self.found.flows
+        families = [
+            family_of(x, self.sampler, self._weight_free(x), self.atom.of_expert)
+            for x in lifts
+            if self._usable(x)
+        ]
         self.eta = self.sampler.parameter_draw()
         kinks = kink_constraints(self.atom, self.sampler, self.deadline)
         if kinks.continuous:
             # V·∇h = λ h almost everywhere integrates along the flow only if h does not jump
             families += [
-                flow_family(f, self.atom.parameters, self.weight_free)
+                flow_family(f, self.atom.parameters, self._weight_free(f))
                 for f in flows
-                if not covered(f, lifts) and (self.through is Through.VALUE or f.rate == 0)
+                if not covered(f, lifts)
+                and (self.through is Through.VALUE or f in self.found.of_router or f.rate == 0)
             ]
         empty = replace(
             blank(self.gate, self.regime, self.same),
@@ -123,6 +139,11 @@ class Analysis:
             kinks=tuple(
                 Kink(k.argument, tuple(nonzero(self.atom.parameters, row) for row in k.rows))
                 for k in kinks.constraints
+            ),
+            notes=tuple(
+                f"{gauge_text(g, self.atom)} for all atoms leaves {self.letter} unchanged: what "
+                f"follows holds with {', '.join(self.atom.shared)} held fixed"
+                for g in self.found.gauges
             ),
         )
         known = (
@@ -136,7 +157,8 @@ class Analysis:
             self.deadline.check()
             if known is None:
                 return replace(empty, reason=f"no exact moments: {error}")
-            return replace(known, notes=(f"what stays identifiable was not determined: {error}",))
+            why = f"what stays identifiable was not determined: {error}"
+            return replace(known, notes=(*known.notes, why))
 
     # -- moments ----------------------------------------------------------------------------
 
@@ -341,8 +363,15 @@ class Analysis:
     def _direction(self, label: str, row: Sequence[Any], reason: str) -> Direction:
         field = self.null.family.field
         pairs = zip(self.atom.parameters, row, strict=True)
-        entries = tuple((p, field.convert(e)) for p, e in pairs if e != 0)
+        entries = tuple(
+            (p, field.convert(e)) for p, e in pairs if e != 0 and p in self.space.coordinates
+        )
         return Direction(label or form_text(self.atom.parameters, row), entries, reason)
+
+    def _of_moments(self, row: Sequence[Any]) -> bool:
+        """Whether a functional is one of deviations that have second moments."""
+        names = zip(self.atom.parameters, row, strict=True)
+        return all(p in self.space.coordinates for p, e in names if e != 0)
 
     def _directions(self, lifts: list[Lift]) -> list[Direction]:
         """Coordinates, then the linear forms of the expression, then across each family."""
@@ -351,9 +380,11 @@ class Analysis:
         for form in coordinates.forms if coordinates is not None else ():
             if sum(1 for c in form if c) > 1:
                 row = [sp.Rational(c.numerator, c.denominator) for c in form]
-                directions.append(self._direction("", row, "form"))
+                if self._of_moments(row):
+                    directions.append(self._direction("", row, "form"))
         for found in lifts:
-            directions += [self._direction("", row, "across") for row in functionals_across(found)]
+            rows = functionals_across(found)
+            directions += [self._direction("", r, "across") for r in rows if self._of_moments(r)]
         first: dict[str, Direction] = {}
         for y in directions:
             first.setdefault(y.label, y)
@@ -371,8 +402,11 @@ class Analysis:
         seen = {y.label for y in found.visible}
         usable = [x for x in lifts if self._usable(x)]
         moving = {p for x in usable for p, v in zip(names, x.curve.velocity, strict=True) if v != 0}
-        across = [[form_text(names, row) for row in functionals_across(x)] for x in usable]
-        needed = [*self.space.gates, *(p for p in names if p not in moving)]
+        across = [
+            [form_text(names, row) for row in functionals_across(x) if self._of_moments(row)]
+            for x in usable
+        ]
+        needed = [p for p in self.space.coordinates if p not in moving]
         needed += [label for labels in across for label in labels]
         # a rate follows only if nothing but the families themselves stays invisible
         settled = found.verdict != Verdict.UNDECIDED and all(label in shown for label in needed)

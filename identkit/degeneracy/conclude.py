@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy as sp
 
-from identkit.atoms import expert_function, gate_parameters
+from identkit.atoms import expert_function, gate_parameters, subject
 from identkit.causes import CAUSES, cause_of
 from identkit.deadline import Deadline
 from identkit.degeneracy.analysis import Analysis
@@ -136,7 +136,7 @@ class Conclusions:
         return self._analyse(number, regime.expansion)
 
     def _analyse(self, number: RegimeCode, expansion: Expansion) -> SecondOrder:
-        atom, name, options = self.atom, self.gate.name, self.options
+        atom, name, options = subject(self.expert, self.gate), self.gate.name, self.options
         try:
             return Analysis(
                 atom, name, number, expansion, options, self.deadline, self.curves
@@ -156,7 +156,8 @@ class Conclusions:
 
     def _ordered(self, number: RegimeCode) -> CellOrders:
         second, regime = self.second_order(number), self.gate.regime(number)
-        if second is None or regime is None or self.expert.markers:
+        known = self.gate.has_orders and not self.expert.markers
+        if second is None or regime is None or not known:
             return CellOrders()
         through = resolve(self.gate.likelihood).through
         return at_smallest_cell(self.atom, through, regime, second, self.options, self.deadline)

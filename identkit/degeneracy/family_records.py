@@ -25,8 +25,8 @@ MOST_HALVINGS = 20
 """Of the example's positions, from ±1/2, until both weights are positive."""
 
 
-def family_of(found: Lift, sampler: Sampler, weight_free: bool) -> Family:
-    """A closed curve, with an example at parameters drawn next."""
+def family_of(found: Lift, sampler: Sampler, weight_free: bool, own: Sequence[str]) -> Family:
+    """A closed curve, with an example at drawn parameters if only the expert's ``own`` move."""
     curve, s = found.curve, str(found.curve.s)
     names = sampler.atom.parameters
     images = {str(p): str(e) for p, e in curve.images.items()}
@@ -40,6 +40,9 @@ def family_of(found: Lift, sampler: Sampler, weight_free: bool) -> Family:
     )
     eta = sampler.parameter_draw()
     positions, weights = _example(found, names, eta)
+    # the example is one of h: of a router's own curve there is none
+    moving = {p for p, v in zip(names, curve.velocity, strict=True) if v != 0}
+    listed = [v for p, v in zip(names, eta, strict=True) if p in own] if moving <= {*own} else []
     return Family(
         kind=found.kind,
         parameter=s,
@@ -55,7 +58,7 @@ def family_of(found: Lift, sampler: Sampler, weight_free: bool) -> Family:
             CellQuantity(QuantityKind.TOTAL, expression=t)
             for t in _totals(found, names, weight_free)
         ),
-        eta=tuple(str(v) for v in eta),
+        eta=tuple(map(str, listed)),
         positions=positions,
         weights=weights,
     )

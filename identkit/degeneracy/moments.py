@@ -19,11 +19,11 @@ along directions v with v·∇h = 0.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 
 from identkit.atoms import AtomFunction, gate_parameters
-from identkit.conditions import AtomTerm, BasisFunction, BlockFunction
+from identkit.conditions import UNIT, AtomTerm, BasisFunction, BlockFunction
 from identkit.expression import symbol
 from identkit.vocabulary import Through
 
@@ -79,18 +79,26 @@ class MomentSpace:
 
 MEAN, SECOND = "N′", "N″"
 """The blocks ∂N/∂h and ∂²N/∂h² of a density, names that no expression can have."""
+VALUES, DENSITIES = "(h−f)", "(N−p)"
+"""What a change of weight multiplies: the expert's distance from the whole mixture."""
 SPREAD = "ν"
 """The variance of an atom, a name that no expression can have."""
 
 
 def seen_atom(atom: AtomFunction, through: Through) -> AtomFunction:
     """The function whose derivatives the moments multiply, with the blocks as components."""
-    if through is Through.VALUE:
+    blocks = _blocks(atom, through)
+    if not blocks:
         return atom
-    blocks = (MEAN, SECOND) if through is Through.DENSITY else (MEAN,)
-    return AtomFunction(
-        atom.symbol, symbol(MEAN) * atom.expression, atom.inputs, atom.parameters, blocks
-    )
+    return replace(atom, expression=symbol(blocks[0]) * atom.expression, markers=blocks)
+
+
+def _blocks(atom: AtomFunction, through: Through) -> tuple[str, ...]:
+    if atom.routed is not None:
+        if through is Through.VALUE:
+            return (VALUES, UNIT)
+        return (DENSITIES, MEAN, SECOND)
+    return {Through.VALUE: (), Through.DENSITY: (MEAN, SECOND), Through.MEAN: (MEAN,)}[through]
 
 
 def space_of(atom: AtomFunction, gates: bool, through: Through) -> MomentSpace:
@@ -98,6 +106,8 @@ def space_of(atom: AtomFunction, gates: bool, through: Through) -> MomentSpace:
 
     ``gates`` where those of weight and gate take part, which no density allows.
     """
+    if atom.routed is not None:
+        return routed_space(atom, through)
     if through is Through.VALUE:
         return moment_space(atom, gates)
     return density_space(atom, through is Through.DENSITY)
@@ -114,6 +124,43 @@ def density_space(atom: AtomFunction, free: bool) -> MomentSpace:
     moments.append(Moment((SPREAD,), BlockFunction(((SECOND, BasisFunction(u, (), ())),)), 2))
     moments += density_pairs(u, eta)
     return MomentSpace(tuple(moments), (), tuple(eta), False, pinned=(SPREAD,))
+
+
+def routed_space(atom: AtomFunction, through: Through) -> MomentSpace:
+    """The moments of a router's parameters and those of its expert, each on its own block.
+
+    Expanded is W(x, γ)(V(z, η) − T), T the mixture and V what the likelihood sees of h. Second
+    derivatives of W multiply V − T, those of h and the mixed ones ∂W·∂h the derivatives of V; all
+    are multiplied by W, which changes nothing. ``β0`` stands for m0: it has no second moments.
+    """
+    u, offset = atom.symbol, atom.gate[0]
+    gate, expert = atom.gate[1:], atom.of_expert
+    weight, mean = (VALUES, UNIT) if through is Through.VALUE else (DENSITIES, MEAN)
+
+    def product(*factors: tuple[str, ...]) -> BasisFunction:
+        bases = tuple("W" if {*f} <= {*atom.gate} else "h" for f in factors)
+        return BasisFunction(u, (), factors, bases=bases)
+
+    def on(block: str, *factors: tuple[str, ...]) -> tuple[str, BasisFunction]:
+        return block, product(*factors)
+
+    moments = [Moment((), BlockFunction((on(weight, (offset,)),)), 1)]
+    moments += [Moment((g,), BlockFunction((on(weight, (g,)),)), 1) for g in gate]
+    moments += [Moment((p,), BlockFunction((on(mean, (offset,), (p,)),)), 1) for p in expert]
+    free = through is Through.DENSITY
+    if free:
+        moments.append(Moment((SPREAD,), BlockFunction((on(SECOND, (offset,)),)), 2))
+    for g, k in combinations_with_replacement(gate, 2):
+        moments.append(Moment((g, k), BlockFunction((on(weight, (g, k)),)), 2 if g == k else 1))
+    for g in gate:
+        moments += [Moment((g, p), BlockFunction((on(mean, (g,), (p,)),)), 1) for p in expert]
+    for p, q in combinations_with_replacement(expert, 2):
+        terms = [on(mean, (offset,), (p, q))]
+        if through is not Through.VALUE:
+            terms.append(on(SECOND, (offset,), (p,), (q,)))
+        moments.append(Moment((p, q), BlockFunction(tuple(terms)), 2 if p == q else 1))
+    own = (SPREAD,) if free else ()
+    return MomentSpace(tuple(moments), (), (*gate, *expert), False, pinned=own)
 
 
 def density_pairs(u: str, parameters: Sequence[str]) -> Iterator[Moment]:

@@ -62,7 +62,7 @@ class Readable:
     def values(self, vector: Vector, at: Sequence[Fraction]) -> dict[tuple[str, ...], float]:
         """The moments at the parameters ``at`` of one atom, by their coordinates."""
         expressions = [self.field.to_sympy(c) for c in vector.values()]
-        tape = Tape(expressions, symbols(self.space.experts))
+        tape = Tape(expressions, symbols(self.field.parameters))
         with precision(256):
             balls = tape.evaluate([ball(v) for v in at])
         pairs = [self.space.moments[i].pair for i in vector]

@@ -205,7 +205,8 @@ class _Measurement:
     ) -> None:
         self.atom, self.space = atom, space
         self.eta, self.weight, self.gate = eta, weight, gate
-        self.tape = Tape([atom.expression], (*symbols(atom.variables), *symbols(atom.parameters)))
+        self.places = [atom.parameters.index(c) for c in space.coordinates if c not in space.gates]
+        self.tape = Tape(atom.parts, (*symbols(atom.variables), *symbols(atom.parameters)))
         rng = random.Random(seed)
         self.points = points_in(domain, len(atom.inputs), POINTS, rng)
         self.responses = offsets(self.points, rng) if space.pinned else []
@@ -220,32 +221,35 @@ class _Measurement:
             for row in deviations
         ]
         if self.responses:
-            return self._density_norm(moved, t * t * Fraction(drift[-1]))
+            return self._density_norm(moved, s / self.weight, t * t * Fraction(drift[-1]))
         with precision(BITS):
             square = arb(0)
             for point in self.atom.everywhere(self.points):
                 z = [ball(v) for v in self.atom.at(point)]
-                value = -ball(self.weight) * self._h(z, self.eta)
+                start, h = self._routed(z, self.eta)
+                change, value = -start, -ball(self.weight) * start * h
                 for row in moved:
-                    eta = [e + v for e, v in zip(self.eta, row[split:], strict=True)]
-                    value += self._weight(z, s, row[:split]) * self._h(z, eta)
+                    factor, h = self._routed(z, self._moved(row[split:]))
+                    change += ball(s / self.weight) * factor
+                    value += self._weight(z, s, row[:split]) * factor * h
                 square += value * value
+                if self.atom.routed is not None:  # what multiplies h − f in f_G − f_G*
+                    square += change * change
             return (square.mid() / POINTS).sqrt() if square.is_finite() else square
 
-    def _density_norm(self, moved: list[list[Fraction]], spread: Fraction) -> arb:
-        """Of Σ N(y | h(x, η_i), 1 + ``spread``)/m − N(y | h(x, η*), 1), times √(2π)."""
+    def _density_norm(self, moved: list[list[Fraction]], share: Fraction, spread: Fraction) -> arb:
+        """Of Σ share·N(y | h(x, η_i), 1 + ``spread``) − N(y | h(x, η*), 1), times √(2π)."""
         with precision(BITS):
             square, variance = arb(0), 1 + ball(spread)
             if not variance > 0:
                 return arb("nan")
             for point, offset in zip(self.points, self.responses, strict=True):
                 z, y = [ball(v) for v in point], ball(offset)
-                middle, total = self._h(z, self.eta), arb(0)
+                (start, middle), total = self._routed(z, self.eta), arb(0)
                 for row in moved:
-                    eta = [e + v for e, v in zip(self.eta, row, strict=True)]
-                    away = y + middle - self._h(z, eta)
-                    total += bell(away, variance)
-                total = total / len(moved) - bell(y, arb(1))
+                    factor, h = self._routed(z, self._moved(row))
+                    total += ball(share) * factor * bell(y + middle - h, variance)
+                total = total - start * bell(y, arb(1))
                 square += total * total
             return (square.mid() / POINTS).sqrt() if square.is_finite() else square
 
@@ -256,5 +260,14 @@ class _Measurement:
         score = sum((ball(b) * v for b, v in zip(slopes, z, strict=False)), arb(0))
         return 1 / (1 + ball((1 - s) / s) * (-score).exp())
 
-    def _h(self, z: list[arb], eta: Sequence[Fraction]) -> arb:
-        return self.tape.evaluate([*z, *(ball(e) for e in eta)])[0]
+    def _moved(self, row: Sequence[Fraction]) -> list[Fraction]:
+        """θ* with these deviations."""
+        theta = list(self.eta)
+        for place, v in zip(self.places, row, strict=False):
+            theta[place] += v
+        return theta
+
+    def _routed(self, z: list[arb], theta: Sequence[Fraction]) -> tuple[arb, arb]:
+        """What a router makes of the weight (1 without one), and h."""
+        *factor, h = self.tape.evaluate([*z, *(ball(e) for e in theta)])
+        return (factor[0] if factor else arb(1)), h

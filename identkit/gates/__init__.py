@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from identkit.gates import input_free, normalized_sigmoid, sigmoid, softmax
+from identkit.gates import (
+    cosine,
+    dense_to_sparse,
+    euclidean_sigmoid,
+    hierarchical,
+    input_free,
+    laplace,
+    monomial_quadratic,
+    normalized_sigmoid,
+    quadratic,
+    sigmoid,
+    sigmoid_temperature,
+    softmax,
+    top_k,
+)
 from identkit.gates.gate import (
+    FAMILIES,
     GATES,
     GROUP,
     Gate,
+    GateFamily,
     Share,
     gates_under,
     known_gates,
@@ -30,9 +46,11 @@ from identkit.gates.regime import (
 __all__ = [
     "GATES",
     "GROUP",
+    "ROUTED",
     "Caveat",
     "Expansion",
     "Gate",
+    "GateFamily",
     "Gauge",
     "LossTerms",
     "Regime",
@@ -56,4 +74,17 @@ for _gate in (sigmoid.GATE, softmax.GATE, normalized_sigmoid.GATE):
 for _gate in (*softmax.GAUSSIAN, *normalized_sigmoid.GAUSSIAN, *input_free.GAUSSIAN):
     register(_gate)
 for _gate in (softmax.CATEGORICAL, normalized_sigmoid.CATEGORICAL, input_free.CATEGORICAL):
+    register(_gate)
+for _gate in (sigmoid_temperature.GATE, euclidean_sigmoid.GATE):
+    register(_gate)
+for _module in (quadratic, monomial_quadratic, laplace, cosine):
+    for _gate in _module.GATES:
+        register(_gate)
+ROUTED = dense_to_sparse.NAME
+"""The gate whose router is chosen."""
+FAMILIES += [
+    GateFamily(dense_to_sparse.BEGINS, dense_to_sparse.NAME, dense_to_sparse.gate),
+    GateFamily(top_k.BEGINS, "top-2", top_k.gate),
+]
+for _gate in hierarchical.GATES:
     register(_gate)

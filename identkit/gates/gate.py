@@ -18,6 +18,7 @@ from identkit.errors import ExpressionError, InputError, unknown_name
 from identkit.expression import free_names, parse, symbol
 from identkit.gates.gauge import Gauge, Values, common_shift
 from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
+from identkit.gates.router import Router
 from identkit.gates.weights import in_time, is_exponential, known_as
 from identkit.layout import AFFINE, Block, Layout, needs_affine
 from identkit.likelihoods import LEAST_SQUARES, Likelihood
@@ -56,7 +57,10 @@ class Gate:
     condition each asks for; ``share`` says how copies of an atom share its weight, None if that is
     not known. ``blocks`` are the gate's parameters, by default β1 and β0 of each atom; where there
     are others, ``score`` maps their values in one measure and a point x, arrays, to the scores (k,)
-    of its atoms.
+    of its atoms. ``router`` is then the score of one atom beside β0 in symbols, from which what is
+    proved of it is derived; or ``fixed`` are blocks that a gauge lets hold at 1, where the score is
+    β1ᵀx + β0: what is proved is proved there. ``structure`` says over which atoms weights are
+    divided, where it is not the sum over all.
 
     An expansion, a loss or a sharing rule that is about another weight rule, its parameters
     included, or proved under another ``likelihood``, is dropped: no gate inherits the theorem of
@@ -77,6 +81,9 @@ class Gate:
     likelihood: str = LEAST_SQUARES
     blocks: tuple[Block, ...] = AFFINE
     score: Callable[[Values, Any], Any] | None = field(default=None, repr=False)
+    router: Router | None = None
+    fixed: tuple[Block, ...] = ()
+    structure: str = ""
 
     def __post_init__(self) -> None:
         self._check_blocks()
@@ -109,7 +116,9 @@ class Gate:
     @property
     def rule(self) -> WeightRule:
         """What theorems about it are theorems of."""
-        return WeightRule(self.weight(symbol("s")), self.normalised, self.blocks)
+        blocks = tuple(b for b in self.blocks if b not in self.fixed)
+        weight = self.weight(symbol("s"))
+        return WeightRule(weight, self.normalised, blocks, self.router, self.structure)
 
     def _proved(self, regime: Regime, rule: WeightRule) -> bool:
         """Whether what the regime registers is a theorem of this gate."""
@@ -126,6 +135,8 @@ class Gate:
         if name == self.likelihood:
             return self
         own = _known(name).get(self.name)
+        if own is None and self.router is not None:
+            own = _of_family(self.name, name)
         return replace(self, likelihood=name) if own is None else own
 
     @classmethod
@@ -144,13 +155,23 @@ class Gate:
         """
         return _from_expression(text, normalised)
 
+    @property
+    def is_affine(self) -> bool:
+        """Whether all atoms weigh by the score β1ᵀx + β0: what is fitted and simulated."""
+        return self.blocks == AFFINE and not self.structure
+
     def needs_affine(self, what: str) -> None:
         """Raise InputError unless its parameters are β1 and β0 of each atom: no ``what`` else."""
+        if self.structure:
+            raise InputError(
+                f"gate {self.name}: no {what} is registered for weights over {self.structure}; use "
+                "softmax."
+            )
         needs_affine(self.blocks, f"gate {self.name}", what)
 
     def needs_score(self, what: str) -> None:
-        """Raise InputError unless its parameters are β1 and β0 of each atom, or one of them."""
-        if not {*self.blocks} <= {*AFFINE}:
+        """Raise InputError unless its score is known in symbols."""
+        if self.router is None and not {*self.rule.blocks} <= {*AFFINE}:
             self.needs_affine(what)
 
     def check_layout(self, layout: Layout) -> None:
@@ -192,12 +213,19 @@ class Gate:
     @cached_property
     def known_as(self) -> str:
         """The built-in gate that this one is, up to the scale of s; empty if none."""
+        if self.structure or self.router is not None:
+            return ""
         return in_time(lambda: known_as(self.weight, self.normalised), NAME_SECONDS, "")
 
     @property
     def has_theory(self) -> bool:
         """Whether an expansion is registered for some regime."""
         return any(r.expansion is not None for r in self.regimes)
+
+    @property
+    def has_orders(self) -> bool:
+        """Whether what is proved of orders beyond two is about it: softmax and β1ᵀx + β0."""
+        return self.router is None and not self.structure
 
     @property
     def has_loss(self) -> bool:
@@ -255,6 +283,23 @@ def _bare(regime: Regime) -> Regime:
 
 GATES: dict[str, Gate] = {}
 """Every gate that is known by name, the built-in ones first, under least squares."""
+
+
+@dataclass(frozen=True)
+class GateFamily:
+    """Gates that there are infinitely many of: ``pattern`` begins their names, ``example`` is one.
+
+    ``read`` makes one from the rest of its name and a likelihood.
+    """
+
+    pattern: str
+    example: str
+    read: Callable[[str, str | None], Gate] = field(repr=False)
+
+
+FAMILIES: list[GateFamily] = []
+LISTED = 4
+"""Gates that a sentence names."""
 VARIANTS: dict[str, dict[str, Gate]] = {}
 """A further likelihood -> the gates by name with what is registered under it."""
 
@@ -268,6 +313,8 @@ def gates_under(likelihood: str) -> tuple[Gate, ...]:
 def known_gates(having: Callable[[Gate], bool]) -> str:
     """The names of the registered gates with some property, to be used in a sentence."""
     names = [g.name for g in GATES.values() if having(g)]
+    if len(names) > LISTED:
+        names = [*names[: LISTED - 1], "another that 'identkit gates' lists"]
     return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
@@ -291,6 +338,14 @@ def register(gate: Gate) -> Gate:
 def _known(likelihood: str) -> dict[str, Gate]:
     """The gates that are registered under this likelihood, by name."""
     return GATES if likelihood == LEAST_SQUARES else VARIANTS.setdefault(likelihood, {})
+
+
+def _of_family(name: str, likelihood: str | None) -> Gate | None:
+    for family in FAMILIES:
+        begun = re.match(family.pattern, name.strip())
+        if begun:
+            return family.read(name.strip()[begun.end() :], likelihood)
+    return None
 
 
 def _revived(name: str, module: str | None, likelihood: str) -> Gate:
@@ -339,11 +394,14 @@ def _named(gate: Gate | str) -> Gate:
         raise InputError(f"gate: {gate!r} is no gate; give a name, an expression in s, or a Gate.")
     if gate in GATES:
         return GATES[gate]
+    found = _of_family(gate, None)
+    if found is not None:
+        return found
     found = plugged_in(GROUP, gate, Gate) if NAME.fullmatch(gate) else None
     if found is not None:
         return register(found)
     if re.fullmatch(r"[A-Za-z]{2,}[A-Za-z-]*|[A-RT-Za-rt-z]|", gate.strip()):
-        error = unknown_name("gate", gate, GATES)
+        error = unknown_name("gate", gate, {*GATES, *(f.example for f in FAMILIES)})
         raise type(error)(f"{error} Your own: an expression in s, such as (1 + tanh(s))/2.")
     return Gate.from_expression(gate)
 

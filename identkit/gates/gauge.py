@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from identkit.gates.regime import Caveat, WeightRule
-from identkit.layout import SLOPE, Block, Layout
+from identkit.layout import OFFSET, SLOPE, Block, Layout
 
 if TYPE_CHECKING:
     from identkit.mixing import MixingMeasure
@@ -127,8 +127,22 @@ def common_shift(rule: WeightRule) -> Gauge:
         move=_shifted if sloped else _offset_shifted,
         remedy="pin one atom",
         pins=True,
-        formula=tuple((b.name, _SHIFTED[b.name]) for b in rule.blocks),
+        formula=tuple((b.name, _SHIFTED[b.name]) for b in rule.blocks if b.name in _SHIFTED),
         per_input=("t1",),
+    )
+
+
+def common_offset(rule: WeightRule) -> Gauge:
+    """One shift of all β0, whatever the rest of the score."""
+    return Gauge(
+        name="common shift",
+        text="a common shift of all β0 leaves f unchanged",
+        rule=rule,
+        moves=(OFFSET,),
+        dimension=_one_number,
+        move=_offset_shifted,
+        remedy="pin one atom",
+        pins=True,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import sympy as sp
 
+from identkit.gates.router import Router
 from identkit.layout import AFFINE, Block
 from identkit.likelihoods import LEAST_SQUARES
 from identkit.vocabulary import Verdict
@@ -25,12 +26,15 @@ class WeightRule:
     """What a theorem about a gate is a theorem of: the weight as a function of s, and f.
 
     ``normalised``: f divides the weights by their sum over atoms. ``blocks`` are the parameters in
-    s: without β1 it is β0 alone.
+    s: without β1 it is β0 alone. ``router`` is the score where it is not β1ᵀx + β0.
+    ``structure`` says how weights are divided where it is not by the sum over all atoms.
     """
 
     weight: sp.Expr
     normalised: bool
     blocks: tuple[Block, ...] = AFFINE
+    router: Router | None = None
+    structure: str = ""
 
     def weighs_as(self, other: WeightRule) -> bool:
         """Whether weights are the same function of the scores, whatever these are made of."""

@@ -98,6 +98,8 @@ def _ordered(
     results: Sequence[ConditionResult] = (),
 ) -> Orders:
     gate.needs_score("order")  # β0 alone is softmax with every β1 = 0
+    if not gate.has_orders:
+        gate.needs_affine("order")
     checked_likelihood(expert, gate)
     cell, max_order = whole("cell", cell, least=0), whole("max-order", max_order, least=0)
     if cell not in CELLS:

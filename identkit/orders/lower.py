@@ -228,6 +228,7 @@ class Lower:
                 f"{flow.rate}·∂{h}/∂{q}"
             )
             return "pair-flow", pair_flow_arc(m, p, q, flow.rate), 2 * m, text
+        assert flow.ratio is not None
         text = (
             f"{m} atoms at the corners of a regular polygon in {p} and {q}, where ∂²{h}/∂{p}² = "
             f"−{flow.ratio**2}·∂²{h}/∂{q}²"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from identkit.atoms import expert_function
+from identkit.atoms import subject
 from identkit.causes import CAUSES
 from identkit.degeneracy.moments import space_of
 from identkit.degeneracy.records import (
@@ -124,8 +124,14 @@ def _setting(check: CheckResult, result: ConditionResult) -> Iterator[Paragraph]
         yield prose(f"Second order: {why}.")
         return
     own = ", Δν_i" if seen.through is Through.DENSITY else ""
+    slopes = "Δβ1_i" if gate.router is None else "Δγ_i"
+    if gate.router is not None:
+        names = ", ".join(gate.router.parameters(expert.inputs))
+        score = str(gate.router.score(expert.inputs))
+        yield prose(f"The score is `π + β0`, with `γ = {names}` and")
+        yield formula(f"π(x, γ) = {score},  W = exp(π + β0).")
     yield prose(
-        f"Several fitted atoms surround one true atom. Let `δ_i = (Δβ1_i, Δη_i{own})` be the "
+        f"Several fitted atoms surround one true atom. Let `δ_i = ({slopes}, Δη_i{own})` be the "
         "deviation of the i-th from it, `w_i` its weight and `w*` the true weight. The "
         f"coefficients of the expansion of `{seen.letter}_G − {seen.letter}_G*` are the moments"
     )
@@ -143,10 +149,11 @@ def _functions(check: CheckResult, second: SecondOrder) -> Iterator[Paragraph]:
         f"function{'s' if len(second.functions) > 1 else ''} of x, derivatives taken at the true "
         "atom:"
     )
-    expansion = resolve_gate(check.gate, check.likelihood).expansion(second.regime)
+    gate = resolve_gate(check.gate, check.likelihood)
+    expansion = gate.expansion(second.regime)
     gates = expansion is not None and expansion.gates
     through = resolve_likelihood(check.likelihood).through
-    space = space_of(expert_function(check.seen), gates, through)
+    space = space_of(subject(check.seen, gate), gates, through)
     if tuple(m.function.label for m in space.moments) == second.functions:
         terms = [f"{'½·' * (m.scale == 2)}{m.name}·{m.function.label}" for m in space.moments]
         more = " + …" if len(terms) > SHOWN_TERMS else ""

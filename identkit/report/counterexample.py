@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from identkit.degeneracy.moments import SPREAD
 from identkit.degeneracy.records import Family, MomentWitness, RealisedAtoms, SecondOrder
+from identkit.gates import resolve as resolve_gate
 from identkit.likelihoods import resolve
 from identkit.report.notation import is_sum
 from identkit.report.paragraphs import (
@@ -33,20 +34,20 @@ def counterexample(check: CheckResult, second: SecondOrder) -> Iterator[Paragrap
 
 
 _KINDS = {
-    FamilyKind.REDUNDANT: "h does not change along it",
-    FamilyKind.SCALE: "h is multiplied along it",
-    FamilyKind.SPLIT: "h is affine along it",
-    FamilyKind.PHASE: "h turns in a plane along it",
+    FamilyKind.REDUNDANT: "does not change along it",
+    FamilyKind.SCALE: "is multiplied along it",
+    FamilyKind.SPLIT: "is affine along it",
+    FamilyKind.PHASE: "turns in a plane along it",
 }
 
 
-def _velocity(family: Family, symbol: str) -> str:
-    terms = [(f"∂{symbol}/∂{p}", v) for p, v in family.velocity if v != "0"]
+def _velocity(family: Family, h: str) -> str:
+    terms = [(f"∂{h}/∂{p}", v) for p, v in family.velocity if v != "0"]
     return vector_text(terms).replace("Δ", "") if terms else "0"
 
 
 def _family(check: CheckResult, family: Family) -> Iterator[Paragraph]:
-    h = check.seen.symbol
+    h, eta = _moving(check, family)
     if family.kind == FamilyKind.FLOW or not family.curve:
         yield prose(
             f"Exact family (flow): with the velocity V below, {h} is multiplied along the flow of "
@@ -57,15 +58,15 @@ def _family(check: CheckResult, family: Family) -> Iterator[Paragraph]:
     else:
         s, own = family.parameter, family.parameter + "_i"
         kind = about(check, _KINDS.get(family.kind, family.kind))
-        yield prose(f"Exact family ({family.kind}: {kind}), a curve of atoms in `{s}`:")
+        yield prose(f"Exact family ({family.kind}: {h} {kind}), a curve of atoms in `{s}`:")
         yield formula(",  ".join(f"{p}({s}) = {image}" for p, image in family.curve))
         if family.kind == FamilyKind.SCALE and any(
             f"exp({s})" in image for _, image in family.curve
         ):
             name = next(n for n in ("c", "r", "k", "ρ") if n not in check.expert.parameters)
             yield prose(f"Write `{name} = exp({s})`, which is positive.")
-        yield prose(f"At `{s} = {family.origin}` it is the true η. For every x and η")
-        yield formula(f"{h}(x, η({s})) = {_combination(family, h)}")
+        yield prose(f"At `{s} = {family.origin}` it is the true {eta}. For every x and {eta}")
+        yield formula(f"{h}(x, {eta}({s})) = {_combination(family, h, eta)}")
         if family.r2 != "0":
             yield formula(f"∂_V {h} = {_velocity(family, h)}")
         yield prose(
@@ -90,13 +91,16 @@ def _family(check: CheckResult, family: Family) -> Iterator[Paragraph]:
         yield Paragraph("code", snippet(check, family))
 
 
-def _combination(family: Family, symbol: str) -> str:
-    """r1·h + r2·∂_V h with the values put in, h being called ``symbol``."""
+def _moving(check: CheckResult, family: Family) -> tuple[str, str]:
+    """The function that a curve is one of, and its parameters: h and η, or a router's W and γ."""
+    own = all(p in check.expert.parameters for p, _ in family.velocity)
+    return (check.seen.symbol, "η") if own else ("W", "γ")
+
+
+def _combination(family: Family, h: str, eta: str) -> str:
+    """r1·h + r2·∂_V h with the values put in."""
     terms = []
-    for factor, function in (
-        (family.r1, f"{symbol}(x, η)"),
-        (family.r2, f"∂_V {symbol}(x, η)"),
-    ):
+    for factor, function in ((family.r1, f"{h}(x, {eta})"), (family.r2, f"∂_V {h}(x, {eta})")):
         if factor != "0":
             size = f"({factor})" if is_sum(factor) or factor.startswith("-") else factor
             terms.append(function if factor == "1" else f"{size}·{function}")
@@ -128,11 +132,14 @@ def _witness(check: CheckResult, witness: MomentWitness) -> Iterator[Paragraph]:
 
 def _realised(check: CheckResult, atoms: RealisedAtoms) -> Iterator[Paragraph]:
     yield prose(
-        f"They are realised by {_atoms(atoms.cell)} around `η = {tuple_text(atoms.eta)}`, with "
-        f"weights over `w*` and deviations `δ_i` along a path in t, to six digits "
-        "(the true atom at `t = 0`):"
+        f"They are realised by {_atoms(atoms.cell)} around "
+        f"`{_at(check)} = {tuple_text(atoms.eta)}`, with weights over `w*` and deviations `δ_i` "
+        "along a path in t, to six digits (the true atom at `t = 0`):"
     )
     names, letter = list(check.expert.parameters), _letter(check)
+    router = resolve_gate(check.gate, check.likelihood).router
+    if router is not None:
+        names = [*router.parameters(check.expert.inputs), *names]
     if resolve(check.likelihood).through is Through.DENSITY:
         names.append(SPREAD)
     width = len(atoms.drift)
@@ -163,6 +170,14 @@ def _realised(check: CheckResult, atoms: RealisedAtoms) -> Iterator[Paragraph]:
         )
     for t, norm in atoms.steps:
         yield item(f"t = {t}: {norm}")
+
+
+def _at(check: CheckResult) -> str:
+    """The parameters of the true atom."""
+    router = resolve_gate(check.gate, check.likelihood).router
+    if router is None:
+        return "η"
+    return f"(β0, γ{''.join(f', {name}' for name in router.shared)}, η)"
 
 
 def _short(number: str) -> str:

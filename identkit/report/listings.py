@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from identkit.conditions import CONDITIONS
+from identkit.errors import InputError
 from identkit.experts import ACTIVATIONS, SHAPELESS, SHAPES
 from identkit.expression import FUNCTIONS
-from identkit.gates import GATES, described, gates_under
-from identkit.likelihoods import LIKELIHOODS
+from identkit.gates import FAMILIES, GATES, Gate, described, gates_under, resolve
+from identkit.likelihoods import LEAST_SQUARES, LIKELIHOODS
 from identkit.report.json_form import dumps
 
 Rows = list[dict[str, str]]
@@ -35,7 +37,9 @@ def _experts() -> tuple[Rows, str]:
 def _gates() -> tuple[Rows, str]:
     rows = []
     every = {g.name: g for known in reversed(LIKELIHOODS) for g in gates_under(known)}
-    for g in (*GATES.values(), *(g for name, g in every.items() if name not in GATES)):
+    families = (resolve(family.example) for family in FAMILIES)
+    others = (g for name, g in every.items() if name not in GATES)
+    for g in (*GATES.values(), *families, *others):
         regimes = "; ".join(
             f"{r.title}{': ' * bool(r.title)}{r.meaning} → {', '.join(n for n, _ in r.conditions)}"
             for r in g.regimes
@@ -43,7 +47,9 @@ def _gates() -> tuple[Rows, str]:
         rows.append(
             {
                 "name": g.name,
-                "likelihood": "" if g.name in GATES else LIKELIHOODS[g.likelihood].family,
+                "likelihood": ""
+                if g.likelihood == LEAST_SQUARES
+                else LIKELIHOODS[g.likelihood].family,
                 "weight": g.formula,
                 "gauge": described(g.gauges),
                 "regimes": regimes,
@@ -56,6 +62,55 @@ def _gates() -> tuple[Rows, str]:
         "the sum over atoms. weak is checked for it (strong, if normalised); no rate is derived."
     )
     return rows, note
+
+
+def _gate(name: str) -> tuple[Rows, str]:
+    """What is known of one gate, under each likelihood. Raises InputError for one that is none."""
+    known: dict[str, Gate] = {}
+    for likelihood in LIKELIHOODS:
+        with suppress(InputError):
+            known[likelihood] = resolve(name, likelihood)
+    if not known:
+        resolve(name)  # which says why
+    gate = next(iter(known.values()))
+    plane = ("x0", "x1")
+    row = {
+        "name": gate.name,
+        "weight": gate.formula,
+        "parameters": ", ".join(
+            f"{b.label} ({b.name}; {_COUNTS[b.axis]}{'' if b.per_atom else ', of all atoms'})"
+            for b in gate.blocks
+        ),
+        "gauge": described(gate.gauges),
+    }
+    if gate.router is not None:
+        row["score"] = f"β0 + π, for two inputs π = {gate.router.score(plane)}"
+    said: dict[str, list[str]] = {}
+    for likelihood, own in known.items():
+        for r in own.regimes:
+            title = f"{r.title}: " if r.title else ""
+            what = ", ".join(n for n, _ in r.conditions)
+            provided = [c.text for c in (*r.caveats, *(c for _, c in r.also))]
+            text = f"{title}{r.meaning} → {what}; {_EXPANDED[r.order]}"
+            said.setdefault("; provided ".join([text, *provided]), []).append(likelihood)
+    for n, (text, under) in enumerate(said.items(), 1):
+        row[f"case {n}"] = f"{', '.join(under)}: {text}"
+    row["source"] = gate.source
+    theory = [c for own in known.values() for r in own.regimes for c in r.rests_on]
+    row["proved"] = ", ".join(dict.fromkeys(theory))
+    row["example"] = f'identkit explain --expert gelu --gate "{gate.name}" --domain 1 3'
+    return [row], ""
+
+
+_EXPANDED = {0: "no rate is derived", 1: "first order counts", 2: "second order counts"}
+_COUNTS = {
+    "": "one",
+    "d": "one for each input",
+    "t": "one for each pair of inputs",
+    "r": "as the router has",
+    "q": "the expert's",
+}
+"""The numbers of a block, by its axis."""
 
 
 def _conditions() -> tuple[Rows, str]:
@@ -104,9 +159,9 @@ _LISTINGS: dict[str, Callable[[], tuple[Rows, str]]] = {
 }
 
 
-def terminal(kind: str) -> RenderableType:
-    """One block per entry."""
-    rows, note = _LISTINGS[kind]()
+def terminal(kind: str, name: str | None = None) -> RenderableType:
+    """One block per entry; of the gate ``name`` alone all that is known of it."""
+    rows, note = _LISTINGS[kind]() if name is None else _gate(name)
     blocks: list[RenderableType] = []
     for row in rows:
         head, *rest = row.items()
@@ -117,10 +172,10 @@ def terminal(kind: str) -> RenderableType:
             if value:
                 grid.add_row(f"  {key}", value)
         blocks += [Text(head[1], style="bold"), grid]
-    return Group(*blocks, Text(f"\n{note}"))
+    return Group(*blocks, Text(f"\n{note}")) if note else Group(*blocks)
 
 
-def json_text(kind: str) -> str:
+def json_text(kind: str, name: str | None = None) -> str:
     """A list of objects, schema ``identkit.list/1``."""
-    rows, note = _LISTINGS[kind]()
+    rows, note = _LISTINGS[kind]() if name is None else _gate(name)
     return dumps({"schema": "identkit.list/1", kind: rows, "note": note})

@@ -349,16 +349,16 @@ def own_gate(result: CheckResult) -> str:
     gate = resolve_gate(result.gate, result.likelihood)
     if gate.has_theory:
         return ""
-    if result.likelihood != LEAST_SQUARES and result.gate in GATES:
+    named = gate.structure or (result.likelihood != LEAST_SQUARES and result.gate in GATES)
+    if named:
         return f"no rate is derived: nothing is registered for the {gate.name} gate{under(result)}"
     same = gate.known_as
     hint = (
         f"; it is the {same} gate up to the scale of s, --gate {same} derives rates" if same else ""
     )
-    known = " and ".join(g.name for g in GATES.values() if g.has_theory)
     return (
-        f"no rate is derived: which moments of a cell can be invisible is known for the gates "
-        f"{known} only; symmetries of the gate itself are not searched{hint}"
+        "no rate is derived: which moments of a cell can be invisible is known for the gates of "
+        f"identkit gates only; symmetries of the gate itself are not searched{hint}"
     )
 
 

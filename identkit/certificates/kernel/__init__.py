@@ -32,6 +32,8 @@ matrices, what kinks show of second moments.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from identkit.certificates.kernel.field import Unshown
 from identkit.certificates.kernel.orders import Orders
 from identkit.certificates.kernel.parts import Part
@@ -64,5 +66,9 @@ def knows(expansion: Expansion) -> bool:
     """Whether theory section 4 has its criterion, and the kernel can check it."""
     if expansion.order < 2:
         return False
-    known = CRITERIA.get((expansion.rule, expansion.likelihood))
+    rule = expansion.rule
+    if rule.router is not None:  # softmax over any score: its weight's moments have their own block
+        rule = replace(rule, blocks=softmax.RULE.blocks, router=None)
+    rule = replace(rule, structure="")  # a softmax over some atoms at a time leaves the same
+    known = CRITERIA.get((rule, expansion.likelihood))
     return known == (expansion.gates, expansion.across)

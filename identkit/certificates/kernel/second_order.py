@@ -42,7 +42,7 @@ from identkit.expression import Step, free_names, parse, put, symbol
 from identkit.gates import Expansion
 from identkit.likelihoods import LEAST_SQUARES, resolve
 from identkit.results import Options
-from identkit.vocabulary import WEAKEST_FIRST, Across, FamilyKind, Quantifier, Verdict
+from identkit.vocabulary import WEAKEST_FIRST, Across, FamilyKind, Quantifier, Through, Verdict
 
 BY_MOMENTS = ("invisible", "witness")
 
@@ -223,15 +223,17 @@ class Analysis:
         }
         if family.kind != kinds.get((r1 == 1, r2 == 0), FamilyKind.PHASE):
             raise self.fail(where, "is of another kind")
-        if not (self.gates or r2 == 0 or r1 == 1):
+        function, free = self._moving({*map(str, images), *speed}, where)
+        if not (free or r2 == 0 or r1 == 1):
             raise self.fail(where, "changes the total weight, which the gate pins")
-        if self.blocks and family.kind != FamilyKind.REDUNDANT:
+        density = self.through is not Through.VALUE and function is atom.parts[-1]
+        if density and family.kind != FamilyKind.REDUNDANT:
             raise self.fail(where, "changes the density")
-        extended = AtomFunction(atom.symbol, atom.expression, atom.inputs, (*atom.parameters, s))
-        moved, number = put(atom.expression, images), len(atom.inputs) + len(atom.parameters)
+        extended = AtomFunction(atom.symbol, function, atom.inputs, (*atom.parameters, s))
+        moved, number = put(function, images), len(atom.inputs) + len(atom.parameters)
 
         def build(field: Any) -> list[Element]:
-            h = field.convert(atom.expression)
+            h = field.convert(function)
             rest = field.convert(moved) - field.convert(r1) * h
             for p, v in speed.items():
                 slope = field.derivative(h, field.names.index(p))
@@ -255,11 +257,18 @@ class Analysis:
         case = cases.cases[0]
         if not any(field.is_nonzero(e.num) for c in cases.cases for e in c.elements[3:]):
             raise Unshown("that a curve moves")
-        needed = (
-            case.elements[2] if r2 != 0 else None if self.gates or r1 == 1 else case.elements[1]
-        )
+        needed = case.elements[2] if r2 != 0 else None if free or r1 == 1 else case.elements[1]
         if needed is not None and not self._nonzero_at_start(field, needed):
             raise Unshown("that weights exist for a family")
+
+    def _moving(self, moved: set[str], where: str) -> tuple[Any, bool]:
+        """What a curve is one of, h or a router's weight, and whether Σ w_i is free along it."""
+        atom = self.atom
+        if atom.routed is None or moved <= set(atom.of_expert):
+            return atom.parts[-1], self.gates
+        if not moved <= set(atom.gate):
+            raise self.fail(where, "moves the parameters of a router and those of an expert")
+        return atom.routed, True
 
     def _nonzero_at_start(self, field: Any, rate: Element) -> bool:
         """A factor changes at s = 0, so that it lies on both sides near it."""

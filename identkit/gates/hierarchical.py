@@ -1,0 +1,129 @@
+"""Hierarchical gates: a softmax over groups times one over the atoms of each group.
+
+f = Σ_g w_g(x) Σ_i w_{i|g}(x) h_gi, ``hierarchical``; ``hierarchical-softmax-laplace`` has Laplace
+gates within the groups, ``hierarchical-laplace-laplace`` on both levels. A shift of all β0 (and β1)
+leaves f as it is on the first level and within each group by itself; a group of one atom has a void
+inner gate; a group whose inner gates do not depend on x is several groups. Where each true group is
+fitted by one group, that has an atom fitted by one atom, these pin the group's common factor, and
+the first level's: what is left of an atom is what is left under its inner gate alone.
+
+Source: arXiv 2410.02935; theory section 9; proofs_check/test_nested_gates.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import sympy as sp
+
+from identkit.expression import symbol
+from identkit.gates import laplace
+from identkit.gates.density import REMAINS, VARIANCES, expansion
+from identkit.gates.gate import Gate
+from identkit.gates.gauge import Gauge, common_shift
+from identkit.gates.regime import Caveat, Regime, WeightRule
+from identkit.gates.routed import least_squares, routed
+from identkit.layout import AFFINE, OFFSET
+
+GROUPS = Caveat(
+    "each true group is fitted by one group, and some atom of each by one atom only; for almost "
+    "every choice of the gates",
+    lambda situation: True,
+)
+APART_GROUPS = Caveat(
+    "the scores of two groups have no function in common but constants (not proved)",
+    lambda situation: True,
+)
+PRODUCTS = Caveat(
+    "the products of two atoms' weights, those of their groups included, are independent over the "
+    "functions of the experts (not checked)",
+    lambda situation: True,
+)
+SOFTMAX = "a softmax over groups and one within each"
+
+
+def _shifts(rule: WeightRule) -> Gauge:
+    """What moves is the shift that all groups have in common; each group has its own."""
+    return replace(
+        common_shift(rule),
+        name="shifts of each level",
+        text="a shift of all scores of the first level, or of all within one group, leaves f "
+        "unchanged",
+        remedy="pin one group, and one atom of each",
+        pins=False,
+    )
+
+
+def _softmax() -> tuple[Gate, ...]:
+    rule = WeightRule(sp.exp(symbol("s")), True, structure=SOFTMAX)
+    found = [(least_squares(rule), (GROUPS, PRODUCTS), ())]
+    found += [
+        (
+            expansion(
+                rule,
+                likelihood,
+                "Multiplied by the denominators of both levels",
+                "the gates are pinned group by group and then on the first level.",
+                said,
+            ),
+            (GROUPS, VARIANCES),
+            claims,
+        )
+        for likelihood, said, claims in REMAINS
+    ]
+    return tuple(
+        Gate(
+            name="hierarchical",
+            formula="exp(α1ᵀx + α0)/Σ over groups, times exp(β1ᵀx + β0)/Σ within the group",
+            weight=sp.exp,
+            normalised=True,
+            declared=(_shifts(rule),),
+            regimes=(
+                Regime(
+                    key="any",
+                    condition="strong",
+                    meaning="any truth",
+                    expansion=theorem,
+                    caveats=caveats,
+                    rests_on=("hierarchical-groups", *claims),
+                ),
+            ),
+            source="arXiv 2410.02935",
+            likelihood=theorem.likelihood,
+            blocks=AFFINE,
+            structure=SOFTMAX,
+        )
+        for theorem, caveats, claims in found
+    )
+
+
+def _offsets(rule: WeightRule) -> Gauge:
+    """The shifts of β0, each group by itself, and of the first level's α0."""
+    return replace(_shifts(rule), moves=(OFFSET,), dimension=lambda dim, atoms: 1)
+
+
+def _laplace(outer: str, formula: str, more: Sequence[Caveat]) -> tuple[Gate, ...]:
+    """Laplace gates within the groups, under ``outer`` on the first level."""
+    return routed(
+        f"hierarchical-{outer}-laplace",
+        f"{formula}/Σ over groups, times exp(−‖x − ω‖ + β0)/Σ within the group",
+        laplace.ROUTER,
+        (laplace.CENTRE, *AFFINE[1:]),
+        None,
+        "arXiv 2410.02935",
+        (_offsets,),
+        separate=True,
+        pieces=PRODUCTS,
+        caveats=(GROUPS, *more),
+        claims=("hierarchical-groups",),
+        structure=f"groups ({outer}) and within each (Laplace)",
+    )
+
+
+GATES: tuple[Any, ...] = (
+    *_softmax(),
+    *_laplace("softmax", "exp(α1ᵀx + α0)", ()),
+    *_laplace("laplace", "exp(−‖x − ψ‖ + α0)", (APART_GROUPS,)),
+)

@@ -1,0 +1,46 @@
+"""A router: the score π(x, γ) of an atom, where it is not β1ᵀx, with parameters γ of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sympy as sp
+
+from identkit.expression import symbol
+
+
+@dataclass(frozen=True)
+class Router:
+    """The score beside β0. ``text`` says what it is, and tells routers apart.
+
+    ``named`` maps the names of the inputs to those of γ, which no expert can have; ``of`` maps
+    inputs, γ and the parameters that all atoms have ``shared``, as SymPy symbols, to π.
+    """
+
+    text: str
+    named: Callable[[Sequence[str]], tuple[str, ...]] = field(repr=False, compare=False)
+    of: Callable[..., Any] = field(repr=False, compare=False)
+    shared: tuple[str, ...] = ()
+
+    def parameters(self, inputs: Sequence[str]) -> tuple[str, ...]:
+        """The names of γ. Raises InputError for inputs that the router is not about."""
+        return self.named(inputs)
+
+    def score(self, inputs: Sequence[str]) -> Any:
+        """π, a SymPy expression."""
+        names = (inputs, self.named(inputs), self.shared)
+        return self.of(*([symbol(n) for n in some] for some in names if some))
+
+
+def each(letter: str) -> Callable[[Sequence[str]], tuple[str, ...]]:
+    """One parameter for each input: ``β1``, or ``β1_0``, ``β1_1``, …"""
+    return lambda inputs: (
+        (letter,) if len(inputs) == 1 else tuple(f"{letter}_{i}" for i in range(len(inputs)))
+    )
+
+
+def product(one: Sequence[Any], other: Sequence[Any]) -> Any:
+    """Σ_i one_i·other_i."""
+    return sp.Add(*(a * b for a, b in zip(one, other, strict=True)))

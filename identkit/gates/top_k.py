@@ -1,0 +1,57 @@
+"""Top-K gates: softmax over the atoms with the K largest scores β1ᵀx + β0, ``top-2``, ``top-3``, …
+
+The inputs fall into regions, at most C(k*, K), on each of which the same true atoms are selected
+and f_G* is a softmax mixture of these. A fitted gate that selects K̄ atoms has f_G → f_G* on a
+region only if these K̄ atoms are the cells of its K true atoms: with fewer some of their weight is
+missing, with more another true atom comes in. So Σ |V_j| = K̄ on *every* region. Where regions are
+joined by exchanges of one atom for another all cells have one size m, K̄ = mK, and every other
+fitted atom is selected nowhere: nothing is known of it. Hence no rate is registered for several
+fitted atoms around one true atom; conditions are decided as on each region. For top-1 the weights
+are 0 and 1: (β1, β0) → c·(β1, β0) leaves f as it is.
+
+Source: arXiv 2309.13850; theory section 9; proofs_check/test_nested_gates.py.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import sympy as sp
+
+from identkit.errors import InputError
+from identkit.expression import symbol
+from identkit.gates.gate import Gate
+from identkit.gates.gauge import common_shift
+from identkit.gates.regime import Regime, WeightRule
+from identkit.likelihoods import Likelihood, resolve
+
+BEGINS = r"top-(?=[0-9]|k\b)"
+MOST = 64
+
+
+def gate(text: str, likelihood: Likelihood | str | None = None) -> Gate:
+    """The gate ``top-K``, ``text`` is K. Raises InputError for one that there is not.
+
+    >>> gate("2").formula
+    'exp(β1ᵀx + β0) of the 2 largest scores, divided by their sum'
+    """
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST):
+        raise InputError(f"gate top-{text}: give a number of atoms, such as top-2 (1 to {MOST}).")
+    found = _of(int(text))
+    return found if likelihood is None else found.under(resolve(likelihood))
+
+
+@cache
+def _of(k: int) -> Gate:
+    structure = f"the {k} largest"
+    rule = WeightRule(sp.exp(symbol("s")), True, structure=structure)
+    return Gate(
+        name=f"top-{k}",
+        formula=f"exp(β1ᵀx + β0) of the {k} largest scores, divided by their sum",
+        weight=sp.exp,
+        normalised=True,
+        declared=(common_shift(rule),),
+        regimes=(Regime("any", "strong", "any truth, region by region; no rate is derived"),),
+        source="arXiv 2309.13850",
+        structure=structure,
+    )
