@@ -553,6 +553,7 @@ def test_what_is_printed(capsys, tmp_path):
         text = " ".join(capsys.readouterr().out.split())
         assert "∂h" not in text
         assert "f_G" not in text
+    assert "the first of 2 classes" in found("a*x + b")._repr_html_()
     assert main(["likelihoods"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert LIKELIHOODS["categorical"].estimates in text

@@ -1,11 +1,11 @@
 """Weights that do not depend on x: a mixture with constant weights, as of shared experts.
 
-Atoms weigh exp(β0) over the sum. There is a density to estimate, and nothing is known of f: under
-the Gaussian likelihood alone. DeepSeekMoE (arXiv 2505.10860) is ½ Σ ω_a N(y | h1, τ_a) of such
-shared experts and ½ of routed ones. The derivatives of all atoms' N are independent functions of y,
-so the halves can be treated one by one where the pairs (h, ν) are distinct: m0 = 0 on N, and of the
-expert what is left under softmax. Fitted weights are bounded away from 0, or a routed atom of
-constant gate takes the place of a shared one.
+Atoms weigh exp(β0) over the sum. Nothing is known of f under least squares. Under the Gaussian
+likelihood there is a density to estimate: DeepSeekMoE (arXiv 2505.10860) is ½ Σ ω_a N(y | h1, τ_a)
+of such shared experts and ½ of routed ones. The derivatives of all atoms' N are independent
+functions of y, so the halves can be treated one by one where the pairs (h, ν) are distinct: m0 = 0
+on N, and of the expert what is left under softmax. Fitted weights are bounded away from 0, or a
+routed atom of constant gate takes the place of a shared one.
 
 Under the categorical likelihood Σ_j (m0_j p_j + m_j·∇p_j + ½M_j:∇²p_j) = 0 with Σ m0_j = 0 is what
 is left: one cell has m0 = 0 and the criterion of softmax, several ask for independent p, ∇p, ∇²p.

@@ -157,8 +157,10 @@ def html(result: CheckResult) -> str:
     header = "".join(
         f"<th>{h}</th>" for h in ("condition", "verdict", "proved", "published", "agreement")
     )
+    meaning = f"{e(result.seen.meaning)}, " if result.seen.meaning else ""
     return (
         f"<p><b>{e(result.expert.label)}</b>: <code>h(x) = {e(result.expert.written)}</code>, "
+        f"{meaning}"
         f"{e(result.gate)} gate{e(statements.under(result))}; "
         f"{e(statements.witness_scope(result))}; "
         f"identkit {e(result.version)}</p>"
