@@ -41,7 +41,7 @@ from identkit.vocabulary import FamilyKind, GaugeKind, Half, Quantifier, Verdict
 FACTOR = "common-factor-of-weights"
 """The claim behind what moves all gates."""
 CURVE = "a curve of one atom with the same h"
-CURVES = "a curve of atoms with the same {letter}"
+CURVES = "a curve of atoms with the same {letter}, near a true one"
 """What is excluded where the expert is nondegenerate: of cells as well."""
 
 Found = FoundGauge | NoGauge
@@ -198,10 +198,11 @@ def keeps_h(setting: Setting, images: Images, amounts: Sequence[str] = ()) -> bo
 def of_a_family(setting: Setting, family: Family) -> Iterator[Found]:
     """A curve of one atom with the same h, or of the atoms that can replace it."""
     if family.kind == FamilyKind.FLOW or not family.curve:
+        stays = "stays the same" if family.r1 == "1" else "is multiplied by a factor free of x"
         yield NoGauge(
             "a closed form of the flow " + ", ".join(f"{p}' = {v}" for p, v in family.velocity),
             False,
-            "h stays the same along it (second order), and no curve was found to write it with",
+            f"h {stays} along it (second order), and no curve was found to write it with",
         )
         return
     images = {p: parse(e) for p, e in family.curve}

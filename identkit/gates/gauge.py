@@ -127,7 +127,7 @@ def common_shift(rule: WeightRule) -> Gauge:
         move=_shifted if sloped else _offset_shifted,
         remedy="pin one atom",
         pins=True,
-        formula=tuple((b.name, _SHIFTED[b.name]) for b in rule.blocks),
+        formula=tuple((b.name, _SHIFTED[b.name]) for b in rule.blocks if b.name in _SHIFTED),
         per_input=("t1",),
     )
 
