@@ -14,6 +14,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from identkit import checking, results, table
 from identkit.alternatives import Alternative, alternatives
+from identkit.architecture.examples import examples_of
+from identkit.architecture.records import Example, FoundGauge
 from identkit.certificates import store
 from identkit.certificates import verify as verification
 from identkit.experts import check_dim
@@ -56,6 +58,10 @@ class CheckResult(results.CheckResult):
     def alternatives(self) -> tuple[Alternative, ...]:
         """Nearby models that are proved not to be degenerate where this one is; takes seconds."""
         return alternatives(self)
+
+    def gauge_examples(self) -> list[tuple[FoundGauge, Example | None]]:
+        """For each of ``gauges`` two exact measures that are proved to have the same f or p."""
+        return examples_of(self)
 
     def orders(self, cells: Sequence[int] = (2, 3)) -> tuple[Orders, ...]:
         """How slow each parameter is for cells of so many fitted atoms: see :func:`order`."""

@@ -579,7 +579,7 @@ def test_explain_wants_a_density_for_shared_experts(capsys):
 
 def test_an_example_can_be_pasted():
     result = check("sin", "sigmoid", dim=1)
-    ((_, example),) = examples_of(result)
+    ((_, example),) = result.gauge_examples()
     code = example_code(example)
     assert all(len(line) <= 80 for line in code.splitlines())
     names: dict = {}

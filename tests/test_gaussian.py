@@ -381,9 +381,9 @@ def test_both_halves_are_decided(capsys):
     assert main([*own, "k*x + m"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "shared experts h(x) = k*x + m" in text
-    assert "the halves can be exchanged" in text
+    assert "exchange of the halves: shared (ω_a; κ_a, τ_a) ↔ routed (w_i; η_i, ν_i)" in text
     assert main([*own, "relu ffn"]) == 0
-    assert "exchanged" not in capsys.readouterr().out
+    assert "exchange of the halves: none" in capsys.readouterr().out
     require = ["--require", "nondegenerate"]
     gelu = ["check", "--expert", "gelu", "--gate", "softmax", "--dim", "1", *require]
     assert main([*gelu, "--likelihood", "gaussian", "--shared", "tanh"]) == 0

@@ -24,8 +24,8 @@ from identkit.layout import OFFSET, SLOPE
 from identkit.results import CheckResult
 from identkit.vocabulary import GaugeKind
 
-SECONDS = 10.0
-"""For all examples of a check."""
+SECONDS = (1.0, 10.0)
+"""For all examples of a check, as far as its time limit leaves them: at least, at most."""
 WEIGHT = sp.Rational(1, 3)
 """Of each of two atoms in an example, so that cells of them have weights below 1."""
 HALF = sp.Rational(1, 2)
@@ -38,7 +38,8 @@ def examples_of(result: CheckResult) -> list[tuple[FoundGauge, Example | None]]:
     found: list[Example | None] = []
     if not result.gauges:
         return []
-    deadline = Deadline(min(SECONDS, result.options.time_limit))
+    least, most = SECONDS
+    deadline = Deadline(max(least, min(most, result.options.time_limit - result.seconds)))
     gate = resolve(result.gate, result.likelihood)
     beside = None if result.shared is None else result.shared.expert
     setting = Setting(result.expert, gate, deadline, beside)

@@ -43,7 +43,7 @@ from identkit.vocabulary import FamilyKind, GaugeKind, Half, Quantifier, Verdict
 FACTOR = "common-factor-of-weights"
 """The claim behind what moves all gates."""
 CURVE = "a curve of one atom with the same h"
-CURVES = "a curve of atoms with the same {letter}"
+CURVES = "a curve of atoms with the same {letter}, near a true one"
 """What is excluded where the expert is nondegenerate: of cells as well."""
 
 Found = FoundGauge | NoGauge
@@ -81,8 +81,8 @@ def _of_the_gate(setting: Setting) -> Iterator[Found]:
 
 def of_a_gauge(setting: Setting, gauge: Gauge) -> Iterator[FoundGauge]:
     """A gauge as the gate declares it, and what several amounts of it make of copies."""
-    move = Move.of(setting, gauge)
-    proved = move is not None and move.common_factor()
+    move = None if setting.gate.router is not None else Move.of(setting, gauge)
+    proved = _one_step(setting, gauge) if move is None else move.common_factor()
     where = "" if gauge.caveat is None else gauge.caveat.text
     images = () if move is None else tuple((n, str(e)) for n, e in move.images.items())
     dimension = gauge.dimension(setting.dim, 2)
@@ -118,6 +118,19 @@ def of_a_gauge(setting: Setting, gauge: Gauge) -> Iterator[FoundGauge]:
         method="numerator and denominator gain the same sum of factors: normal form",
         rests_on=(FACTOR, "softmax-common-spreading"),
     )
+
+
+def _one_step(setting: Setting, gauge: Gauge) -> bool:
+    """Whether a shift adds one function of x to the scores of all atoms, under weights exp."""
+    gate, inputs = setting.gate, setting.expert.inputs
+    s = symbol("s")
+    if gate.router is None or not gauge.pins or gate.weight(s) != sp.exp(s):
+        return False
+    if gauge.moves == (OFFSET,):
+        return True
+    gamma = {symbol(g) for g in gate.router.parameters(inputs)}
+    score = gate.router.score(inputs)
+    return not any(sp.diff(score, g).free_symbols & gamma for g in gamma)
 
 
 def _of_the_router(setting: Setting, options: Options) -> Iterator[Found]:
@@ -175,7 +188,8 @@ def _of_the_expert(
     own = [lift for lift in curves if lift.kind == FamilyKind.REDUNDANT]
     if own and not families:  # of a gate without an expansion, say: h stays the same nevertheless
         sampler = _sampler(setting, options)
-        families = dict.fromkeys(family_of(lift, sampler, False, sampler.atom.parameters) for lift in own)
+        names = sampler.atom.parameters
+        families = dict.fromkeys(family_of(lift, sampler, False, names) for lift in own)
     for family in families:
         yield from of_a_family(setting, family)
     for entry in dict.fromkeys(e for r in results for e in r.exceptional):
@@ -245,10 +259,11 @@ def keeps_h(setting: Setting, images: Images, amounts: Sequence[str] = ()) -> bo
 def of_a_family(setting: Setting, family: Family) -> Iterator[Found]:
     """A curve of one atom with the same h, or of the atoms that can replace it."""
     if family.kind == FamilyKind.FLOW or not family.curve:
+        stays = "stays the same" if family.r1 == "1" else "is multiplied by a factor free of x"
         yield NoGauge(
             "a closed form of the flow " + ", ".join(f"{p}' = {v}" for p, v in family.velocity),
             False,
-            "h stays the same along it (second order), and no curve was found to write it with",
+            f"h {stays} along it (second order), and no curve was found to write it with",
         )
         return
     images = {p: parse(e) for p, e in family.curve}

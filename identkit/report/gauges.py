@@ -19,7 +19,7 @@ from identkit.vocabulary import GaugeKind, Half
 
 SHOWN_GAUGES = 6
 """Lines of a report; all are in the JSON."""
-BETWEEN = (EXCHANGE, "further gauges")
+BETWEEN = (EXCHANGE, "further gauges", "scale of κ")
 """What a report says of gauges that were not found; all is in the JSON and in ``explain``."""
 
 
