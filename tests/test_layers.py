@@ -34,8 +34,8 @@ LAYERS = {
     "degeneracy.families degeneracy.kinks degeneracy.symmetry degeneracy.premise "
     "degeneracy.realise degeneracy.rate degeneracy.undecided degeneracy.family_records "
     "degeneracy.readable degeneracy.first_order degeneracy.analysis degeneracy.conclude",
-    "orders": "orders orders.records orders.series orders.arcs orders.measured orders.spans orders.flows "
-    "orders.lower orders.upper orders.deciding",
+    "orders": "orders orders.records orders.series orders.arcs orders.measured orders.spans "
+    "orders.flows orders.lower orders.upper orders.deciding",
     "claims": "claims claims.checks claims.record claims.listing claims.running",
     "check": "checking alternatives interaction table",
     "document": "degeneracy.document certificates.document report.json_form",

@@ -204,8 +204,13 @@ class Lower:
 
     def _along_pair(self, flow: PairFlow) -> tuple[str, tuple[Atoms, ...], int, str]:
         m, p, q = self.cell, flow.first, flow.second
-        if flow.rate is not None:
+        if flow.ratio is None:
             text = (
+                f"{m} atoms at the zeros of He_{m} along {p}, where ∂²h/∂{p}² = "
+                f"{flow.rate}·∂h/∂{q}"
+            )
+            return "pair-flow", pair_flow_arc(m, p, q, flow.rate), 2 * m, text
+        text = (
                 f"{m} atoms at the zeros of He_{m} along {p}, where ∂²h/∂{p}² = {flow.rate}·∂h/∂{q}"
             )
             return "pair-flow", pair_flow_arc(m, p, q, flow.rate), 2 * m, text

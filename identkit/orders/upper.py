@@ -125,7 +125,7 @@ class Upper:
             return
         for flow in flows.ridges:
             heat = flow.curvature is not None
-            if (heat and flow.curvature <= 0) or not flows.whole(flow):
+            if (flow.curvature is not None and flow.curvature <= 0) or not flows.whole(flow):
                 continue
             order = 2 * m if heat and coordinate == flow.offset else m
             kind = "a heat" if heat else "the Laplace"
