@@ -206,11 +206,6 @@ class Lower:
         m, p, q = self.cell, flow.first, flow.second
         if flow.ratio is None:
             text = (
-                f"{m} atoms at the zeros of He_{m} along {p}, where ∂²h/∂{p}² = "
-                f"{flow.rate}·∂h/∂{q}"
-            )
-            return "pair-flow", pair_flow_arc(m, p, q, flow.rate), 2 * m, text
-        text = (
                 f"{m} atoms at the zeros of He_{m} along {p}, where ∂²h/∂{p}² = {flow.rate}·∂h/∂{q}"
             )
             return "pair-flow", pair_flow_arc(m, p, q, flow.rate), 2 * m, text
