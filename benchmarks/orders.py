@@ -1,6 +1,6 @@
 """Orders against a minimisation: the table of ``benchmarks/README.md``.
 
-    python benchmarks/orders.py [--starts N] [PART OF AN EXPERT ...]
+    python benchmarks/orders.py [--starts N] [--cell M ...] [PART OF AN EXPERT ...]
 
 For each row of ``tests/slow_experts.py``: the order that ``identkit.order`` proves, the slope of
 ‖T_G(t) − T_*‖ along its arc, in the powers of the coordinate, and the slope of the least
@@ -50,6 +50,7 @@ def main() -> None:
     """Print the table, row by row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--starts", type=int, help="random starts at each t")
+    parser.add_argument("--cell", type=int, nargs="+", help="atoms fitted to one (all sizes)")
     parser.add_argument("experts", nargs="*", metavar="PART", help="rows whose expert has this")
     options = parser.parse_args()
     print("| expert | gate | likelihood | cell | coordinate | order | arc | minimum | least |")
@@ -58,6 +59,8 @@ def main() -> None:
         if options.experts and not any(part in case.text for part in options.experts):
             continue
         for cell, coordinate, times in case.looks:
+            if options.cell and cell not in options.cell:
+                continue
             direction = claimed(case, cell)[coordinate]
             problem, arc, shown = case.problem(cell), printed(direction), "–"
             if arc:

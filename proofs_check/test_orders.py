@@ -76,11 +76,12 @@ r_j + r_l] + Σ_j W_j² r_j. Expanded to a fixed order, and for almost every gat
 two weights separate: r_j and q_j − q_l are O(ε + remainder), and q_l = 0 for the atom whose gate is
 the gauge. Suppose ε = o(R), R the largest D_j^2m_j of a cell (D_j^m_j in 6), and take that cell.
 The coefficient of x² in q gives Σ w|Δβ|² = O(ε) + O(D^(2m+1)) + o(Σ w|Δβ|²) = o(D^2m), so that
-Δβ_i = o(D^m). In r the terms with Δβ twice are o(D^2m); with it once they are F_ℓ x ∂^ℓh, F_ℓ = Σ w_i Δβ_i P_ℓ =
-o(D^(m+ℓ)). Along a line in x, x ∂^ℓh brings no more than level ℓ + 1 (Hermite's recursion; level ℓ
-for poles), so that E_ℓ = o(D^2m) + o(D^(m+ℓ−1)) = o(D^ℓ) for ℓ ≤ 2m, and the limit point is one of
-5. In 6: Δβ_i = o(D^(m/2)) and p_ℓ = o(D^m) + o(D^(m/2+ℓ)) = o(D^ℓ). Lines of d independent
-directions, near which ε holds on average, have the locations and scales that give a and b.
+Δβ_i = o(D^m). In r the terms with Δβ twice are o(D^2m); with it once they are F_ℓ x ∂^ℓh, F_ℓ =
+Σ w_i Δβ_i P_ℓ = o(D^(m+ℓ)). Along a line in x, x ∂^ℓh brings no more than level ℓ + 1 (Hermite's
+recursion; level ℓ for poles), so that E_ℓ = o(D^2m) + o(D^(m+ℓ−1)) = o(D^ℓ) for ℓ ≤ 2m, and the
+limit point is one of 5. In 6: Δβ_i = o(D^(m/2)) and p_ℓ = o(D^m) + o(D^(m/2+ℓ)) = o(D^ℓ). Lines of
+d independent directions, near which ε holds on average, have the locations and scales that give a
+and b.
 
 Proof of 9. By 1, |v_i|^m = O(ε) and E_ℓ = Σ W_i P_ℓ(Δh_i, v_i) = O(ε) in L¹ for ℓ ≤ 2m, at every x;
 let D = max |Δη_i| and suppose ε = o(D^m). Convexity as in 2: β_i = O(ε^½) = o(D^(m/2)), so that it
@@ -94,8 +95,8 @@ with no v in it. So p_1 = … = p_m = 0 at a limit point, and c = 0 as in 6, alt
 harmonics, plus O(vD²) = o(D³). m = 2 is 3.
 
 Proof of 10. exp(s∂_p + u∂_q) h = Σ P_ℓ(s, u/c) ∂_p^ℓ h in the first case, and Σ (Re δ^ℓ A_ℓ +
-Im δ^ℓ B_ℓ)/ℓ! in the second, δ = κs + iu. The rest is the proof of 8: what x·∂h brings to level j is
-o(D^(m+ℓ)), j ≤ ℓ + m, hence o(D^j).
+Im δ^ℓ B_ℓ)/ℓ! in the second, δ = κs + iu. The rest is the proof of 8: what x·∂h brings to level j
+is o(D^(m+ℓ)), j ≤ ℓ + m, hence o(D^j).
 
 Proved: 1 to 10 by these arguments, with each identity computed here; 1 rests on r(m) = 2m and 5 on
 Gauss and Hermite's points, both in test_polynomial_systems. The limits are by hand."""

@@ -227,8 +227,11 @@ class Problem:
         rng = np.random.default_rng(seed)
         begin = list(warm)
         while len(begin) < len(warm) + starts:
-            p = rng.standard_normal(self.dimension) * t ** rng.choice([0.5, 1, 1.5])
-            p[1 : 1 + self.cell] = rng.standard_normal(self.cell)
+            if len(begin) % 2:
+                p = rng.standard_normal(self.dimension) * t ** rng.choice([0.5, 1, 1.5])
+                p[1 : 1 + self.cell] = rng.standard_normal(self.cell)
+            else:
+                p = self._polygon(t, rng)
             begin.append((p, int(rng.choice([-1, 1]))))
         best = (np.inf, begin[0][0], 1)
         for p, sign in begin:
@@ -240,6 +243,18 @@ class Problem:
             self._descended(p, coordinate, t, sign, evaluations, rounds=12),
             key=lambda b: b[0],
         )
+
+    def _polygon(self, t: float, rng: np.random.Generator) -> np.ndarray:
+        """A start: equal weights at the corners of a regular polygon in some plane of η."""
+        m, q = self.cell, len(self.coordinates)
+        p = np.zeros(self.dimension)
+        plane = rng.standard_normal((2, q))
+        plane[:, len(self.names) :] = 0  # variances move with the square
+        angles = 2 * np.pi * (np.arange(m) + rng.random()) / m
+        moved = 1.5 * t * np.stack([np.cos(angles), np.sin(angles)], axis=1) @ plane
+        moved[:, len(self.names) :] = -(t**2)
+        p[1 + 2 * m : 1 + 2 * m + m * q] = moved.ravel()
+        return p
 
     def _descended(
         self, p: np.ndarray, coordinate: str, t: float, sign: int, evaluations: int, rounds: int
