@@ -1,22 +1,22 @@
 """Orders against a minimisation: the table of ``benchmarks/README.md``.
 
-    python benchmarks/orders.py [--starts N] [PART OF AN EXPERT ...]
+    python benchmarks/orders.py [--starts N] [--cell M ...] [PART OF AN EXPERT ...]
 
 For each row of ``tests/slow_experts.py``: the order that ``identkit.order`` proves, the slope of
 ‖T_G(t) − T_*‖ along its arc, in the powers of the coordinate, and the slope of the least
-‖T_G − T_*‖ that many starts find where the coordinate has moved by t (``tests/slowness.py``).
+‖T_G − T_*‖ that many starts find where the coordinate has moved by t (``tests/slowness.py``), and
+that norm at the smallest t.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from slow_experts import CASES, Case
+from slow_experts import CASES, STARTS, Case, relative_power
 from slowness import VALUE
 
 from identkit import Expert, order
@@ -30,16 +30,12 @@ def claimed(case: Case, cell: int):
     return {d.direction: d for d in found.directions}
 
 
-def arc_slope(case: Case, cell: int, direction) -> float | None:
-    """Per power of the coordinate, None where no arc was printed."""
-    arc = direction.lower.arc
-    if arc is None:
-        return None
-    atoms = [
-        {"roots": g.roots, "weight": g.weight, "deviations": dict(g.deviations)} for g in arc.atoms
+def printed(direction) -> list[dict]:
+    """The atoms of its arc, none where moments alone are the evidence."""
+    groups = () if direction.lower.arc is None else direction.lower.arc.atoms
+    return [
+        {"roots": g.roots, "weight": g.weight, "deviations": dict(g.deviations)} for g in groups
     ]
-    powers = dict(arc.powers)
-    return case.problem(cell).arc_slope(atoms) / powers[direction.direction]
 
 
 def text_of(bounds) -> str:
@@ -54,24 +50,30 @@ def main() -> None:
     """Print the table, row by row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--starts", type=int, help="random starts at each t")
+    parser.add_argument("--cell", type=int, nargs="+", help="atoms fitted to one (all sizes)")
     parser.add_argument("experts", nargs="*", metavar="PART", help="rows whose expert has this")
     options = parser.parse_args()
-    print("| expert | gate | likelihood | cell | coordinate | order | arc | minimum | seconds |")
+    print("| expert | gate | likelihood | cell | coordinate | order | arc | minimum | least |")
     print("| --- | --- | --- | ---: | --- | --- | ---: | --- | ---: |")
     for case in CASES:
         if options.experts and not any(part in case.text for part in options.experts):
             continue
         for cell, coordinate, times in case.looks:
-            began = time.monotonic()
+            if options.cell and cell not in options.cell:
+                continue
             direction = claimed(case, cell)[coordinate]
-            arc = arc_slope(case, cell, direction)
-            problem = case.problem(cell)
-            _, slopes = problem.slopes(coordinate, times, starts=options.starts or case.starts)
-            shown = "–" if arc is None else f"{arc:.2f}"
+            problem, arc, shown = case.problem(cell), printed(direction), "–"
+            if arc:
+                power = dict(direction.lower.arc.powers)[coordinate]
+                shown = f"{problem.arc_slope(arc) / power:.2f}"
+            starts = options.starts or STARTS[cell]
+            near = relative_power(direction.lower.arc, coordinate)
+            norms, slopes = problem.slopes(coordinate, times, starts=starts, arc=arc, power=near)
             least = ", ".join(f"{s:.2f}" for s in slopes)
             print(
                 f"| `{case.text}` | {case.gate} | {case.likelihood} | {cell} | {coordinate} | "
-                f"{text_of(direction.order)} | {shown} | {least} | {time.monotonic() - began:.0f} |",
+                f"{text_of(direction.order)} | {shown} | {least} | "
+                f"{norms[-1]:.1e} |",
                 flush=True,
             )
 

@@ -23,9 +23,9 @@ bounded below; ε is the distance of p_G and p_* in L¹ over a compact set of x.
 8. Least squares, softmax, some true atom fitted by one atom, almost every gates: what 5 and 6 say
    is the slowest, whatever the gate slopes do, for every d: |Δb|^2m + |Δa|^m ≤ Cε, and |Δa|^m +
    |Δb|^m ≤ Cε.
-9. Gaussian likelihood, ν free, softmax as in 8 or constant weights, ∇h independent: if all invisible
-   moments of second order are multiples of one, of rank 2, then |Δη|^m ≤ Cε for m ≥ 4, and for m
-   = 2, 3 if there are two parameters.
+9. Gaussian likelihood, ν free, softmax as in 8 or constant weights, ∇h independent: if all
+   invisible moments of second order are multiples of one, of rank 2, then |Δη|^m ≤ Cε for m ≥ 4,
+   and for m = 2, 3 if there are two parameters.
 10. Two parameters p, q and ∂²_p h = c·∂_q h, c a number: under least squares p has order ≥ 2m and q
    ≥ m, as in 5; for ∂²_p h = −κ²∂²_q h both have order ≥ m, as in 6. Softmax as in 8: no more, if
    the derivatives of h left by the equation (∂_p^ℓ h, ℓ ≤ 2m; ∂_p^ℓ h and ∂_p^(ℓ−1)∂_q h, ℓ ≤ m)
@@ -72,15 +72,16 @@ its n ≤ m distinct nonzero δ with their total weights solve a regular system 
 
 Proof of 8. Put q_j = Σ (w_i/w_j) exp(Δβ_i·x) − 1 and r_j = Σ (w_i/w_j) exp(Δβ_i·x)(h_i − h_j)
 over the cell of true atom j, so that D_G D_*(f_G − f_*) = Σ_{j<l} W_jW_l [(q_j − q_l)(h_j − h_l) +
-r_j + r_l] + Σ_j W_j² r_j. Expanded to a fixed order, and for almost every gates, the products of two
-weights separate: r_j and q_j − q_l are O(ε + remainder), and q_l = 0 for the atom whose gate is the
-gauge. Suppose ε = o(R), R the largest D_j^2m_j of a cell (D_j^m_j in 6), and take that cell. The
-coefficient of x² in q gives Σ w|Δβ|² = O(ε) + O(D^(2m+1)) + o(Σ w|Δβ|²) = o(D^2m), so Δβ_i = o(D^m).
-In r the terms with Δβ twice are o(D^2m); with it once they are F_ℓ x ∂^ℓh, F_ℓ = Σ w_i Δβ_i P_ℓ =
-o(D^(m+ℓ)). Along a line in x, x ∂^ℓh brings no more than level ℓ + 1 (Hermite's recursion; level ℓ
-for poles), so that E_ℓ = o(D^2m) + o(D^(m+ℓ−1)) = o(D^ℓ) for ℓ ≤ 2m, and the limit point is one of
-5. In 6: Δβ_i = o(D^(m/2)) and p_ℓ = o(D^m) + o(D^(m/2+ℓ)) = o(D^ℓ). Lines of d independent
-directions, near which ε holds on average, have the locations and scales that give a and b.
+r_j + r_l] + Σ_j W_j² r_j. Expanded to a fixed order, and for almost every gates, the products of
+two weights separate: r_j and q_j − q_l are O(ε + remainder), and q_l = 0 for the atom whose gate is
+the gauge. Suppose ε = o(R), R the largest D_j^2m_j of a cell (D_j^m_j in 6), and take that cell.
+The coefficient of x² in q gives Σ w|Δβ|² = O(ε) + O(D^(2m+1)) + o(Σ w|Δβ|²) = o(D^2m), so that
+Δβ_i = o(D^m). In r the terms with Δβ twice are o(D^2m); with it once they are F_ℓ x ∂^ℓh, F_ℓ =
+Σ w_i Δβ_i P_ℓ = o(D^(m+ℓ)). Along a line in x, x ∂^ℓh brings no more than level ℓ + 1 (Hermite's
+recursion; level ℓ for poles), so that E_ℓ = o(D^2m) + o(D^(m+ℓ−1)) = o(D^ℓ) for ℓ ≤ 2m, and the
+limit point is one of 5. In 6: Δβ_i = o(D^(m/2)) and p_ℓ = o(D^m) + o(D^(m/2+ℓ)) = o(D^ℓ). Lines of
+d independent directions, near which ε holds on average, have the locations and scales that give a
+and b.
 
 Proof of 9. By 1, |v_i|^m = O(ε) and E_ℓ = Σ W_i P_ℓ(Δh_i, v_i) = O(ε) in L¹ for ℓ ≤ 2m, at every x;
 let D = max |Δη_i| and suppose ε = o(D^m). Convexity as in 2: β_i = O(ε^½) = o(D^(m/2)), so that it
@@ -93,9 +94,9 @@ with no v in it. So p_1 = … = p_m = 0 at a limit point, and c = 0 as in 6, alt
 = 3 and two parameters v = o(D) is enough: beside s³/6, E_3 has Σ w v s, a combination of first
 harmonics, plus O(vD²) = o(D³). m = 2 is 3.
 
-Proof of 10. exp(s∂_p + u∂_q) h = Σ P_ℓ(s, u/c) ∂_p^ℓ h in the first case, and Σ (Re δ^ℓ A_ℓ + Im δ^ℓ
-B_ℓ)/ℓ! in the second, δ = κs + iu. The rest is the proof of 8: what x·∂h brings to level j is
-o(D^(m+ℓ)), j ≤ ℓ + m, hence o(D^j).
+Proof of 10. exp(s∂_p + u∂_q) h = Σ P_ℓ(s, u/c) ∂_p^ℓ h in the first case, and Σ (Re δ^ℓ A_ℓ +
+Im δ^ℓ B_ℓ)/ℓ! in the second, δ = κs + iu. The rest is the proof of 8: what x·∂h brings to level j
+is o(D^(m+ℓ)), j ≤ ℓ + m, hence o(D^j).
 
 Proved: 1 to 10 by these arguments, with each identity computed here; 1 rests on r(m) = 2m and 5 on
 Gauss and Hermite's points, both in test_polynomial_systems. The limits are by hand."""
@@ -164,8 +165,8 @@ GATED = Claim(
 CIRCLE = Claim(
     "orders-of-rank-two",
     "Gaussian likelihood, ν free, softmax or constant weights, independent ∇h: if all invisible "
-    "moments are multiples of one of rank 2, cells of m ≥ 4 atoms have order m at most, and of 2 or "
-    "3 where there are two parameters (asinh(ax + b), a·sin x + b·cos x)",
+    "moments are multiples of one of rank 2, cells of m ≥ 4 atoms have order m at most, and of 2 "
+    "or 3 where there are two parameters (asinh(ax + b), a·sin x + b·cos x)",
     "identkit (derived here)",
 )
 FLOWS = Claim(

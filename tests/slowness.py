@@ -5,7 +5,7 @@ true atoms under a softmax gate, the first fitted by m atoms, the second by one 
 gauge. T is f, or the density of y given x; the norm is that of L² over x and y, by quadrature.
 
 ``Problem.smallest`` minimises ‖T_G − T_*‖ over everything else — weights within a box, gate slopes,
-parameters, variances, the second atom — where the largest deviation of the coordinate is t:
+parameters, variances, the second atom — where one atom's coordinate has moved by t:
 Levenberg and Marquardt from many starts, with derivatives by complex steps. ``arc_norm`` puts the
 atoms of an arc into the same model at 50 digits.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import pairwise
 from types import SimpleNamespace
@@ -28,10 +28,10 @@ DENSITY, VALUE = "gaussian", "least-squares"
 SLOPES = (0.4, -0.7)
 """Gate slopes of the two true atoms."""
 VARIANCE, OTHER_VARIANCE = 1.0, 1.4
-LEAST = 0.1
-"""Least share of a fitted atom in the weight of its cell."""
+LEAST = {2: 0.1, 3: 0.1, 4: 0.04}
+"""Cell -> least share of an atom in its weight: those of Gauss and Hermite's points have more."""
 
-_ARRAYS = SimpleNamespace(
+ARRAYS = SimpleNamespace(
     exp=np.exp,
     log=np.log,
     sqrt=np.sqrt,
@@ -48,7 +48,7 @@ _ARRAYS = SimpleNamespace(
     silu=lambda z: z / (1 + np.exp(-z)),
     number=float,
 )
-_DIGITS = SimpleNamespace(
+DIGITS = SimpleNamespace(
     exp=mp.exp,
     log=mp.log,
     sqrt=mp.sqrt,
@@ -67,7 +67,7 @@ _DIGITS = SimpleNamespace(
 )
 
 
-def value(text: str, known: dict, functions: SimpleNamespace = _ARRAYS):
+def value(text: str, known: dict, functions: SimpleNamespace = ARRAYS):
     """The expression, its names known, in numbers or arrays of these functions."""
 
     def of(node: ast.expr):
@@ -111,7 +111,7 @@ class Problem:
     gated: bool = True
     """Whether weights depend on x; without, they are constant."""
     radius: float = 0.6
-    """How far any parameter may move."""
+    """How far any parameter and any gate slope may move."""
 
     @property
     def names(self) -> list[str]:
@@ -136,10 +136,10 @@ class Problem:
         weights = np.outer(wx, wy)
         return grid_x.ravel(), grid_y.ravel(), np.sqrt(weights.ravel())
 
-    def _mean(self, x, eta, functions=_ARRAYS):
+    def _mean(self, x, eta, functions=ARRAYS):
         return value(self.text, {"x": x, **dict(zip(self.names, eta, strict=True))}, functions)
 
-    def _seen(self, x, y, eta, variance, functions=_ARRAYS):
+    def _seen(self, x, y, eta, variance, functions=ARRAYS):
         h = self._mean(x, eta, functions)
         if self.likelihood == VALUE:
             return h
@@ -156,23 +156,23 @@ class Problem:
     def atoms(self, p: np.ndarray, coordinate: str, t: float, sign: int):
         """(weight, Δβ, Δη, Δν) of every atom of the cell, and (Δη, Δν) of the second atom.
 
-        The weights are shares within [LEAST, 1] times a total near 1. Of the coordinate the first
-        atom has ±t, the others t·sin of a free number; all else is within the radius.
+        The weights are shares of at least LEAST times a total near 1. Of the coordinate the first
+        atom has ±t; all else is within the radius.
         """
         m, q = self.cell, len(self.coordinates)
         p = p.reshape(len(p), -1, 1)  # a column for each derivative, beside the nodes
         total, logs, slopes, free, other = np.split(p, np.cumsum([1, m, m, m * q]))
         e = np.exp(3 * np.tanh(logs / 3))
-        shares = (LEAST + (1 - LEAST * m) * e / e.sum(0)) * (1 + 0.2 * np.tanh(total))
+        least = LEAST[m]
+        shares = (least + (1 - least * m) * e / e.sum(0)) * (1 + 0.2 * np.tanh(total))
         free = free.reshape(m, q, *p.shape[1:])
         moved = self.radius * np.tanh(free / self.radius)
         u = self.coordinates.index(coordinate)
-        moved[:, u] = t * np.sin(free[:, u])
         moved[0, u] = sign * t
-        tilt = np.tanh(slopes) if self.gated else 0 * slopes
+        tilt = self.radius * np.tanh(slopes / self.radius) if self.gated else 0 * slopes
         return shares, tilt, moved, self.radius * np.tanh(other / self.radius)
 
-    def difference(self, weights, slopes, moved, other, x=None, y=None, functions=_ARRAYS):
+    def difference(self, weights, slopes, moved, other, x=None, y=None, functions=ARRAYS):
         """T_G − T_* at the nodes; the weights over e^(β0) of the first true atom."""
         if x is None:
             x, y, _ = self._grid
@@ -227,49 +227,88 @@ class Problem:
         rng = np.random.default_rng(seed)
         begin = list(warm)
         while len(begin) < len(warm) + starts:
-            p = rng.standard_normal(self.dimension) * t ** rng.choice([0.5, 1, 1.5])
-            p[1 : 1 + self.cell] = rng.standard_normal(self.cell)
+            if len(begin) % 2:
+                p = rng.standard_normal(self.dimension) * t ** rng.choice([0.5, 1, 1.5])
+                p[1 : 1 + self.cell] = rng.standard_normal(self.cell)
+            else:
+                p = self._polygon(t, rng)
             begin.append((p, int(rng.choice([-1, 1]))))
         best = (np.inf, begin[0][0], 1)
         for p, sign in begin:
-            scale = self.norm(p, coordinate, t, sign) or 1.0
-            for _ in range(3):  # again from where it stopped, in units of what is left
-                found = optimize.least_squares(
-                    lambda z, s=sign, c=scale: self._residual(z, coordinate, t, s) / c,
-                    p,
-                    lambda z, s=sign, c=scale: self._jacobian(z, coordinate, t, s) / c,
-                    method="lm",
-                    xtol=1e-14,
-                    ftol=1e-12,
-                    gtol=1e-14,
-                    max_nfev=evaluations,
-                )
-                p, old = found.x, scale
-                scale = max(float(np.sqrt(2 * found.cost)) * scale, 1e-300)
-                if scale > 0.9 * old:
-                    break
-            if scale < best[0]:
-                best = (scale, p, sign)
-        return best
+            found = self._descended(p, coordinate, t, sign, evaluations, rounds=2)
+            best = min(best, found, key=lambda b: b[0])
+        _, p, sign = best
+        return min(
+            best,
+            self._descended(p, coordinate, t, sign, evaluations, rounds=12),
+            key=lambda b: b[0],
+        )
+
+    def _polygon(self, t: float, rng: np.random.Generator) -> np.ndarray:
+        """A start: equal weights at the corners of a regular polygon in some plane of η."""
+        m, q = self.cell, len(self.coordinates)
+        p = np.zeros(self.dimension)
+        plane = rng.standard_normal((2, q))
+        plane[:, len(self.names) :] = 0  # variances move with the square
+        angles = 2 * np.pi * (np.arange(m) + rng.random()) / m
+        moved = 1.5 * t * np.stack([np.cos(angles), np.sin(angles)], axis=1) @ plane
+        moved[:, len(self.names) :] = -(t**2)
+        p[1 + 2 * m : 1 + 2 * m + m * q] = moved.ravel()
+        return p
+
+    def _descended(
+        self, p: np.ndarray, coordinate: str, t: float, sign: int, evaluations: int, rounds: int
+    ) -> tuple[float, np.ndarray, int]:
+        """From one start; again from where it stopped, in units of what is left, while it pays."""
+        scale = self.norm(p, coordinate, t, sign)
+        for _ in range(rounds):
+            found = optimize.least_squares(
+                lambda z, c=scale: self._residual(z, coordinate, t, sign) / c,
+                p,
+                lambda z, c=scale: self._jacobian(z, coordinate, t, sign) / c,
+                method="lm",
+                xtol=1e-14,
+                ftol=1e-12,
+                gtol=1e-14,
+                max_nfev=evaluations,
+            )
+            p, old = found.x, scale
+            scale = float(np.sqrt(2 * found.cost)) * scale
+            if scale == 0 or scale > 0.97 * old:
+                break
+        return scale, p, sign
 
     def slopes(
-        self, coordinate: str, times: Sequence[float], starts: int, seed: int = 0
+        self,
+        coordinate: str,
+        times: Sequence[float],
+        starts: int,
+        seed: int = 0,
+        arc: Sequence[dict] = (),
+        power: float = 1,
     ) -> tuple[list[float], list[float]]:
         """The least norms at these t, the larger first, and the slopes between them.
 
         A minimum, scaled down by several powers, is a start for the next t; and what is found
-        there, scaled up, one for the t before.
+        there, scaled up, one for the t before. The atoms of an arc are one start more. Nothing
+        moves by more than 2·t^(1/``power``): an order is about a neighbourhood of the truth, and
+        far from it a few atoms come close to any smooth f. ``power`` is that of the coordinate
+        where what moves most is t.
         """
         norms: list[float] = []
         places: list[tuple[np.ndarray, int]] = []
         for n, t in enumerate(times):
             begin = [] if n == 0 else self._scaled(places[-1], t / times[n - 1])
-            norm, place, sign = self.smallest(coordinate, t, starts=starts, seed=seed, warm=begin)
+            if arc:
+                begin.append(replace(self, radius=2.0).on_arc(arc, coordinate, t))
+            near = replace(self, radius=2 * t ** (1 / power))
+            norm, place, sign = near.smallest(coordinate, t, starts=starts, seed=seed, warm=begin)
             norms.append(norm)
             places.append((place, sign))
         for n in reversed(range(len(times) - 1)):
             begin = self._scaled(places[n + 1], times[n] / times[n + 1])
-            norm, place, sign = self.smallest(coordinate, times[n], starts=0, warm=begin)
+            near = replace(self, radius=2 * times[n] ** (1 / power))
+            norm, place, sign = near.smallest(coordinate, times[n], starts=0, warm=begin)
             if norm < norms[n]:
                 norms[n], places[n] = norm, (place, sign)
         steps = pairwise(zip(times, norms, strict=True))
@@ -278,9 +317,9 @@ class Problem:
     def _scaled(self, place: tuple[np.ndarray, int], ratio: float) -> list[tuple[np.ndarray, int]]:
         p, sign = place
         found = []
-        for power in (0.0, 0.5, 1.0, 1.5, 2.0):
+        for exponent in (0.0, 0.5, 1.0, 1.5, 2.0):
             scaled = p.copy()
-            scaled[1 + self.cell :] *= ratio**power
+            scaled[1 + self.cell :] *= ratio**exponent
             found.append((scaled, sign))
         return found
 
@@ -291,22 +330,48 @@ class Problem:
         norms = [self.arc_norm(atoms, mp.mpf(1) / n) for n in (64, 128)]
         return float(mp.log(norms[0] / norms[1]) / mp.log(2))
 
+    def on_arc(self, atoms: Sequence[dict], coordinate: str, t: float) -> tuple[np.ndarray, int]:
+        """The free numbers of the arc's atoms where the coordinate has moved by t; and its sign."""
+        u = self.coordinates.index(coordinate)
+
+        def largest(time):
+            return max(abs(d[u]) for _, d in self.placed(atoms, mp.mpf(time)))
+
+        low, high = mp.mpf(0), mp.mpf(1)
+        while largest(high) < t:
+            high *= 2
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if largest(middle) < t else (low, middle)
+        placed = sorted(self.placed(atoms, high), key=lambda a: -abs(a[1][u]))
+        m, q = self.cell, len(self.coordinates)
+        moved = np.array([[float(v) for v in d] for _, d in placed])
+        excess = np.array([max(float(w) - LEAST[m], 1e-3) for w, _ in placed])
+        logs = 3 * np.arctanh(np.clip((np.log(excess) - np.log(excess).mean()) / 3, -0.9, 0.9))
+        free = self.radius * np.arctanh(np.clip(moved / self.radius, -0.95, 0.95))
+        p = np.concatenate([[0.0], logs, np.zeros(m), free.ravel(), np.zeros(q)])
+        return p, 1 if moved[0, u] > 0 else -1
+
+    def placed(self, atoms: Sequence[dict], t) -> list[tuple]:
+        """(weight, deviations) of every atom of an arc, as it is printed."""
+        true = {name: mp.mpf(v) for name, v in self.eta}
+        found = []
+        for group in atoms:
+            weights = [_ratio(w) for w in group["weight"]]
+            for s in _real_roots([_ratio(r) for r in group["roots"]]):
+                known = {**true, "ξ": s, "τ": t}
+                moved = {
+                    name: value(text, known, DIGITS) for name, text in group["deviations"].items()
+                }
+                w = mp.fsum(c * s**i for i, c in enumerate(weights))
+                found.append((w, [moved.get(c, mp.mpf(0)) for c in self.coordinates]))
+        return found
+
     def arc_norm(self, atoms: Sequence[dict], t) -> mp.mpf:
-        """‖T_G(t) − T_*‖ of an arc as it is printed, at 50 digits, over some x and y."""
+        """‖T_G(t) − T_*‖ of an arc at 50 digits, over some x and y."""
         with mp.workdps(50):
             true = {name: mp.mpf(v) for name, v in self.eta}
-            placed = []
-            for group in atoms:
-                roots = [mp.mpf(r) if "/" not in r else _ratio(r) for r in group["roots"]]
-                weights = [_ratio(w) for w in group["weight"]]
-                for s in _real_roots(roots):
-                    known = {**true, "ξ": s, "τ": mp.mpf(t)}
-                    moved = {
-                        name: value(text, known, _DIGITS)
-                        for name, text in group["deviations"].items()
-                    }
-                    w = mp.fsum(c * s**i for i, c in enumerate(weights))
-                    placed.append((w, [moved.get(c, mp.mpf(0)) for c in self.coordinates]))
+            placed = self.placed(atoms, mp.mpf(t))
             assert abs(mp.fsum(w for w, _ in placed) - 1) < mp.mpf(10) ** -40
             assert min(w for w, _ in placed) > 0
             still = [mp.mpf(0)] * len(placed)
@@ -314,11 +379,11 @@ class Problem:
             total = mp.mpf(0)
             for i in range(11):
                 x = mp.mpf(LOW) + mp.mpf(HIGH - LOW) * (2 * i + 1) / 22
-                middle = self._mean(x, list(true.values()), _DIGITS)
+                middle = self._mean(x, list(true.values()), DIGITS)
                 for j in range(9 if self.likelihood == DENSITY else 1):
                     y = middle + mp.mpf(5 * j - 21) / 9
                     change = self.difference(
-                        [w for w, _ in placed], still, [d for _, d in placed], rest, x, y, _DIGITS
+                        [w for w, _ in placed], still, [d for _, d in placed], rest, x, y, DIGITS
                     )
                     total += change**2
             return mp.sqrt(total)
@@ -330,6 +395,7 @@ def _ratio(text: str):
 
 
 def _real_roots(coefficients: Sequence) -> list:
-    roots = mp.polyroots(list(coefficients)[::-1], maxsteps=200, extraprec=200)
-    assert all(abs(mp.im(r)) < mp.mpf(10) ** -40 for r in roots)
+    with mp.workdps(60):
+        roots = mp.polyroots(list(coefficients)[::-1], maxsteps=200, extraprec=200)
+        assert all(abs(mp.im(r)) < mp.mpf(10) ** -40 for r in roots)
     return [mp.re(r) for r in roots]

@@ -60,7 +60,8 @@ KINKED = (
     "relu(a*x + b) + c*tanh(x)", "a*abs(x) + b*x", "softsign(a*x)",
 )  # fmt: skip
 OTHER = (
-    "sqrt(1 + (a*x + b)**2)", "sqrt(1 + a**2 + x**2)", "a*x + b*sqrt(1 + x**2)", "log(cosh(a*x + b))",
+    "sqrt(1 + (a*x + b)**2)", "sqrt(1 + a**2 + x**2)", "a*x + b*sqrt(1 + x**2)",
+    "log(cosh(a*x + b))",
     "log(cosh(a*x))/a", "log(1 + (a*x + b)**2)", "log((x - m)**2 + s**2)", "exp(a*x)*cos(b*x)",
     "tanh(a*x + b) + tanh(c*x + e)", "erf(a*x + b) + erf(c*x + e)", "a*tanh(x) + b*tanh(2*x)",
     "sin(a*x + b)*exp(c*x)", "atan(x - a)", "erf((x - m)/s)", "a*asinh(x) + b",

@@ -222,13 +222,12 @@ class Lower:
 
     def _along_pair(self, flow: PairFlow) -> tuple[str, tuple[Atoms, ...], int, str]:
         m, p, q, h = self.cell, flow.first, flow.second, self.atom.symbol
-        if flow.rate is not None:
+        if flow.ratio is None:
             text = (
                 f"{m} atoms at the zeros of He_{m} along {p}, where ∂²{h}/∂{p}² = "
                 f"{flow.rate}·∂{h}/∂{q}"
             )
             return "pair-flow", pair_flow_arc(m, p, q, flow.rate), 2 * m, text
-        assert flow.ratio is not None
         text = (
             f"{m} atoms at the corners of a regular polygon in {p} and {q}, where ∂²{h}/∂{p}² = "
             f"−{flow.ratio**2}·∂²{h}/∂{q}²"
