@@ -242,6 +242,16 @@ FORGERIES = {
     "2m − 1": ("moments", on_bound("a", "upper", at_most("5")), "mixture"),
     "m − 1 for ν": ("moments", on_bound("ν", "upper", at_most("2")), "mixture"),
     "beside itself": ("line", on_bound("b", "upper", at_most("4", "beside-location")), "bias"),
+    "order 2 of the bias itself": (
+        "line",
+        lambda orders, _: (
+            orders.update(arcs=[]),
+            direction(orders, "b").update(
+                lower=at_least("2", "pair"), upper=at_most("2", "beside-location")
+            ),
+        ),
+        "no output bias beside it",
+    ),
     "beside, for ν": ("line", on_bound("ν", "upper", at_most("2", "beside-location")), "bias"),
     "beside without evidence": (
         "line",
@@ -266,6 +276,7 @@ FORGERIES = {
         on_bound("a", "lower", at_least("4")),
         "moments of rank 2",
     ),
+    "moments of order 7/2": ("moments", on_bound("a", "lower", at_least("7/2")), "of rank 2"),
     "moments of order 5/2": ("moments", on_bound("a", "lower", at_least("5/2")), "of rank 2"),
     "moments of ν": ("moments", on_bound("ν", "lower", at_least("3")), "the prover"),
     "a smaller cell": ("moments", lambda orders, _: orders.update(cell=2), "of rank 2"),
@@ -379,6 +390,15 @@ def curve(text, groups, order, cell=6, likelihood=GAUSS):
     return Curve(own, coordinates, Arc("arc", 0, tuple(groups), (), order), cell, "here")
 
 
+def test_an_arc_that_is_not_symmetric():
+    """Shared weights 2 : 1 at 1 and −2: the variances make it exact to t³, and to no more."""
+    atoms = Atoms(("-2", "1", "1"), ("5/9", "1/9"), (("b", "ξ*τ"), ("ν", "-2*τ**2 + ξ*τ**2/3")))
+    assert len(atoms_at(atoms)) == 2
+    assert curve(LINE, [atoms], 4).orders() == {"b": Fraction(4), "ν": Fraction(2)}
+    with pytest.raises(CertificateError, match="does not change"):
+        curve(LINE, [atoms], 5).orders()
+
+
 SMALL = st.integers(-2, 2)
 CURVE = st.tuples(SMALL, SMALL, SMALL)
 
@@ -387,7 +407,9 @@ CURVE = st.tuples(SMALL, SMALL, SMALL)
 @given(
     which=st.sampled_from([(LINE, GAUSS), ("a*x**2 + b*x", GAUSS), ("(a*x + b)**3", None)]),
     curves=st.lists(st.tuples(CURVE, CURVE), min_size=1, max_size=2),
-    roots=st.sampled_from([("0", "1"), ("-1", "0", "1"), ("-3", "0", "1"), ("0", "-3", "0", "1")]),
+    roots=st.sampled_from(
+        [("0", "1"), ("-1", "0", "1"), ("2", "-3", "1"), ("-3", "0", "1"), ("0", "-3", "0", "1")]
+    ),
 )
 def test_kernel_and_prover_agree_on_any_arc(which, curves, roots):
     """Two expansions written apart: one in unknown derivatives, one in the field of functions."""
@@ -461,6 +483,67 @@ def test_upper_bounds_need_independent_first_derivatives(text, parameters, shown
     else:
         with pytest.raises(Unshown):
             Orders(own, expansion, second, "here").check(found)
+
+
+def bounded(name, lower, upper=None, arc=None, evidence=None):
+    above = None if upper is None else Bound(Fraction(2), upper, "", evidence=evidence)
+    return DirectionOrder(name, 2, False, Bound(Fraction(2), lower, "", arc=arc), above)
+
+
+def test_an_output_bias_is_no_help_under_least_squares():
+    """The evidence is honest, and another model's."""
+    text = "tanh(a*x) + b"
+    density = check(Expert.from_expression(text), "softmax", likelihood=GAUSS).results[0].orders
+    evidence = next(d.upper.evidence for d in density if d.upper.evidence is not None)
+    second = replace(open_question(GATES["softmax"], None), verdict=Verdict.NO)
+    for likelihood, names in ((GAUSS, ("a", "b", "ν")), (None, ("a", "b"))):
+        own, expansion = analysis(text, likelihood)
+        upper = {"a": "beside-location"}
+        found = [bounded(n, "pair", upper.get(n), evidence=evidence) for n in names]
+        orders = Orders(own, expansion, second, "here")
+        if likelihood == GAUSS:
+            orders.check(found)
+        else:
+            with pytest.raises(CertificateError, match="no output bias"):
+                orders.check(found)
+
+
+def test_a_bound_is_of_the_kind_of_its_evidence():
+    own, expansion = analysis(LINE)
+    second = replace(open_question(GATES["softmax"], None), verdict=Verdict.NO)
+    arc = Arc("arc", 0, (Atoms(("-1", "0", "1"), ("1/2",), (("b", "ξ*τ"),)),), (), 2)
+    orders = Orders(own, expansion, second, "here")
+    orders.check([bounded("a", "pair"), bounded("b", "arc", arc=arc), bounded("ν", "pair")])
+    for kind, other in (("pair", arc), ("arc", None), ("moments", arc)):
+        found = [bounded("a", "pair"), bounded("b", kind, arc=other), bounded("ν", "pair")]
+        with pytest.raises(CertificateError, match="by an arc"):
+            orders.check(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "location"),
+    [("a*x + b", "b"), ("a*x + b**2", None), ("tanh(a*x + b)", None), ("b*tanh(x) + 2*a", "a")],
+)
+def test_a_location_has_a_slope_free_of_x_and_of_itself(text, location):
+    own, expansion = analysis(text)
+    second = replace(open_question(GATES["softmax"], None), verdict=Verdict.NO)
+    assert Orders(own, expansion, second, "here")._location == location
+
+
+def test_moments_of_a_gate_are_left_to_the_prover():
+    expansion = resolve("sigmoid").expansion(1)
+    own = Analysis(atom_of(ERF), expansion, Options(), "here", Deadline(60))
+    moments = {"m[a]": "2*a", "m[b]": "2*b", "M[b,b]": "2"}
+    witness = MomentWitness(tuple(moments.items()), "", 0, None, ("1", "1"), None)
+    second = replace(open_question(GATES["sigmoid"], 1), verdict=Verdict.NO, witness=witness)
+    found = [
+        DirectionOrder("a", 2, False, Bound(Fraction(2), "pair", ""), None),
+        DirectionOrder("b", 2, False, Bound(Fraction(4), "moments", ""), None),
+    ]
+    with pytest.raises(Unshown, match="gate takes part"):
+        Orders(own, expansion, second, "here").check(found)
+    own, expansion = analysis(ERF, None)
+    Orders(own, expansion, second, "here").check(found)  # under softmax it takes none
 
 
 def test_moments_must_move_the_direction():

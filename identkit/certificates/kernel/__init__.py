@@ -25,9 +25,9 @@ exceptional set that is not found to be zero is not shown; the prover has to fin
 
 The aim was 1,200 lines. There are 2,414 of code (without blank lines, comments and docstrings):
 field 611, second_order 363, every_k 313, parts 311, points 289, arcs 226, refits 155, orders 146. A
-quarter is the zero test, which is written apart from the prover's normal form, with a rule for every function of
-the grammar, for roots and kinks. Left out, since no built-in expert rests on it: flows, dual
-matrices, what kinks show of second moments.
+quarter is the zero test, which is written apart from the prover's normal form, with a rule for
+every function of the grammar, for roots and kinks. Left out, since no built-in expert rests on it:
+flows, dual matrices, what kinks show of second moments.
 """
 
 from __future__ import annotations
