@@ -396,7 +396,7 @@ def _named(gate: Gate | str) -> Gate:
     if found is not None:
         return register(found)
     if re.fullmatch(r"[A-Za-z]{2,}[A-Za-z-]*|[A-RT-Za-rt-z]|", gate.strip()):
-        error = unknown_name("gate", gate, {*GATES, *FAMILIES})
+        error = unknown_name("gate", gate, {*GATES, *(f.example for f in FAMILIES)})
         raise type(error)(f"{error} Your own: an expression in s, such as (1 + tanh(s))/2.")
     return Gate.from_expression(gate)
 
