@@ -3,7 +3,7 @@
 They are there where second order is degenerate and no exact family is known: the rate rests on
 them. Elsewhere the orders follow from the second order. For each direction the file has the kind
 and the value of its two bounds. Arcs stand once (``arcs``), a bound refers to one by its number;
-``beside`` is the evidence that no S ⪰ 0 hides beside an output bias (theory section 9).
+``beside`` is the evidence that no S ⪰ 0 hides beside an output bias (theory section 10).
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ def density_pairs(u: str, parameters: Sequence[str]) -> Iterator[Moment]:
 def beside_space(atom: AtomFunction, others: Sequence[str]) -> MomentSpace:
     """S on these parameters beside an output bias, and 1, x and ∇h in them on each block.
 
-    What is asked is whether S:∇²h and ∇hᵀS∇h can both be combinations of those (theory section 9);
+    What is asked is whether S:∇²h and ∇hᵀS∇h can both be combinations of those (theory section 10);
     their coefficients have the names of first moments, and S has those of second ones.
     """
     u = atom.symbol

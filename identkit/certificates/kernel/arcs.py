@@ -1,4 +1,4 @@
-"""Arcs (theory section 9): to which power of t the atoms of an explicit curve change T.
+"""Arcs (theory section 10): to which power of t the atoms of an explicit curve change T.
 
 The atoms lie at the roots of a polynomial over Q. Their weights are positive, and every root is
 real and simple, by a Tarski query; sums over roots are Newton's. With Δh = Σ ∂^αh·δ^α/α! a

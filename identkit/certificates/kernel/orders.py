@@ -1,4 +1,4 @@
-"""Orders (theory section 9): each direction's lower bound by an arc, its upper bound by a theorem.
+"""Orders (theory section 10): each direction's lower bound by an arc, its upper bound by a theorem.
 
 *At least r*: an arc (:mod:`~identkit.certificates.kernel.arcs`), two atoms at ± t, or invisible
 second moments of rank R: some R + 1 atoms have order 3 then, some R pairs ± order 4.
