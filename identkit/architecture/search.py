@@ -27,7 +27,7 @@ from identkit.degeneracy.conclude import exchanged
 from identkit.degeneracy.families import Lift
 from identkit.degeneracy.family_records import family_of
 from identkit.degeneracy.records import Family, SecondOrder
-from identkit.degeneracy.router_curves import curves_of, gauge_text
+from identkit.degeneracy.router_curves import curves_of, gauge_text, separable
 from identkit.derivatives import Derivatives
 from identkit.errors import DomainError
 from identkit.expression import parse, put, symbol
@@ -36,6 +36,7 @@ from identkit.gates import Gauge
 from identkit.layout import OFFSET, SLOPE
 from identkit.normal_form import NeedSign, Rebase
 from identkit.prove import witness_quantifier
+from identkit.relations import FormalFamily
 from identkit.results import QUANTIFIERS, ConditionResult, Options
 from identkit.sampling import Sampler
 from identkit.vocabulary import FamilyKind, GaugeKind, Half, Quantifier, Verdict
@@ -158,22 +159,24 @@ def _of_the_router(setting: Setting, options: Options) -> Iterator[Found]:
         )
     if found:
         return
-    o = options
-    forms = affine_forms(atom)
-    sampler = Sampler(atom, o.domain, o.seed, forms, deadline)
-    partial = Derivatives(atom, deadline).partial
-    names = (*atom.gate, *atom.shared)
-    independent = find_witness(
-        [partial((p,)) for p in names], [], 1, sampler, o.max_precision, deadline
-    )
-    if independent.witness is None:
+    # whatever function of x all atoms are multiplied by, it drops out of the ratio of two
+    ratio, o = separable(atom), options
+    sampler = Sampler(ratio, o.domain, o.seed, affine_forms(ratio), deadline)
+    partial = Derivatives(ratio, deadline).partial
+    functions = [ratio.expression, *(partial((p,)) for p in ratio.parameters)]
+    family = FormalFamily.from_expressions(functions, ratio, deadline)
+    pivots, _ = family.echelon(family.columns(), list(range(len(functions))))
+    left = [functions[i] for i in pivots]
+    moving = range(len(functions) - len(atom.shared), len(functions))
+    search = find_witness(left, [], 1, sampler, o.max_precision, deadline)
+    if not set(moving) <= set(pivots) or search.witness is None:
         yield NoGauge(name, False, "none was found, and none is excluded")
         return
     yield NoGauge(
         name,
         True,
-        f"W, ∂W/∂γ and ∂W/∂{atom.shared[0]} of one atom are independent for "
-        f"{QUANTIFIERS[witness_quantifier(sampler)]}: a {len(names)}×{len(names)} determinant",
+        f"the derivative of W_i/W_j by {', '.join(atom.shared)} is no combination of the others, "
+        f"for {QUANTIFIERS[witness_quantifier(sampler)]}: a {len(left)}×{len(left)} determinant",
     )
 
 

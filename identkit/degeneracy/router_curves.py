@@ -43,7 +43,7 @@ def curves_of(
     alone = AtomFunction(
         "W", atom.routed.subs(symbols((offset,))[0], 0), atom.inputs, (*gate, *atom.shared)
     )
-    lifts, flows = exact_curves(alone, deadline)
+    lifts, flows = exact_curves(_apart(alone, atom.shared), deadline)
     still, moving = _without_shared(flows, len(atom.shared))
     lifts, still, moving = (
         _widened(some, alone.parameters, atom) for some in (lifts, still, moving)
@@ -54,6 +54,29 @@ def curves_of(
     return Curves(
         [*own, *held], [*flowing, *still], (*held, *still), tuple(gauges) or tuple(moving)
     )
+
+
+def _apart(alone: AtomFunction, shared: Sequence[str]) -> AtomFunction:
+    """W over its value at γ = 0, a function of x and φ that the weights of all atoms can lose.
+
+    −κ(x − ω)² has the gauge of 2κωx − κω²: what κ does to −κx² is common to all atoms.
+    """
+    still = {s: sp.Integer(0) for s in symbols(alone.parameters) if str(s) not in shared}
+    common = alone.expression.subs(still)
+    of_x = common.free_symbols & {*symbols(alone.inputs)}
+    if not shared or common.has(sp.nan, sp.zoo, sp.oo) or not of_x:
+        return alone
+    return replace(alone, expression=sp.powsimp(alone.expression / common))
+
+
+def separable(atom: AtomFunction) -> AtomFunction:
+    """W_i/W_j of two atoms at β0 = 0, a function of γ, γ′ and of what is shared."""
+    offset, *gate = atom.gate
+    alone = atom.routed.subs(symbols((offset,))[0], 0)
+    other = [f"{g}′" for g in gate]
+    moved = dict(zip(symbols(tuple(gate)), symbols(tuple(other)), strict=True))
+    ratio = sp.powsimp(alone / alone.xreplace(moved))
+    return AtomFunction("W", ratio, atom.inputs, (*gate, *other, *atom.shared))
 
 
 def _widened(found: Sequence[Any], own: Sequence[str], atom: AtomFunction) -> list[Any]:
