@@ -4,7 +4,8 @@
 second moments of rank R: some R + 1 atoms have order 3 then, some R pairs ± order 4.
 
 *At most r*: 2m and m for ν under the Gaussian likelihood, if ∇h is independent, by a determinant;
-2 beside an output bias, if no S ⪰ 0 hides there, by null vectors and facial reduction.
+2 beside an output bias, if no S ⪰ 0 hides there, by null vectors and facial reduction; and, under
+least squares, those of ridges that solve a heat or the Laplace equation in location and scale.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import cached_property
 
-from identkit.balls import precision
+from identkit.balls import ball, precision
 from identkit.certificates.jets import Differentiator
 from identkit.certificates.kernel.arcs import Curve
-from identkit.certificates.kernel.field import Unshown
+from identkit.certificates.kernel.field import Element, Unshown
 from identkit.certificates.kernel.points import (
     FIRST_BITS,
     Regularity,
@@ -30,7 +31,7 @@ from identkit.conditions import BasisFunction
 from identkit.degeneracy.moments import SPREAD, beside_space
 from identkit.degeneracy.records import SecondOrder
 from identkit.errors import CertificateError
-from identkit.expression import Step
+from identkit.expression import Step, symbol
 from identkit.gates import Expansion, softmax
 from identkit.orders.records import Arc, Bound, DirectionOrder
 from identkit.vocabulary import Quantifier, Through, Verdict
@@ -112,8 +113,67 @@ class Orders:
             if self.through is not Through.DENSITY or bound.order != 2 or name == SPREAD:
                 raise self.fail(name, "no output bias gives this upper bound")
             self._beside(name, bound)
+        elif bound.kind == "ridge-flow":
+            self._ridge(name, found.cell, bound)
         else:
             raise Unshown(f"an upper bound of kind {bound.kind[:20]}")
+
+    def _ridge(self, name: str, cell: int, bound: Bound) -> None:
+        """A ridge that solves a heat equation: 2m for its location; the Laplace equation: m."""
+        if self.expansion.rule != softmax.RULE or self.through is not Through.VALUE:
+            raise self.fail(name, "a ridge gives this bound under softmax and least squares only")
+        if self._flow is None:
+            raise Unshown("that the expert is a ridge with a flow")
+        offset, heat = self._flow
+        if bound.order != (2 * cell if heat and name == offset else cell):
+            raise self.fail(name, "no ridge has this upper bound")
+
+    @cached_property
+    def _flow(self) -> tuple[str, bool] | None:
+        """(location, whether the equation is the heat equation) of h = φ(z), z = b + Σ p·c·x_s.
+
+        φ″ = −κzφ′ with a number κ > 0, or (1 + z²)φ″ = −2zφ′.
+        """
+        field, names, u = self.analysis.field, self.atom.parameters, self.atom.symbol
+        if len(names) < 2:
+            return None
+        for b in names:
+            basis = [BasisFunction(u, (), ((p,),)) for p in names]
+            *slopes, bend = field.functions(self.atom, [*basis, BasisFunction(u, (), ((b, b),))])
+            own = dict(zip(names, slopes, strict=True))
+            if not field.is_nonzero(own[b].num) or not self._slopes_of_inputs(own, b):
+                continue
+            z = field.convert(symbol(b))
+            for p in names:
+                if p != b:
+                    z = z + field.convert(symbol(p)) * (own[p] / own[b])
+            if not field.is_nonzero(z.num):
+                continue
+            rate = bend / (z * own[b])
+            if rate.is_number and self._is_negative(rate):
+                return b, True
+            if ((field.one + z * z) * bend + field.constant(2) * z * own[b]).is_zero:
+                return b, False
+        return None
+
+    def _slopes_of_inputs(self, own: dict[str, Element], b: str) -> bool:
+        """Whether each other parameter is, up to a number, the slope of an input of its own."""
+        field, left = self.analysis.field, [symbol(x) for x in self.atom.inputs]
+        for p, slope in own.items():
+            if p == b:
+                continue
+            rate = slope / own[b]
+            mine = [x for x in left if (rate / field.convert(x)).is_number]
+            if len(mine) != 1 or rate.is_zero:
+                return False
+            left.remove(mine[0])
+        return True
+
+    def _is_negative(self, number: Element) -> bool:
+        with precision(FIRST_BITS):
+            middle = [ball((low + high) / 2) for low, high in self.analysis.sides]
+            at = [*middle, *(ball(1) for _ in self.atom.parameters)]
+            return bool(self.analysis.field.evaluate([number], at)[0] < 0)
 
     def _gradient(self) -> None:
         if not self._independent_gradient:
