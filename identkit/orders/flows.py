@@ -110,8 +110,8 @@ class Flows:
         seen: set[Any] = set()
         for p in flow.others:
             rate = sp.diff(flow.form, symbol(p))
-            own = rate.free_symbols & inputs
-            number: Any = sp.cancel(rate / sp.Mul(*own))
+            own: set[Any] = rate.free_symbols & inputs
+            number: Any = sp.cancel(rate / sp.prod(own))
             if len(own) != 1 or own & seen or not number.is_Rational:
                 return False
             seen |= own
