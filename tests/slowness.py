@@ -205,7 +205,9 @@ class Problem:
         return float(np.linalg.norm(self._residual(p, coordinate, t, sign)))
 
     def _residual(self, p, coordinate, t, sign):
-        found = self._grid[2] * self.difference(*self.atoms(p, coordinate, t, sign))
+        with np.errstate(all="ignore"):  # a scale that has become 0, or a variance below it
+            found = self._grid[2] * self.difference(*self.atoms(p, coordinate, t, sign))
+        found = np.where(np.isfinite(found), found, 1e6)
         return found[0] if p.ndim == 1 else found.T
 
     def _jacobian(self, p, coordinate, t, sign):
@@ -343,7 +345,11 @@ class Problem:
         for _ in range(60):
             middle = (low + high) / 2
             low, high = (middle, high) if largest(middle) < t else (low, middle)
-        placed = sorted(self.placed(atoms, high), key=lambda a: -abs(a[1][u]))
+        placed = self.placed(atoms, high)
+        while len(placed) < self.cell:  # of a smaller cell: one of its atoms twice
+            w, moved = placed.pop(0)
+            placed += [(w / 2, moved), (w / 2, moved)]
+        placed.sort(key=lambda a: -abs(a[1][u]))
         m, q = self.cell, len(self.coordinates)
         moved = np.array([[float(v) for v in d] for _, d in placed])
         excess = np.array([max(float(w) - LEAST[m], 1e-3) for w, _ in placed])

@@ -9,7 +9,7 @@ import sympy as sp
 from flint import arb
 
 from identkit.atoms import AtomFunction
-from identkit.balls import Tape, ball, precision
+from identkit.balls import Tape, ball, interval, precision, whole_power
 from identkit.certificates.jets import Differentiator, _power_triple
 from identkit.conditions import BasisFunction
 from identkit.experts import symbols
@@ -110,3 +110,15 @@ def test_first_order_needs_no_hessian():
     jet = Differentiator(atom, 1)._constant(arb(1))
     assert (len(jet.gradient), jet.hessian) == (3, [])
     assert [len(row) for row in Differentiator(atom, 2)._constant(arb(1)).hessian] == [3, 2, 1]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 7])
+@pytest.mark.parametrize(("low", "high"), [(-2, 1), (-1, 3), (0, 2), (-2, 0), (0, 0)])
+def test_powers_of_a_ball_that_holds_0_are_balls(low, high, n):
+    """FLINT's own power of such a ball is no number."""
+    found = whole_power(interval(Fraction(low), Fraction(high)), n)
+    assert found.is_finite()
+    values = [(low + (high - low) * Fraction(k, 8)) ** n for k in range(9)]
+    assert all(found.contains(arb(v.numerator) / v.denominator) for v in values)
+    assert float(found.upper()) <= float(max(values)) + 0.1
+    assert float(found.lower()) >= float(min(values)) - 0.1

@@ -111,7 +111,7 @@ class Flows:
         for p in flow.others:
             rate = sp.diff(flow.form, symbol(p))
             own: set[Any] = rate.free_symbols & inputs
-            number: Any = sp.cancel(rate / sp.Mul(*own))
+            number: Any = sp.cancel(rate / sp.prod(own))
             if len(own) != 1 or own & seen or not number.is_Rational:
                 return False
             seen |= own
