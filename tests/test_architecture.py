@@ -387,6 +387,30 @@ def test_what_is_not_proved_has_no_example_and_says_so(capsys):
     ]
 
 
+def test_where_a_cell_can_take_the_place_of_an_atom():
+    """Under softmax its weights multiply whatever the slopes; σ(β0) does so at β1 = 0 alone."""
+    wheres = {
+        gate: {g.where for g in check("relu", gate, dim=1).gauges if g.kind == "cell"}
+        for gate in ("softmax", "sigmoid")
+    }
+    assert wheres == {
+        "softmax": {"2 fitted atoms or more for one"},
+        "sigmoid": {"β1 = 0 of that atom"},
+    }
+
+
+def test_weights_are_inverted_where_that_is_known():
+    third = sp.Rational(1, 3)
+    offsets = {"softmax": "-log(3)", "normalized-sigmoid": "-log(2)"}
+    for gate, offset in offsets.items():
+        assert str(sp.log(sp.exp(setting("a*x", gate).offset(third)))) == offset
+    own = setting("a*x", "normalised exp(s) + exp(2*s)")
+    assert own.offset(third) is None
+    assert not own.equal_slopes
+    assert setting("a*x").equal_slopes
+    assert setting("a*x", "sigmoid").constant is None
+
+
 def test_a_changed_number_is_no_example():
     result = check("linear", "softmax", dim=1, shared="linear", **GAUSSIAN)
     made = setting("a*x + b", shared="a*x + b", **GAUSSIAN)
@@ -464,6 +488,20 @@ def test_one_family_in_the_other(source, target, images):
     made = [Expert.from_expression(t) for t in (source, target)]
     found = embedded(*made, Deadline(20))
     assert (None if found is None else {p: str(e) for p, e in found.items()}) == images
+
+
+def test_numbers_are_written_in_the_grammar():
+    """SymPy's name for e would be read as a parameter."""
+    result = check(
+        Expert.from_expression("a*x"), "softmax", shared=Expert.from_expression("exp(1)*k*x"),
+        **GAUSSIAN,
+    )  # fmt: skip
+    found = {g.name: (g, example) for g, example in examples_of(result)}
+    for name in HALVES:
+        gauge, example = found[name]
+        assert dict(gauge.images)["k"] == "a*exp(-1)"
+        made = setting("a*x", shared="exp(1)*k*x", **GAUSSIAN)
+        assert largest_gap(made, example.given, example.alternative) < mpmath.mpf(10) ** -45
 
 
 @pytest.mark.parametrize("variance", ["common", "known"])
@@ -552,6 +590,7 @@ def test_a_report_has_a_line_for_each(capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert "gauges (other parameters, the same p)" in text
     assert "orbit: (c, a, b) → (c*r, a/r, b/r), r > 0" in text
+    assert "common shift: (β1, β0) → (β1 + t1, β0 + t0), for all atoms alike" in text
     assert "[k ≥ 2k*]" in text
     assert main(["check", "--expert", "linear", *arguments, "--shared", "gelu"]) == 0
     text = " ".join(capsys.readouterr().out.split())
