@@ -35,7 +35,7 @@ from identkit.deadline import Deadline
 from identkit.domain import Domain
 from identkit.experts import builtin
 from identkit.expression import parse
-from identkit.gates import GATES, Regime, common_shift, gates_under, resolve
+from identkit.gates import GATES, Caveat, Regime, WeightRule, common_shift, gates_under, resolve
 from identkit.layout import SLOPE
 from identkit.report.gauges import example_code
 from identkit.report.json_form import schema
@@ -361,6 +361,35 @@ def test_a_false_action_on_gates_is_not_proved(formula):
     assert not found.proved
     (found,) = of_a_gauge(made, replace(shift, formula=()))  # of somebody else, who does not say
     assert (found.proved, found.method, found.images) == (False, "declared by the gate", ())
+
+
+@pytest.mark.parametrize(
+    ("holds", "known"),
+    [
+        (lambda s: not any(s.sloped), True),
+        (lambda s: s.atoms < 9, False),
+        (lambda s: all(s.sloped), False),
+        (lambda s: False, False),
+    ],
+)
+def test_only_a_caveat_about_slopes_is_understood(holds, known):
+    """That all β1 are 0 is put in; of any other condition nothing is proved."""
+    (scale,) = GATES["normalized-sigmoid"].gauges
+    gauge = replace(scale, caveat=Caveat("a condition", holds))
+    move = Move.of(setting("a*x", "normalized-sigmoid"), gauge)
+    assert (move is not None) == known
+
+
+def test_weights_that_are_not_divided_have_to_stay():
+    """Of (β1ᵀx + β0)² without a sum: the sign of the gate is free, its size is not."""
+    rule = WeightRule(parse("s**2"), False)
+    square = replace(GATES["sigmoid"], name="square", weight=lambda s: s**2, declared=())
+    made = Setting(Expert.from_expression("a*x"), square, Deadline(9))
+    for factor, proved in (("-1", True), ("2", False)):
+        formula = tuple((name, f"{factor}*{name}") for name in ("beta1", "beta0"))
+        gauge = replace(common_shift(rule), formula=formula, per_input=())
+        (found,) = of_a_gauge(made, gauge)  # copies of all atoms would double f
+        assert found.proved == proved
 
 
 def test_what_is_not_proved_has_no_example_and_says_so(capsys):
