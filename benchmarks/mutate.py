@@ -55,6 +55,13 @@ TESTS: dict[str, tuple[str, tuple[str, ...]]] = {
         "identkit/certificates/independence.py",
         ("tests/test_independence.py",),
     ),
+    **{
+        f"architecture.{name}": (
+            f"identkit/architecture/{name}.py",
+            ("tests/test_architecture.py",),
+        )
+        for name in ("measures", "moves", "halves", "overlap")
+    },
     "verify": ("identkit/certificates/verify.py", ("tests/test_certificates.py",)),
     **{
         f"kernel.{name}": (

@@ -35,7 +35,7 @@ from identkit.deadline import Deadline
 from identkit.domain import Domain
 from identkit.experts import builtin
 from identkit.expression import parse
-from identkit.gates import GATES, Regime, common_shift, gates_under, resolve
+from identkit.gates import GATES, Caveat, Regime, WeightRule, common_shift, gates_under, resolve
 from identkit.layout import SLOPE
 from identkit.report.gauges import example_code
 from identkit.report.json_form import schema
@@ -363,6 +363,35 @@ def test_a_false_action_on_gates_is_not_proved(formula):
     assert (found.proved, found.method, found.images) == (False, "declared by the gate", ())
 
 
+@pytest.mark.parametrize(
+    ("holds", "known"),
+    [
+        (lambda s: not any(s.sloped), True),
+        (lambda s: s.atoms < 9, False),
+        (lambda s: all(s.sloped), False),
+        (lambda s: False, False),
+    ],
+)
+def test_only_a_caveat_about_slopes_is_understood(holds, known):
+    """That all β1 are 0 is put in; of any other condition nothing is proved."""
+    (scale,) = GATES["normalized-sigmoid"].gauges
+    gauge = replace(scale, caveat=Caveat("a condition", holds))
+    move = Move.of(setting("a*x", "normalized-sigmoid"), gauge)
+    assert (move is not None) == known
+
+
+def test_weights_that_are_not_divided_have_to_stay():
+    """Of (β1ᵀx + β0)² without a sum: the sign of the gate is free, its size is not."""
+    rule = WeightRule(parse("s**2"), False)
+    square = replace(GATES["sigmoid"], name="square", weight=lambda s: s**2, declared=())
+    made = Setting(Expert.from_expression("a*x"), square, Deadline(9))
+    for factor, proved in (("-1", True), ("2", False)):
+        formula = tuple((name, f"{factor}*{name}") for name in ("beta1", "beta0"))
+        gauge = replace(common_shift(rule), formula=formula, per_input=())
+        (found,) = of_a_gauge(made, gauge)  # copies of all atoms would double f
+        assert found.proved == proved
+
+
 def test_what_is_not_proved_has_no_example_and_says_so(capsys):
     rule = GATES["softmax"].rule
     own = Gate(
@@ -385,6 +414,30 @@ def test_what_is_not_proved_has_no_example_and_says_so(capsys):
         "common shift: a common shift of all (β0, β1) leaves f unchanged; declared by the gate, "
         "not proved here"
     ]
+
+
+def test_where_a_cell_can_take_the_place_of_an_atom():
+    """Under softmax its weights multiply whatever the slopes; σ(β0) does so at β1 = 0 alone."""
+    wheres = {
+        gate: {g.where for g in check("relu", gate, dim=1).gauges if g.kind == "cell"}
+        for gate in ("softmax", "sigmoid")
+    }
+    assert wheres == {
+        "softmax": {"2 fitted atoms or more for one"},
+        "sigmoid": {"β1 = 0 of that atom"},
+    }
+
+
+def test_weights_are_inverted_where_that_is_known():
+    third = sp.Rational(1, 3)
+    offsets = {"softmax": "-log(3)", "normalized-sigmoid": "-log(2)"}
+    for gate, offset in offsets.items():
+        assert str(sp.log(sp.exp(setting("a*x", gate).offset(third)))) == offset
+    own = setting("a*x", "normalised exp(s) + exp(2*s)")
+    assert own.offset(third) is None
+    assert not own.equal_slopes
+    assert setting("a*x").equal_slopes
+    assert setting("a*x", "sigmoid").constant is None
 
 
 def test_a_changed_number_is_no_example():
@@ -464,6 +517,20 @@ def test_one_family_in_the_other(source, target, images):
     made = [Expert.from_expression(t) for t in (source, target)]
     found = embedded(*made, Deadline(20))
     assert (None if found is None else {p: str(e) for p, e in found.items()}) == images
+
+
+def test_numbers_are_written_in_the_grammar():
+    """SymPy's name for e would be read as a parameter."""
+    result = check(
+        Expert.from_expression("a*x"), "softmax", shared=Expert.from_expression("exp(1)*k*x"),
+        **GAUSSIAN,
+    )  # fmt: skip
+    found = {g.name: (g, example) for g, example in examples_of(result)}
+    for name in HALVES:
+        gauge, example = found[name]
+        assert dict(gauge.images)["k"] == "a*exp(-1)"
+        made = setting("a*x", shared="exp(1)*k*x", **GAUSSIAN)
+        assert largest_gap(made, example.given, example.alternative) < mpmath.mpf(10) ** -45
 
 
 @pytest.mark.parametrize("variance", ["common", "known"])
@@ -553,6 +620,7 @@ def test_a_report_has_a_line_for_each(capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert "gauges (other parameters, the same p)" in text
     assert "orbit: (c, a, b) → (c*r, a/r, b/r), r > 0" in text
+    assert "common shift: (β1, β0) → (β1 + t1, β0 + t0), for all atoms alike" in text
     assert "[k ≥ 2k*]" in text
     assert main(["check", "--expert", "linear", *arguments, "--shared", "gelu"]) == 0
     text = " ".join(capsys.readouterr().out.split())

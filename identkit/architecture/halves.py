@@ -18,7 +18,7 @@ from typing import Any
 
 import sympy as sp
 
-from identkit.architecture.measures import Setting, routed_atom, shared_atom
+from identkit.architecture.measures import Setting, routed_atom, shared_atom, written
 from identkit.architecture.overlap import Overlap, excluded, overlap
 from identkit.architecture.records import ExactMeasure, FoundGauge, NoGauge
 from identkit.expression import parse, put, symbol
@@ -63,7 +63,7 @@ def between_the_halves(setting: Setting, options: Options) -> Iterator[FoundGaug
 def of_an_overlap(setting: Setting, found: Overlap) -> Iterator[FoundGauge]:
     """What functions that both halves have allow."""
     where = ", ".join(filter(None, (setting.constant, _limits(setting, found))))
-    images = tuple((p, str(e)) for p, e in (found.to_shared or found.to_routed or {}).items())
+    images = tuple((p, written(e)) for p, e in (found.to_shared or found.to_routed or {}).items())
     method = "h1(x, κ) = h2(x, η) by " + _said(setting, found) + ": normal form"
     onto = Half.SHARED if found.to_shared is not None else Half.ROUTED
     yield FoundGauge(
@@ -107,7 +107,7 @@ def _said(setting: Setting, found: Overlap) -> str:
         (found.to_routed, setting.expert.parameters, "η"),
     ):
         if images is not None:
-            said.append(f"{name} = ({', '.join(str(images[p]) for p in target)})")
+            said.append(f"{name} = ({', '.join(written(images[p]) for p in target)})")
     return " and ".join(said)
 
 
@@ -119,7 +119,7 @@ def _limits(setting: Setting, found: Overlap) -> str:
         shared = found.to_shared is not None
         images = (found.to_shared if shared else found.to_routed) or {}
         names = setting.shared.parameters if shared else setting.expert.parameters
-        row, letter = ", ".join(str(images[p]) for p in names), "κ" if shared else "η"
+        row, letter = ", ".join(written(images[p]) for p in names), "κ" if shared else "η"
         said.append(f"for {'shared' if shared else 'routed'} atoms at {letter} = ({row})")
     if resolve(setting.gate.likelihood).variance is Variance.KNOWN:
         said.append("the known variances are equal")

@@ -82,8 +82,8 @@ class Setting:
         """(name, block) for each number of an atom's gate: beta1, or beta1_0, beta1_1, …"""
         named = []
         for block in self.gate.blocks:
-            size = self.dim if block.axis == "d" else 1
-            ends = [f"_{i}" for i in range(size)] if block.axis == "d" and size > 1 else [""]
+            several = block.axis == "d" and self.dim > 1
+            ends = [f"_{i}" for i in range(self.dim)] if several else [""]
             named += [(block.name + end, block.name) for end in ends]
         return tuple(named)
 

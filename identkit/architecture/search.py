@@ -17,7 +17,7 @@ import sympy as sp
 
 from identkit.algebra import TooLarge
 from identkit.architecture.halves import between_the_halves
-from identkit.architecture.measures import Setting
+from identkit.architecture.measures import Setting, written
 from identkit.architecture.moves import Move
 from identkit.architecture.records import FoundGauge, NoGauge
 from identkit.atoms import expert_function, routed_function
@@ -85,7 +85,7 @@ def of_a_gauge(setting: Setting, gauge: Gauge) -> Iterator[FoundGauge]:
     move = None if setting.gate.router is not None else Move.of(setting, gauge)
     proved = _one_step(setting, gauge) if move is None else move.common_factor()
     where = "" if gauge.caveat is None else gauge.caveat.text
-    images = () if move is None else tuple((n, str(e)) for n, e in move.images.items())
+    images = () if move is None else tuple((n, written(e)) for n, e in move.images.items())
     dimension = gauge.dimension(setting.dim, 2)
     yield FoundGauge(
         name=gauge.name,
@@ -103,7 +103,7 @@ def of_a_gauge(setting: Setting, gauge: Gauge) -> Iterator[FoundGauge]:
         else "declared by the gate",
         rests_on=(FACTOR,) if proved else (),
     )
-    if move is None or not proved or where or not move.factor_moves():
+    if move is None or not proved or where or not (setting.gate.divides and move.factor_moves()):
         return
     yield FoundGauge(
         name="common spreading",
@@ -236,7 +236,7 @@ def of_a_symmetry(setting: Setting, images: Images) -> Iterator[FoundGauge]:
     images = {p: parse(str(e)) for p, e in images.items()}
     if not keeps_h(setting, images):
         return
-    texts = tuple((p, str(e)) for p, e in images.items())
+    texts = tuple((p, written(e)) for p, e in images.items())
     yield FoundGauge(
         name="sign flip",
         kind=GaugeKind.SYMMETRY,
@@ -274,7 +274,7 @@ def of_a_family(setting: Setting, family: Family) -> Iterator[Found]:
     alone = family.kind == FamilyKind.REDUNDANT
     if alone and not keeps_h(setting, images, [s]):
         return  # of a cell the second order has proved the plane that h stays in
-    cell, texts = family.cell, tuple((p, str(e)) for p, e in images.items())
+    cell, texts = family.cell, tuple((p, written(e)) for p, e in images.items())
     conditions = ", ".join(family.conditions)
     sums = [(family.r1, "1")] + [(family.r2, "0")] * (family.r2 != "0")
     if len(family.conditions) > len(sums):
@@ -300,10 +300,10 @@ def of_a_family(setting: Setting, family: Family) -> Iterator[Found]:
 def _orbit(images: Images, s: str) -> str:
     """The curve, with a positive factor r for exp(s)."""
     if not any(e.has(sp.exp(symbol(s))) or e.has(sp.exp(-symbol(s))) for e in images.values()):
-        return _action(tuple((p, str(e)) for p, e in images.items()))
+        return _action(tuple((p, written(e)) for p, e in images.items()))
     factor = "r" if "r" not in images else "ρ"
     moved = {p: e.subs(symbol(s), sp.log(sp.Symbol(factor))) for p, e in images.items()}
-    return f"{_action(tuple((p, str(e)) for p, e in moved.items()))}, {factor} > 0"
+    return f"{_action(tuple((p, written(e)) for p, e in moved.items()))}, {factor} > 0"
 
 
 def _cells(setting: Setting, cell: int) -> str:
