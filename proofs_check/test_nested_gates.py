@@ -7,6 +7,8 @@ exact, e_g = Δα0 + Δα1·x its first-order change E_g/E_g* − 1. q_gj is wha
 (g, j) add, Σ_i W_i = W_gj*(1 + q_gj), and r_gj what its experts add, Σ_i W_i V_i = W_gj*((1 +
 q_gj)V_gj + r_gj); V is h or N(y | h, ν). The loss L counts e_g by its first power.
 
+Statements.
+
 1. *Expansion.* D(f − f*), D = ΣE, is to second order, with f_g* the true function of group g, Σ_g
      E_g* [ e_g (f_g* − f*) + D_g*^{-1} Σ_j W_gj* (q_gj (V_gj − f_g*) + r_gj) ] + o(L),
    since f_g − f_g* = D_g^{-1} Σ_i W_gi (V_gi − f_g*) is o(√L) and e_g is O(L) (a).

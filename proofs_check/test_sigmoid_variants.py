@@ -1,5 +1,7 @@
 """Sigmoid gates with a temperature, and with a Euclidean score.
 
+Statements.
+
 1. *Temperature.* σ((β1ᵀx + β0)/τ), one τ > 0 of all atoms: (β1, β0, τ) → c·(β1, β0, τ), c > 0,
    leaves every weight as it is, so τ is not identified; every measure has exactly one image with τ
    = 1, where the gate is σ(β1ᵀx + β0). What is proved of the sigmoid gate holds there.

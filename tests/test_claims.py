@@ -75,7 +75,7 @@ def test_words_and_status_choose(capsys):
         (["--checks", "x"], "add --run"),
         (["--run", "--checks", "/nowhere"], "no checks are there"),
         (["kink", "--record"], "leave out the words"),
-        (["hierarchical", "--run"], "has a check"),
+        (["deepseek-simulations", "--run"], "has a check"),
         (["--json", "--markdown"], "not allowed"),
     ],
 )

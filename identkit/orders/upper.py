@@ -12,7 +12,7 @@ from identkit.degeneracy.moments import SPREAD
 from identkit.degeneracy.records import SecondOrder
 from identkit.expression import Step, symbol
 from identkit.forms import may_jump
-from identkit.gates import Regime
+from identkit.gates import Regime, softmax
 from identkit.orders.caveats import one_by_one, supposed
 from identkit.orders.lower import KINKS, SYSTEM, Lower
 from identkit.orders.records import Bound
@@ -174,10 +174,8 @@ class Upper:
         expansion = self.regime.expansion
         return (
             self.spans.through is Through.VALUE
-            and self._convex
             and expansion is not None
-            and expansion.rule.normalised
-            and not expansion.gates
+            and expansion.rule == softmax.RULE
             and not self.spans.atom.expression.has(Step)
         )
 

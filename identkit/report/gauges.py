@@ -9,6 +9,8 @@ from identkit.architecture.examples import examples_of
 from identkit.architecture.halves import EXCHANGE
 from identkit.architecture.records import ExactAtom, ExactMeasure, Example, FoundGauge, NoGauge
 from identkit.checking import SHARED
+from identkit.expression import CONSTANTS
+from identkit.functions import FUNCTIONS
 from identkit.layout import SLOPE
 from identkit.likelihoods import resolve
 from identkit.report import statements
@@ -116,7 +118,7 @@ def example_code(example: Example) -> str:
         for left, right in _side_by_side([["G", *listed[0]], ["G′", *listed[1]]])
     ]
     text = " ".join(n for m in both for a in (*m.routed, *m.shared) for n in _numbers(a))
-    known = sorted({"log", "pi", "exp", "sqrt", "cos", "sin"} & set(re.findall(r"[a-z]+", text)))
+    known = sorted({*FUNCTIONS, *CONSTANTS} & set(re.findall(r"[a-z]+", text)))
     lines = [f"from math import {', '.join(known)}", ""] if known else []
     for name, measure in zip(("G", "G_alternative"), both, strict=True):
         lines += [f"{name} = {{", *_half("routed", measure.routed)]
