@@ -148,7 +148,7 @@ class Conclusions:
 
     def _ordered(self, number: RegimeCode) -> CellOrders:
         second, regime = self.second_order(number), self.gate.regime(number)
-        if second is None or regime is None or self.expert.markers:
+        if second is None or regime is None:
             return CellOrders()
         through = resolve(self.gate.likelihood).through
         return at_smallest_cell(self.atom, through, regime, second, self.options, self.deadline)
