@@ -13,6 +13,8 @@ from jsonschema import Draft202012Validator
 import identkit
 from identkit import Expert, order
 from identkit.atoms import expert_function
+from identkit.certificates.store import certificate_document
+from identkit.certificates.verify import verify
 from identkit.cli import main
 from identkit.degeneracy import conclude
 from identkit.degeneracy.rate import agreement, derived_rate, of_orders
@@ -153,10 +155,25 @@ def test_the_document_and_the_report(capsys):
 
 
 def test_where_the_question_does_not_arise():
-    assert check(Expert.from_expression(["a*x + b", "a*x"]), "softmax").results[0].orders == ()
     dense = check("gelu", "sigmoid", dim=1).results[1]
     assert (dense.second_order, dense.orders) == (None, ())
     assert check("gelu", "(1 + tanh(s))/2", dim=1).results[0].orders == ()
+
+
+def test_several_outputs():
+    """Two of the same say what one does; the certificate leaves their orders to the prover."""
+    one = checked("erf(a*x + b)").results[0]
+    found = check(Expert.from_expression(["erf(a*x + b)", "2*erf(a*x + b)"]), "softmax")
+    two = found.results[0]
+    assert [(d.direction, d.order) for d in two.orders] == [
+        (d.direction, d.order) for d in one.orders
+    ]
+    assert one.rate.derived == two.rate.derived == "n^-1/8 or slower for cells of 2"
+    verified = verify(certificate_document(found))
+    assert verified.by[0]["orders"] == "prover"
+    assert verified.results[0].rate.derived == two.rate.derived
+    apart = check(Expert.from_expression(["erf(a*x + b)", "tanh(a*x + b)"]), "softmax").results[0]
+    assert [(d.direction, d.order) for d in apart.orders] == [("a", 2), ("b", 2)]
 
 
 def test_no_numbers_are_measured(monkeypatch):

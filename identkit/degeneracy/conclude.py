@@ -156,8 +156,7 @@ class Conclusions:
 
     def _ordered(self, number: RegimeCode) -> CellOrders:
         second, regime = self.second_order(number), self.gate.regime(number)
-        known = self.gate.has_orders and not self.expert.markers
-        if second is None or regime is None or not known:
+        if second is None or regime is None or not self.gate.has_orders:
             return CellOrders()
         through = resolve(self.gate.likelihood).through
         return at_smallest_cell(self.atom, through, regime, second, self.options, self.deadline)
