@@ -298,9 +298,19 @@ FORGERIES = {
     ),
     "a rate without upper bounds": ("line", without_upper("n^-1/8 for cells of 2"), "rate"),
     "an exact rate of erf": (
-        "erf",
+        "erf, sigmoid",
         lambda _, result: result["rate"].update(derived="n^-1/8 for cells of 2"),
         "rate",
+    ),
+    "2m for the scale of erf": (
+        "erf",
+        on_bound("a", "upper", at_most("4", "ridge-flow")),
+        "no ridge",
+    ),
+    "m for an expert that is no ridge": (
+        "square",
+        on_bound("a", "upper", at_most("2", "ridge-flow")),
+        "under softmax and least squares only",
     ),
     "the rate of another cell": (
         "line",

@@ -92,7 +92,7 @@ def read_orders(
         Arc(ARC, 0, tuple(_read_atoms(g) for g in a["atoms"]), (), a["order"]) for a in data["arcs"]
     ]
     beside = None if data["beside"] is None else read_second(data["beside"], gate, code)
-    alone = not one_by_one(resolve(gate.likelihood).through, second.across_atoms)
+    alone = not one_by_one(resolve(gate.likelihood).through, second.across_atoms, regime)
     kinked, used = atom.expression.has(Step), set()
 
     def bound(entry: dict[str, Any]) -> Bound:

@@ -37,6 +37,10 @@ def near(quantifier: Quantifier | None) -> tuple[str, ...]:
     return (OPEN_SET,) if quantifier == Quantifier.OPEN_SET else ()
 
 
-def one_by_one(through: Through, across: Across) -> bool:
-    """Whether each true atom can be treated by itself: those of a density always can."""
-    return through is not Through.VALUE or across == Across.INDEPENDENT
+def one_by_one(through: Through, across: Across, regime: Regime) -> bool:
+    """Whether each true atom can be treated by itself.
+
+    Those of a density always can, and those that almost every gates tell apart.
+    """
+    gates = regime.expansion is not None and regime.expansion.across == "gates"
+    return gates or through is not Through.VALUE or across == Across.INDEPENDENT

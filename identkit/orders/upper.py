@@ -197,6 +197,6 @@ class Upper:
         return not may_jump(self.spans.atom) and self.spans.gradient_independent
 
     def _caveats(self, kind: str, quantifier: Quantifier | None) -> tuple[str, ...]:
-        alone = not one_by_one(self.spans.through, self.second.across_atoms)
+        alone = not one_by_one(self.spans.through, self.second.across_atoms, self.regime)
         kinked = self.spans.atom.expression.has(Step)
         return supposed(kind, quantifier, self.regime, alone=alone, kinked=kinked)
