@@ -50,7 +50,7 @@ v_i) are O(ε) in L¹. Let S = Σ w_i δ_i δ_iᵀ, δ_i = Δζ_i, s = tr S, and
 sequence. Expanded, each term is a multiple of 1, x or ∇g; or one with S alone, S:∇²g/2 and
 ½∇gᵀS∇g; or o(s): it has β twice (O(B) = O(ε)), or β and δ (at most √(Bs)), or δ twice and one more
 deviation, which tends to 0. So a limit point of S/s is what there is none of, spans of finitely
-many functions being closed.
+many functions being closed. Weights free of x are those of softmax with every β_i = 0.
 
 Proof of 3. Let D = max |δ_i| and suppose T changes by o(D²). The first moment m is O(D²), since
 m·∇h/|m| would tend to 0 otherwise. So at a limit point of δ/D and m/D², M = Σ w δδᵀ ≠ 0 is

@@ -48,6 +48,8 @@ MODELS = {
     "polygon": ("atan(a*x + b)", "softmax", None),
     "moments": (RANK_2, "softmax", GAUSS),
     "shared": ("c*tanh(a*x + b) + d", "input-free", GAUSS),
+    "constant weights": (LINE, "input-free", GAUSS),
+    "sparse": (LINE, "normalized-sigmoid", GAUSS),
     "square": ("a*x**2 + b*x + c", "softmax", GAUSS),
     "sum": ("(p + q)*x + p - q", "softmax", GAUSS),
 }
@@ -260,7 +262,7 @@ FORGERIES = {
         "no output bias beside it",
     ),
     "beside under another gate": (
-        "shared",
+        "sparse",
         on_bound("a", "upper", at_most("2", "beside-location")),
         "softmax gate only",
     ),

@@ -32,7 +32,7 @@ from identkit.degeneracy.moments import SPREAD, beside_space
 from identkit.degeneracy.records import SecondOrder
 from identkit.errors import CertificateError
 from identkit.expression import Step, symbol
-from identkit.gates import Expansion, softmax
+from identkit.gates import Expansion, input_free, softmax
 from identkit.orders.records import Arc, Bound, DirectionOrder
 from identkit.vocabulary import Quantifier, Through, Verdict
 
@@ -197,7 +197,7 @@ class Orders:
         return False
 
     def _beside(self, name: str, bound: Bound) -> None:
-        if self.expansion.rule != softmax.RULE:
+        if self.expansion.rule not in (softmax.RULE, input_free.RULE):  # the latter with β = 0
             raise self.fail(name, "an output bias gives this bound under the softmax gate only")
         if self._location is None or name == self._location or bound.evidence is None:
             raise self.fail(name, "there is no output bias beside it")
