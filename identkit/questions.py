@@ -119,7 +119,9 @@ def questions_of(
         own = dict(() if regime is None else regime.conditions).get(name)
         found = find_condition(name, level or own)
         if found.atom is gated_function:
-            gate.needs_score(f"{name} at product level")
+            what = f"{name} at product level"
+            if gate.router is None and not gate.fixed:
+                gate.needs_affine(what)
         if found.atom is gated_function and gate.divides and gate.pinning is None:
             raise InputError(
                 f"{name}: it is about F = weight·h, and the {gate.name} gate divides by the sum of "

@@ -1,8 +1,8 @@
 """How little T_G − T_* can be where a coordinate has moved by t: arcs, and a minimisation.
 
-Nothing of identkit enters but the text of an arc. The model is that of theory section 10, d = 1: two
-true atoms under a softmax gate, the first fitted by m atoms, the second by one whose gate is the
-gauge. T is f, or the density of y given x; the norm is that of L² over x and y, by quadrature.
+Nothing of identkit enters but the text of an arc. The model is that of theory section 10, d = 1:
+two true atoms under a softmax gate, the first fitted by m atoms, the second by one whose gate is
+the gauge. T is f, or the density of y given x; the norm is that of L² over x and y, by quadrature.
 
 ``Problem.smallest`` minimises ‖T_G − T_*‖ over everything else — weights within a box, gate slopes,
 parameters, variances, the second atom — where one atom's coordinate has moved by t:

@@ -38,7 +38,7 @@ from identkit.expression import parse
 from identkit.gates import GATES, Caveat, Regime, WeightRule, common_shift, gates_under, resolve
 from identkit.layout import SLOPE
 from identkit.report.gauges import example_code
-from identkit.report.json_form import schema
+from identkit.report.json_text import schema
 
 GAUSSIAN = {"likelihood": "gaussian"}
 RATIONALS = st.fractions(min_value=-3, max_value=3, max_denominator=7)

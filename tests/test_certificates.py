@@ -28,7 +28,7 @@ from identkit.derivatives import Derivatives
 from identkit.errors import CertificateError, InputError
 from identkit.experts import builtin, symbols
 from identkit.gates import GATES
-from identkit.report.json_form import dumps, schema
+from identkit.report.json_text import dumps, schema
 
 CASES = {
     "yes": ("gelu", {"dim": 1}),

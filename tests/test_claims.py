@@ -16,7 +16,7 @@ from identkit import claims
 from identkit.claims import checks, record
 from identkit.claims.checks import STATUSES, Claim, weakest
 from identkit.cli import main
-from identkit.report.json_form import schema
+from identkit.report.json_text import schema
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "proofs_check"

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from identkit import __version__
 from identkit.cli import main
-from identkit.report.json_form import schema
+from identkit.report.json_text import schema
 
 
 def run(*arguments, **options):

@@ -24,7 +24,7 @@ from identkit.cli.progress import Bar
 from identkit.errors import InputError
 from identkit.fit import Model, least_squares
 from identkit.fit.result import Box
-from identkit.report.json_form import schema
+from identkit.report.json_text import schema
 
 M = identkit.MixingMeasure
 TANH = Model.of("tanh", "sigmoid")

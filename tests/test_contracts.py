@@ -250,7 +250,7 @@ def test_gauges_and_shares(gate):
         return
     check_gate(gate)
     if not gate.is_affine:
-        with pytest.raises(InputError, match="no prediction is registered"):
+        with pytest.raises(InputError, match="no fit is registered"):
             Model.of("gelu", gate).predict(TRUTH, np.zeros((1, 1)))
         return
     model, x = Model.of("gelu", gate), np.linspace(-3, 3, 41)[:, None]

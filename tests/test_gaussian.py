@@ -26,7 +26,7 @@ from identkit.experts import symbols
 from identkit.expression import symbol
 from identkit.gates import GATES, resolve
 from identkit.likelihoods import LIKELIHOODS, gaussian
-from identkit.report.json_form import schema
+from identkit.report.json_text import schema
 from identkit.testing import check_gate
 from identkit.vocabulary import Through, Variance
 

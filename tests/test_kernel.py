@@ -42,7 +42,7 @@ RESTS_ON = {
     # the grammar, balls and jets; the definitions of what is claimed; plain records
     *("expression", "balls", "certificates.jets", "certificates.witness", "deadline", "errors"),
     *("experts", "atoms", "gates", "conditions", "domain", "forms", "degeneracy.moments"),
-    *("results", "degeneracy.records", "likelihoods", "vocabulary"),
+    *("results", "degeneracy.records", "orders.records", "likelihoods", "vocabulary"),
 }
 
 

@@ -33,7 +33,7 @@ from identkit.gates import GATES, resolve
 from identkit.orders.measured import atoms_at
 from identkit.orders.records import Arc, Atoms, Bound, DirectionOrder
 from identkit.orders.series import Expansion, trace_powers
-from identkit.report.json_form import dumps
+from identkit.report.json_text import dumps
 from identkit.results import Options
 from identkit.vocabulary import Quantifier, Through, Verdict
 

@@ -261,10 +261,10 @@ def test_each_input_has_its_own_side():
 
 
 def test_boxes_run_out(monkeypatch):
-    regularity = Regularity(atom_of("1/(x**2 + a)", ("a",)), SIDES)
-    assert regularity.is_regular(numbers("1/10"))
+    regularity = Regularity(atom_of("1/(x**2 - x + a)", ("a",)), SIDES)
+    assert regularity.is_regular(numbers("3/10"))
     monkeypatch.setattr(kernel_points, "BOXES", 3)
-    assert not regularity.is_regular(numbers("1/10"))
+    assert not regularity.is_regular(numbers("3/10"))
     assert regularity.is_regular(numbers("100"))  # the whole and its halves
     monkeypatch.setattr(kernel_points, "BOXES", 1)
     assert not regularity.is_regular(numbers("0"))

@@ -45,7 +45,8 @@ LAYERS = {
     "architecture": "architecture.measures architecture.overlap architecture.halves "
     "architecture.moves architecture.search architecture.examples",
     "check": "checking alternatives interaction table",
-    "document": "degeneracy.document certificates.document report.json_form",
+    "document": "degeneracy.document certificates.document report.json_text "
+    "report.json_results report.json_form",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.outputs "
     "certificates.kernel.points "
     "certificates.kernel.parts certificates.kernel.every_k certificates.kernel.second_order "

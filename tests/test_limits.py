@@ -23,7 +23,7 @@ from identkit.causes import CAUSES
 from identkit.certificates.verify import verify
 from identkit.deadline import Deadline
 from identkit.errors import DomainError, InputError, OutOfTime
-from identkit.report.json_form import dumps
+from identkit.report.json_text import dumps
 from identkit.vocabulary import Cause
 
 needs_fork = pytest.mark.skipif(not bounded.FORKS, reason="without fork only deadlines hold")

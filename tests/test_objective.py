@@ -28,7 +28,7 @@ from identkit.gates import GATES
 from identkit.likelihoods import LEAST_SQUARES, LIKELIHOODS, Likelihood
 from identkit.likelihoods import register as register_likelihood
 from identkit.rates.setting import Setting
-from identkit.report.json_form import schema
+from identkit.report.json_text import schema
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

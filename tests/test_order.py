@@ -34,7 +34,7 @@ from identkit.orders.arcs import (
 from identkit.orders.measured import Measurement, atoms_at
 from identkit.orders.records import Atoms
 from identkit.orders.series import Expansion, trace_powers
-from identkit.report.json_form import schema
+from identkit.report.json_text import schema
 from identkit.vocabulary import Through
 
 GAUSS = "gaussian"

@@ -25,7 +25,8 @@ from identkit.orders.measured import Measurement
 from identkit.orders.records import Bound, CellOrders, DirectionOrder
 from identkit.rate import FOURTH, LOGARITHMIC, SLOWER, Rate
 from identkit.rates import predictions
-from identkit.report.json_form import check_document, schema
+from identkit.report.json_form import check_document
+from identkit.report.json_text import schema
 from identkit.report.statements import directions
 from identkit.report.terminal import render
 

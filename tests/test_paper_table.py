@@ -14,7 +14,7 @@ import identkit
 from identkit.claims import papers
 from identkit.cli import main
 from identkit.likelihoods import from_document
-from identkit.report.json_form import schema
+from identkit.report.json_text import schema
 from identkit.table import members, paper_table
 
 PAPERS = papers()

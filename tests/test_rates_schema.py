@@ -20,7 +20,7 @@ from identkit.fit.result import Status
 from identkit.rates import observe
 from identkit.rates.fits import environment
 from identkit.rates.quantities import _FIXED
-from identkit.report.json_form import schema
+from identkit.report.json_text import schema
 from identkit.simulation import STARTS
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from identkit.fit.result import Status
 from identkit.layout import STANDARD
 from identkit.mixing import SCHEMA as MIXING
-from identkit.report.json_form import schema
+from identkit.report.json_text import schema
 from identkit.vocabulary import (
     Across,
     Agreement,
@@ -222,7 +222,7 @@ def test_measures_and_boxes_have_the_blocks_of_the_standard_layout(name):
 
 def test_the_loader_says_what_is_missing(monkeypatch):
     monkeypatch.setattr(
-        "identkit.report.json_form._schema_file",
+        "identkit.report.json_text._schema_file",
         lambda name: {"$defs": {}} if name == "shared" else {"$ref": "#/$defs/lost"},
     )
     with pytest.raises(KeyError, match="lost"):

@@ -25,7 +25,7 @@ from identkit.files import write_whole
 from identkit.gates import Gate
 from identkit.gates import resolve as resolve_gate
 from identkit.likelihoods import asked_under
-from identkit.report.json_form import dumps, options_document
+from identkit.report.json_text import dumps, options_document
 from identkit.results import CheckResult, ConditionResult
 
 SCHEMA_NAME = "certificate-3"

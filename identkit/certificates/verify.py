@@ -59,7 +59,7 @@ from identkit.questions import (
     plans,
     questions_of,
 )
-from identkit.report.json_form import schema
+from identkit.report.json_text import schema
 from identkit.results import ConditionResult, Options, combined_verdict
 from identkit.vocabulary import Verdict
 

@@ -94,7 +94,8 @@ def _orders(result: CheckResult) -> list[Orders]:
 def run(options: argparse.Namespace) -> int:
     """Check, print, save; the exit code."""
     from identkit.certificates.store import save
-    from identkit.report.json_form import check_document, dumps
+    from identkit.report.json_form import check_document
+    from identkit.report.json_text import dumps
 
     printer = "json_form" if options.json else "markup" if options.latex else "terminal"
     if options.shared is not None and options.save is not None:

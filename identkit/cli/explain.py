@@ -39,7 +39,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check, explain; the exit code."""
     from identkit.report import explain
-    from identkit.report.json_form import check_document, dumps
+    from identkit.report.json_form import check_document
+    from identkit.report.json_text import dumps
 
     result = checked(options, "json_form" if options.json else "explain")
     if options.json:

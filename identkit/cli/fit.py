@@ -118,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
     report = _fitted(options, model, table, box)
 
     from identkit.report import fit_document, fit_report
-    from identkit.report.json_form import dumps
+    from identkit.report.json_text import dumps
 
     if options.save is not None:
         fit_document.save(report, options.save)

@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     from rich.text import Text
 
     from identkit.interaction import interactions
-    from identkit.report.json_form import dumps
+    from identkit.report.json_text import dumps
 
     with status_line() as progress:
         progress("comparing partial derivatives")

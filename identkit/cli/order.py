@@ -75,7 +75,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Decide, print; the exit code."""
     from identkit.orders.deciding import order
-    from identkit.report.json_form import dumps
+    from identkit.report.json_text import dumps
     from identkit.vocabulary import OrderStatus
 
     with status_line() as progress:

@@ -124,7 +124,7 @@ def run(options: argparse.Namespace) -> int:
                 return code
             result = observed(experiment, store)
     from identkit.report import rates_document, rates_report
-    from identkit.report.json_form import dumps
+    from identkit.report.json_text import dumps
 
     if options.json:
         print(dumps(rates_document.document(result)))

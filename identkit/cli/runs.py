@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from identkit.rates.running import named, observed
     from identkit.rates.store import Store
     from identkit.report import rates_document, rates_report
-    from identkit.report.json_form import dumps
+    from identkit.report.json_text import dumps
 
     if options.action == "export":
         wanted = {kind: getattr(options, kind) for kind in ("csv", "parquet", "json")}

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     require("sweep", "numpy", "torch", "numba")
     from identkit.rates.plan import load_plan, preset_text, presets
     from identkit.report import rates_document, rates_report
-    from identkit.report.json_form import dumps
+    from identkit.report.json_text import dumps
 
     if options.list:
         listed = presets()

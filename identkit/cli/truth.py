@@ -49,7 +49,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Search, print, save; the exit code."""
     require("truth", "numpy", "scipy")
-    from identkit.report.json_form import dumps
+    from identkit.report.json_text import dumps
     from identkit.report.rates_report import truth_report
 
     if options.save is not None:

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     from identkit.certificates.store import load
     from identkit.certificates.verify import verify
     from identkit.report import verified
-    from identkit.report.json_form import dumps
+    from identkit.report.json_text import dumps
 
     document = load(options.file)
     with status_line() as progress:

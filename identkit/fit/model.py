@@ -240,7 +240,7 @@ class Model:
     def _by_chunks(
         self, measure: MixingMeasure, x: ArrayLike, combine: Callable[..., Array], axes: int
     ) -> Array:
-        self.gate.needs_affine("prediction")
+        self.gate.needs_affine("fit")
         self.pack(measure)
         points = real_array("x", x)
         if points.ndim < 2 or points.shape[-1] != self.dim:

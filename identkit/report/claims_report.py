@@ -15,7 +15,7 @@ from rich.text import Text
 from identkit import __version__
 from identkit.claims.checks import STATUSES
 from identkit.claims.listing import FAILED, Entry
-from identkit.report.json_form import dumps
+from identkit.report.json_text import dumps
 from identkit.vocabulary import ClaimStatus
 
 SCHEMA = "identkit.claims/1"

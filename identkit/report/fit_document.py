@@ -9,7 +9,7 @@ from identkit.files import check_json_target, write_whole
 from identkit.fit.result import number
 from identkit.fit.summary import FitReport
 from identkit.report.fit_report import REMEDIES, identifiability_lines, notes, widened
-from identkit.report.json_form import dumps
+from identkit.report.json_text import dumps
 
 
 def document(report: FitReport) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from identkit.experts import ACTIVATIONS, SHAPELESS, SHAPES
 from identkit.expression import FUNCTIONS
 from identkit.gates import FAMILIES, GATES, Gate, described, gates_under, resolve
 from identkit.likelihoods import LEAST_SQUARES, LIKELIHOODS
-from identkit.report.json_form import dumps
+from identkit.report.json_text import dumps
 
 Rows = list[dict[str, str]]
 

@@ -16,7 +16,7 @@ from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.report import statements
 from identkit.report.claims_report import COLOURS as STATUS_COLOURS
 from identkit.report.claims_report import escaped
-from identkit.report.json_form import dumps
+from identkit.report.json_text import dumps
 from identkit.report.markup import escape, relation_latex
 from identkit.report.notation import text_latex
 from identkit.report.tables import piped, row_document, tabular

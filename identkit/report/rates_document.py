@@ -10,7 +10,7 @@ from identkit.rates.result import SCHEMA, Line, RateResult, Share, Verdict
 from identkit.rates.result import settings_of_analysis as analysis
 from identkit.rates.slopes import Prediction
 from identkit.report import statements
-from identkit.report.json_form import published_document
+from identkit.report.json_results import published_document
 
 if TYPE_CHECKING:
     pass

@@ -12,7 +12,8 @@ from rich.text import Text
 from identkit.degeneracy.document import document
 from identkit.likelihoods import asked_under
 from identkit.rate import NONE, PREMISE_FAILS
-from identkit.report.json_form import dumps, published_document
+from identkit.report.json_results import published_document
+from identkit.report.json_text import dumps
 from identkit.report.markup import escape
 from identkit.report.terminal import AGREEMENT_COLOURS, COLOURS
 from identkit.results import CheckResult, ConditionResult

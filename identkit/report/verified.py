@@ -8,7 +8,7 @@ from identkit.certificates.verify import Verified
 from identkit.gates import resolve as resolve_gate
 from identkit.likelihoods import asked_under, resolve
 from identkit.report import statements
-from identkit.report.json_form import order_document
+from identkit.report.json_results import order_document
 from identkit.vocabulary import Verdict
 
 SCHEMA = "identkit.verify/2"

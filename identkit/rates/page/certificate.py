@@ -13,7 +13,7 @@ from identkit.rates.quantities import checked
 from identkit.rates.result import RateResult
 from identkit.report import statements
 from identkit.report.argument import explanation
-from identkit.report.json_form import dumps
+from identkit.report.json_text import dumps
 from identkit.report.paragraphs import Part
 from identkit.results import ConditionResult, SetProof
 from identkit.vocabulary import ProofKind

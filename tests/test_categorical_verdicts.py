@@ -26,7 +26,7 @@ from identkit.experts import builtin, symbols
 from identkit.gates import GATES, resolve
 from identkit.likelihoods import LIKELIHOODS
 from identkit.likelihoods.categorical import with_classes
-from identkit.report.json_form import schema
+from identkit.report.json_text import schema
 from identkit.testing import check_gate
 
 LOGITS = {
