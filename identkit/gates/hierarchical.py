@@ -42,6 +42,7 @@ PRODUCTS = Caveat(
     lambda situation: True,
 )
 SOFTMAX = "a softmax over groups and one within each"
+ONE_GROUP = "all routed atoms are in one group"
 
 
 def _shifts(rule: WeightRule) -> Gauge:
@@ -94,6 +95,7 @@ def _softmax() -> tuple[Gate, ...]:
             likelihood=theorem.likelihood,
             blocks=AFFINE,
             structure=SOFTMAX,
+            together=ONE_GROUP,
         )
         for theorem, caveats, claims in found
     )
@@ -119,6 +121,7 @@ def _laplace(outer: str, formula: str, more: Sequence[Caveat]) -> tuple[Gate, ..
         caveats=(GROUPS, *more),
         claims=("hierarchical-groups",),
         structure=f"groups ({outer}) and within each (Laplace)",
+        together=ONE_GROUP,
     )
 
 

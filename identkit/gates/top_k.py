@@ -54,4 +54,5 @@ def _of(k: int) -> Gate:
         regimes=(Regime("any", "strong", "any truth, region by region; no rate is derived"),),
         source="arXiv 2309.13850",
         structure=structure,
+        together=None,
     )
