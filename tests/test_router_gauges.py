@@ -88,7 +88,8 @@ def test_a_flow_moves_what_is_shared_alike_for_all_atoms(router):
 def test_a_gauge_that_the_value_at_zero_would_hide():
     """exp(w)·tanh(x + v) keeps W itself, though W/W(0, 0) changes."""
     action, _ = scale("exp(w)*tanh(x + v)")
-    assert action is not None and "ω_w → ω_w + log(κ) - log(s + κ)" in action
+    assert action is not None
+    assert "ω_w → ω_w + log(κ) - log(s + κ)" in action
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,8 @@ def test_an_orbit_of_a_score_is_one_of_the_gate():
     """w·v·x stays along (w·r, v/r): no parameter of the expert moves."""
     found = check("gelu", "dense-to-sparse w*v*x", dim=1)
     (orbit,) = [g for g in found.gauges if g.name == "orbit of a score"]
-    assert orbit.action == "(ω_w, ω_v) → (ω_w*exp(s), ω_v*exp(-s))" and orbit.each
+    assert orbit.action == "(ω_w, ω_v) → (ω_w*exp(s), ω_v*exp(-s))"
+    assert orbit.each
     scaled = check("gelu", "dense-to-sparse w*x + v*u", dim=1)
     actions = [g.action for g in scaled.gauges if g.name == "orbit of a score"]
     assert "ω_u → s + ω_u, β0 → β0 - log(exp(s*κ*ω_v))" in actions
