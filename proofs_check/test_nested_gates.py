@@ -38,12 +38,12 @@ Statements.
    inner scores differ by constants is several groups with equal outer slopes (d).
 
 Setting. *Top-K*: T_K(x) are the K atoms with the largest scores, f = Σ_{T_K} e^{s_i} h_i / Σ_{T_K}
-e^{s_i}. True atoms j = 1..k* > K ≥ 2, their (β0, β1) and the differences of slopes distinct; region R_S the
-part of a convex domain where T_K = S, convex, with interior. A fitted gate selects K̄ of k atoms.
-Fitted atoms converge, (β1, η) to that of the true atom of their cell V_j, β0 to a finite limit: in
-the limit an atom i of V_j has weight a_i W_j, a_i > 0. (P) the products W_jW_l, j ≤ l, are
-independent over the experts on every open set, and these differ there (almost every gates,
-test_routers 4); or a Gaussian likelihood with distinct pairs (h, ν), where (P) is not needed.
+e^{s_i}. True atoms j = 1..k* > K ≥ 2, of distinct β1; region R_S the part of a convex domain where
+T_K = S, which is convex, with interior. A fitted gate selects K̄ of k atoms. Fitted atoms converge,
+(β1, η) to that of the true atom of their cell V_j, β0 to a finite limit: in the limit an atom i of
+V_j has weight a_i W_j, a_i > 0. (P) the products W_jW_l, j ≤ l, are independent over the experts on
+every open set, and these differ there (almost every gates, test_routers 4); or a Gaussian
+likelihood with distinct pairs (h, ν), where (P) is not needed.
 
 4. *Cells and regions.* Let f_G → f_G*.
    (i) On a piece of R_S where the selected atoms stay, A_l = Σ a_i over the selected atoms of V_l
@@ -53,10 +53,12 @@ test_routers 4); or a Gaussian likelihood with distinct pairs (h, ν), where (P)
    (ii) The number n_j of selected atoms of V_j is constant on R_S. Atoms of one cell have parallel
    scores, so that V_j gives its n_j largest a_i, and A_j grows with n_j. From one piece of R_S to
    the next some n_j would rise and another fall, K̄ being their sum: not both A_j stay equal.
-   (iii) Let S = T ∪ {i} and S' = T ∪ {j} have a common face s_i = s_j. Beyond it V_i gives none,
-   and V_j some; scores are continuous, so at the face all n_i selected atoms of V_i and n_j of V_j
-   have the K̄-th largest score. So their a are all equal; off a null set of the face no score of T
-   ties, so T keeps its n_t, and with them (T is not empty) the common A: n_i = n_j, a = A/n_i.
+   (iii) Let S = T ∪ {i} and S' = T ∪ {j} have a common face s_i = s_j, A and A' the common sums on
+   both sides. Beyond the face V_i gives none, and V_j some; scores are continuous, so at the face
+   all n_i selected atoms of V_i and n_j of V_j have the K̄-th largest score. So their a are all one
+   number α, A = n_i α and A' = n_j α. Were A' > A, each cell of T would have more atoms beyond, and
+   n_j < n_i of the K̄ be left for V_j: A' < A; and in the same way the other way round. So A' = A,
+   n_j = n_i, and T keeps its n_t.
    (iv) Σ_{j∈S} n_j = K̄ on every region. Along regions joined by faces A is one number, and it
    determines n_j: the same on all regions, and where exchanges join all atoms n_j = m, K̄ = mK. The
    other atoms of V_j are selected nowhere in the limit. So with V_j read as its selected atoms, Σ_S
