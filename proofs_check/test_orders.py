@@ -22,7 +22,7 @@ bounded below; ε is the distance of p_G and p_* in L¹ over a compact set of x.
    n^-3/16 or slower.
 8. Least squares, softmax, some true atom fitted by one atom, almost every gates: what 5 and 6 say
    is the slowest, whatever the gate slopes do, for every d: |Δb|^2m + |Δa|^m ≤ Cε, and |Δa|^m +
-   |Δb|^m ≤ Cε.
+   |Δb|^m ≤ Cε. So too for h = H(x, z), ∂_zH = C(x)φ'(z), C ≠ 0 almost everywhere.
 9. Gaussian likelihood, ν free, softmax as in 8 or constant weights, ∇h independent: if all
    invisible moments of second order are multiples of one, of rank 2, then |Δη|^m ≤ Cε for m ≥ 4,
    and for m = 2, 3 if there are two parameters.
@@ -81,7 +81,7 @@ The coefficient of x² in q gives Σ w|Δβ|² = O(ε) + O(D^(2m+1)) + o(Σ w|Δ
 recursion; level ℓ for poles), so that E_ℓ = o(D^2m) + o(D^(m+ℓ−1)) = o(D^ℓ) for ℓ ≤ 2m, and the
 limit point is one of 5. In 6: Δβ_i = o(D^(m/2)) and p_ℓ = o(D^m) + o(D^(m/2+ℓ)) = o(D^ℓ). Lines of
 d independent directions, near which ε holds on average, have the locations and scales that give a
-and b.
+and b. A factor C(x) of every ∂^ℓh, ℓ ≥ 1, changes no level: where C ≠ 0 it can be divided out.
 
 Proof of 9. By 1, |v_i|^m = O(ε) and E_ℓ = Σ W_i P_ℓ(Δh_i, v_i) = O(ε) in L¹ for ℓ ≤ 2m, at every x;
 let D = max |Δη_i| and suppose ε = o(D^m). Convexity as in 2: β_i = O(ε^½) = o(D^(m/2)), so that it

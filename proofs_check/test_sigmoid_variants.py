@@ -13,10 +13,14 @@ Statements.
    is 0 (its restriction to a line is Σ c_n e^{λ_n s}, whose largest term would win). So Σ_i a_i
    e^{2ω_i·x} = a e^{2ω·x}; all a_i > 0, so all ω_i = ω and Σ a_i = a (a). Next, times e^{2‖x‖²}: Σ
    a_i² = a² in the same way, and with a_i > 0 only one of them is not 0 (b). The same for Σ_i σ_i
-   h(x, η_i) with all η_i tending to η*: in the limit of fitted atoms of bounded parameters whose
-   f_G → f_G*, a true atom's weight times h is not shared: the limit of the cell has Σ σ_i = σ*, so
-   it is one atom. The expansion of f_G − f_G* around distinct atoms therefore stops at first order:
-   only ∂_β0 F, ∂_ω F, ∂_η F, F = σ·h, enter, and ‖f_G − f_G*‖ ≥ c·Σ‖Δ‖ near the truth if these are
+   h(x, η_i) with all η_i tending to η*, h(·, η*) not 0: at a limit of fitted atoms of bounded
+   parameters whose f_G tends to f_G*, the cell has Σ σ_i = σ* where h(x, η*) ≠ 0, an open set, so
+   it is one atom. Where the η_i tend to different limits, or atoms of different cells make up for
+   each other, f_G* has an exact refit with more atoms: that it has none is the premise, as in
+   Regime 2 of the sigmoid gate (test_regime_2_premise: a null expert and c·φ break it under this
+   gate too). Under it f_G of k > k* atoms does not tend to f_G* at all, and what is estimated is a
+   population minimiser, taken to be unique. Around its distinct atoms the expansion stops at first
+   order: only ∂_β0 F, ∂_ω F, ∂_η F, F = σ·h, enter, and ‖f_G − f_Ḡ‖ ≥ c·Σ‖Δ‖ near it if these are
    independent over atoms.
 
 Proved: by the arguments; (a) and (b) are computed.

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from identkit import Expert
+from identkit.atoms import expert_function
 from identkit.certificates.kernel.arcs import Curve, all_positive, weighted_sums
 from identkit.certificates.kernel.field import Unshown
 from identkit.certificates.kernel.orders import Orders
@@ -531,6 +532,45 @@ def test_a_bound_is_of_the_kind_of_its_evidence():
         found = [bounded("a", "pair"), bounded("b", kind, arc=other), bounded("ν", "pair")]
         with pytest.raises(CertificateError, match="by an arc"):
             orders.check(found)
+
+
+HIDDEN_ZERO = "(sqrt(3 + 2*sqrt(2)) - 1 - sqrt(2))"
+
+
+@pytest.mark.parametrize(
+    ("text", "flow"),
+    [
+        (ERF, ("b", True)),
+        ("erf(2*b - a*x/3)", ("b", True)),
+        ("x**2*erf(a*x + b) + sin(x)", ("b", True)),  # C(x)·φ(z) flows as φ(z)
+        ("erf(a*x0 + b)*cos(x1)", ("b", True)),
+        ("atan(a*x + b)", ("b", False)),
+        ("atan(2*b + a*x)", None),  # in units of z with ∂z/∂b = 1 it is another equation
+        (f"erf(a*x0 + {HIDDEN_ZERO}*c*x1 + b)", None),  # c moves nothing, unseen by normal forms
+        ("erf(a*x + b) + c", None),
+        ("c*erf(a*x + b)", None),
+        ("erf(a*x + c*x + b)", None),
+        ("erf(a*x**2 + b)", None),
+        ("erf(a*x + b + 1)", None),
+        ("erf(a*x)", None),
+        ("erf(a*b*x + b)", None),
+        ("exp(a*x + b)", None),
+    ],
+)
+def test_a_ridge_with_a_flow_moves_with_the_slopes_of_its_inputs(text, flow):
+    atom = expert_function(Expert.from_expression(text))
+    expansion = resolve("softmax").expansion(None)
+    own = Analysis(atom, expansion, Options(), "here", Deadline(60))
+    second = replace(open_question(GATES["softmax"], None), verdict=Verdict.NO)
+    assert Orders(own, expansion, second, "here")._flow == flow
+
+
+def test_a_flow_backwards_is_none():
+    """φ'' = 2zφ' has derivatives that grow: exp(z²) instead of exp(−z²)."""
+    own, expansion = analysis("a*x + b", None)
+    orders = Orders(own, expansion, open_question(GATES["softmax"], None), "here")
+    field = own.field
+    assert [orders._is_negative(field.constant(n)) for n in (-2, 2, 0)] == [True, False, False]
 
 
 @pytest.mark.parametrize(

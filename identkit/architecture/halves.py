@@ -47,7 +47,11 @@ def between_the_halves(setting: Setting, options: Options) -> Iterator[FoundGaug
     if shared is None:
         return
     if setting.constant is None:
-        yield NoGauge(EXCHANGE, False, f"the gate {setting.gate.name} does not divide by the sum")
+        yield NoGauge(
+            EXCHANGE,
+            False,
+            f"the gate {setting.gate.name} does not divide by the sum over all atoms",
+        )
         return
     found = overlap(shared, routed, deadline)
     if found is None:
@@ -151,13 +155,15 @@ def measure(setting: Setting, shared: Masses, routed: Masses) -> ExactMeasure | 
     """Both halves with these weights; None where no gate is known that gives the routed ones."""
     slope = sp.Integer(int(setting.equal_slopes))
     alike = len({w for _, w in routed}) == 1
+    scales = [b for b in setting.gate.blocks if b.role == "scale"]
     atoms = []
     for part, weight in routed:
         # equal gates have equal weights, whatever the gate
         offset = sp.Integer(0) if alike else setting.offset(weight / 2)
         if offset is None:
             return None
-        gate = {n: slope if b == SLOPE.name else sp.Integer(0) for n, b in setting.numbers}
+        still = {SLOPE.name: slope, **{b.name: sp.Integer(1) for b in scales}}
+        gate = {n: still.get(b, sp.Integer(0)) for n, b in setting.numbers}
         atoms.append(routed_atom(setting, {**gate, OFFSET.name: offset}, part.eta, part.variance))
     own = [shared_atom(setting, w, part.kappa, part.variance) for part, w in shared]
     return ExactMeasure(tuple(atoms), tuple(own))

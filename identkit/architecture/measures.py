@@ -112,7 +112,7 @@ class Setting:
 
     @property
     def _sees_no_x(self) -> bool:
-        return all(block != SLOPE.name for _, block in self.numbers)
+        return all(block == OFFSET.name for _, block in self.numbers)
 
     @cached_property
     def constant(self) -> str | None:
@@ -120,10 +120,19 @@ class Setting:
 
         Proved: the ratio of two weights does not depend on x.
         """
-        if not self.gate.divides:
+        together = self.gate.together
+        if not self.gate.divides or together is None:
             return None
+        return ", and ".join(filter(None, (together, self._constant)))
+
+    @property
+    def _constant(self) -> str:
         if self._sees_no_x:
             return ""
+        if self.gate.weight(symbol("s")) == sp.exp(symbol("s")):
+            # exp(π + β0) in a ratio is exp of a difference of β0, whatever π sees of x
+            own = [b.label for b in self.gate.blocks if b.per_atom and b != OFFSET]
+            return f"all routed {' and '.join(own)} are equal, or one atom is routed"
         return (
             "all routed β1 are equal, or one atom is routed"
             if self.equal_slopes

@@ -105,6 +105,8 @@ def of_a_gauge(setting: Setting, gauge: Gauge) -> Iterator[FoundGauge]:
     )
     if move is None or not proved or where or not (setting.gate.divides and move.factor_moves()):
         return
+    if setting.gate.together is None:  # copies may put others out of the sum
+        return
     yield FoundGauge(
         name="common spreading",
         kind=GaugeKind.COPIES,
@@ -269,6 +271,10 @@ def of_a_family(setting: Setting, family: Family) -> Iterator[Found]:
             f"h {stays} along it (second order), and no curve was found to write it with",
         )
         return
+    if not {p for p, _ in family.curve} <= {*setting.expert.parameters}:
+        if family.r2 == "0":  # cells along others are said with the second order
+            yield _of_one_router(family)
+        return
     images = {p: parse(e) for p, e in family.curve}
     s = family.parameter
     alone = family.kind == FamilyKind.REDUNDANT
@@ -294,6 +300,24 @@ def of_a_family(setting: Setting, family: Family) -> Iterator[Found]:
         if alone
         else "h(curve) = r1·h + r2·∂_V h: normal form",
         sums=() if alone else tuple(sums),
+    )
+
+
+def _of_one_router(family: Family) -> FoundGauge:
+    """A curve of one atom's score, read off: the second order has proved it as an identity of W."""
+    factor = f", β0 → β0 - log({family.r1})" if family.r1 != "1" else ""
+    return FoundGauge(
+        name="orbit of a score",
+        kind=GaugeKind.SYMMETRY,
+        half=Half.ROUTED,
+        action=_action(family.curve) + factor,
+        where="",
+        images=(),
+        amounts=(),
+        dimension=1,
+        each=True,
+        proved=True,
+        method="the weight is multiplied by a number free of x, or stays: normal form",
     )
 
 

@@ -43,31 +43,72 @@ def curves_of(
     alone = AtomFunction(
         "W", atom.routed.subs(symbols((offset,))[0], 0), atom.inputs, (*gate, *atom.shared)
     )
-    lifts, flows = exact_curves(_apart(alone, atom.shared), deadline)
+    lifts, flows = exact_curves(alone, deadline)
     still, moving = _without_shared(flows, len(atom.shared))
-    lifts, still, moving = (
-        _widened(some, alone.parameters, atom) for some in (lifts, still, moving)
-    )
-    held = [x for x in lifts if not _moves_shared(x.curve.velocity, atom)]
-    gauges = [x for x in lifts if x not in held and x.r2 == 0]
+    held = [x for x in _widened(lifts, alone.parameters, atom) if not _moves_shared(x, atom)]
+    still = _widened(still, alone.parameters, atom)
+    curves = _alike(lifts, alone, atom)
+    lost = _apart(alone, atom.shared)
+    if not curves and lost is not None:
+        lifts, flows = exact_curves(lost, deadline)
+        curves = _alike(lifts, alone, atom)
+        moving += _without_shared(flows, len(atom.shared))[1]
+    gauges = curves or _flows_alike(moving, alone, atom)[:1]
     own, flowing = (_widened(some, atom.of_expert, atom) for some in expert)
-    return Curves(
-        [*own, *held], [*flowing, *still], (*held, *still), tuple(gauges) or tuple(moving)
-    )
+    return Curves([*own, *held], [*flowing, *still], (*held, *still), tuple(gauges))
 
 
-def _apart(alone: AtomFunction, shared: Sequence[str]) -> AtomFunction:
+def _alike(lifts: Sequence[Lift], alone: AtomFunction, atom: AtomFunction) -> list[Lift]:
+    """Those along which all atoms move together: what they share moves for each in one way."""
+    return [
+        x
+        for x in _widened(lifts, alone.parameters, atom)
+        if x.r2 == 0
+        and _moves_shared(x, atom)
+        and not any(
+            e.free_symbols & _own(alone, atom)
+            for p, e in x.curve.images.items()
+            if str(p) in atom.shared
+        )
+    ]
+
+
+def _flows_alike(moving: Sequence[Flow], alone: AtomFunction, atom: AtomFunction) -> list[Flow]:
+    made = (_of_all_atoms(f, len(atom.shared), _own(alone, atom)) for f in moving)
+    return _widened([f for f in made if f is not None], alone.parameters, atom)
+
+
+def _own(alone: AtomFunction, atom: AtomFunction) -> set[Any]:
+    """The parameters of W that each atom has for itself."""
+    return {s for s in symbols(alone.parameters) if str(s) not in atom.shared}
+
+
+def _of_all_atoms(flow: Flow, count: int, own: set[Any]) -> Flow | None:
+    """The flow with a speed for what is shared that is free of the atom's ``own`` parameters.
+
+    exp(w)·κ x is constant along (e^w − 1, −κe^w) up to a common factor: e^w is not that of another
+    atom, so that the flow of all is (e^−w − 1, κ).
+    """
+    lead = next(v for v in flow.velocity[-count:] if v != 0)
+    # what all atoms have in common of the speed stays: κ' = κ, not κ' = 1
+    _, factor = sp.factor(lead).as_independent(*own, as_Add=False)
+    velocity = tuple(sp.cancel(v / factor) for v in flow.velocity)
+    if any(v.free_symbols & own for v in velocity[-count:]):
+        return None
+    return Flow(velocity, sp.cancel(flow.rate / factor))
+
+
+def _apart(alone: AtomFunction, shared: Sequence[str]) -> AtomFunction | None:
     """W over its value at γ = 0, a function of x and φ that the weights of all atoms can lose.
 
-    −κ(x − ω)² has the gauge of 2κωx − κω²: what κ does to −κx² is common to all atoms.
+    −κ(x − ω)² has the gauge of 2κωx − κω²: what κ does to −κx² is common to all atoms. None where
+    there is nothing to lose.
     """
-    still: dict[Any, Any] = {
-        s: sp.Integer(0) for s in symbols(alone.parameters) if str(s) not in shared
-    }
+    still: Any = {s: sp.Integer(0) for s in symbols(alone.parameters) if str(s) not in shared}
     common = alone.expression.subs(still)
     of_x = common.free_symbols & {*symbols(alone.inputs)}
     if not shared or common.has(sp.nan, sp.zoo, sp.oo) or not of_x:
-        return alone
+        return None
     return replace(alone, expression=sp.powsimp(alone.expression / common))
 
 
@@ -101,6 +142,8 @@ def gauge_text(found: Lift | Flow, atom: AtomFunction) -> str:
     if isinstance(found, Flow):
         pairs = zip(atom.parameters, found.velocity, strict=True)
         moved = ", ".join(f"{p}' = {v}" for p, v in pairs if v != 0)
+        if found.rate != 0:
+            moved = f"{moved}, β0' = {sp.simplify(-found.rate)}"
         return f"the flow of {moved} (no closed form)"
     images = ", ".join(f"{p} → {e}" for p, e in found.curve.images.items())
     if found.r1 == 1:
@@ -108,8 +151,8 @@ def gauge_text(found: Lift | Flow, atom: AtomFunction) -> str:
     return f"{images}, β0 → {sp.simplify(sp.Symbol('β0') - sp.log(found.r1))}"
 
 
-def _moves_shared(velocity: Sequence[Any], atom: AtomFunction) -> bool:
-    names = zip(atom.parameters, velocity, strict=True)
+def _moves_shared(found: Lift, atom: AtomFunction) -> bool:
+    names = zip(atom.parameters, found.curve.velocity, strict=True)
     return any(v != 0 for p, v in names if p in atom.shared)
 
 

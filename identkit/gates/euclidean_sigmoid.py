@@ -2,7 +2,8 @@
 
 No weight is a constant of x, and no sum of two is one: an atom fitted by several would have its
 weight divided among them, which e^{2ωᵀx} forbids. So the expansion stops at first order for every
-truth. There is no scale gauge: a temperature is held at 1.
+truth: around the atoms of a population minimiser, taken to be unique, if f_G* has no exact refit
+(the premise). There is no scale gauge: a temperature is held at 1.
 
 Source: arXiv 2602.01466; theory section 9; proofs_check/test_sigmoid_variants.py.
 """

@@ -60,7 +60,8 @@ class Gate:
     of its atoms. ``router`` is then the score of one atom beside β0 in symbols, from which what is
     proved of it is derived; or ``fixed`` are blocks that a gauge lets hold at 1, where the score is
     β1ᵀx + β0: what is proved is proved there. ``structure`` says over which atoms weights are
-    divided, where it is not the sum over all.
+    divided, where it is not the sum over all; ``together`` is then when it is, as a clause, None
+    where that depends on the number of atoms: it is asked where atoms are added to a measure.
 
     An expansion, a loss or a sharing rule that is about another weight rule, its parameters
     included, or proved under another ``likelihood``, is dropped: no gate inherits the theorem of
@@ -84,6 +85,7 @@ class Gate:
     router: Router | None = None
     fixed: tuple[Block, ...] = ()
     structure: str = ""
+    together: str | None = ""
 
     def __post_init__(self) -> None:
         self._check_blocks()

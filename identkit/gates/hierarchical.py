@@ -5,7 +5,8 @@ gates within the groups, ``hierarchical-laplace-laplace`` on both levels. A shif
 leaves f as it is on the first level and within each group by itself; a group of one atom has a void
 inner gate; a group whose inner gates do not depend on x is several groups. Where each true group is
 fitted by one group, that has an atom fitted by one atom, these pin the group's common factor, and
-the first level's: what is left of an atom is what is left under its inner gate alone.
+the first level's: what is left of an atom is what is left under its inner gate alone. Under least
+squares products of two groups' weights are independent over all that is within the groups.
 
 Source: arXiv 2410.02935; theory section 9; proofs_check/test_nested_gates.py.
 """
@@ -28,20 +29,20 @@ from identkit.gates.routed import least_squares, routed
 from identkit.layout import AFFINE, OFFSET
 
 GROUPS = Caveat(
-    "each true group is fitted by one group, and some atom of each by one atom only; for almost "
-    "every choice of the gates",
+    "each true group is fitted by one group, of atoms around its own, and some atom of each by one "
+    "atom only; for almost every choice of the gates",
     lambda situation: True,
 )
-APART_GROUPS = Caveat(
-    "the scores of two groups have no function in common but constants (not proved)",
-    lambda situation: True,
+CENTRES = Caveat(
+    "with one input, the centres of two groups at least lie in the domain", lambda situation: True
 )
-PRODUCTS = Caveat(
-    "the products of two atoms' weights, those of their groups included, are independent over the "
-    "functions of the experts (not checked)",
+ONE_SIDE = Caveat(
+    "with one input, atoms or groups whose weights are proportional, their centres on the same "
+    "side of x, trade nothing between their experts (not checked)",
     lambda situation: True,
 )
 SOFTMAX = "a softmax over groups and one within each"
+ONE_GROUP = "all routed atoms are in one group"
 
 
 def _shifts(rule: WeightRule) -> Gauge:
@@ -58,7 +59,7 @@ def _shifts(rule: WeightRule) -> Gauge:
 
 def _softmax() -> tuple[Gate, ...]:
     rule = WeightRule(sp.exp(symbol("s")), True, structure=SOFTMAX)
-    found = [(least_squares(rule), (GROUPS, PRODUCTS), ())]
+    found = [(least_squares(rule), (GROUPS,), ("weight-products-independent",))]
     found += [
         (
             expansion(
@@ -94,6 +95,7 @@ def _softmax() -> tuple[Gate, ...]:
             likelihood=theorem.likelihood,
             blocks=AFFINE,
             structure=SOFTMAX,
+            together=ONE_GROUP,
         )
         for theorem, caveats, claims in found
     )
@@ -115,15 +117,16 @@ def _laplace(outer: str, formula: str, more: Sequence[Caveat]) -> tuple[Gate, ..
         "arXiv 2410.02935",
         (_offsets,),
         separate=True,
-        pieces=PRODUCTS,
+        pieces=ONE_SIDE,
         caveats=(GROUPS, *more),
         claims=("hierarchical-groups",),
         structure=f"groups ({outer}) and within each (Laplace)",
+        together=ONE_GROUP,
     )
 
 
 GATES: tuple[Any, ...] = (
     *_softmax(),
     *_laplace("softmax", "exp(α1ᵀx + α0)", ()),
-    *_laplace("laplace", "exp(−‖x − ψ‖ + α0)", (APART_GROUPS,)),
+    *_laplace("laplace", "exp(−‖x − ψ‖ + α0)", (CENTRES,)),
 )

@@ -79,6 +79,7 @@ def routed(
     pieces: Caveat | None = None,
     caveats: tuple[Caveat, ...] = (),
     structure: str = "",
+    together: str = "",
     claims: tuple[str, ...] = (),
 ) -> tuple[Gate, ...]:
     """The gate under least squares and under each Gaussian likelihood.
@@ -88,7 +89,7 @@ def routed(
     they share. ``pieces``: under least squares, where scores with kinks leave a hypothesis;
     without kinks the products W_i·W_j are independent over the experts for almost every gates.
     ``structure``: over what weights are divided where it is not all atoms; what pins the common
-    factors is then said by the ``caveats``.
+    factors is then said by the ``caveats``, and ``together`` when it is all atoms.
     """
     rule = WeightRule(sp.exp(symbol("s")), True, blocks, router, structure)
     declared: tuple[Gauge, ...] = tuple(made(rule) for made in gauges)
@@ -127,6 +128,7 @@ def routed(
                 score=score,
                 router=router,
                 structure=structure,
+                together=together,
             )
         )
     return tuple(made)

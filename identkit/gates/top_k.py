@@ -1,13 +1,15 @@
 """Top-K gates: softmax over the atoms with the K largest scores β1ᵀx + β0, ``top-2``, ``top-3``, …
 
 The inputs fall into regions, at most C(k*, K), on each of which the same true atoms are selected
-and f_G* is a softmax mixture of these. A fitted gate that selects K̄ atoms has f_G → f_G* on a
-region only if these K̄ atoms are the cells of its K true atoms: with fewer some of their weight is
-missing, with more another true atom comes in. So Σ |V_j| = K̄ on *every* region. Where regions are
-joined by exchanges of one atom for another all cells have one size m, K̄ = mK, and every other
-fitted atom is selected nowhere: nothing is known of it. Hence no rate is registered for several
-fitted atoms around one true atom; conditions are decided as on each region. For top-1 the weights
-are 0 and 1: (β1, β0) → c·(β1, β0) leaves f as it is.
+and f_G* is a softmax mixture of these. A fitted gate that selects K̄ atoms, K ≥ 2, has f_G → f_G*
+on a region only if all of these are in the cells V_j of its K true atoms and their weights add up
+to those of the true ones times one factor. So Σ |V_j| = K̄ on *every* region, V_j those of a cell
+that are selected. Where regions are joined by exchanges of one atom for another all cells have one
+size m, K̄ = mK, and share their weight in equal parts; every other fitted atom is selected nowhere:
+nothing is known of it. Hence no rate is registered for several fitted atoms around one true atom;
+conditions are decided as on each region. Two copies of every atom are no gauge as under softmax:
+they put others out of the sum. For top-1 the weights are 0 and 1: (β1, β0) → c·(β1, β0), c > 0,
+leaves f as it is.
 
 Source: arXiv 2309.13850; theory section 9; proofs_check/test_nested_gates.py.
 """
@@ -54,4 +56,5 @@ def _of(k: int) -> Gate:
         regimes=(Regime("any", "strong", "any truth, region by region; no rate is derived"),),
         source="arXiv 2309.13850",
         structure=structure,
+        together=None,
     )

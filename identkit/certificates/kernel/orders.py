@@ -132,7 +132,8 @@ class Orders:
     def _flow(self) -> tuple[str, bool] | None:
         """(location, whether the equation is the heat equation) of h = φ(z), z = b + Σ p·c·x_s.
 
-        φ″ = −κzφ′ with a number κ > 0, or (1 + z²)φ″ = −2zφ′.
+        ∂_z²h = −κz∂_zh with a number κ > 0, or (1 + z²)∂_z²h = −2z∂_zh: what else h may do with x,
+        ∂_zh is C(x)exp(−κz²/2) or C(x)/(1 + z²), C not 0.
         """
         field, names, u = self.analysis.field, self.atom.parameters, self.atom.symbol
         if len(names) < 2:
