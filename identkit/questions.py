@@ -65,6 +65,12 @@ def checked_likelihood(expert: Expert, gate: Gate) -> None:
     """Raise InputError for an expert or a gate that the gate's likelihood does not speak of."""
     one_output(expert, gate)
     likelihood = resolve(gate.likelihood)
+    outputs = len(likelihood.seen(expert).markers)
+    if gate.router is not None and outputs:
+        raise InputError(
+            f"gate {gate.name}: what its score asks of an expert is known for one output (or two "
+            f"classes), not for {outputs}; give one component, or use softmax."
+        )
     if likelihood.divided and not gate.divides:
         raise InputError(
             f"likelihood {likelihood.family}: the {gate.name} gate does not divide by the sum of "

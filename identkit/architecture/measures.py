@@ -111,8 +111,19 @@ class Setting:
         return self.shared is None and self._sees_no_x
 
     @property
+    def plain(self) -> bool:
+        """Whether an atom's weight is that of β1ᵀx + β0, which measures in numbers are made of."""
+        own = {block for _, block in self.numbers}
+        return self._over_all and own <= {OFFSET.name, SLOPE.name}
+
+    @property
+    def _over_all(self) -> bool:
+        """Whether no router has parameters of its own, and all atoms are weighed together."""
+        return self.gate.router is None and not self.gate.structure
+
+    @property
     def _sees_no_x(self) -> bool:
-        return all(block != SLOPE.name for _, block in self.numbers)
+        return self._over_all and all(block != SLOPE.name for _, block in self.numbers)
 
     @cached_property
     def constant(self) -> str | None:
@@ -124,6 +135,8 @@ class Setting:
             return None
         if self._sees_no_x:
             return ""
+        if not self._over_all:
+            return "the routed weights are free of x, or one atom is routed"
         return (
             "all routed β1 are equal, or one atom is routed"
             if self.equal_slopes

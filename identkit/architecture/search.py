@@ -91,7 +91,9 @@ def of_a_gauge(setting: Setting, gauge: Gauge) -> Iterator[FoundGauge]:
         name=gauge.name,
         kind=GaugeKind.GATE,
         half=Half.ROUTED,
-        action=f"{_action(images)}, for all atoms alike" if images else gauge.text,
+        action=f"{_action(images)}, for all atoms alike"
+        if images
+        else gauge.text.replace("leaves f ", f"leaves {setting.letter} "),
         where=where,
         images=images,
         amounts=() if move is None else move.amounts,
@@ -105,6 +107,8 @@ def of_a_gauge(setting: Setting, gauge: Gauge) -> Iterator[FoundGauge]:
     )
     if move is None or not proved or where or not (setting.gate.divides and move.factor_moves()):
         return
+    if setting.gate.structure:
+        return  # of a part of the atoms: copies may take the place of others
     yield FoundGauge(
         name="common spreading",
         kind=GaugeKind.COPIES,
@@ -269,6 +273,9 @@ def of_a_family(setting: Setting, family: Family) -> Iterator[Found]:
             f"h {stays} along it (second order), and no curve was found to write it with",
         )
         return
+    if not {p for p, _ in family.curve} <= {*setting.expert.parameters}:
+        yield _of_the_weight(family)
+        return
     images = {p: parse(e) for p, e in family.curve}
     s = family.parameter
     alone = family.kind == FamilyKind.REDUNDANT
@@ -294,6 +301,26 @@ def of_a_family(setting: Setting, family: Family) -> Iterator[Found]:
         if alone
         else "h(curve) = r1·h + r2·∂_V h: normal form",
         sums=() if alone else tuple(sums),
+    )
+
+
+def _of_the_weight(family: Family) -> FoundGauge:
+    """A curve of a router's parameters along which β0 can make up for what W is multiplied by."""
+    action = _action(family.curve)
+    if family.kind != FamilyKind.REDUNDANT:
+        action += f", β0 → β0 - log({family.r1})"
+    return FoundGauge(
+        name=f"orbit of {', '.join(p for p, _ in family.curve)}",
+        kind=GaugeKind.GATE,
+        half=Half.ROUTED,
+        action=action,
+        where="",
+        images=(),
+        amounts=(),
+        dimension=1,
+        each=True,
+        proved=True,
+        method="the weight of the atom is the same function of x: normal form",
     )
 
 
