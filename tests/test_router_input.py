@@ -8,12 +8,14 @@ import re
 import pytest
 from checked import check
 
+import identkit
 from identkit import Expert
 from identkit.cli import main
 from identkit.errors import InputError
 from identkit.gates import resolve
 from identkit.report import explain
 from identkit.report.markup import latex
+from identkit.testing import check_gate
 from identkit.vocabulary import GaugeKind, Half
 
 
@@ -141,3 +143,21 @@ def test_words_are_no_formulas_in_latex():
     text = explain.latex(check("relu", "softmax", dim=1, likelihood="gaussian"))
     assert "For all atoms alike." in text
     assert r"\mathrm{for}" not in text
+
+
+@pytest.mark.parametrize("classes", ["3", 2.5, True, 1, 18])
+def test_classes_are_a_whole_number(classes):
+    with pytest.raises(InputError, match="--classes"):
+        check("linear", "softmax", dim=1, likelihood="categorical", classes=classes)
+
+
+@pytest.mark.parametrize("options", [{}, {"likelihood": "gaussian", "shared": 3}])
+def test_what_is_no_expert_is_refused(options):
+    expert = "gelu" if options else None
+    with pytest.raises(InputError, match="is none; give a name or an Expert"):
+        identkit.check(expert, "softmax", dim=1, **options)
+
+
+def test_the_contract_of_a_router_without_numbers_is_refused():
+    with pytest.raises(InputError, match="not known in numbers"):
+        check_gate("dense-to-sparse tanh")
