@@ -100,8 +100,16 @@ def plan_of(
     regime = None if which is None else chosen[0].code
     if condition == NONDEGENERATE:
         condition = None
-    if condition is not None:
-        find_condition(condition)
+    if (
+        condition is not None
+        and find_condition(condition).level == "router"
+        and gate.router is None
+    ):
+        use = known_gates(lambda g: g.router is not None)
+        raise InputError(
+            f"--condition {condition}: it is about a score with parameters of its own, which the "
+            f"{gate.name} gate has none of; drop it, or use {use}."
+        )
     plan = [(r.code, name) for r in chosen for name, _ in r.conditions]
     if condition is not None:
         matching = [pair for pair in plan if pair[1] == condition]

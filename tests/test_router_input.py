@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+import shlex
 
 import pytest
 from checked import check
@@ -161,3 +163,38 @@ def test_what_is_no_expert_is_refused(options):
 def test_the_contract_of_a_router_without_numbers_is_refused():
     with pytest.raises(InputError, match="not known in numbers"):
         check_gate("dense-to-sparse tanh")
+
+
+@pytest.mark.parametrize("condition", ["separate", "algebraic-independence"])
+@pytest.mark.parametrize("gate", ["softmax", "sigmoid", "top-2", "exp(s)"])
+def test_conditions_on_scores_need_one(gate, condition):
+    with pytest.raises(InputError, match="a score with parameters of its own"):
+        identkit.check("gelu", gate, dim=1, condition=condition)
+
+
+@pytest.mark.parametrize("more", ["--orders", "--alternatives"])
+def test_what_has_no_latex_is_not_dropped_in_silence(capsys, more):
+    ask = ("check", "--expert", "linear", "--gate", "softmax", "--dim", "1", "--latex", more)
+    code, out, err = run(capsys, *ask)
+    assert code == 2
+    assert not out
+    assert err.startswith(f"identkit: {more}: there is no LaTeX of them")
+
+
+@pytest.mark.parametrize("gate", ["input-free", "sigmoid", "quadratic", "(1 + tanh(s))/2"])
+def test_what_the_listing_of_a_gate_says_can_be_asked(capsys, gate):
+    code, out, _ = run(capsys, "gates", gate, "--json")
+    assert code == 0
+    (row,) = json.loads(out)["gates"]
+    cases = " ".join(text for name, text in row.items() if name.startswith("case"))
+    assert ("categorical" in cases) == resolve(gate, "gaussian").divides
+    assert cases.count("no rate is derived for this gate") == 0
+    assert main([*shlex.split(row["example"])[1:], "--dim", "1"]) in (0, 3)
+
+
+def test_derivatives_of_a_density_in_latex():
+    result = check("linear", "quadratic", dim=1, likelihood="gaussian")
+    text = explain.latex(result)
+    assert "[U+" not in text
+    assert "N ''" in text or "N''" in text
+    assert "f_{G}" not in text

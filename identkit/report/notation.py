@@ -51,7 +51,7 @@ _SYMBOLS = {
     "∈": r"\in", "∪": r"\cup", "∞": r"\infty", "√": r"\surd", "→": r"\to", "−": "-", "…": r"\dots",
     "ᵀ": r"^{\top}", "²": "^{2}", "³": "^{3}", "°": r"^{\circ}", "~": r"\sim", "∫": r"\int",
     "∏": r"\prod", "*": r"\,", "{": r"\{", "}": r"\}", "%": r"\%", "#": r"\#", "&": r"\&",
-    "$": r"\$", "|": r"\vert", "\\": r"\backslash", "′": "'", "–": "-", "^": r"\hat{}",
+    "$": r"\$", "|": r"\vert", "\\": r"\backslash", "′": "'", "″": "''", "‴": "'''", "⁗": "''''", "–": "-", "^": r"\hat{}",
 }  # fmt: skip
 _DERIVATIVE = re.compile(r"∂([²³⁴]?)([hFp])/((?:∂[A-Za-zβ][A-Za-z0-9_]*[²³⁴]?)+)\Z")
 _FUNCTION_NAMES = "|".join(h.name for h in HEADS if h.latex)
