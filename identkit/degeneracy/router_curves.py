@@ -61,7 +61,7 @@ def _apart(alone: AtomFunction, shared: Sequence[str]) -> AtomFunction:
 
     −κ(x − ω)² has the gauge of 2κωx − κω²: what κ does to −κx² is common to all atoms.
     """
-    still = {s: sp.Integer(0) for s in symbols(alone.parameters) if str(s) not in shared}
+    still: Any = {s: sp.Integer(0) for s in symbols(alone.parameters) if str(s) not in shared}
     common = alone.expression.subs(still)
     of_x = common.free_symbols & {*symbols(alone.inputs)}
     if not shared or common.has(sp.nan, sp.zoo, sp.oo) or not of_x:
