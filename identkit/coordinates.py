@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import sympy as sp
@@ -50,16 +51,28 @@ class Coordinates:
             for i, p in enumerate(old)
         }
         expression: Any = atom.expression.xreplace(images)
-        return replace(atom, expression=expression, parameters=self.names)
+        moved = replace(atom, expression=expression, parameters=self.names)
+        if atom.routed is None:
+            return moved
+        ends = len(atom.gate), len(atom.gate) + len(atom.shared)
+        gate, shared = self.names[: ends[0]], self.names[ends[0] : ends[1]]
+        return replace(moved, routed=atom.routed.xreplace(images), gate=gate, shared=shared)
 
 
 def structural(atom: AtomFunction) -> Coordinates | None:
-    """Coordinates made of the linear forms in η that occur as coefficients; None if not new."""
+    """Coordinates made of the linear forms in η that occur as coefficients; None if not new.
+
+    Where a router has parameters of its own, they, the shared ones and η stay apart.
+    """
     q = len(atom.parameters)
     chosen: list[Form] = []
-    for form in [*_forms(atom), *_units(q)]:
-        if len(chosen) < q and _rank([*chosen, form]) > len(chosen):
-            chosen.append(form)
+    forms = [*_forms(atom), *_units(q)]
+    for block in _blocks(atom):
+        first = len(chosen)
+        for form in forms:
+            own = all(i in block for i, c in enumerate(form) if c)
+            if own and len(chosen) < first + len(block) and _rank([*chosen, form]) > len(chosen):
+                chosen.append(form)
     if all(sum(1 for c in form if c) == 1 for form in chosen):
         return None
     taken = {*atom.inputs, *atom.parameters}
@@ -67,6 +80,12 @@ def structural(atom: AtomFunction) -> Coordinates | None:
     while any(f"{stem}{i + 1}" in taken for i in range(q)):
         stem += "u"
     return Coordinates(tuple(f"{stem}{i + 1}" for i in range(q)), tuple(chosen))
+
+
+def _blocks(atom: AtomFunction) -> Iterator[range]:
+    """The places of parameters that may be mixed: a condition differentiates by each sort."""
+    ends = (0, len(atom.gate), len(atom.gate) + len(atom.shared), len(atom.parameters))
+    yield from (range(a, b) for a, b in pairwise(ends) if a < b)
 
 
 def _is_plain_polynomial(node: Node, inputs: set[Any]) -> bool:

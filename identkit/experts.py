@@ -356,7 +356,9 @@ def builtin(name: str, shape: str | None = None, dim: int = 2) -> Expert:
 
 
 def resolve(expert: Expert | str, shape: str | None = None, dim: int = 2) -> Expert:
-    """An :class:`Expert` from itself or from a built-in's name."""
+    """An :class:`Expert` from itself or from a built-in's name. Raises InputError."""
+    if not isinstance(expert, Expert | str):
+        raise InputError(f"expert: {expert!r} is none; give a name or an Expert.")
     return expert if isinstance(expert, Expert) else builtin(expert, shape, dim)
 
 

@@ -66,6 +66,11 @@ def check_gate(gate: Gate | str, *, examples: int = 20) -> None:
         raise InputError(
             f"gate {gate.name}: weights over {gate.structure} are not compared; leave it out."
         )
+    if gate.router is not None and gate.score is None:
+        raise InputError(
+            f"gate {gate.name}: the score of this router is not known in numbers, so it is not "
+            "compared; leave it out."
+        )
     for gauge in gate.gauges:
         _each(gate, gauge, examples, lambda case, gauge=gauge: _holds(gate, gauge, case))
         if gauge.caveat is not None and not _changes(gate, gauge, examples, holding=False):

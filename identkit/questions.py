@@ -65,6 +65,12 @@ def checked_likelihood(expert: Expert, gate: Gate) -> None:
     """Raise InputError for an expert or a gate that the gate's likelihood does not speak of."""
     one_output(expert, gate)
     likelihood = resolve(gate.likelihood)
+    outputs = len(likelihood.seen(expert).markers)
+    if gate.router is not None and outputs:
+        raise InputError(
+            f"gate {gate.name}: what its score asks of an expert is known for one output (or two "
+            f"classes), not for {outputs}; give one component, or use softmax."
+        )
     if likelihood.divided and not gate.divides:
         raise InputError(
             f"likelihood {likelihood.family}: the {gate.name} gate does not divide by the sum of "
@@ -94,8 +100,16 @@ def plan_of(
     regime = None if which is None else chosen[0].code
     if condition == NONDEGENERATE:
         condition = None
-    if condition is not None:
-        find_condition(condition)
+    if (
+        condition is not None
+        and find_condition(condition).level == "router"
+        and gate.router is None
+    ):
+        use = known_gates(lambda g: g.router is not None)
+        raise InputError(
+            f"--condition {condition}: it is about a score with parameters of its own, which the "
+            f"{gate.name} gate has none of; drop it, or use {use}."
+        )
     plan = [(r.code, name) for r in chosen for name, _ in r.conditions]
     if condition is not None:
         matching = [pair for pair in plan if pair[1] == condition]

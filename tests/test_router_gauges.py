@@ -155,9 +155,9 @@ def test_copies_of_atoms_put_others_out_of_a_selection():
 def test_an_orbit_of_a_score_is_one_of_the_gate():
     """w·v·x stays along (w·r, v/r): no parameter of the expert moves."""
     found = check("gelu", "dense-to-sparse w*v*x", dim=1)
-    (orbit,) = [g for g in found.gauges if g.name == "orbit of a score"]
+    (orbit,) = [g for g in found.gauges if g.name.startswith("orbit of ω")]
     assert orbit.action == "(ω_w, ω_v) → (ω_w*exp(s), ω_v*exp(-s))"
     assert orbit.each
     scaled = check("gelu", "dense-to-sparse w*x + v*u", dim=1)
-    actions = [g.action for g in scaled.gauges if g.name == "orbit of a score"]
+    actions = [g.action for g in scaled.gauges if g.name.startswith("orbit of ω")]
     assert "ω_u → s + ω_u, β0 → β0 - log(exp(s*κ*ω_v))" in actions

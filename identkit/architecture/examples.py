@@ -57,7 +57,7 @@ def examples_of(result: CheckResult) -> list[tuple[FoundGauge, Example | None]]:
 
 def example_of(setting: Setting, gauge: FoundGauge) -> Example | None:
     """Two measures that are not the same and are proved to have the same f or p."""
-    if not gauge.proved or not gauge.images:
+    if not gauge.proved or not gauge.images or not setting.plain:
         return None
     make = {
         GaugeKind.GATE: _moved_gates,

@@ -111,6 +111,17 @@ class Setting:
         return self.shared is None and self._sees_no_x
 
     @property
+    def plain(self) -> bool:
+        """Whether an atom's weight is that of β1ᵀx + β0, which measures in numbers are made of."""
+        own = {block for _, block in self.numbers}
+        return self._over_all and own <= {OFFSET.name, SLOPE.name}
+
+    @property
+    def _over_all(self) -> bool:
+        """Whether no router has parameters of its own, and all atoms are weighed together."""
+        return self.gate.router is None and not self.gate.structure
+
+    @property
     def _sees_no_x(self) -> bool:
         return all(block == OFFSET.name for _, block in self.numbers)
 

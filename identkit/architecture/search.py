@@ -91,7 +91,9 @@ def of_a_gauge(setting: Setting, gauge: Gauge) -> Iterator[FoundGauge]:
         name=gauge.name,
         kind=GaugeKind.GATE,
         half=Half.ROUTED,
-        action=f"{_action(images)}, for all atoms alike" if images else gauge.text,
+        action=f"{_action(images)}, for all atoms alike"
+        if images
+        else gauge.text.replace("leaves f ", f"leaves {setting.letter} "),
         where=where,
         images=images,
         amounts=() if move is None else move.amounts,
@@ -307,7 +309,7 @@ def _of_one_router(family: Family) -> FoundGauge:
     """A curve of one atom's score, read off: the second order has proved it as an identity of W."""
     factor = f", β0 → β0 - log({family.r1})" if family.r1 != "1" else ""
     return FoundGauge(
-        name="orbit of a score",
+        name=f"orbit of {', '.join(p for p, _ in family.curve)}",
         kind=GaugeKind.SYMMETRY,
         half=Half.ROUTED,
         action=_action(family.curve) + factor,

@@ -102,6 +102,9 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(
             "--save: a certificate is of one half; save the shared experts' with --gate input-free."
         )
+    for more in ("alternatives", "orders"):
+        if options.latex and getattr(options, more):
+            raise InputError(f"--{more}: there is no LaTeX of them; drop --latex, or use --json.")
     result = checked(options, printer, options.require)
     if options.save is not None:
         save(result, options.save)

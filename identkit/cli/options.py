@@ -113,6 +113,8 @@ def chosen_gate(options: argparse.Namespace) -> str:
             f"--router {options.router}: gate {options.gate} has no router to choose; drop it, or "
             f"use --gate {ROUTED}."
         )
+    if not options.router.strip():
+        raise InputError("--router: it is empty; write one such as tanh(w*x), or linear.")
     return f"{options.gate.strip()} {options.router}"
 
 

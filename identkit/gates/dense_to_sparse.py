@@ -13,7 +13,7 @@ Source: arXiv 2401.13875, 2503.03213; theory section 9; proofs_check/test_router
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -27,7 +27,7 @@ from identkit.gates.regime import Caveat, WeightRule
 from identkit.gates.routed import PIECES, routed
 from identkit.gates.router import Router, each, product
 from identkit.layout import OFFSET, Block
-from identkit.likelihoods import Likelihood, resolve
+from identkit.likelihoods import LEAST_SQUARES, Likelihood, resolve
 
 NAME = "dense-to-sparse"
 BEGINS = NAME + r"(?= |$)"
@@ -47,8 +47,10 @@ def gate(text: str = LINEAR, likelihood: Likelihood | str | None = None) -> Gate
     'dense-to-sparse tanh(w*x)'
     """
     text = " ".join(text.split()) or LINEAR
-    wanted = resolve("least-squares" if likelihood is None else likelihood).name
-    return next(g for g in _gates(text) if g.likelihood == wanted)
+    wanted = resolve(LEAST_SQUARES if likelihood is None else likelihood).name
+    known = {g.likelihood: g for g in _gates(text)}
+    found = known.get(wanted)  # nothing is registered under the categorical likelihood
+    return replace(known[LEAST_SQUARES], likelihood=wanted) if found is None else found
 
 
 @cache

@@ -102,6 +102,7 @@ def routed(
             *caveats,
             *((VARIANCES,) if density else () if pieces is None else (pieces,)),
         )
+        argument = _ARGUMENT.replace("f_G", "p_G") if density else _ARGUMENT
         apart = "gaussian-derivatives-independent" if density else "weight-products-independent"
         regime = Regime(
             key="any",
@@ -109,7 +110,7 @@ def routed(
             also=(("separate", APART),) if separate else (),
             meaning="any truth",
             expansion=Expansion(
-                rule, order=2, gates=False, likelihood=likelihood, argument=_ARGUMENT
+                rule, order=2, gates=False, likelihood=likelihood, argument=argument
             ),
             caveats=provided,
             rests_on=("routed-second-order", "routed-common-factor", apart, *claims),

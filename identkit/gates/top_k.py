@@ -53,7 +53,7 @@ def _of(k: int) -> Gate:
         weight=sp.exp,
         normalised=True,
         declared=(common_shift(rule),),
-        regimes=(Regime("any", "strong", "any truth, region by region; no rate is derived"),),
+        regimes=(Regime("any", "strong", "any truth, region by region"),),
         source="arXiv 2309.13850",
         structure=structure,
         together=None,

@@ -23,7 +23,7 @@ from typing import ClassVar
 
 import sympy as sp
 
-from identkit.errors import InputError
+from identkit.errors import InputError, whole
 from identkit.experts import MAX_COMPONENTS, Expert
 from identkit.expression import free_names
 from identkit.likelihoods.contract import Likelihood
@@ -88,7 +88,7 @@ def with_classes(expert: Expert, classes: int) -> Expert:
             f"--classes {classes}: '{expert.text[:60]}' has {len(expert.markers)} logits, of "
             f"{len(expert.markers) + 1} classes; drop --classes."
         )
-    if not 2 <= classes <= MAX_COMPONENTS + 1:
+    if not 2 <= whole("--classes", classes, least=0) <= MAX_COMPONENTS + 1:
         raise InputError(f"--classes {classes}: give from 2 to {MAX_COMPONENTS + 1} classes.")
     if classes == 2:
         return expert

@@ -112,7 +112,8 @@ def _ordered(
     if regime is None:
         raise InputError(
             f"order: no expansion of second order is known for the gate {gate.name} under "
-            f"{resolve_likelihood(gate.likelihood).title}; use {known_gates(_expanded)}."
+            f"{resolve_likelihood(gate.likelihood).title}; use "
+            f"{known_gates(lambda g: g.has_orders and _expanded(g.under(gate.likelihood)))}."
         )
     deadline = Deadline(options.time_limit)
     known = (r.second_order for r in results if r.regime == regime.code)

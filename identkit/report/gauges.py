@@ -65,6 +65,9 @@ _WHY = {
 }
 
 
+OWN_WEIGHT = "The weight of the atom is the same function of x, for any atom by itself."
+
+
 def gauges_part(result: CheckResult) -> Part | None:
     """The part of an explanation on gauges; None where nothing was looked for."""
     sections = [
@@ -87,8 +90,8 @@ def _argument(
     result: CheckResult, gauge: FoundGauge, example: Example | None
 ) -> Iterator[Paragraph]:
     letter = resolve(result.likelihood).letter
-    yield formula(gauge.action)
-    yield prose(_WHY[gauge.kind])
+    yield from _action(gauge.action)
+    yield prose(OWN_WEIGHT if gauge.each and gauge.kind is GaugeKind.GATE else _WHY[gauge.kind])
     if gauge.where:
         yield prose(statements.sentence(f"where {gauge.where}"))
     if gauge.kind is not GaugeKind.TRANSPORT:
@@ -106,6 +109,16 @@ def _argument(
         f"`{letter}_G − {letter}_G′` is 0."
     )
     yield Paragraph("code", example_code(example))
+
+
+def _action(text: str) -> Iterator[Paragraph]:
+    """Formulas on their own lines, words in a sentence."""
+    formulas, *words = re.split(r",? (?=for all atoms|in two copies|at s_1)", text, maxsplit=1)
+    if "leaves" in formulas:
+        yield prose(statements.sentence(text))
+        return
+    yield formula(formulas)
+    yield from (prose(statements.sentence(own)) for own in words)
 
 
 def example_code(example: Example) -> str:

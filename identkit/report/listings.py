@@ -69,7 +69,9 @@ def _gate(name: str) -> tuple[Rows, str]:
     known: dict[str, Gate] = {}
     for likelihood in LIKELIHOODS:
         with suppress(InputError):
-            known[likelihood] = resolve(name, likelihood)
+            found = resolve(name, likelihood)
+            if found.divides or not LIKELIHOODS[likelihood].divided:
+                known[likelihood] = found
     if not known:
         resolve(name)  # which says why
     gate = next(iter(known.values()))
@@ -91,7 +93,8 @@ def _gate(name: str) -> tuple[Rows, str]:
             title = f"{r.title}: " if r.title else ""
             what = ", ".join(n for n, _ in r.conditions)
             provided = [c.text for c in (*r.caveats, *(c for _, c in r.also))]
-            text = f"{title}{r.meaning} → {what}; {_EXPANDED[r.order]}"
+            meaning = r.meaning.removesuffix("; no rate is derived for this gate")
+            text = f"{title}{meaning} → {what}; {_EXPANDED[r.order]}"
             said.setdefault("; provided ".join([text, *provided]), []).append(likelihood)
     for n, (text, under) in enumerate(said.items(), 1):
         row[f"case {n}"] = f"{', '.join(under)}: {text}"
@@ -99,6 +102,8 @@ def _gate(name: str) -> tuple[Rows, str]:
     theory = [c for own in known.values() for r in own.regimes for c in r.rests_on]
     row["proved"] = ", ".join(dict.fromkeys(theory))
     row["example"] = f'identkit explain --expert gelu --gate "{gate.name}" --domain 1 3'
+    if LEAST_SQUARES not in known:
+        row["example"] += f" --likelihood {LIKELIHOODS[gate.likelihood].family}"
     return [row], ""
 
 

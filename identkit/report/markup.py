@@ -43,9 +43,10 @@ def escape(text: str) -> str:
 def function_latex(function: BasisFunction) -> str:
     """A basis function: ``x_{0}\\,\\partial_{a_{0}} h``."""
     parts = [name_latex(x) for x in function.inputs]
-    for factor in function.factors:
+    bases = function.bases or (function.base,) * len(function.factors)
+    for base, factor in zip(bases, function.factors, strict=True):
         operator = "".join(rf"\partial_{{{name_latex(p)}}}" for p in factor)
-        parts.append(f"{operator} {function.base}".strip())
+        parts.append(f"{operator} {GREEK.get(base, base)}".strip())
     return r"\,".join(parts) or "1"
 
 
@@ -53,7 +54,7 @@ def relation_latex(relation: Relation) -> str:
     """Σ c·g = 0 in LaTeX."""
     terms = []
     for term in relation.terms:
-        names = frozenset(re.findall(r"β[0-9_]*", term.coefficient))
+        names = frozenset(re.findall(rf"[{''.join(GREEK)}]\w*", term.coefficient))
         coefficient = parse(term.coefficient, extra=names, generous=True)
         symbols = _latex_names(coefficient)
         negative = coefficient.could_extract_minus_sign()

@@ -17,11 +17,17 @@ from identkit.heads import HEADS
 WRITING_SECONDS = 0.25
 PLAIN_DEPTH = 5
 """Functions and powers nested no deeper are written at once."""
-GREEK = {"β": r"\beta", "η": r"\eta", "σ": r"\sigma", "α": r"\alpha", "γ": r"\gamma"}
+GREEK = {
+    "β": r"\beta", "η": r"\eta", "σ": r"\sigma", "α": r"\alpha", "γ": r"\gamma", "π": r"\pi",
+    "ω": r"\omega", "κ": r"\kappa", "χ": r"\chi", "τ": r"\tau", "ν": r"\nu",
+}  # fmt: skip
 
 
 def name_latex(name: str) -> str:
     """A symbol: ``a0`` -> ``a_{0}``, ``β1_0`` -> ``\\beta_{1,0}``."""
+    own = re.fullmatch(rf"([{''.join(GREEK)}])_([A-Za-z]\w*)", name)
+    if own:  # of a router of one's own: ω_w
+        return f"{GREEK[own[1]]}_{{{name_latex(own[2])}}}"
     match = re.fullmatch(r"([^\W\d_]+)_?([0-9_]*)", name)
     if not match:
         return r"\mathrm{" + name.replace("_", r"\_") + "}"
@@ -37,6 +43,7 @@ _SYMBOLS = {
     "∂": r"\partial", "∇": r"\nabla", "Σ": r"\sum", "σ": r"\sigma", "δ": r"\delta", "Δ": r"\Delta",
     "β": r"\beta", "η": r"\eta", "θ": r"\theta", "α": r"\alpha", "γ": r"\gamma",
     "ε": r"\varepsilon",
+    "κ": r"\kappa", "χ": r"\chi",
     "λ": r"\lambda", "μ": r"\mu", "ν": r"\nu", "τ": r"\tau", "φ": r"\varphi", "Φ": r"\Phi",
     "π": r"\pi", "ω": r"\omega", "‖": r"\|", "·": r"\cdot", "×": r"\times", "½": r"\tfrac12",
     "¼": r"\tfrac14", "⪰": r"\succeq", "≻": r"\succ", "≥": r"\ge", "≤": r"\le", "≠": r"\ne",
@@ -44,7 +51,8 @@ _SYMBOLS = {
     "∈": r"\in", "∪": r"\cup", "∞": r"\infty", "√": r"\surd", "→": r"\to", "−": "-", "…": r"\dots",
     "ᵀ": r"^{\top}", "²": "^{2}", "³": "^{3}", "°": r"^{\circ}", "~": r"\sim", "∫": r"\int",
     "∏": r"\prod", "*": r"\,", "{": r"\{", "}": r"\}", "%": r"\%", "#": r"\#", "&": r"\&",
-    "$": r"\$", "|": r"\vert", "\\": r"\backslash", "′": "'", "–": "-", "^": r"\hat{}",
+    "$": r"\$", "|": r"\vert", "\\": r"\backslash", "′": "'", "″": "''", "‴": "'''",
+    "⁗": "''''", "–": "-", "^": r"\hat{}",
 }  # fmt: skip
 _DERIVATIVE = re.compile(r"∂([²³⁴]?)([hFp])/((?:∂[A-Za-zβ][A-Za-z0-9_]*[²³⁴]?)+)\Z")
 _FUNCTION_NAMES = "|".join(h.name for h in HEADS if h.latex)
@@ -191,7 +199,7 @@ _TOKEN = re.compile(
     r"|∂_\w+"
     r"|[mM]\[[^\]]*\]"
     r"|f_G[*⋆]?"
-    r"|n\^-[0-9]+/[0-9]+|\*\*\(?-?[0-9/]+\)?|\^\(?-?[0-9/]+\)?|\^[A-Za-z]"
+    r"|n\^-[0-9]+/[0-9]+|\*\*\(?-?[0-9/]+\)?|\^\(?-?[0-9/]+(?:\.[0-9]+)?\)?|\^[A-Za-z]"
     r"|yᵀMy|[A-Za-zα-ωΔ]+(?:[0-9]+)?(?:_[A-Za-z0-9β-ωη]+)*"
     r"|[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?|\s+|."
 )
@@ -255,7 +263,7 @@ def _name(name: str) -> str:
         return f"{base}_{{{below}}}"
     if index and not stem.isascii() and stem not in GREEK and not stem[-1].isdigit():
         return f"{_name(stem)}_{{{index.replace('_', ',')}}}"
-    if not name.isascii() and not re.match(r"[βησαγ][0-9_]*\Z", name):
+    if not name.isascii() and not re.match(rf"[{''.join(GREEK)}][0-9_]*\Z", name):
         return "".join(
             c if c.isascii() else _SYMBOLS.get(c, r"\text{?}") + " " for c in name
         ).strip()
@@ -268,7 +276,7 @@ def _index(name: str) -> str:
 
 
 _IN_TEXT = re.compile(
-    r"`[^`]*`|n\^-[0-9]+/[0-9]+|f_G\*?|[A-Za-z]\^(?:\([^()]*\)|[0-9A-Za-z])|[A-Za-zα-ωΔ]+_[A-Za-z0-9*]+"
+    r"`[^`]*`|n\^-[0-9]+/[0-9]+|f_G\*?|[A-Za-z]\^(?:\([^()]*\)|[0-9]+(?:\.[0-9]+)?|[A-Za-z])|[A-Za-zα-ωΔ]+_[A-Za-z0-9*]+"
     r"|[βησΔ][0-9]?(?:ᵀx|\*)?|\b[wkG]\*|[_%&#^~{}$\\<>*]|[^\x00-\x7f]"
 )
 

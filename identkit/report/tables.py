@@ -26,7 +26,8 @@ LEGEND = (
     "Regime 2 where it is open whether the theorem's premise holds). "
     "! marks a contradiction (or a theorem whose premise fails), ° a proof on an open set of "
     "parameters. strong is read at expert level, weak at product level. Each certified verdict "
-    "is a proof, printed by `identkit check --expert NAME [--shape SHAPE] --gate GATE`."
+    "is a proof, printed by `identkit check --expert NAME [--shape SHAPE] --gate GATE` under the "
+    "same --likelihood."
 )
 
 
