@@ -167,7 +167,7 @@ def test_no_theorem_is_inherited():
     [
         (lambda x: least_squares(MODEL, x, x[:, 0], FITTED), "fit"),
         (lambda x: random_starts(MODEL, x, x[:, 0], 1), "fit"),
-        (lambda x: MODEL.predict(FITTED, x), "prediction"),
+        (lambda x: MODEL.predict(FITTED, x), "fit"),
         (lambda x: identkit.simulate(MODEL, FITTED, 5, noise=0.1), "simulation"),
         (lambda x: check("tanh", TEMPERED, dim=1), "condition"),
         (lambda x: voronoi(FITTED, FITTED, "softmax"), "loss"),

@@ -68,7 +68,7 @@ def test_a_router_in_other_coordinates_is_verified(tmp_path, capsys):
 def test_a_redundant_parameter_of_a_router_is_a_gauge(router, name):
     result = check("relu", f"dense-to-sparse {router}", dim=1)
     (found,) = [g for g in result.gauges if g.name == name]
-    assert found.kind is GaugeKind.GATE
+    assert found.kind is GaugeKind.SYMMETRY
     assert found.proved
     assert found.each
     assert ("β0 →" in found.action) == (router == "w*x + a")
@@ -114,7 +114,8 @@ def test_a_gauge_under_a_density_is_one_of_p():
 def test_halves_are_exchanged_only_where_routed_weights_are_free_of_x(gate):
     result = check("gelu", gate, dim=1, likelihood="gaussian", shared="gelu")
     (found,) = [g for g in result.gauges if g.kind is GaugeKind.EXCHANGE]
-    assert "the routed weights are free of x" in found.where
+    own = {"laplace": "ω", "quadratic": "A and β1", "hierarchical": "β1"}.get(gate, "ω")
+    assert f"all routed {own} are equal, or one atom is routed" in found.where
     assert all(g.half is not Half.SHARED for g in result.gauges)
 
 
