@@ -1,7 +1,7 @@
 """The atom function U(z; θ) = gate weight × expert: the one primitive every condition acts on.
 
-For regression z = x. A Gaussian likelihood will be a further object of this kind with z = (x, y)
-and one more parameter; nothing below the atom function needs to know.
+For regression z = x. A density of y given x is decided by functions of x as well, one for each
+derivative of N (:mod:`identkit.degeneracy.moments`).
 
 An expert h: R^d → R^p is the scalar function Σ_c e_c·h_c(x) of (x, e), linear in *markers* e_1 …
 e_p: vector functions of x are linearly independent over R just when these functions of (x, e) are,

@@ -9,6 +9,8 @@ are the moments m0 = Σw_i − w*, m = Σ w_i δ_i, M = Σ w_i δ_i δ_iᵀ (the
 - where the denominator pins those (softmax; normalized sigmoid, sparse): m_η and M_ηη, on ∇h and
   ∇²h. Under softmax m0, m_β and M_ββ are pinned up to a common shift of all gates, provided that
   some true atom is fitted by one atom only.
+- where the router has parameters γ of its own: all of m0, m_γ, M_γγ on 1, ∇W, ∇²W beside m_η, M_ηη
+  and M_γη on ∇h, ∇²h and ∇W∇h, each on a block of its own (theory section 9).
 
 A density N(y | h, ν) shows more of an expert than h: m_η and M_ηη multiply ∇h and ½∇²h on the block
 N′ and nothing and ½∇h∇hᵀ on N″ (:mod:`identkit.likelihoods.gaussian`), where m_ν joins them if the
