@@ -27,7 +27,7 @@ EXPERTS = (
     ("tanh", "ffn"), ("linear", None), ("poly2", None), ("input-free", None), ("sin", "ridge"),
 )  # fmt: skip
 SHOWN = (
-    "softmax", "quadratic", "monomial-quadratic", "laplace", "perturbed-cosine",
+    "softmax", "quadratic", "monomial-quadratic", "gaussian-gate", "laplace", "perturbed-cosine",
     "dense-to-sparse tanh", "hierarchical", "hierarchical-softmax-laplace", "normalized-sigmoid",
     "sigmoid-temperature", "euclidean-sigmoid",
 )  # fmt: skip

@@ -153,7 +153,7 @@ def router_remainder(gate, expert, t):
     names = [*symbols(atom.inputs), *symbols(atom.parameters)]
     parts, differentiator = Tape(atom.parts, names), Differentiator(atom, 2)
     start = [Fraction(5 + 3 * n, 7 + n) for n in range(len(atom.parameters))]
-    other = [Fraction(-3 - 2 * n, 5 + 2 * n) for n in range(len(atom.parameters))]
+    other = [Fraction(3 + 2 * n, 5 + 2 * n) for n in range(len(atom.parameters))]
     places = [atom.parameters.index(c) for c in space.coordinates]
     for place in (atom.parameters.index(c) for c in atom.shared):
         other[place] = start[place]  # one of all atoms

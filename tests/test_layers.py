@@ -24,7 +24,8 @@ LAYERS = {
     "experts likelihoods.categorical likelihoods gates.router gates.regime gates.density "
     "gates.gauge gates.weights gates.gate gates.classes gates.sigmoid gates.softmax "
     "gates.normalized_sigmoid gates.input_free gates.routed gates.quadratic "
-    "gates.monomial_quadratic gates.laplace gates.cosine gates.dense_to_sparse "
+    "gates.monomial_quadratic gates.gaussian_gate gates.laplace gates.cosine "
+    "gates.dense_to_sparse "
     "gates.sigmoid_temperature gates.euclidean_sigmoid gates.top_k gates.hierarchical gates "
     "atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
@@ -198,6 +199,7 @@ PLACES = {
     "fit.engine": 1,  # torch
     "fit.inference": 1,  # torch
     "fit.model": 1,  # SciPy: only where f is evaluated
+    "gates.gaussian_gate": 1,  # NumPy
     "gates.normalized_sigmoid": 1,  # NumPy: `check` does without, here and in the other gates
     "gates.sigmoid": 2,
     "gates.softmax": 2,

@@ -6,6 +6,7 @@ from identkit.gates import (
     cosine,
     dense_to_sparse,
     euclidean_sigmoid,
+    gaussian_gate,
     hierarchical,
     input_free,
     laplace,
@@ -77,7 +78,7 @@ for _gate in (softmax.CATEGORICAL, normalized_sigmoid.CATEGORICAL, input_free.CA
     register(_gate)
 for _gate in (sigmoid_temperature.GATE, euclidean_sigmoid.GATE):
     register(_gate)
-for _module in (quadratic, monomial_quadratic, laplace, cosine):
+for _module in (quadratic, monomial_quadratic, gaussian_gate, laplace, cosine):
     for _gate in _module.GATES:
         register(_gate)
 ROUTED = dense_to_sparse.NAME
