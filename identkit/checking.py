@@ -222,7 +222,9 @@ class _Check:
             send(("step", f"{label}: gauges"))
             setting = Setting(self.expert, self.gate, self.deadline, self.shared)
             lifts, _ = conclusions.curves
-            for found in search(setting, results, lifts, self.options):
+            for found in search(
+                setting, results, lifts, lambda: conclusions.all_curves.gauges, self.options
+            ):
                 send(("gauge", found))
             return results
         except (OverflowError, RecursionError):

@@ -22,12 +22,11 @@ from identkit.architecture.moves import Move
 from identkit.architecture.records import FoundGauge, NoGauge
 from identkit.atoms import expert_function, routed_function
 from identkit.certificates.independence import find_witness
-from identkit.deadline import Deadline
 from identkit.degeneracy.conclude import exchanged
-from identkit.degeneracy.families import Lift
+from identkit.degeneracy.families import Flow, Lift
 from identkit.degeneracy.family_records import family_of
 from identkit.degeneracy.records import Family, SecondOrder
-from identkit.degeneracy.router_curves import curves_of, gauge_text, separable
+from identkit.degeneracy.router_curves import gauge_text, separable
 from identkit.derivatives import Derivatives
 from identkit.errors import DomainError
 from identkit.expression import parse, put, symbol
@@ -43,6 +42,8 @@ from identkit.vocabulary import FamilyKind, GaugeKind, Half, Quantifier, Verdict
 
 FACTOR = "common-factor-of-weights"
 """The claim behind what moves all gates."""
+SCALE = "scale of"
+"""How a gauge is called that moves what all atoms share."""
 CURVE = "a curve of one atom with the same h"
 CURVES = "a curve of atoms with the same {letter}, near a true one"
 """What is excluded where the expert is nondegenerate: of cells as well."""
@@ -53,15 +54,20 @@ Curves = Sequence[Lift]
 
 
 def search(
-    setting: Setting, results: Sequence[ConditionResult], curves: Curves, options: Options
+    setting: Setting,
+    results: Sequence[ConditionResult],
+    curves: Curves,
+    scales: Callable[[], Sequence[Lift | Flow]],
+    options: Options,
 ) -> Iterator[Found]:
     """Everything that is found, and what is known not to be there. Raises OutOfTime.
 
-    ``curves`` are those along which h stays in a plane.
+    ``curves`` are those along which h stays in a plane, ``scales`` gives those of a router that
+    move what all atoms share.
     """
     steps: tuple[Callable[[], Iterator[Found]], ...] = (
         lambda: _of_the_gate(setting),
-        lambda: _of_the_router(setting, options),
+        lambda: _of_the_router(setting, scales, options),
         lambda: _of_the_expert(setting, results, curves, options),
         lambda: between_the_halves(setting, options),
     )
@@ -138,14 +144,15 @@ def _one_step(setting: Setting, gauge: Gauge) -> bool:
     return not any(sp.diff(score, g).free_symbols & gamma for g in gamma)
 
 
-def _of_the_router(setting: Setting, options: Options) -> Iterator[Found]:
+def _of_the_router(
+    setting: Setting, scales: Callable[[], Sequence[Lift | Flow]], options: Options
+) -> Iterator[Found]:
     """What moves the parameters that all atoms share, and every router's own with them."""
     if setting.gate.router is None or not setting.gate.router.shared:
         return
     atom = routed_function(setting.expert, setting.gate)
-    deadline = Deadline(options.time_limit)
-    name = f"scale of {', '.join(atom.shared)}"
-    found = curves_of(atom, ([], []), deadline).gauges
+    name = f"{SCALE} {', '.join(atom.shared)}"
+    found = scales()
     for gauge in found:
         yield FoundGauge(
             name=name,
@@ -164,7 +171,7 @@ def _of_the_router(setting: Setting, options: Options) -> Iterator[Found]:
     if found:
         return
     # whatever function of x all atoms are multiplied by, it drops out of the ratio of two
-    ratio, o = separable(atom), options
+    ratio, o, deadline = separable(atom), options, setting.deadline
     sampler = Sampler(ratio, o.domain, o.seed, affine_forms(ratio), deadline)
     partial = Derivatives(ratio, deadline).partial
     functions = [ratio.expression, *(partial((p,)) for p in ratio.parameters)]

@@ -45,7 +45,7 @@ from identkit.degeneracy.nullspace import NullSpace, Vector
 from identkit.degeneracy.readable import Readable
 from identkit.degeneracy.realise import realise
 from identkit.degeneracy.records import CellQuantity, Identified, Kink, RealisedAtoms, SecondOrder
-from identkit.degeneracy.router_curves import Curves, curves_of, gauge_text
+from identkit.degeneracy.router_curves import Curves, gauge_text
 from identkit.degeneracy.semidefinite import Feasible, Infeasible, decide
 from identkit.degeneracy.undecided import blank
 from identkit.derivatives import Derivatives
@@ -68,8 +68,7 @@ class Analysis:
     """Decides nondegeneracy of one over-specified cell for the expert function ``atom``.
 
     ``expansion`` says whether m0 and the gate's own moments take part (``weight_free``), and what
-    has to be independent over atoms; ``curves``, see
-    :func:`~identkit.degeneracy.families.exact_curves`.
+    has to be independent over atoms; ``curves`` are those found of h, and of a router's weight.
     """
 
     atom: AtomFunction
@@ -78,7 +77,7 @@ class Analysis:
     expansion: Expansion
     options: Options
     deadline: Deadline
-    curves: tuple[list[Lift], list[Flow]]
+    curves: Curves
 
     def __post_init__(self) -> None:
         self.weight_free = self.expansion.gates
@@ -97,18 +96,13 @@ class Analysis:
 
     def _usable(self, found: Lift) -> bool:
         """Whether it gives an exact family; a density stays the same only if h does."""
-        if self.through is Through.VALUE or found in self.found.of_router:
+        if self.through is Through.VALUE or found in self.curves.of_router:
             return found.usable(self._weight_free(found))
         return found.kind == FamilyKind.REDUNDANT
 
     def _weight_free(self, found: Lift | Flow) -> bool:
         """Whether the sum of the weights can change along a curve: along one of W itself it can."""
-        return self.weight_free or found in self.found.of_router
-
-    @cached_property
-    def found(self) -> Curves:
-        """The curves of h and of a router's weight."""
-        return curves_of(self.atom, self.curves, self.deadline)
+        return self.weight_free or found in self.curves.of_router
 
     def _functions(self, space: MomentSpace) -> FormalFamily:
         expressions = self.derivatives.expressions([m.function for m in space.moments])
@@ -116,7 +110,7 @@ class Analysis:
 
     def run(self) -> SecondOrder:
         """The analysis. Raises OutOfTime, Rebase or NeedSign where the limits cut it off."""
-        lifts, flows = self.found.lifts, self.found.flows
+        lifts, flows = self.curves.lifts, self.curves.flows
         families = [
             family_of(x, self.sampler, self._weight_free(x), self.atom.of_expert)
             for x in lifts
@@ -130,7 +124,7 @@ class Analysis:
                 flow_family(f, self.atom.parameters, self._weight_free(f))
                 for f in flows
                 if not covered(f, lifts)
-                and (self.through is Through.VALUE or f in self.found.of_router or f.rate == 0)
+                and (self.through is Through.VALUE or f in self.curves.of_router or f.rate == 0)
             ]
         empty = replace(
             blank(self.gate, self.regime, self.same),
@@ -143,7 +137,7 @@ class Analysis:
             notes=tuple(
                 f"{gauge_text(g, self.atom)} for all atoms leaves {self.letter} unchanged: what "
                 f"follows holds with {', '.join(self.atom.shared)} held fixed"
-                for g in self.found.gauges
+                for g in self.curves.gauges
             ),
         )
         known = (

@@ -17,6 +17,7 @@ from identkit.degeneracy.families import Flow, Lift, exact_curves
 from identkit.degeneracy.premise import regime_2_premise
 from identkit.degeneracy.rate import caveats_of, derived_rate, near_the_truth
 from identkit.degeneracy.records import Exceptional, Premise, SecondOrder
+from identkit.degeneracy.router_curves import Curves, curves_of
 from identkit.degeneracy.symmetry import exceptional_sets
 from identkit.degeneracy.undecided import cut_short, unknown
 from identkit.errors import OutOfTime
@@ -139,7 +140,7 @@ class Conclusions:
         atom, name, options = subject(self.expert, self.gate), self.gate.name, self.options
         try:
             return Analysis(
-                atom, name, number, expansion, options, self.deadline, self.curves
+                atom, name, number, expansion, options, self.deadline, self.all_curves
             ).run()
         except (OutOfTime, Rebase, NeedSign) as error:
             return self._open(number, error)
@@ -165,6 +166,11 @@ class Conclusions:
     def curves(self) -> tuple[list[Lift], list[Flow]]:
         """The curves along which h stays in a plane, which all that follows starts from."""
         return exact_curves(self.atom, self.deadline)
+
+    @cached_property
+    def all_curves(self) -> Curves:
+        """These and those of a router's weight, over all parameters of an atom."""
+        return curves_of(subject(self.expert, self.gate), self.curves, self.deadline)
 
     def preset(self, number: RegimeCode, analysis: SecondOrder | None) -> None:
         """Take this analysis for the regime instead of making one."""

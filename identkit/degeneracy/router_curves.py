@@ -39,10 +39,7 @@ def curves_of(
     """Those of the ``expert`` with what is found of its router; to find nothing shows nothing."""
     if atom.routed is None:
         return Curves(*expert)
-    offset, *gate = atom.gate
-    alone = AtomFunction(
-        "W", atom.routed.subs(symbols((offset,))[0], 0), atom.inputs, (*gate, *atom.shared)
-    )
+    alone = _alone(atom)
     lifts, flows = exact_curves(alone, deadline)
     still, moving = _without_shared(flows, len(atom.shared))
     held = [x for x in _widened(lifts, alone.parameters, atom) if not _moves_shared(x, atom)]
@@ -56,6 +53,13 @@ def curves_of(
     gauges = curves or _flows_alike(moving, alone, atom)[:1]
     own, flowing = (_widened(some, atom.of_expert, atom) for some in expert)
     return Curves([*own, *held], [*flowing, *still], (*held, *still), tuple(gauges))
+
+
+def _alone(atom: AtomFunction) -> AtomFunction:
+    """W at β0 = 0."""
+    offset, *gate = atom.gate
+    weight = atom.routed.subs(symbols((offset,))[0], 0)
+    return AtomFunction("W", weight, atom.inputs, (*gate, *atom.shared))
 
 
 def _alike(lifts: Sequence[Lift], alone: AtomFunction, atom: AtomFunction) -> list[Lift]:
@@ -114,11 +118,10 @@ def _apart(alone: AtomFunction, shared: Sequence[str]) -> AtomFunction | None:
 
 def separable(atom: AtomFunction) -> AtomFunction:
     """W_i/W_j of two atoms at β0 = 0, a function of γ, γ′ and of what is shared."""
-    offset, *gate = atom.gate
-    alone = atom.routed.subs(symbols((offset,))[0], 0)
-    other = [f"{g}′" for g in gate]
-    moved = dict(zip(symbols(tuple(gate)), symbols(tuple(other)), strict=True))
-    ratio = sp.powsimp(alone / alone.xreplace(moved))
+    gate, weight = atom.gate[1:], _alone(atom).expression
+    other = tuple(f"{g}′" for g in gate)
+    moved = dict(zip(symbols(gate), symbols(other), strict=True))
+    ratio = sp.powsimp(weight / weight.xreplace(moved))
     return AtomFunction("W", ratio, atom.inputs, (*gate, *other, *atom.shared))
 
 

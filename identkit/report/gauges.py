@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from identkit.architecture.examples import examples_of
 from identkit.architecture.halves import EXCHANGE
 from identkit.architecture.records import ExactAtom, ExactMeasure, Example, FoundGauge, NoGauge
+from identkit.architecture.search import SCALE
 from identkit.checking import SHARED
 from identkit.expression import CONSTANTS
 from identkit.functions import FUNCTIONS
@@ -21,8 +22,8 @@ from identkit.vocabulary import GaugeKind, Half
 
 SHOWN_GAUGES = 6
 """Lines of a report; all are in the JSON."""
-BETWEEN = (EXCHANGE, "further gauges", "scale of κ")
-"""What a report says of gauges that were not found; all is in the JSON and in ``explain``."""
+BETWEEN = (EXCHANGE, "further gauges", SCALE)
+"""How those gauges begin of which a report says that none was found; all are in the JSON."""
 
 
 def lines(result: CheckResult) -> list[str]:
@@ -31,7 +32,7 @@ def lines(result: CheckResult) -> list[str]:
     found = [_line(gauge) for gauge in shown[:SHOWN_GAUGES]]
     if len(shown) > SHOWN_GAUGES:
         found.append(f"and {len(shown) - SHOWN_GAUGES} more (--json lists all)")
-    return found + [_none(n) for n in result.no_gauges if n.name in BETWEEN]
+    return found + [_none(n) for n in result.no_gauges if n.name.startswith(BETWEEN)]
 
 
 def _line(gauge: FoundGauge) -> str:
