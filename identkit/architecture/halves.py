@@ -13,7 +13,7 @@ Source: proofs_check/test_architecture_gauges.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
@@ -70,7 +70,7 @@ def of_an_overlap(setting: Setting, found: Overlap) -> Iterator[FoundGauge]:
     images = tuple((p, written(e)) for p, e in (found.to_shared or found.to_routed or {}).items())
     method = "h1(x, κ) = h2(x, η) by " + _said(setting, found) + ": normal form"
     onto = Half.SHARED if found.to_shared is not None else Half.ROUTED
-    yield FoundGauge(
+    exchange = FoundGauge(
         name=EXCHANGE,
         kind=GaugeKind.EXCHANGE,
         half=Half.BOTH,
@@ -85,20 +85,15 @@ def of_an_overlap(setting: Setting, found: Overlap) -> Iterator[FoundGauge]:
         rests_on=(CLAIM, "gaussian-constant-gate-exchange"),
         onto=onto,
     )
-    yield FoundGauge(
+    yield exchange
+    yield replace(
+        exchange,
         name=TRANSPORT,
         kind=GaugeKind.TRANSPORT,
-        half=Half.BOTH,
         action="shared weights P → P + D, routed Q → Q − D, ΣD = 0, −P ≤ D ≤ Q",
-        where=where,
-        images=images,
         amounts=("D",),
         dimension=1,
-        each=False,
-        proved=True,
-        method=method,
         rests_on=(CLAIM,),
-        onto=onto,
     )
 
 

@@ -13,6 +13,7 @@ is left: one cell has m0 = 0 and the criterion of softmax, several ask for indep
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import sympy as sp
@@ -70,14 +71,8 @@ GAUSSIAN = tuple(
     for likelihood, said, claims in REMAINS
 )
 """What is known of such weights, for each variance of the Gaussian likelihood."""
-CATEGORICAL = Gate(
-    name=GAUSSIAN[0].name,
-    formula=GAUSSIAN[0].formula,
-    weight=sp.exp,
-    normalised=True,
-    declared=(common_shift(RULE),),
-    blocks=RULE.blocks,
-    score=score,
+CATEGORICAL = replace(
+    GAUSSIAN[0],
     likelihood=NAME,
     source="identkit",
     regimes=(

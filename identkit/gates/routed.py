@@ -27,16 +27,11 @@ from identkit.gates.gate import Gate
 from identkit.gates.gauge import Gauge
 from identkit.gates.regime import Caveat, Expansion, Regime, WeightRule
 from identkit.gates.router import Router
-from identkit.gates.softmax import below_doubling
+from identkit.gates.softmax import FITTED_ONCE
 from identkit.layout import Block
 from identkit.likelihoods import LEAST_SQUARES, LIKELIHOODS, resolve
 from identkit.vocabulary import Through
 
-FITTED_ONCE = Caveat(
-    "for almost every choice of the gates, provided some true atom is fitted by one atom only "
-    "(k < 2k*)",
-    below_doubling,
-)
 APART = Caveat(
     "what the scores of two atoms have in common, beside constants, is moved by a gauge of all "
     "atoms that is held fixed (not proved)",

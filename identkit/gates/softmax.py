@@ -37,6 +37,11 @@ def below_doubling(situation: Situation) -> bool:
     return situation.atoms < 2 * len(situation.sloped)
 
 
+FITTED_ONCE = Caveat(
+    "for almost every choice of the gates, provided some true atom is fitted by one atom only "
+    "(k < 2k*)",
+    below_doubling,
+)
 GATE = Gate(
     name="softmax",
     formula="exp(β1ᵀx + β0), divided by the sum over atoms",
@@ -58,13 +63,7 @@ GATE = Gate(
                 "alike, `β1_j ± t`, leaves f unchanged.",
             ),
             loss=LossTerms(weigh, share=True, compared="all", beta0="none"),
-            caveats=(
-                Caveat(
-                    "for almost every choice of the gates, provided some true atom is fitted by "
-                    "one atom only (k < 2k*)",
-                    below_doubling,
-                ),
-            ),
+            caveats=(FITTED_ONCE,),
             rests_on=(
                 "softmax-denominator-pins",
                 "softmax-gate-identifiable-once-pinned",
