@@ -121,6 +121,14 @@ class MixingMeasure:
                 f"mixing measure: {_listed([b.name for b in own])} have {_listed(atoms)} atoms; "
                 "give the same number."
             )
+        layout.check_atoms(atoms[0])
+        for block in layout.of_groups:
+            found = arrays[block.name].shape[-block.rank]
+            if found != len(layout.groups):
+                raise InputError(
+                    f"{block.name}: has {found} groups, the layout {len(layout.groups)}; give one "
+                    "for each group."
+                )
         batches = [arrays[b.name].shape[: arrays[b.name].ndim - b.rank] for b in listed]
         if len(set(batches)) > 1:
             raise InputError(
@@ -215,7 +223,7 @@ class MixingMeasure:
     def relabelled(self, order: Sequence[int] | ArrayLike) -> MixingMeasure:
         """The same measures with atoms listed in another order: (k,), or (R, k), one for each.
 
-        What all atoms share stays.
+        What all atoms share stays; atoms stay in their groups, if there are any.
         """
         index = np.asarray(order)
         labels = np.arange(self.atoms)
@@ -223,6 +231,9 @@ class MixingMeasure:
             np.sort(index, axis=-1), np.broadcast_to(labels, index.shape)
         ):
             raise InputError(f"order: {index.tolist()} is not a permutation of {self.atoms} atoms.")
+        for group in self.layout.members:
+            if (np.sort(index[..., group], axis=-1) != labels[group]).any():
+                raise InputError(f"order: {index.tolist()} takes atoms out of their groups.")
         index = np.broadcast_to(index.astype(np.intp), (*self.batch, self.atoms))
         return self._with(
             {
@@ -260,14 +271,16 @@ class MixingMeasure:
     def to_vector(self) -> Array:
         """Shape (…, k·(d + 1 + q)): (β1_1 … β1_d, β0, η_1 … η_q) of one atom after the other.
 
-        Of another layout: its blocks in order, and what all atoms share at the end.
+        Of another layout: its blocks in order, then those of groups, and what all atoms share.
         """
         layout = self.layout
-        own, shared = (
+        own, groups, shared = (
             [self[b.name] if b.axis else self[b.name][..., None] for b in blocks]
-            for blocks in (layout.of_atoms, layout.of_all)
+            for blocks in (layout.of_atoms, layout.of_groups, layout.of_all)
         )
         atoms = np.concatenate(own, axis=-1).reshape(*self.batch, -1)
+        if groups:
+            shared = [np.concatenate(groups, axis=-1).reshape(*self.batch, -1), *shared]
         return np.concatenate([atoms, *shared], axis=-1) if shared else atoms
 
     @classmethod
@@ -285,7 +298,7 @@ class MixingMeasure:
         array = real_array("vector", vector)
         atoms = layout.atoms(array.shape[-1]) if array.ndim in (1, 2) and array.size else None
         if atoms is None:
-            more = f" and {layout.shared} more" if layout.shared else ""
+            more = f" and {layout.beside} more" if layout.beside else ""
             raise InputError(
                 f"vector: has shape {array.shape}; its last length must be a multiple of "
                 f"{layout.formula} = {layout.width}{more}."
@@ -293,7 +306,10 @@ class MixingMeasure:
         batch, cut = array.shape[:-1], atoms * layout.width
         rows = array[..., :cut].reshape(*batch, atoms, layout.width)
         values = {b.name: rows[..., layout[b.name]] for b in layout.of_atoms}
-        values |= {b.name: array[..., cut:][..., layout[b.name]] for b in layout.of_all}
+        rest = cut + len(layout.groups) * layout.group_width
+        groups = array[..., cut:rest].reshape(*batch, len(layout.groups), layout.group_width)
+        values |= {b.name: groups[..., layout[b.name]] for b in layout.of_groups}
+        values |= {b.name: array[..., rest:][..., layout[b.name]] for b in layout.of_all}
         shaped = {
             b.name: values[b.name].reshape((*batch, *layout.shape(b, atoms))) for b in layout.blocks
         }

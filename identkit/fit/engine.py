@@ -64,7 +64,7 @@ def least_squares(
     from identkit.fit.job import Job, Options, check_options
 
     began = time.perf_counter()
-    model.gate.needs_affine("fit")
+    model.gate.needs_weights("fit")
     data = Data.checked(model, x, y, weight)
     starts, atoms = start_vectors(model, start, data.problems)
     box = Box() if box is None else box

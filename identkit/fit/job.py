@@ -22,6 +22,7 @@ from identkit.fit.objective import objective_of
 from identkit.fit.problem import Compute, Data
 from identkit.fit.result import Box, FitResult, Settings, Status
 from identkit.fit.solver import DONE, FAILED, FLAT, LIMIT, Options, Problems, Solution, solve
+from identkit.fit.routed_kernel import RoutedSums
 from identkit.fit.torch_kernel import TorchSums
 
 Array = NDArray[np.float64]
@@ -77,7 +78,9 @@ class Job:
         self.device = _device(compute.device)
         self.kernel = compute.kernel
         if self.kernel == "auto":
-            fused = self.device.type == "cpu" and self.objective.quadratic
+            fused = (
+                self.device.type == "cpu" and self.objective.quadratic and model.gate.is_affine
+            )
             self.kernel = "native" if fused else "torch"
         if self.kernel not in ("native", "torch") or (
             self.kernel == "native" and self.device.type != "cpu"
@@ -88,6 +91,10 @@ class Job:
         if self.kernel == "native" and not self.objective.quadratic:
             raise InputError(
                 f"kernel: native has no sums for objective {self.objective.name}; use auto."
+            )
+        if self.kernel == "native" and not model.gate.is_affine:
+            raise InputError(
+                f"kernel: native has no sums for the scores of gate {model.gate.name}; use auto."
             )
         if compute.threads is not None and compute.threads < 1:
             raise InputError(f"threads: {compute.threads} is below 1; give at least one, or None.")
@@ -313,7 +320,7 @@ def kernel_sums(
     """The sums over x (R or 1, n, d), y and weight (R, n) that steps need, by ``kernel``."""
     if kernel == "native":
         return NativeSums(CpuSums(model, x, y, weight, threads))
-    return TorchSums(
+    return (TorchSums if model.gate.is_affine else RoutedSums)(
         model,
         torch.from_numpy(x),
         torch.from_numpy(y),

@@ -2,13 +2,14 @@
 
 The same expressions that ``check`` certifies are differentiated by SymPy and printed for NumPy,
 torch or Numba. Parameters are ordered as the layout says: (β1_1 … β1_d, β0, η_1 … η_q), atom after
-atom.
+atom, then what groups of atoms or all of them share. Computed with is a *unit* for each atom: its
+own numbers, those of its group and those of all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from typing import Any
@@ -19,10 +20,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError
 from identkit.experts import Expert, builtin, scalar
+from identkit.expression import Step, symbol
 from identkit.fit.structure import (
     Places,
+    Root,
     Structure,
     places,
+    score_structure,
     stable,
     structure,
 )
@@ -41,16 +45,22 @@ class Heads:
     """Scalar functions of the slots, to be called with (slots…, direct inputs…).
 
     ``expert`` returns φ, then φ_t for each slot, then φ_tt' for t ≤ t'. ``gate`` maps the score to
-    (ω, ω', ω''). Entries that are constant are plain numbers.
+    (ω, ω', ω''). Entries that are constant are plain numbers. ``score`` is to the slots of the
+    score, and ``group`` to those of the group's, what ``expert`` is to its own; None for
+    β1ᵀx + β0, and without groups.
     """
 
     expert: Callable[..., tuple]
     gate: Callable[..., tuple]
+    score: Callable[..., tuple] | None = None
+    group: Callable[..., tuple] | None = None
 
 
 @dataclass(frozen=True)
 class Model:
     """f_G(x) = Σ_i weight_i(x)·h(x, η_i) for one expert and one gate; any number of atoms.
+
+    ``groups`` are the sizes of the groups of atoms under a gate of two levels.
 
     >>> model = Model.of("gelu", "sigmoid", dim=2)
     >>> model.parameters, model.slots
@@ -59,6 +69,7 @@ class Model:
 
     expert: Expert
     gate: Gate
+    groups: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         scalar(self.expert, "a model is fitted and simulated with")
@@ -70,6 +81,7 @@ class Model:
         gate: Gate | str,
         dim: int | None = None,
         shape: str | None = None,
+        groups: Sequence[int] = (),
     ) -> Model:
         """A model from names; ``dim`` (default 1) and ``shape`` belong to built-in experts."""
         if isinstance(expert, str):
@@ -78,11 +90,16 @@ class Model:
             raise InputError(
                 "model: dim and shape belong to built-in experts; the one given has its own."
             )
-        return cls(expert, resolve(gate))
+        return cls(expert, resolve(gate), tuple(groups))
+
+    def grouped(self, groups: Sequence[int]) -> Model:
+        """The model with groups of other sizes."""
+        sizes = tuple(groups)
+        return self if sizes == self.groups else replace(self, groups=sizes)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickled without what was compiled from the expressions."""
-        return {"expert": self.expert, "gate": self.gate}
+        return {"expert": self.expert, "gate": self.gate, "groups": self.groups}
 
     @property
     def dim(self) -> int:
@@ -97,12 +114,27 @@ class Model:
     @cached_property
     def layout(self) -> Layout:
         """The gate's blocks and η."""
-        return Layout.of(self.gate.blocks, self.dim, len(self.parameters))
+        return self.gate.layout(self.expert.inputs, len(self.parameters), self.groups)
 
     @property
     def per_atom(self) -> int:
-        """The parameters of one atom, d + 1 + q of a gate with β1 and β0 alone."""
-        return self.layout.width
+        """The numbers of a unit, d + 1 + q of a gate with β1 and β0 alone."""
+        return self.layout.width + self.layout.group_width + self.layout.shared
+
+    def gather(self, atoms: int) -> NDArray[np.intp] | None:
+        """Where the vector has the numbers of each unit, (k, per_atom); None where in order."""
+        layout = self.layout
+        if not layout.beside:
+            return None
+        group = np.repeat(np.arange(len(layout.groups)), layout.groups or 0)
+        shared = layout.length(atoms) - layout.shared
+        own = np.arange(atoms)[:, None] * layout.width + np.arange(layout.width)
+        parts = [own]
+        if len(group):
+            first = atoms * layout.width + group[:, None] * layout.group_width
+            parts.append(first + np.arange(layout.group_width))
+        parts.append(np.tile(shared + np.arange(layout.shared), (atoms, 1)))
+        return np.concatenate(parts, axis=1)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -127,14 +159,49 @@ class Model:
         return structure(self.expert)
 
     @cached_property
+    def score(self) -> Structure | None:
+        """The slots of the score; None for the one of β1ᵀx + β0."""
+        if self.gate.is_affine:
+            return None
+        blocks = [b for b in self.layout.of_gate if not b.per_group]
+        ordered = [b for b in blocks if b.per_atom] + [b for b in blocks if not b.per_atom]
+        return self._score_of(ordered, self.gate.score_of)
+
+    @cached_property
+    def group_score(self) -> Structure | None:
+        """The slots of the score of a group, None without groups."""
+        level = self.gate.level
+        return None if level is None else self._score_of(level.blocks, level.score)
+
+    def _score_of(self, blocks: Sequence[Any], of: Callable[..., Any]) -> Structure:
+        inputs = [symbol(name) for name in self.expert.inputs]
+        values = {
+            b.name: tuple(
+                sp.Symbol(f"{b.name}[{i}]", real=True, positive=p or None)
+                for i, p in enumerate(self.layout.positive(b))
+            )
+            for b in blocks
+        }
+        numbers = [v for b in blocks for v in values[b.name]]
+        return score_structure(of(inputs, values), inputs, numbers)
+
+    @cached_property
     def places(self) -> Places:
         """Where the numbers of an atom enter f."""
-        return places(self.layout, self.structure)
+        return places(self.layout, self.score, self.structure, self.group_score)
 
     @property
     def compressible(self) -> bool:
-        """Whether data are compressed to Gauss nodes: one input and a smooth expert."""
-        return self.dim == 1 and self.expert.is_smooth
+        """Whether data are compressed to Gauss nodes: one input, a smooth expert and gate."""
+        return self.dim == 1 and self.expert.is_smooth and self._gate_is_smooth
+
+    @property
+    def _gate_is_smooth(self) -> bool:
+        if self.gate.is_affine:
+            return True
+        scores = (s.phi for s in (self.score, self.group_score) if s is not None)
+        kinked = any(phi.has(Step, sp.Abs, sp.sign, Root) for phi in scores)
+        return self.gate.selection is None and not kinked
 
     @property
     def slots(self) -> int:
@@ -145,19 +212,14 @@ class Model:
     def expressions(self) -> tuple[tuple[sp.Expr, ...], tuple[sp.Expr, ...]]:
         """φ with its first and second derivatives, and ω with its two.
 
-        All that evaluates f is made of them. Raises InputError for a gate with other parameters
-        than the score's.
+        All that evaluates f is made of them, and of the scores. Raises InputError for a gate whose
+        weights are not known.
         """
-        self.gate.needs_affine("fit")
-        s = self.structure
-        first = [sp.diff(s.phi, u) for u in s.slots]
-        second = [
-            sp.diff(first[t], s.slots[v]) for t in range(len(s.slots)) for v in range(t, self.slots)
-        ]
+        self.gate.needs_weights("fit")
         weight: Any = stable(self.gate.weight(SCORE))
         gate = [weight, sp.diff(weight, SCORE), sp.diff(weight, SCORE, 2)]
         return (
-            tuple(_decimals(stable(e)) for e in (s.phi, *first, *second)),
+            _derivatives(self.structure),
             tuple(_decimals(e) for e in gate),
         )
 
@@ -170,26 +232,42 @@ class Model:
     @cached_property
     def arguments(self) -> tuple[Any, ...]:
         """What the expert's heads are called with: slots, then inputs used directly."""
-        inputs = [sp.Symbol(self.expert.inputs[s], real=True) for s in self.structure.direct]
-        return (*self.structure.slots, *inputs)
+        return self._arguments(self.structure)
+
+    def _arguments(self, found: Structure) -> tuple[Any, ...]:
+        return (*found.slots, *(symbol(self.expert.inputs[s]) for s in found.direct))
 
     def heads(self, functions: Mapping[str, Any]) -> Heads:
         """Compile for a library: ``functions`` maps the grammar's names to its functions."""
         expert, gate = self.expressions
         space = [dict(functions)]
+
+        def compiled(found: Structure | None) -> Any:
+            if found is None:
+                return None
+            derivatives = _derivatives(found)
+            return sp.lambdify(self._arguments(found), derivatives, modules=space, cse=True)
+
         return Heads(
             sp.lambdify(self.arguments, expert, modules=space, cse=True),
             sp.lambdify((SCORE,), gate, modules=space, cse=True),
+            compiled(self.score),
+            compiled(self.group_score),
         )
 
     @cached_property
-    def _values(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """φ and ω alone, for NumPy."""
+    def _values(self) -> tuple[Callable[..., Any], ...]:
+        """φ and ω alone, for NumPy, and the scores of atoms and groups where there are slots."""
         expert, gate = self.expressions
         space = [numpy_functions()]
+        scores = (s for s in (self.score, self.group_score) if s is not None)
         return (
             sp.lambdify(self.arguments, expert[0], modules=space, cse=True),
             sp.lambdify((SCORE,), gate[0], modules=space, cse=True),
+            *(
+                sp.lambdify(self._arguments(s), _decimals(s.phi), modules=space, cse=True)
+                for s in scores
+            ),
         )
 
     def pack(self, measure: MixingMeasure) -> Array:
@@ -201,6 +279,14 @@ class Model:
                 f"{len(self.parameters)}."
             )
         self.gate.check_layout(measure.layout)
+        if measure.layout != self.layout:
+            raise InputError(
+                f"mixing measure: its groups have the sizes {_sizes(measure.layout.groups)}, those "
+                f"of the model {_sizes(self.groups)}; give the same."
+                if measure.layout.groups != self.groups
+                else f"mixing measure: it has {measure.layout.router} router parameters; "
+                f"{self.gate.name} has {self.layout.router}."
+            )
         return measure.to_vector()
 
     def unpack(self, vector: ArrayLike) -> MixingMeasure:
@@ -208,18 +294,14 @@ class Model:
         return MixingMeasure.of_vector(self.layout, vector)
 
     def pinned(self, atoms: int) -> NDArray[np.bool_]:
-        """Mask (p,) of the parameters that are held at 0 to fix the gauge: the last atom's gate."""
+        """Mask (p,) of the parameters that are held to fix gauges, as the last atom's gate at 0."""
         mask = np.zeros(self.layout.length(atoms), dtype=bool)
-        gauge = self.gate.pinning
-        if gauge is not None:
-            mask[[self.layout.index(atoms - 1, i) for i in gauge.places(self.layout)]] = True
+        mask[self.gate.pinned(self.layout, atoms)] = True
         return mask
 
     def free(self, atoms: int) -> int:
         """The number of parameters of k atoms that are left when the gauge is fixed."""
-        gauge = self.gate.pinning
-        fixed = 0 if gauge is None else gauge.dimension(self.dim, atoms)
-        return self.layout.length(atoms) - fixed
+        return self.layout.length(atoms) - int(self.pinned(atoms).sum())
 
     def predict(self, measure: MixingMeasure, x: ArrayLike) -> Array:
         """f_G(x), shape (…, n), for x of shape (n, d), or (R, n, d) with R measures."""
@@ -240,7 +322,7 @@ class Model:
     def _by_chunks(
         self, measure: MixingMeasure, x: ArrayLike, combine: Callable[..., Array], axes: int
     ) -> Array:
-        self.gate.needs_affine("fit")
+        self.gate.needs_weights("fit")
         self.pack(measure)
         points = real_array("x", x)
         if points.ndim < 2 or points.shape[-1] != self.dim:
@@ -258,15 +340,26 @@ class Model:
     def _chunk(self, measure: MixingMeasure, x: Array) -> tuple[Array, Array]:
         """Weights and expert values, (…, k, n) each."""
         s = self.structure
-        score = measure.beta0[..., None] + measure.beta1[..., :1] * x[..., None, :, 0]
-        for c in range(1, self.dim):  # in the order of the inputs, whatever the batch
-            score += measure.beta1[..., c : c + 1] * x[..., None, :, c]
-        if self.exponential:
-            score = score - score.max(axis=-2, keepdims=True)
-        expert, gate = self._values
-        weight = np.broadcast_to(gate(score), score.shape)
-        if self.gate.divides:
-            weight = weight / weight.sum(axis=-2, keepdims=True)
+        expert, gate, *scores = self._values
+        if self.score is None:
+            score = measure.beta0[..., None] + measure.beta1[..., :1] * x[..., None, :, 0]
+            for c in range(1, self.dim):  # in the order of the inputs, whatever the batch
+                score += measure.beta1[..., c : c + 1] * x[..., None, :, c]
+            weight = self._divided(measure, score, None, gate)
+        else:
+            columns = self._columns(measure)
+            found = [
+                self._slots(part, columns, first, x)
+                for part, first in zip((self.score, self.group_score), self._firsts, strict=True)
+                if part is not None
+            ]
+            with np.errstate(divide="ignore", invalid="ignore"):  # 1/0 where InverseRoot is 0
+                of = [call(*arguments) for call, arguments in zip(scores, found, strict=True)]
+            shape = np.broadcast_shapes(
+                (*measure.batch, measure.atoms, x.shape[-2]), (*x.shape[:-2], 1, 1)
+            )
+            of = [np.broadcast_to(values, shape) for values in of]
+            weight = self._divided(measure, of[0], of[1] if len(of) > 1 else None, gate)
         slots: list[Any] = [0.0] * self.slots
         for value, t, feature, scale in zip(
             np.moveaxis(measure.eta, -1, 0), s.slot_of, s.feature_of, s.scale_of, strict=True
@@ -276,7 +369,90 @@ class Model:
                 column if feature == self.dim else column * x[..., None, :, feature]
             )
         direct = [x[..., None, :, feature] for feature in s.direct]
-        return weight, np.broadcast_to(expert(*slots, *direct), score.shape)
+        return weight, np.broadcast_to(expert(*slots, *direct), weight.shape)
+
+    @property
+    def _firsts(self) -> tuple[int, int]:
+        """The first row of the slots of the score, and of those of the group's."""
+        own = 0 if self.score is None else len(self.score.slots)
+        return 0, own + self.slots
+
+    def _columns(self, measure: MixingMeasure) -> Array:
+        """The numbers of the units, one after the other: (per_atom, …, k)."""
+        vector, index = measure.to_vector(), self.gather(measure.atoms)
+        units = vector if index is None else vector[..., index.reshape(-1)]
+        return np.moveaxis(units.reshape(*measure.batch, measure.atoms, self.per_atom), -1, 0)
+
+    def _slots(self, found: Structure, columns: Array, first: int, x: Array) -> list[Any]:
+        """The arguments of a score: its slots, whose rows begin at ``first``, and inputs."""
+        slots: list[Any] = [0.0] * len(found.slots)
+        for value, row, feature, scale in zip(columns, *self.places[:3], strict=True):
+            t = row - first
+            if 0 <= t < len(slots):
+                column = scale * value[..., None]
+                term = column if feature == self.dim else column * x[..., None, :, feature]
+                slots[t] = slots[t] + term
+        return [*slots, *(x[..., None, :, feature] for feature in found.direct)]
+
+    def _divided(
+        self, measure: MixingMeasure, score: Array, group: Array | None, gate: Callable[..., Any]
+    ) -> Array:
+        """Weights of scores (…, k, n), those of groups repeated for each of their atoms."""
+        members, selection = self.layout.members or (slice(None),), self.gate.selection
+        if self.exponential:
+            top = [score[..., part, :].max(axis=-2, keepdims=True) for part in members]
+            sizes = [score[..., part, :].shape[-2] for part in members]
+            score = score - np.concatenate(
+                [np.repeat(m, n, axis=-2) for m, n in zip(top, sizes, strict=True)], axis=-2
+            )
+        weight = np.broadcast_to(gate(score), score.shape)
+        if selection is not None:
+            compared = score
+            if selection.bias is not None:
+                compared = weight + measure[selection.bias.name][..., None]
+            chosen = selected(compared, selection.count)
+            total = weight if selection.divided_by == "all" else weight * chosen
+            return weight * chosen / total.sum(axis=-2, keepdims=True)
+        if not self.gate.divides:
+            return weight
+        parts = [
+            weight[..., part, :] / weight[..., part, :].sum(axis=-2, keepdims=True)
+            for part in members
+        ]
+        weight = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-2)
+        if group is None:
+            return weight
+        first = group[..., [part.start for part in members], :]
+        outer = np.exp(first - first.max(axis=-2, keepdims=True))
+        outer = outer / outer.sum(axis=-2, keepdims=True)
+        return weight * np.repeat(outer, self.groups, axis=-2)
+
+
+def selected(compared: Array, count: int) -> NDArray[np.bool_]:
+    """Whether each of (…, k, n) is among the ``count`` largest of the k; of equal ones the first.
+
+    >>> selected(np.array([[1.0], [3.0], [3.0]]), 1)[:, 0]
+    array([False,  True, False])
+    """
+    order = np.argsort(-compared, axis=-2, kind="stable")
+    chosen = np.zeros(compared.shape, dtype=bool)
+    np.put_along_axis(chosen, order[..., :count, :], True, axis=-2)
+    return chosen
+
+
+def _sizes(groups: Sequence[int]) -> str:
+    return " + ".join(map(str, groups)) or "none"
+
+
+def _derivatives(found: Structure) -> tuple[Any, ...]:
+    """φ, then φ_t for each slot, then φ_tt' for t ≤ t'."""
+    first = [sp.diff(found.phi, u) for u in found.slots]
+    second = [
+        sp.diff(first[t], found.slots[v])
+        for t in range(len(found.slots))
+        for v in range(t, len(found.slots))
+    ]
+    return tuple(_decimals(stable(e)) for e in (found.phi, *first, *second))
 
 
 SCORE = sp.Symbol("s", real=True)
@@ -301,6 +477,8 @@ def numpy_functions() -> dict[str, Any]:
         "acos": np.arccos,
         "Logistic": special.expit,
         "Softplus": lambda z: np.logaddexp(0.0, z),
+        "Root": np.sqrt,
+        "InverseRoot": lambda z: np.where(z > 0, 1.0 / np.sqrt(z), 0.0),
         "Step": lambda z: np.heaviside(z, 0.0),
         "Abs": np.abs,
         "sign": np.sign,

@@ -15,7 +15,7 @@ from identkit import __version__
 from identkit.errors import InputError
 from identkit.fit.model import Model
 from identkit.fit.objective import Objective, objective_of
-from identkit.layout import POSITIVE, STANDARD, Layout
+from identkit.layout import STANDARD, Layout
 from identkit.likelihoods import asked_under
 from identkit.mixing import MixingMeasure
 
@@ -114,35 +114,45 @@ class Box:
             )
         found = {}
         for block in layout.blocks:
-            positive = block.role in POSITIVE
-            entry = entries.get(block.name, _POSITIVE if positive else _WIDE)
-            if block.axis == "q":
-                found[block.name] = _several(block.name, entry, parameters)
-                continue
-            low, high = _pair(block.name, entry)
-            if positive and not low > 0:
-                raise InputError(
-                    f"box: {block.name} has low {low:g}; it divides, so its bounds must be above 0."
-                )
-            found[block.name] = [(low, high)] * layout.size(block)
+            positive = layout.positive(block)
+            names = parameters if block.axis == "q" else block.names(layout.size(block))
+            entry = entries.get(block.name)
+            if entry is None:
+                pairs = [_POSITIVE if above else (-_WIDE, _WIDE) for above in positive]
+            else:
+                pairs = _several(block.name, entry, names)
+            if all(positive):
+                wrong = next((low for low, _ in pairs if not low > 0), None)
+                if wrong is not None:
+                    raise InputError(
+                        f"box: {block.name} has low {wrong:g}; it divides, so its bounds must be "
+                        "above 0."
+                    )
+            found[block.name] = [
+                _raised(block.name, pair) if above else pair
+                for pair, above in zip(pairs, positive, strict=True)
+            ]
         return found
 
     def bounds(self, model: Model, atoms: int) -> tuple[Array, Array]:
         """Lower and upper bounds, each of the shape of the vector. Raises InputError."""
         layout = model.layout
         pairs = self.pairs(layout, model.parameters)
-        atom, shared = (
+        layout.check_atoms(atoms)
+        atom, group, shared = (
             [pair for block in blocks for pair in pairs[block.name]]
-            for blocks in (layout.of_atoms, layout.of_all)
+            for blocks in (layout.of_atoms, layout.of_groups, layout.of_all)
         )
-        low, high = np.array(atom * atoms + shared).T
+        low, high = np.array(atom * atoms + group * len(layout.groups) + shared).T
         return low.copy(), high.copy()
 
     def document(self, model: Model) -> dict[str, Any]:
         """One form for all ways to write the box: a pair for each block, for η one a parameter."""
         pairs = self.pairs(model.layout, model.parameters)
         return {
-            b.name: [list(p) for p in pairs[b.name]] if b.axis == "q" else list(pairs[b.name][0])
+            b.name: list(pairs[b.name][0])
+            if b.axis != "q" and len(set(pairs[b.name])) == 1
+            else [list(p) for p in pairs[b.name]]
             for b in model.layout.blocks
         }
 
@@ -157,14 +167,24 @@ class Box:
         return {name: plain(entry) for name, entry in self.entries.items()}
 
 
+def _raised(name: str, pair: Pair) -> Pair:
+    """The positive part of the bounds of a number that has to be positive."""
+    low, high = pair
+    if not high > 0:
+        raise InputError(f"box: {name} has high {high:g}, some of its numbers are above 0; raise it.")
+    return (low if low > 0 else min(_POSITIVE[0], high / 10), high)
+
+
 def _several(name: str, entry: Any, parameters: Sequence[str]) -> list[Pair]:
     """The pairs of an entry that may have one for each parameter."""
     if not (isinstance(entry, list | tuple) and any(isinstance(e, list | tuple) for e in entry)):
         return [_pair(name, entry)] * len(parameters)
     if len(entry) != len(parameters):
         raise InputError(
-            f"box: {name} has {len(entry)} entries, the expert has {len(parameters)} parameters "
-            f"({', '.join(parameters)}); give one pair or {len(parameters)}."
+            f"box: {name} has {len(entry)} entries, "
+            f"{'the expert has' if name == 'eta' else 'there are'} {len(parameters)} "
+            f"{'parameters' if name == 'eta' else 'numbers'} ({', '.join(parameters)}); give one "
+            f"pair or {len(parameters)}."
         )
     return [_pair(f"{name} ({n})", e) for n, e in zip(parameters, entry, strict=True)]
 

@@ -19,7 +19,25 @@ import sympy as sp
 
 from identkit.experts import Expert
 from identkit.expression import symbol
-from identkit.layout import STANDARD, Layout
+from identkit.layout import EXPERT, OFFSET, SLOPE, Layout
+
+
+class Root(sp.Function):
+    """√z with the derivative 0 at 0: of a distance at its own centre, where every slope does."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        return InverseRoot(self.args[0]) / 2
+
+
+class InverseRoot(sp.Function):
+    """1/√z, and 0 at 0."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        return -(self**3) / 2
 
 
 class Logistic(sp.Function):
@@ -60,28 +78,48 @@ class Structure:
 class Places(NamedTuple):
     """Where each number of an atom, in the order of the layout, enters what is summed over.
 
-    ``row``: 0 in the score, 1 + t in slot t. ``feature``: the input it multiplies (d for the
-    constant 1). ``scale``: its factor. ``level`` is the number that is the score at x = 0.
+    Behind its own numbers stand those of its group, then those that all share. ``row``: the slots
+    of the score come first, from 0 (β1ᵀx + β0 has the one), then those of the expert, then those of
+    the group's score. ``feature``: the input it multiplies (d for the constant 1). ``scale``: its
+    factor. ``level``: the number that is the affine score at x = 0; None for any other score.
     """
 
     row: tuple[int, ...]
     feature: tuple[int, ...]
     scale: tuple[float, ...]
-    level: int
+    level: int | None
 
 
-def places(layout: Layout, structure: Structure) -> Places:
-    """The places of β1, β0 and η of an atom; of a layout of these alone."""
-    entries: dict[int, tuple[int, int, float]] = {}
-    slope, level, expert = (layout[b.name].start for b in STANDARD)
-    for s in range(layout.dim):
-        entries[slope + s] = (0, s, 1.0)
-    entries[level] = (0, layout.dim, 1.0)
-    columns = zip(structure.slot_of, structure.feature_of, structure.scale_of, strict=True)
-    for v, (slot, feature, scale) in enumerate(columns):
-        entries[expert + v] = (1 + slot, feature, scale)
-    row, feature, scale = zip(*(entries[i] for i in range(layout.width)), strict=True)
-    return Places(row, feature, scale, level)
+def places(
+    layout: Layout, score: Structure | None, expert: Structure, group: Structure | None
+) -> Places:
+    """The places of an atom's numbers; ``score`` is None for β1ᵀx + β0."""
+    own: list[tuple[int, int, float]] = []
+    shared: list[tuple[int, int, float]] = []
+    gate = iter(_entries(_affine(layout) if score is None else score, 0))
+    first = 1 if score is None else len(score.slots)
+    for block in layout.of_atoms:
+        if block == EXPERT:
+            own += _entries(expert, first)
+        else:
+            own += [next(gate) for _ in range(layout.size(block))]
+    shared += list(gate)
+    groups = [] if group is None else _entries(group, first + len(expert.slots))
+    row, feature, scale = zip(*own, *groups, *shared, strict=True)
+    return Places(row, feature, scale, layout["beta0"].start if score is None else None)
+
+
+def _affine(layout: Layout) -> Structure:
+    """β1ᵀx + β0: one slot, the blocks in the layout's order."""
+    features = {SLOPE: range(layout.dim), OFFSET: (layout.dim,)}
+    at = [f for b in layout.of_atoms if b != EXPERT for f in features[b]]
+    s = sp.Symbol("s", real=True)
+    return Structure((s,), s, (), (0,) * len(at), tuple(at), (1.0,) * len(at))
+
+
+def _entries(found: Structure, first: int) -> list[tuple[int, int, float]]:
+    columns = zip(found.slot_of, found.feature_of, found.scale_of, strict=True)
+    return [(first + slot, feature, scale) for slot, feature, scale in columns]
 
 
 def structure(expert: Expert) -> Structure:
@@ -89,9 +127,25 @@ def structure(expert: Expert) -> Structure:
     inputs: list[Any] = [symbol(x) for x in expert.inputs]
     parameters: list[Any] = [symbol(p) for p in expert.parameters]
     phi: Any = expert.expression
+    return _found(phi, inputs, parameters, _forms(phi, inputs, parameters))
+
+
+def score_structure(score: Any, inputs: list[Any], parameters: list[Any]) -> Structure:
+    """The slots of a score, an expression in these symbols.
+
+    All parameters that it is a sum of, times an input, a number or both, are in one slot, with β0.
+    """
+    score = _rooted(sp.expand(score) if score.is_polynomial(*inputs, *parameters) else score)
+    forms = _forms(score, inputs, parameters)
+    return _found(score, inputs, parameters, [_summed(score, inputs, parameters), *forms])
+
+
+def _found(phi: Any, inputs: list[Any], parameters: list[Any], forms: list[Any]) -> Structure:
     groups: list[dict[Any, tuple[Any, int]]] = []
     slots: list[Any] = []
-    for form in _forms(phi, inputs, parameters):
+    for form in forms:
+        if any(p in known for known in groups for p in form):
+            continue
         slot = sp.Symbol(f"u_{len(slots)}", real=True)
         replaced = _through(phi, form, slot, inputs)
         if replaced is not None:
@@ -113,6 +167,15 @@ def structure(expert: Expert) -> Structure:
         tuple(where[p] for p in parameters),
         tuple(groups[where[p]][p][1] for p in parameters),
         tuple(float(groups[where[p]][p][0]) for p in parameters),
+    )
+
+
+def _rooted(expression: Any) -> Any:
+    """The same with square roots that have a derivative at 0."""
+    roots = {sp.Rational(1, 2): Root, -sp.Rational(1, 2): InverseRoot}
+    return expression.replace(
+        lambda node: node.is_Pow and node.exp in roots and not node.base.is_number,
+        lambda node: roots[node.exp](node.base),
     )
 
 
@@ -141,6 +204,33 @@ def stable(expression: Any) -> Any:
     )
 
 
+def _summed(
+    expression: Any, inputs: list[Any], parameters: list[Any]
+) -> dict[Any, tuple[Any, int]]:
+    """The parameters in terms of the sum that hold no other and are in no other term."""
+    form: dict[Any, tuple[Any, int]] = {}
+    terms = sp.Add.make_args(expression)
+    for term in terms:
+        found = _single(term, inputs, parameters)
+        if found is not None and sum(t.has(found[0]) for t in terms) == 1:
+            form[found[0]] = found[1]
+    return form
+
+
+def _single(
+    term: Any, inputs: list[Any], parameters: list[Any]
+) -> tuple[Any, tuple[Any, int]] | None:
+    """The parameter of a term that is a number times it, or times it and an input; else None."""
+    factors = term.args if term.is_Mul else (term,)
+    numbers: Any = sp.Mul(*[f for f in factors if f.is_number])
+    rest = [f for f in factors if not f.is_number]
+    names = [f for f in rest if f in parameters]
+    features = [f for f in rest if f in inputs]
+    if len(names) != 1 or len(features) > 1 or len(rest) != 1 + len(features):
+        return None
+    return names[0], (numbers, inputs.index(features[0]) if features else len(inputs))
+
+
 def _forms(
     expression: Any, inputs: list[Any], parameters: list[Any]
 ) -> list[dict[Any, tuple[Any, int]]]:
@@ -150,16 +240,10 @@ def _forms(
         terms: Any = node.args if node.is_Add else (node,)
         form = {}
         for term in terms:
-            factors = term.args if term.is_Mul else (term,)
-            numbers: Any = sp.Mul(*[f for f in factors if f.is_number])
-            rest = [f for f in factors if not f.is_number]
-            names = [f for f in rest if f in parameters]
-            features = [f for f in rest if f in inputs]
-            if len(names) != 1 or len(features) > 1 or len(rest) != 1 + len(features):
+            single = _single(term, inputs, parameters)
+            if single is None or single[0] in form:
                 break
-            if names[0] in form:
-                break
-            form[names[0]] = (numbers, inputs.index(features[0]) if features else len(inputs))
+            form[single[0]] = single[1]
         else:
             # a slot needs an input: a lone parameter is one anyway
             if any(f < len(inputs) for _, f in form.values()):
@@ -169,7 +253,7 @@ def _forms(
 
 def _through(phi: Any, form: dict[Any, tuple[Any, int]], slot: Any, inputs: list[Any]) -> Any:
     """φ with the form replaced by ``slot``, or None if φ depends on its parameters otherwise."""
-    if not all(phi.has(p) for p in form):
+    if not form or not all(phi.has(p) for p in form):
         return None
     pivot = min(form, key=lambda p: (-form[p][1], str(p)))  # the constant's parameter if any
     number, feature = form[pivot]

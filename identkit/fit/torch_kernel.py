@@ -41,6 +41,8 @@ def torch_functions() -> dict[str, Any]:
     return {
         **{h.name: getattr(torch, h.name) for h in HEADS},
         "sqrt": torch.sqrt,
+        "Root": torch.sqrt,
+        "InverseRoot": lambda z: torch.where(z > 0, torch.rsqrt(z), torch.zeros_like(z)),
         "acos": torch.acos,
         "Logistic": torch.sigmoid,
         "Softplus": _softplus,
@@ -94,7 +96,7 @@ class TorchSums:
         self.weight = None if weight is None else _padded(weight, missing, device)
         if self.weight is not None and missing:
             self.weight[:, -missing:] = 0.0
-        self.places, self.width = model.places, model.slots + 1
+        self.places, self.width = model.places, max(model.places.row) + 1
         # row and feature of each parameter of one atom, and its factor
         self.row = torch.tensor(self.places.row, device=device)
         self.feature = torch.tensor(self.places.feature, device=device)
@@ -198,7 +200,7 @@ class TorchSums:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Cost (A,), gradient (A, p), Gram or (``second``) Hessian (A, p, p), Gram diagonal."""
         batch, d = len(theta), self.model.dim
-        shaped = theta.reshape(batch, -1, self.model.per_atom)
+        shaped = self._shaped(theta)
         atoms = shaped.shape[1]
         total = atoms * self.width
         new = {"dtype": theta.dtype, "device": theta.device}
@@ -229,15 +231,18 @@ class TorchSums:
             :, rows[:, None], rows[None, :], feature[:, None], feature[None, :]
         ] * (scale[:, None] * scale[None, :])
         gradient = slopes[:, rows, feature] * scale
+        width = None
         if second:
-            return cost, gradient, gram, squares[:, rows, feature] * scale.square()
-        return cost, gradient, gram, torch.diagonal(gram, dim1=1, dim2=2).clone()
+            width = squares[:, rows, feature] * scale.square()
+        gradient, gram, width = self._tied(gradient, gram, width)
+        if width is None:
+            width = torch.diagonal(gram, dim1=1, dim2=2).clone()
+        return cost, gradient, gram, width
 
     def bends(self, theta: Tensor, velocity: Tensor, which: Tensor) -> Tensor:
         """Jᵀ diag(w·ρ'') f_vv (A, p) for velocities (A, p)."""
-        batch, m = theta.shape[0], self.model.slots
-        shaped = theta.reshape(batch, -1, self.model.per_atom)
-        speeds = velocity.reshape(shaped.shape)
+        batch = theta.shape[0]
+        shaped, speeds = self._shaped(theta), self._shaped(velocity)
         atoms = shaped.shape[1]
         total = atoms * self.width
         slopes = torch.zeros(
@@ -247,29 +252,47 @@ class TorchSums:
         for group, part in itertools.product(groups, parts):
             features, y, weight = self._data(which[group], part)
             values = self._values(shaped[group], features)
-            gate, expert, first = values.gate, values.expert, values.first
-            score, slots = self._rows(speeds[group], features)
-            bend = gate[2] * values.value * score.square()
-            for t in range(m):
-                bend = bend + 2.0 * gate[1] * score * expert[1 + t] * slots[t]
-            row = 1 + m
-            for t in range(m):
-                for u in range(t, m):
-                    factor = 1.0 if t == u else 2.0
-                    bend = bend + factor * gate[0] * expert[row] * slots[t] * slots[u]
-                    row += 1
-            total_bend = bend.sum(dim=1)
-            if values.shares is not None:
-                moving = torch.stack([score, *slots], dim=2)
-                along = (first * moving).sum(dim=(1, 2))
-                speed = (values.shares * score).sum(dim=1)
-                total_bend = total_bend - 2.0 * speed * along
+            bend = self._bend(values, speeds[group], features)
             curvature = self.objective.curvature(values.mean - y, weight)
             if curvature is not None:
-                total_bend = total_bend * curvature
-            slopes[group] += _products(first.flatten(1, 2) * total_bend[:, None], features)
+                bend = bend * curvature
+            slopes[group] += _products(values.first.flatten(1, 2) * bend[:, None], features)
         rows, feature, scale = self._gather(atoms)
-        return slopes[:, rows, feature] * scale
+        return self._tied(slopes[:, rows, feature] * scale)[0]
+
+    def _bend(self, values: Any, speeds: Tensor, features: Tensor) -> Tensor:
+        """f_vv (A, n), the second derivative of f along the velocity."""
+        m = self.model.slots
+        gate, expert, first = values.gate, values.expert, values.first
+        score, slots = self._rows(speeds, features)
+        bend = gate[2] * values.value * score.square()
+        for t in range(m):
+            bend = bend + 2.0 * gate[1] * score * expert[1 + t] * slots[t]
+        row = 1 + m
+        for t in range(m):
+            for u in range(t, m):
+                factor = 1.0 if t == u else 2.0
+                bend = bend + factor * gate[0] * expert[row] * slots[t] * slots[u]
+                row += 1
+        total = bend.sum(dim=1)
+        if values.shares is not None:
+            moving = torch.stack([score, *slots], dim=2)
+            along = (first * moving).sum(dim=(1, 2))
+            speed = (values.shares * score).sum(dim=1)
+            total = total - 2.0 * speed * along
+        return total
+
+    # -- units ----------------------------------------------------------------------------------
+
+    def _shaped(self, vector: Tensor) -> Tensor:
+        """(A, k, per_atom) of vectors (A, p)."""
+        return vector.reshape(len(vector), -1, self.model.per_atom)
+
+    def _tied(
+        self, gradient: Tensor, gram: Tensor | None = None, width: Tensor | None = None
+    ) -> tuple[Any, Any, Any]:
+        """Over the vector, from what is over the numbers of all units: here the same."""
+        return gradient, gram, width
 
     def _gather(self, atoms: int) -> tuple[Tensor, Tensor, Tensor]:
         offset = torch.arange(atoms, device=self.device)[:, None] * self.width

@@ -13,7 +13,7 @@ Source: arXiv 2405.14131; theory section 9; proofs_check/test_routers.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sympy as sp
@@ -67,6 +67,12 @@ def _cosine(values: Values, x: Any, added: int) -> Any:
     ]
 
 
+def _symbolic(x: Sequence[Any], values: Mapping[str, Sequence[Any]], added: int) -> Any:
+    """The same in SymPy."""
+    slope = values["direction"]
+    return product(slope, x) / ((norm(slope) + added) * (norm(x) + added)) + values["beta0"][0]
+
+
 def scale(rule: WeightRule) -> Gauge:
     """β1 → c·β1, for each atom by itself."""
     return Gauge(
@@ -116,6 +122,7 @@ GATES = (
         "arXiv 2405.14131",
         (common_offset, scale),
         caveats=(SPAN,),
+        written=lambda x, v: _symbolic(x, v, 0),
         claims=("cosine-scale",),
     ),
     *routed(
@@ -130,6 +137,7 @@ GATES = (
         lambda values, x: _cosine(values, x, 1),
         "arXiv 2405.14131",
         (common_offset, shift),
+        written=lambda x, v: _symbolic(x, v, 1),
         claims=("cosine-scale",),
     ),
 )

@@ -6,7 +6,7 @@ Nothing that is registered for another weight rule is taken over by a gate.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib import import_module
@@ -18,10 +18,10 @@ from identkit.errors import ExpressionError, InputError, unknown_name
 from identkit.expression import free_names, parse, symbol
 from identkit.gates.gauge import Gauge, Values, common_shift
 from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
-from identkit.gates.router import Router
+from identkit.gates.router import Level, Router, Written
 from identkit.gates.selection import Selection
 from identkit.gates.weights import in_time, is_exponential, known_as
-from identkit.layout import AFFINE, Block, Layout, needs_affine
+from identkit.layout import AFFINE, EXPERT, OFFSET, SLOPE, Block, Layout, needs_affine
 from identkit.likelihoods import LEAST_SQUARES, Likelihood
 from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.registry import NAME, enter, plugged_in
@@ -35,6 +35,8 @@ NAME_SECONDS = 0.5
 """For whether a gate of one's own is a built-in one, a remark in a report."""
 GROUP = "identkit.gates"
 """The entry-point group in which other packages name gates of theirs: objects of class Gate."""
+WITHIN = "shifts of each level"
+"""The gauge that shifts the scores within a group."""
 PREFIX = "normalised "
 """How the name of a normalised gate of one's own begins."""
 _WRITTEN = re.compile(r"\s*normali[sz]ed\b(?!-)\s*", re.IGNORECASE)
@@ -63,7 +65,9 @@ class Gate:
     β1ᵀx + β0: what is proved is proved there. ``structure`` says over which atoms weights are
     divided, where it is not the sum over all; ``together`` is then when it is, as a clause, None
     where that depends on the number of atoms: it is asked where atoms are added to a measure.
-    ``selection`` says which atoms have a weight at x, where not all have.
+    ``selection`` says which atoms have a weight at x, where not all have. ``level`` is the gate
+    over groups of atoms where there are two levels; weights are then divided within the groups.
+    ``written`` is the score for fits where the blocks are not β0 and the parameters of the router.
 
     An expansion, a loss or a sharing rule that is about another weight rule, its parameters
     included, or proved under another ``likelihood``, is dropped: no gate inherits the theorem of
@@ -89,6 +93,8 @@ class Gate:
     structure: str = ""
     together: str | None = ""
     selection: Selection | None = None
+    level: Level | None = None
+    written: Written | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self._check_blocks()
@@ -179,14 +185,61 @@ class Gate:
         if self.router is None and not {*self.rule.blocks} <= {*AFFINE}:
             self.needs_affine(what)
 
+    @property
+    def all_blocks(self) -> tuple[Block, ...]:
+        """Its parameters, those of groups of atoms with them."""
+        return self.blocks if self.level is None else (*self.blocks, *self.level.blocks)
+
+    def layout(
+        self, inputs: Sequence[str], parameters: int, groups: Sequence[int] = ()
+    ) -> Layout:
+        """The layout of a measure, η having so many ``parameters``, with the sizes of its groups.
+
+        Raises InputError for groups of a gate without and the other way round, and for inputs that
+        its router is not about.
+        """
+        if bool(groups) != (self.level is not None):
+            raise InputError(
+                f"gate {self.name}: atoms are not in groups; leave the groups out."
+                if groups
+                else f"gate {self.name}: atoms are in groups; give their sizes, such as "
+                "groups=(2, 1), or --groups 2,1."
+            )
+        free = any(b.axis == "r" for b in self.blocks) and self.router is not None
+        count = len(self.router.parameters(inputs)) if free and self.router else 0
+        return Layout.of(self.all_blocks, len(inputs), parameters, count, groups)
+
     def check_layout(self, layout: Layout) -> None:
         """Raise InputError unless these are the blocks of this gate, and η."""
-        asked = Layout.of(self.blocks, layout.dim, layout.parameters)
-        if layout != asked:
-            own, needed = (", ".join(b.name for b in some.listed) for some in (layout, asked))
+        if layout.of_gate != self.all_blocks:
+            own = ", ".join(b.name for b in layout.listed)
+            needed = ", ".join(sorted(b.name for b in (*self.all_blocks, EXPERT)))
             raise InputError(
                 f"mixing measure: it has the blocks {own}; gate {self.name} has {needed}."
             )
+
+    def needs_weights(self, what: str) -> None:
+        """Raise InputError unless weights can be computed from blocks: no ``what`` else."""
+        if self.structure and self.level is None and self.selection is None:
+            raise InputError(
+                f"gate {self.name}: no {what} is registered for weights over {self.structure}; use "
+                "softmax."
+            )
+        known = self.written is not None or self.router is not None
+        if not known and not {*self.blocks} <= {*AFFINE}:
+            needs_affine(self.blocks, f"gate {self.name}", what)
+
+    def score_of(self, x: Sequence[Any], values: Mapping[str, Sequence[Any]]) -> Any:
+        """The score of an atom in SymPy, of inputs and the numbers of its blocks, by name."""
+        if self.written is not None:
+            return self.written(x, values)
+        offset = values["beta0"][0]
+        aside = (OFFSET, None if self.selection is None else self.selection.bias)
+        own = [v for b in self.blocks if b.per_atom and b not in aside for v in values[b.name]]
+        if self.router is None:
+            return offset + sp.Add(*(a * b for a, b in zip(own, x, strict=SLOPE in self.blocks)))
+        shared = [v for b in self.blocks if not b.per_atom for v in values[b.name]]
+        return offset + self.router.of(*(some for some in (x, own, shared) if some))
 
     @property
     def divides(self) -> bool:
@@ -212,8 +265,62 @@ class Gate:
         return next((g for g in self.gauges if g.pins and g.caveat is None), None)
 
     def held(self, measure: MixingMeasure) -> MixingMeasure:
-        """The measure with its last atom's gate at 0, or as it is where nothing is held."""
-        return measure if self.pinning is None else self.pinning.pinned(measure)
+        """The measure with its last atom's gate at 0, or as it is where nothing is held.
+
+        Where atoms are in groups, that of the last atom of each, and of the last group.
+        """
+        layout = measure.layout
+        if not layout.groups:
+            return measure if self.pinning is None else self.pinning.pinned(measure)
+        values = {b.name: measure[b.name].copy() for b in layout.blocks}
+        assert self.level is not None
+        moved = [(b, layout.members) for b in self._shifted_within]
+        moved += [(b, (slice(0, len(layout.groups)),)) for b in self.level.pinned]
+        for block, parts in moved:
+            array, axis = values[block.name], (slice(None),) * (block.axis != "")
+            for part in parts:
+                last = slice(part.stop - 1, part.stop)
+                array[(..., part, *axis)] -= array[(..., last, *axis)].copy()
+        return type(measure).of(layout, values)
+
+    @property
+    def _shifted_within(self) -> tuple[Block, ...]:
+        """The blocks that a shift within a group moves."""
+        return next((g.moves for g in self.gauges if g.name == WITHIN), ())
+
+    def pinned(self, layout: Layout, atoms: int) -> list[int]:
+        """Where the vector has what :meth:`held` brings to 0, and what ``fixed`` holds.
+
+        The inner gate of an atom that is alone in its group is void; it is held as it is. A bias of
+        a selection is held too: f is constant in it but for jumps.
+        """
+        gauge = self.pinning
+        last = [part.stop - 1 for part in layout.members] or [atoms - 1]
+        inner = self._shifted_within if layout.groups else ()
+        own = [i for b in inner for i in range(layout[b.name].start, layout[b.name].stop)]
+        if gauge is not None and not layout.groups:
+            own = list(gauge.places(layout))
+        found = [layout.index(atom, place) for atom in last for place in own]
+        for part in layout.members:
+            if part.stop - part.start == 1:
+                gates = [b for b in layout.of_atoms if b != EXPERT]
+                found += [
+                    layout.index(part.start, i)
+                    for b in gates
+                    for i in range(layout[b.name].start, layout[b.name].stop)
+                ]
+        if self.level is not None and layout.groups:
+            start = atoms * layout.width + (len(layout.groups) - 1) * layout.group_width
+            for b in self.level.pinned:
+                found += [start + i for i in range(layout[b.name].start, layout[b.name].stop)]
+        bias = None if self.selection is None else self.selection.bias
+        if bias is not None:
+            found += [layout.index(i, layout[bias.name].start) for i in range(atoms)]
+        shared = atoms * layout.width + len(layout.groups) * layout.group_width
+        for b in self.fixed:
+            if not b.per_atom:
+                found += [shared + i for i in range(layout[b.name].start, layout[b.name].stop)]
+        return sorted(set(found))
 
     @cached_property
     def known_as(self) -> str:

@@ -22,11 +22,12 @@ import sympy as sp
 from identkit.expression import symbol
 from identkit.gates import laplace
 from identkit.gates.density import REMAINS, VARIANCES, expansion
-from identkit.gates.gate import Gate
+from identkit.gates.gate import WITHIN, Gate
 from identkit.gates.gauge import Gauge, common_shift
 from identkit.gates.regime import Caveat, Regime, WeightRule
 from identkit.gates.routed import least_squares, routed
-from identkit.layout import AFFINE, OFFSET
+from identkit.gates.router import Level, product
+from identkit.layout import AFFINE, OFFSET, Block
 
 GROUPS = Caveat(
     "each true group is fitted by one group, of atoms around its own, and some atom of each by one "
@@ -41,6 +42,22 @@ ONE_SIDE = Caveat(
     "side of x, trade nothing between their experts (not checked)",
     lambda situation: True,
 )
+GROUP_SLOPE = Block("alpha1", "α1", "d", "slope", "1/x", per_atom=False, per_group=True)
+GROUP_OFFSET = Block("alpha0", "α0", "", "weight", "1", per_atom=False, per_group=True)
+GROUP_CENTRE = Block("psi", "ψ", "d", "slope", "x", per_atom=False, per_group=True)
+LEVELS = {
+    "softmax": Level(
+        (GROUP_SLOPE, GROUP_OFFSET),
+        lambda x, values: values["alpha0"][0] + product(values["alpha1"], x),
+        (GROUP_SLOPE, GROUP_OFFSET),
+    ),
+    "laplace": Level(
+        (GROUP_CENTRE, GROUP_OFFSET),
+        lambda x, values: values["alpha0"][0] - laplace.distance(x, values["psi"]),
+        (GROUP_OFFSET,),
+    ),
+}
+"""The gates over groups."""
 SOFTMAX = "a softmax over groups and one within each"
 ONE_GROUP = "all routed atoms are in one group"
 
@@ -49,7 +66,7 @@ def _shifts(rule: WeightRule) -> Gauge:
     """What moves is the shift that all groups have in common; each group has its own."""
     return replace(
         common_shift(rule),
-        name="shifts of each level",
+        name=WITHIN,
         text="a shift of all scores of the first level, or of all within one group, leaves f "
         "unchanged",
         remedy="pin one group, and one atom of each",
@@ -96,6 +113,7 @@ def _softmax() -> tuple[Gate, ...]:
             blocks=AFFINE,
             structure=SOFTMAX,
             together=ONE_GROUP,
+            level=LEVELS["softmax"],
         )
         for theorem, caveats, claims in found
     )
@@ -122,6 +140,7 @@ def _laplace(outer: str, formula: str, more: Sequence[Caveat]) -> tuple[Gate, ..
         claims=("hierarchical-groups",),
         structure=f"groups ({outer}) and within each (Laplace)",
         together=ONE_GROUP,
+        level=LEVELS[outer],
     )
 
 

@@ -26,7 +26,7 @@ from identkit.gates.density import VARIANCES
 from identkit.gates.gate import Gate
 from identkit.gates.gauge import Gauge
 from identkit.gates.regime import Caveat, Expansion, Regime, WeightRule
-from identkit.gates.router import Router
+from identkit.gates.router import Level, Router, Written
 from identkit.gates.softmax import FITTED_ONCE
 from identkit.layout import Block
 from identkit.likelihoods import LEAST_SQUARES, LIKELIHOODS, resolve
@@ -75,6 +75,8 @@ def routed(
     caveats: tuple[Caveat, ...] = (),
     structure: str = "",
     together: str = "",
+    level: Level | None = None,
+    written: Written | None = None,
     claims: tuple[str, ...] = (),
 ) -> tuple[Gate, ...]:
     """The gate under least squares and under each Gaussian likelihood.
@@ -84,7 +86,8 @@ def routed(
     they share. ``pieces``: under least squares, where scores with kinks leave a hypothesis;
     without kinks the products W_i·W_j are independent over the experts for almost every gates.
     ``structure``: over what weights are divided where it is not all atoms; what pins the common
-    factors is then said by the ``caveats``, and ``together`` when it is all atoms.
+    factors is then said by the ``caveats``, and ``together`` when it is all atoms. ``level`` and
+    ``written`` are as in :class:`~identkit.gates.gate.Gate`.
     """
     rule = WeightRule(sp.exp(symbol("s")), True, blocks, router, structure)
     declared: tuple[Gauge, ...] = tuple(made(rule) for made in gauges)
@@ -125,6 +128,8 @@ def routed(
                 router=router,
                 structure=structure,
                 together=together,
+                level=level,
+                written=written,
             )
         )
     return tuple(made)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sympy as sp
 
 from identkit.expression import symbol
+from identkit.layout import Block
+
+Written = Callable[[Sequence[Any], Mapping[str, Sequence[Any]]], Any]
+"""A score in SymPy, of the inputs and of the numbers of blocks by name, one measure's atom's."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,19 @@ class Router:
         """π, a SymPy expression."""
         names = (inputs, self.named(inputs), self.shared)
         return self.of(*([symbol(n) for n in some] for some in names if some))
+
+
+@dataclass(frozen=True)
+class Level:
+    """The gate over groups of atoms: exp(score)/Σ over the groups.
+
+    ``blocks`` are of groups, ``score`` is in them; all of one group's numbers in ``pinned`` can be
+    held at 0, since a shift of them that all groups have in common leaves f as it is.
+    """
+
+    blocks: tuple[Block, ...]
+    score: Written = field(repr=False)
+    pinned: tuple[Block, ...] = ()
 
 
 def each(letter: str) -> Callable[[Sequence[str]], tuple[str, ...]]:

@@ -14,6 +14,7 @@ from typing import Any
 from identkit.gates import sigmoid
 from identkit.gates.gauge import Gauge, Values
 from identkit.gates.regime import Caveat
+from identkit.gates.router import product
 from identkit.layout import AFFINE, Block
 
 TEMPERATURE = Block("temperature", "τ", "", "scale", "1", per_atom=False)
@@ -53,6 +54,7 @@ GATE = replace(
     blocks=(*AFFINE, TEMPERATURE),
     fixed=(TEMPERATURE,),
     score=score,
+    written=lambda x, v: (v["beta0"][0] + product(v["beta1"], x)) / v["temperature"][0],
     share=None,
     source="arXiv 2602.01466",
     regimes=tuple(
