@@ -37,8 +37,9 @@ class MoERegressor(RegressorMixin, BaseEstimator):
     """Least-squares fit of f_G(x) = Σ_i weight_i(x)·h(x, η_i), the best of several random starts.
 
     ``expert`` is a built-in's name, with ``shape``, or an :class:`identkit.Expert`; its number of
-    inputs is the number of columns of X. ``gate`` is ``softmax`` or ``sigmoid`` and ``n_atoms`` the
-    number k of atoms. Neither X nor y is rescaled: tanh experts under a softmax gate predict values
+    inputs is the number of columns of X. ``gate`` is any that ``identkit gates`` lists, ``n_atoms``
+    the number k of atoms and ``groups`` the sizes of their groups, which add up to k, under a
+    hierarchical gate. Neither X nor y is rescaled: tanh experts under a softmax gate predict values
     in [-1, 1]; ``shape="ffn"`` gives every atom an output weight. ``box`` holds the bounds of the
     parameters (:class:`identkit.fit.Box`, default ±10), ``max_steps`` the evaluations per start,
     ``random_state`` seeds the starts, ``device`` is auto, cpu or cuda, ``n_jobs`` the threads.
@@ -72,6 +73,7 @@ class MoERegressor(RegressorMixin, BaseEstimator):
         random_state: Any = None,
         device: str = "auto",
         n_jobs: int | None = None,
+        groups: tuple[int, ...] | None = None,
     ) -> None:
         self.expert = expert
         self.gate = gate
@@ -83,6 +85,7 @@ class MoERegressor(RegressorMixin, BaseEstimator):
         self.random_state = random_state
         self.device = device
         self.n_jobs = n_jobs
+        self.groups = groups
 
     if TYPE_CHECKING:
         measure_: MixingMeasure
@@ -111,6 +114,7 @@ class MoERegressor(RegressorMixin, BaseEstimator):
             self.gate,
             x.shape[1] if isinstance(self.expert, str) else None,
             self.shape,
+            self.groups or (),
         )
         if x.shape[1] != model.dim:
             raise InputError(

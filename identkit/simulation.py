@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError, unknown_name, whole
-from identkit.layout import needs_affine
+from identkit.layout import EXPERT, Layout
 from identkit.likelihoods import LEAST_SQUARES, resolve
 from identkit.mixing import MixingMeasure
 
@@ -79,9 +79,9 @@ def simulate(
         raise InputError(f"domain: [{low:g}, {high:g}] is empty or too wide; give low < high.")
     if truth.batch:
         raise InputError(f"truth: holds {len(truth)} measures; choose one, as in truth[0].")
+    model.gate.needs_weights("simulation")
     model.pack(truth)  # raises unless it fits
     drawing(model.gate)
-    needs_affine(truth.layout.of_gate, "truth", "simulation")
     return Simulation(model, truth, n, replicates, sd, seed, (low, high))
 
 
@@ -204,7 +204,8 @@ class Simulation:
         ``null``: the truth comes first, then k − k* atoms with the gate of atom ``over`` and η = 0,
         plus the same noise; under a normalised gate these take weight away from the others.
         ``away``: every parameter is uniform between the ends of ``box``, each a number or one per
-        parameter of an atom (β1, β0, η); ``scale`` and ``over`` play no part.
+        parameter of an atom (β1, β0, η); ``scale`` plays no part. Where atoms are in groups, copies
+        are in the group of ``over``; what a gauge holds, as a temperature, stays as it is.
 
         Raises :class:`~identkit.errors.InputError` for an unknown kind, k < k* (except ``away``),
         and for copies under a gate whose weight it cannot share out.
@@ -216,19 +217,34 @@ class Simulation:
         if not chosen:
             raise InputError("replicate: none is chosen; name at least one.")
         rngs = (_generator(self.seed, r, _KIND_CODE[kind], start, _STARTS_STREAM) for r in chosen)
-        shape = (k, self.model.layout.width)
         if kind == "away":
-            low, high = _box(box, shape[1])
+            fitted = self.fitted(k, over)
+            shape = (fitted.layout.length(k),)
+            low, high = _box(box, k, fitted.layout)
             drawn = np.stack([rng.random(shape) for rng in rngs])
-            atoms = low + (high - low) * drawn
+            vectors = low + (high - low) * drawn
         else:
             scale = _number("scale", scale)
             if scale < 0:
                 raise InputError(f"scale: {scale:g} is a standard deviation, which is 0 or more.")
             centre = self._centre(k, kind, whole("over", over, least=0), spread)
+            fitted = self.model.grouped(centre.layout.groups)
+            shape = (centre.layout.length(k),)
             drawn = np.stack([rng.standard_normal(shape) for rng in rngs])
-            atoms = centre.to_vector().reshape(shape) + scale * drawn
-        return self.model.unpack(atoms.reshape(len(chosen), -1))
+            still = fitted.gate.still(fitted.layout, k)  # a gauge, or jumps of f: not moved
+            drawn[:, still] = 0.0
+            vectors = centre.to_vector() + scale * drawn
+        return fitted.unpack(vectors)
+
+    def fitted(self, k: int, over: int = 0) -> Model:
+        """The model of k atoms: where atoms are in groups, the group of ``over`` has the others."""
+        groups = list(self.truth.layout.groups)
+        if groups:
+            home = next(g for g, part in enumerate(self.truth.layout.members) if over < part.stop)
+            groups[home] += k - self.truth.atoms
+            if groups[home] < 1:
+                raise InputError(f"k: {k} atoms leave group {home} empty; raise k.")
+        return self.model.grouped(groups)
 
     def _centre(self, k: int, kind: str, over: int, spread: float) -> MixingMeasure:
         """The measure that starts of this kind scatter around."""
@@ -243,20 +259,26 @@ class Simulation:
                 f"over: the truth has no atom {over}; its {truth.atoms} are counted from 0."
             )
         extra = k - truth.atoms
-        if kind == "null":
-            order = [*range(truth.atoms), *[over] * extra]
-            eta = truth.eta[order]
-            eta[truth.atoms :] = 0.0
-            return MixingMeasure(truth.beta0[order], truth.beta1[order], eta)
-        copies = slice(over, over + extra + 1)
+        # the copies are beside the atom, in its group
         order = [j for j in range(truth.atoms) for _ in range(extra + 1 if j == over else 1)]
-        beta0, eta = truth.beta0[order], truth.eta[order]
+        copies = list(range(over, over + extra + 1))
+        if kind == "null" and not truth.layout.groups:
+            order = [*range(truth.atoms), *[over] * extra]
+            copies = [over, *range(truth.atoms, k)]
+        layout = self.fitted(k, over).layout
+        values = {
+            b.name: truth[b.name][order] if b.per_atom else truth[b.name] for b in layout.blocks
+        }
+        eta = values[EXPERT.name]
+        if kind == "null":
+            eta[copies[1:]] = 0.0
+            return MixingMeasure.of(layout, values)
         if extra:
-            beta0[copies] = _shared(self.model.gate, truth.beta0[over], extra + 1)
+            values["beta0"][copies] = _shared(self.model.gate, truth.beta0[over], extra + 1)
         if extra and kind == "split":
             spread = _number("spread", spread)
             eta[copies] *= np.linspace(1 - spread, 1 + spread, extra + 1)[:, None]
-        return MixingMeasure(beta0, truth.beta1[order], eta)
+        return MixingMeasure.of(layout, values)
 
 
 def drawing(gate: Gate) -> Callable[[np.random.Generator, Array, float], Array]:
@@ -283,14 +305,22 @@ def _generator(seed: int, *key: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64DXSM(np.random.SeedSequence(seed, spawn_key=key)))
 
 
-def _box(box: tuple[ArrayLike, ArrayLike], width: int) -> tuple[Array, Array]:
-    """The ends of a box, numbers or one per parameter of an atom, as arrays of shape (width,)."""
+def _box(box: tuple[ArrayLike, ArrayLike], k: int, layout: Layout) -> tuple[Array, Array]:
+    """The ends of a box as arrays of the vector's length.
+
+    They are numbers, or one per parameter of an atom, or one per number of the vector.
+    """
+    width, length = layout.width, layout.length(k)
     try:
-        low, high = (np.broadcast_to(np.asarray(end, dtype=np.float64), (width,)) for end in box)
+        ends = [np.asarray(end, dtype=np.float64) for end in box]
+        if not layout.beside:
+            ends = [np.tile(end, k) if end.shape == (width,) else end for end in ends]
+        low, high = (np.broadcast_to(end, (length,)) for end in ends)
     except (TypeError, ValueError):
-        raise InputError(
-            f"box: must be (low, high), each a number or {width} numbers (β1, β0, η of an atom)."
-        ) from None
+        count = f"{width} numbers (β1, β0, η of an atom)"
+        if layout.beside:
+            count = f"{length} numbers, those of the vector"
+        raise InputError(f"box: must be (low, high), each a number or {count}.") from None
     if not (np.isfinite(low) & np.isfinite(high) & (low <= high)).all():
         raise InputError("box: each low must be finite and at most its high; exchange or correct.")
     return low, high

@@ -62,7 +62,8 @@ def test_the_vector_lists_atoms_and_then_what_they_share():
     assert LAYOUT.length(2) == len(vector)
     assert same(MixingMeasure.of_vector(LAYOUT, vector), ONE)
     assert (LAYOUT.atoms(13), LAYOUT.atoms(12), LAYOUT.atoms(3)) == (2, None, None)
-    assert LAYOUT.place(LAYOUT.index(1, 3)) == (1, 3)
+    assert LAYOUT.numbers(("a",), 2)[LAYOUT.index(1, 3)] == (1, "v")
+    assert LAYOUT.numbers(("a",), 2)[10:] == ((None, "τ"), (None, "t_0"), (None, "t_1"))
     with pytest.raises(InputError, match=r"multiple of d \+ 1 \+ 1 \+ q = 5 and 3 more"):
         MixingMeasure.of_vector(LAYOUT, vector[:-1])
 
@@ -130,7 +131,8 @@ def test_blocks_that_cannot_be_told_apart():
 def test_words():
     assert LAYOUT.names(("a",)) == ("β1_0", "β1_1", "β0", "v", "a")
     assert LAYOUT.shared_names == ("τ", "t_0", "t_1")
-    assert LAYOUT.options(("a",)) == ("beta1", "beta1", "beta0", "variance", "a")
+    own = ("beta1", "beta1", "beta0", "variance", "a")
+    assert LAYOUT.options(("a",), 2) == (*own, *own, "temperature", "tilt", "tilt")
     assert LAYOUT.units(("p", "q"), (None,)) == ("1/p", "1/q", "1", "y^2", None)
     assert Model.of(Expert.from_expression("a*x + b"), "sigmoid").units == ("1/x", "1", "y/x", "y")
     assert Model.of("tanh", "sigmoid").units[2:] == (None, None)

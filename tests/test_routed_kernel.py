@@ -93,9 +93,7 @@ def test_sums_do_not_depend_on_the_batch():
         made = model(name, 1)
         x, y = rng.normal(size=(5, SAMPLES, 1)), rng.normal(size=(5, SAMPLES))
         theta = np.stack([made.pack(measure(made, 3, rng)) for _ in range(5)])
-        sums = RoutedSums(
-            made, torch.from_numpy(x), torch.from_numpy(y), None, torch.device("cpu")
-        )
+        sums = RoutedSums(made, torch.from_numpy(x), torch.from_numpy(y), None, torch.device("cpu"))
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         try:

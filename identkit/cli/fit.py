@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from identkit.fit.model import Model
     from identkit.fit.result import Box
     from identkit.fit.summary import FitReport
+    from identkit.gates import Gate
     from identkit.tables import Table
 
 MOST_ATOMS, MOST_STARTS = 100, 1000
@@ -30,6 +31,8 @@ examples:
   identkit fit data.csv --expr "c*tanh(a*x + b)" --gate sigmoid --k 2 \\
       --box c=0:20 --starts 20
   identkit fit data.parquet --expert relu --gate softmax --k 4 --save fit.json
+  identkit fit data.csv --expert linear --gate hierarchical --k 4 --groups 2,2
+  identkit fit data.csv --expert tanh --gate dense-to-sparse --router tanh --k 2
 
 data: CSV (with or without a line of names), NPZ or Parquet, "-" for CSV on
 standard input. The target is the column y, else the last; the others are
@@ -41,6 +44,7 @@ box: the parameters are sought in a box, ±10 for each unless you widen it:
   --box beta1=20       slopes of the gates, ±20
   --box eta=inf        all parameters of the expert, without bounds
   --box a=0:5          one of them, by its name
+  --box centre=-5:5    another block of the gate (identkit gates NAME lists them)
 
 Each estimate has a standard error where the data determine it; what it assumes
 is printed too. Which parameters of the expert can be told apart, and how fast
@@ -65,6 +69,11 @@ def add(commands: argparse._SubParsersAction) -> None:
     what = fit.add_argument_group("model")
     add_expert_options(what)
     what.add_argument("--k", required=True, type=int, metavar="K", help="number of atoms")
+    what.add_argument(
+        "--groups",
+        metavar="M,N,…",
+        help="sizes of the groups of atoms, of a hierarchical gate; they add up to K",
+    )
     columns = fit.add_argument_group("columns")
     columns.add_argument("--target", metavar="Y", help="the column to predict (y, else the last)")
     columns.add_argument("--inputs", metavar="A,B,…", help="the input columns (all others)")
@@ -103,6 +112,7 @@ def run(options: argparse.Namespace) -> int:
     from identkit.tables import read_table
 
     gate = resolve(chosen_gate(options))
+    groups = read_groups(options.groups, options.k, gate)
     if options.save is not None:
         from identkit.files import check_json_target
 
@@ -113,8 +123,9 @@ def run(options: argparse.Namespace) -> int:
     require("fit", "torch", "numba")
     from identkit.fit.model import Model
 
-    model = Model(expert, gate)
-    box = parse_box(options.box, model.parameters)
+    model = Model(expert, gate, groups)
+    blocks = tuple(sorted(b.name for b in model.layout.of_gate))
+    box = parse_box(options.box, model.parameters, blocks)
     report = _fitted(options, model, table, box)
 
     from identkit.report import fit_document, fit_report
@@ -129,6 +140,29 @@ def run(options: argparse.Namespace) -> int:
         if options.save is not None:
             print(f"written to {options.save}")
     return report.exit_code
+
+
+def read_groups(text: str | None, k: int, gate: Gate) -> tuple[int, ...]:
+    """The sizes of the groups, as they are asked for. Raises InputError."""
+    if text is None:
+        if gate.level is not None:
+            raise InputError(
+                f"gate {gate.name}: atoms are in groups; give their sizes, which add up to {k}, "
+                f"such as --groups {(k + 1) // 2}{f',{k // 2}' if k > 1 else ''}."
+            )
+        return ()
+    if gate.level is None:
+        raise InputError(f"--groups {text}: gate {gate.name} has no groups; drop it.")
+    parts = text.split(",")
+    if not all(part.strip().isascii() and part.strip().isdigit() for part in parts):
+        raise InputError(f"--groups '{text}': write sizes with commas between them, such as 2,1.")
+    sizes = tuple(map(int, parts))
+    if 0 in sizes or sum(sizes) != k:
+        raise InputError(
+            f"--groups {text}: the sizes must be at least 1 and add up to --k {k}; they add up to "
+            f"{sum(sizes)}."
+        )
+    return sizes
 
 
 def _check_numbers(options: argparse.Namespace) -> None:
@@ -163,8 +197,12 @@ def _expert(options: argparse.Namespace, table: Table) -> Expert:
     return expert
 
 
-def parse_box(entries: list[str], parameters: tuple[str, ...]) -> Box:
+def parse_box(
+    entries: list[str], parameters: tuple[str, ...], gate: tuple[str, ...] = ("beta0", "beta1")
+) -> Box:
     """The box of ``NAME=LO:HI`` and ``NAME=B`` entries; ±10 for what is not named.
+
+    ``gate`` are the names of the gate's blocks.
 
     >>> parse_box(["beta0=-1.5:4", "a=0:inf"], ("a", "b")).to_dict()["eta"]
     [[0.0, None], [-10.0, 10.0]]
@@ -172,7 +210,7 @@ def parse_box(entries: list[str], parameters: tuple[str, ...]) -> Box:
     from identkit.fit.result import Box
 
     given: dict[str, tuple[float, float]] = {}
-    known = ("beta0", "beta1", "eta", *parameters)
+    known = (*gate, "eta", *parameters)
     for entry in entries:
         name, equals, value = (part.strip() for part in entry.partition("="))
         if not equals or not value:
@@ -200,11 +238,12 @@ def parse_box(entries: list[str], parameters: tuple[str, ...]) -> Box:
     plain = Box()
     every = given.get("eta", plain.pair("eta"))
     # input-free's only parameter is itself called eta; the gate's names win
-    eta = [given.get(p, every) if p not in ("beta0", "beta1") else every for p in parameters]
-    return Box(
-        beta1=given.get("beta1", plain.beta1),
-        beta0=given.get("beta0", plain.beta0),
-        eta=given.get("eta", plain.eta) if set(eta) == {every} else tuple(eta),
+    eta = [given.get(p, every) if p not in gate else every for p in parameters]
+    return Box.of(
+        {
+            **{name: given[name] for name in gate if name in given},
+            "eta": given.get("eta", plain.eta) if set(eta) == {every} else tuple(eta),
+        }
     )
 
 

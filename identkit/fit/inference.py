@@ -41,6 +41,8 @@ coordinates: smaller ones are left by rounding."""
 SAME_GATE = 0.1
 """Gates count as equal when their scores differ by less than this per standard deviation of x,
 which changes a sigmoid weight by less than 0.025."""
+SCORED = 4096
+"""Samples on which scores are compared."""
 MAYBE_SAME_GATE = 1.0
 """… or by less than this, if the data do not tell them apart (Wald statistic)."""
 
@@ -49,11 +51,12 @@ MAYBE_SAME_GATE = 1.0
 class Direction:
     """Parameters that these data do not determine together.
 
-    ``parameters`` are (atom, name) with atoms counted from 0, ``count`` the dimension of what they
-    can do without changing f; ``along`` gives the change of each, of length 1, if that is 1.
+    ``parameters`` are (atom, name) with atoms counted from 0, None for the atom of what groups or
+    all of them share; ``count`` is the dimension of what they can do without changing f; ``along``
+    gives the change of each, of length 1, if that is 1.
     """
 
-    parameters: tuple[tuple[int, str], ...]
+    parameters: tuple[tuple[int | None, str], ...]
     count: int
     along: tuple[float, ...] | None
 
@@ -78,7 +81,7 @@ class Covariance:
     tolerance: float
     smallest: float
     undetermined: tuple[Direction, ...]
-    wide: tuple[tuple[int, str], ...]
+    wide: tuple[tuple[int | None, str], ...]
     assumes: str
 
 
@@ -158,8 +161,7 @@ def covariance(
     low, high = result.settings.box.bounds(result.model, result.measure.atoms)
     wide = errors > high - low
     errors[wide] = np.nan
-    names = result.model.names
-    places = [result.model.layout.place(int(i)) for i in np.flatnonzero(wide)]
+    numbers = result.model.layout.numbers(result.model.parameters, result.measure.atoms)
     return Covariance(
         matrix,
         errors,
@@ -168,8 +170,8 @@ def covariance(
         rank,
         float(tolerance),
         float(values[sound].min()) if rank else np.nan,
-        _directions(result.model, null, lost, used, free),
-        tuple((i, names[v]) for i, v in places),
+        _directions(numbers, null, lost, used, free),
+        tuple(numbers[i] for i in np.flatnonzero(wide)),
         stated.assumes,
     )
 
@@ -185,10 +187,13 @@ def information(
 
 
 def _directions(
-    model: Model, null: Array, lost: NDArray[np.bool_], root: Array, free: NDArray[np.intp]
+    numbers: Sequence[tuple[int | None, str]],
+    null: Array,
+    lost: NDArray[np.bool_],
+    root: Array,
+    free: NDArray[np.intp],
 ) -> tuple[Direction, ...]:
     """The null space by groups of parameters that it ties together: blocks of its projector."""
-    names = model.names
     left = [int(i) for i in np.flatnonzero(lost)]
     found = []
     while left:
@@ -209,8 +214,7 @@ def _directions(
             vector = vector / np.linalg.norm(vector)
             vector = vector * np.sign(vector[np.abs(vector).argmax()])
             along = tuple(float(v) for v in vector)
-        where = [model.layout.place(int(free[i])) for i in group]
-        found.append(Direction(tuple((i, names[v]) for i, v in where), count, along))
+        found.append(Direction(tuple(numbers[free[i]] for i in group), count, along))
     return tuple(found)
 
 
@@ -223,8 +227,12 @@ def shared_gates(
     or by less than MAYBE_SAME_GATE and no more than their standard errors explain: a Wald statistic
     of m components at most two standard deviations above its mean, m + 2√(2m). Under a gate
     with a common shift, and where slopes are 0, only slopes are compared: what is left are weights.
+    Scores that are not β1ᵀx + β0 are compared on the data, by their standard deviation there, with
+    SAME_GATE alone; those of atoms in different groups are not.
     """
     measure, model = result.measure, result.model
+    if not model.gate.is_affine:
+        return _alike(result, x)
     d, k = model.dim, measure.atoms
     sd, mean = spread(x), x.mean(axis=0)
     # places in an atom: slopes, then the offset
@@ -266,8 +274,37 @@ def shared_gates(
             how = within(i, j, d + level)
             if how is not None:
                 pairs[i, j] = how
+    return _grouped(
+        k, pairs, lambda group: model.gate.pinning is None and all(flat[i] for i in group)
+    )
+
+
+def _alike(result: FitResult, x: Array) -> tuple[SharedGate, ...]:
+    """The groups by the scores on the data, up to a constant where weights are divided."""
+    measure, model = result.measure, result.model
+    part = x[:: max(1, len(x) // SCORED)]
+    with np.errstate(all="ignore"):
+        scores = model.scores(measure, part)
+    centred = scores - scores.mean(axis=-1, keepdims=True)
+    compared = centred if model.gate.divides else scores
+    flat = np.sqrt((centred**2).mean(axis=-1)) <= SAME_GATE
+    pairs = {}
+    for members in model.layout.members or (slice(0, measure.atoms),):
+        for i in range(members.start, members.stop):
+            for j in range(i + 1, members.stop):
+                gap = compared[i] - compared[j]
+                if np.sqrt((gap**2).mean()) <= SAME_GATE:
+                    pairs[i, j] = "tolerance"
+    sloped = model.gate.divides
+    return _grouped(measure.atoms, pairs, lambda group: not sloped and bool(flat[group].all()))
+
+
+def _grouped(
+    atoms: int, pairs: dict[tuple[int, int], str], constant: Callable[[list[int]], bool]
+) -> tuple[SharedGate, ...]:
+    """Groups in which all share their gate with all."""
     groups: list[list[int]] = []
-    for i in range(k):
+    for i in range(atoms):
         # an atom joins a group all of whose members share its gate
         home = next((g for g in groups if all((j, i) in pairs for j in g)), None)
         if home is None:
@@ -279,8 +316,7 @@ def shared_gates(
         if len(group) > 1:
             ties = {pairs[i, j] for n, i in enumerate(group) for j in group[n + 1 :]}
             how = "tolerance" if ties == {"tolerance"} else "standard errors"
-            constant = model.gate.pinning is None and all(flat[i] for i in group)
-            found.append(SharedGate(tuple(group), constant, how))
+            found.append(SharedGate(tuple(group), constant(group), how))
     return tuple(found)
 
 

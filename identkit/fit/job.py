@@ -21,8 +21,8 @@ from identkit.fit.nodes import ORDER, cell_count, compress
 from identkit.fit.objective import objective_of
 from identkit.fit.problem import Compute, Data
 from identkit.fit.result import Box, FitResult, Settings, Status
-from identkit.fit.solver import DONE, FAILED, FLAT, LIMIT, Options, Problems, Solution, solve
 from identkit.fit.routed_kernel import RoutedSums
+from identkit.fit.solver import DONE, FAILED, FLAT, LIMIT, Options, Problems, Solution, solve
 from identkit.fit.torch_kernel import TorchSums
 
 Array = NDArray[np.float64]
@@ -78,9 +78,7 @@ class Job:
         self.device = _device(compute.device)
         self.kernel = compute.kernel
         if self.kernel == "auto":
-            fused = (
-                self.device.type == "cpu" and self.objective.quadratic and model.gate.is_affine
-            )
+            fused = self.device.type == "cpu" and self.objective.quadratic and model.gate.is_affine
             self.kernel = "native" if fused else "torch"
         if self.kernel not in ("native", "torch") or (
             self.kernel == "native" and self.device.type != "cpu"

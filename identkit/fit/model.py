@@ -319,8 +319,17 @@ class Model:
         """weight_i(x)·h(x, η_i), the terms of f_G, shape (…, k, n)."""
         return self._by_chunks(measure, x, lambda w, h: w * h, 1)
 
+    def scores(self, measure: MixingMeasure, x: ArrayLike) -> Array:
+        """The scores of the atoms, within their groups, shape (…, k, n)."""
+        return self._by_chunks(measure, x, lambda w, h: w, 1, self._scores)
+
     def _by_chunks(
-        self, measure: MixingMeasure, x: ArrayLike, combine: Callable[..., Array], axes: int
+        self,
+        measure: MixingMeasure,
+        x: ArrayLike,
+        combine: Callable[..., Array],
+        axes: int,
+        computed: Callable[..., tuple[Array, Any]] | None = None,
     ) -> Array:
         self.gate.needs_weights("fit")
         self.pack(measure)
@@ -334,32 +343,14 @@ class Model:
         size = max(1, CHUNK // max(1, int(np.prod(batch, dtype=int))))
         for start in range(0, n, size):
             part = points[..., start : start + size, :]
-            out[..., start : start + size] = combine(*self._chunk(measure, part))
+            values = self._chunk(measure, part) if computed is None else computed(measure, part)
+            out[..., start : start + size] = combine(*values)
         return out
 
     def _chunk(self, measure: MixingMeasure, x: Array) -> tuple[Array, Array]:
         """Weights and expert values, (…, k, n) each."""
-        s = self.structure
-        expert, gate, *scores = self._values
-        if self.score is None:
-            score = measure.beta0[..., None] + measure.beta1[..., :1] * x[..., None, :, 0]
-            for c in range(1, self.dim):  # in the order of the inputs, whatever the batch
-                score += measure.beta1[..., c : c + 1] * x[..., None, :, c]
-            weight = self._divided(measure, score, None, gate)
-        else:
-            columns = self._columns(measure)
-            found = [
-                self._slots(part, columns, first, x)
-                for part, first in zip((self.score, self.group_score), self._firsts, strict=True)
-                if part is not None
-            ]
-            with np.errstate(divide="ignore", invalid="ignore"):  # 1/0 where InverseRoot is 0
-                of = [call(*arguments) for call, arguments in zip(scores, found, strict=True)]
-            shape = np.broadcast_shapes(
-                (*measure.batch, measure.atoms, x.shape[-2]), (*x.shape[:-2], 1, 1)
-            )
-            of = [np.broadcast_to(values, shape) for values in of]
-            weight = self._divided(measure, of[0], of[1] if len(of) > 1 else None, gate)
+        s, expert = self.structure, self._values[0]
+        weight = self._divided(measure, *self._scores(measure, x))
         slots: list[Any] = [0.0] * self.slots
         for value, t, feature, scale in zip(
             np.moveaxis(measure.eta, -1, 0), s.slot_of, s.feature_of, s.scale_of, strict=True
@@ -370,6 +361,26 @@ class Model:
             )
         direct = [x[..., None, :, feature] for feature in s.direct]
         return weight, np.broadcast_to(expert(*slots, *direct), weight.shape)
+
+    def _scores(self, measure: MixingMeasure, x: Array) -> tuple[Array, Array | None]:
+        """Scores (…, k, n), and those of the groups for each of their atoms."""
+        if self.score is None:
+            score = measure.beta0[..., None] + measure.beta1[..., :1] * x[..., None, :, 0]
+            for c in range(1, self.dim):  # in the order of the inputs, whatever the batch
+                score += measure.beta1[..., c : c + 1] * x[..., None, :, c]
+            return score, None
+        columns = self._columns(measure)
+        found = [
+            self._slots(part, columns, first, x)
+            for part, first in zip((self.score, self.group_score), self._firsts, strict=True)
+            if part is not None
+        ]
+        with np.errstate(divide="ignore", invalid="ignore"):  # 1/0 where InverseRoot is 0
+            of = [call(*arguments) for call, arguments in zip(self._values[2:], found, strict=True)]
+        atoms = (*measure.batch, measure.atoms, x.shape[-2])
+        shape = np.broadcast_shapes(atoms, (*x.shape[:-2], 1, 1))
+        own, *groups = (np.broadcast_to(values, shape) for values in of)
+        return own, groups[0] if groups else None
 
     @property
     def _firsts(self) -> tuple[int, int]:
@@ -394,11 +405,10 @@ class Model:
                 slots[t] = slots[t] + term
         return [*slots, *(x[..., None, :, feature] for feature in found.direct)]
 
-    def _divided(
-        self, measure: MixingMeasure, score: Array, group: Array | None, gate: Callable[..., Any]
-    ) -> Array:
+    def _divided(self, measure: MixingMeasure, score: Array, group: Array | None) -> Array:
         """Weights of scores (…, k, n), those of groups repeated for each of their atoms."""
         members, selection = self.layout.members or (slice(None),), self.gate.selection
+        gate = self._values[1]
         if self.exponential:
             top = [score[..., part, :].max(axis=-2, keepdims=True) for part in members]
             sizes = [score[..., part, :].shape[-2] for part in members]

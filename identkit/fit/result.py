@@ -171,7 +171,9 @@ def _raised(name: str, pair: Pair) -> Pair:
     """The positive part of the bounds of a number that has to be positive."""
     low, high = pair
     if not high > 0:
-        raise InputError(f"box: {name} has high {high:g}, some of its numbers are above 0; raise it.")
+        raise InputError(
+            f"box: {name} has high {high:g}, some of its numbers are above 0; raise it."
+        )
     return (low if low > 0 else min(_POSITIVE[0], high / 10), high)
 
 

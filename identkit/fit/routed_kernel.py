@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from identkit.fit.torch_kernel import TorchSums, torch_functions
+from identkit.fit.torch_kernel import TorchSums
 
 if TYPE_CHECKING:
     from identkit.fit.model import Model
@@ -126,7 +126,8 @@ class RoutedSums(TorchSums):
             value = value - mean
             shares = gate[1]
             if self.members:
-                assert heads.group is not None and self.outer is not None
+                assert heads.group is not None
+                assert self.outer is not None
                 tau = self._called(heads.group, self.outer, outer, features)
                 weight = torch.exp(tau[0] - tau[0].amax(dim=1, keepdim=True))
                 weight = weight / weight.sum(dim=1, keepdim=True)
@@ -207,9 +208,7 @@ class RoutedSums(TorchSums):
             out[:, columns, row] += mixed
 
         for part in self.members or (slice(0, atoms),):
-            inside = [
-                i * width + t for i in range(part.start, part.stop) for t in range(a + m)
-            ]
+            inside = [i * width + t for i in range(part.start, part.stop) for t in range(a + m)]
             for i in range(part.start, part.stop):
                 for t in range(a):
                     factor = values.shares[:, i] * psi[1 + t][:, i]
@@ -314,7 +313,7 @@ def _along(heads: list[Tensor], speeds: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def _selected(compared: Tensor, count: int) -> Tensor:
-    """Whether each of (A, k, n) is among the ``count`` largest of the k; of equal ones the first."""
+    """As :func:`identkit.fit.model.selected`, over (A, k, n)."""
     order = torch.argsort(compared, dim=1, descending=True, stable=True)
     chosen = torch.zeros_like(compared, dtype=torch.bool)
     return chosen.scatter_(1, order[:, :count], True)

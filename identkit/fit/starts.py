@@ -9,7 +9,7 @@ trials take a few steps of the fit, and the best becomes the start.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,9 @@ from identkit.errors import InputError
 from identkit.fit.engine import Compute, least_squares
 from identkit.fit.model import Model
 from identkit.fit.objective import objective_of
+from identkit.fit.structure import Structure
+from identkit.gates.quadratic import pairs
+from identkit.layout import POSITIVE, Block
 from identkit.mixing import MixingMeasure
 
 if TYPE_CHECKING:
@@ -50,6 +53,10 @@ LIFT = 3.0
 standard deviations of the data per round."""
 LEAST_POWER, MOST_SCALE = 0.5, 1e6
 """h(t·u) ~ t^p is used to scale h to y only for p above LEAST_POWER: tanh is bounded."""
+NARROW = 4.0
+"""Of a precision, over 1/variance of the inputs: half their standard deviation."""
+_SLOPES = {"beta0": ("beta1",), "alpha0": ("alpha1",)}
+"""The slopes beside which an offset stands."""
 _STREAM = 0x5354  # keeps these draws apart from those of simulated data
 
 
@@ -80,7 +87,7 @@ def random_starts(
     Raises :class:`~identkit.errors.InputError` for a likelihood without an objective, for more
     parameters than samples, and where f is not finite on the data for any parameters tried.
     """
-    model.gate.needs_affine("fit")
+    model.gate.needs_weights("fit")
     if k < 1 or count < 1:
         raise InputError(f"starts: {count} of {k} atoms; give at least one of each.")
     if x.ndim != 2 or x.shape[1] != model.dim:
@@ -137,11 +144,11 @@ class _Drawing:
         x, y = self.x, self.y
         for attempt in range(ROUNDS):
             with np.errstate(all="ignore"):
-                beta0, beta1, eta = self._draw(rng, LIFT * attempt)
-                eta = self._solved(beta0, beta1, eta)
+                gates, eta = self._draw(rng, LIFT * attempt)
+                eta = self._solved(gates, eta)
                 usable = np.isfinite(eta).all(axis=(1, 2), keepdims=True)
                 eta = np.where(usable, eta, 0.0)
-                drawn = MixingMeasure(beta0, beta1, eta)
+                drawn = self._measure(gates, eta)
                 cost = self.objective.cost(self.model.predict(drawn, x) - y, None)
             cost = np.where(usable.ravel() & np.isfinite(cost), cost, np.inf)
             if np.isfinite(cost).any():
@@ -151,43 +158,101 @@ class _Drawing:
             f"{ROUNDS * self.candidates} random parameters; check its domain and the data."
         )
 
-    def _draw(self, rng: np.random.Generator, lift: float) -> tuple[Array, Array, Array]:
-        """beta0 (C, k), beta1 (C, k, d), eta (C, k, q)."""
-        model, x, shape = self.model, self.x, (self.candidates, self.k)
-        s, d = model.structure, model.dim
+    def _measure(self, gates: Mapping[str, Array], eta: Array) -> MixingMeasure:
+        return MixingMeasure.of(self.model.layout, {**gates, "eta": eta})
 
-        def slopes(count: int) -> Array:
-            """Directions of length about 1 in standard deviations of the inputs."""
-            size = np.exp(SPREAD * rng.standard_normal((*shape, 1)))
-            return size * rng.standard_normal((*shape, count)) / np.sqrt(count)
-
-        beta1 = 2.0 * slopes(d) / self.spread
-        centre = x[rng.integers(len(x), size=shape)]
-        beta0 = -(beta1 * centre).sum(axis=-1) + SPREAD * rng.standard_normal(shape)
+    def _draw(self, rng: np.random.Generator, lift: float) -> tuple[dict[str, Array], Array]:
+        """The gates' blocks, each (C, k, …), (C, groups, …) or (C, …), and eta (C, k, q)."""
+        model, shape = self.model, (self.candidates, self.k)
+        gates: dict[str, Array] = {}
+        for block in sorted(model.layout.of_gate, key=lambda b: b.role == "weight"):
+            gates[block.name] = self._block(rng, block, gates)
         eta = rng.standard_normal((*shape, len(model.parameters)))
-        for t in range(model.slots):
+        eta = self._slotted(rng, model.structure, eta, lift)
+        if not self.linear:
+            eta = eta * self._scale(gates, eta, rng)
+        return gates, eta
+
+    def _block(self, rng: np.random.Generator, block: Block, drawn: Mapping[str, Array]) -> Array:
+        """One block: at the place, of the slope or of the size that its unit says.
+
+        An offset makes the score cross 0 at a sample, where there are slopes to do so.
+        """
+        layout, spread = self.model.layout, self.spread
+        lead = (self.candidates, *layout.shape(block, self.k)[: block.several])
+        size, x = layout.size(block), self.x
+        if block.axis == "t":
+            products = np.array([spread[i] * spread[j] for i, j in pairs(layout.dim)])
+            above = np.array(layout.positive(block))
+            if not above.any():
+                return rng.standard_normal((*lead, size)) / products
+            narrow = np.exp(SPREAD * rng.standard_normal((*lead, size))) * NARROW / products
+            return np.where(above, narrow, 0.0)
+        if block.axis == "r":
+            score, own = self.model.score, rng.standard_normal((*lead, size))
+            assert score is not None
+            return 2.0 * self._slotted(rng, self._router(score), own, 0.0)
+        if block.role in POSITIVE:
+            return np.ones((*lead, *layout.shape(block, self.k)[block.several :]))
+        if block.unit == "x":
+            centre = x[rng.integers(len(x), size=lead)]
+            return centre + SPREAD * spread * rng.standard_normal((*lead, size))
+        if block.axis == "d":
+            return 2.0 * self._slopes(rng, lead, size) / spread
+        if block == self._bias:
+            return np.zeros(lead)
+        slope = next((drawn[n] for n in _SLOPES.get(block.name, ()) if n in drawn), None)
+        if slope is None:
+            return SPREAD * rng.standard_normal(lead)
+        centre = x[rng.integers(len(x), size=lead)]
+        return -(slope * centre).sum(axis=-1) + SPREAD * rng.standard_normal(lead)
+
+    @property
+    def _bias(self) -> Block | None:
+        selection = self.model.gate.selection
+        return None if selection is None else selection.bias
+
+    def _router(self, score: Structure) -> Structure:
+        """The slots of the router's own numbers, the first of the score's."""
+        place = self.model.layout["router"]
+        return replace(
+            score,
+            slot_of=score.slot_of[place],
+            feature_of=score.feature_of[place],
+            scale_of=score.scale_of[place],
+        )
+
+    def _slopes(self, rng: np.random.Generator, lead: tuple[int, ...], count: int) -> Array:
+        """Directions of length about 1 in standard deviations of the inputs."""
+        size = np.exp(SPREAD * rng.standard_normal((*lead, 1)))
+        return size * rng.standard_normal((*lead, count)) / np.sqrt(count)
+
+    def _slotted(
+        self, rng: np.random.Generator, s: Structure, numbers: Array, lift: float
+    ) -> Array:
+        """Numbers (C, k, m), those in slots with inputs drawn so that these cross 0 at a sample."""
+        x, d, shape = self.x, self.model.dim, numbers.shape[:2]
+        for t in range(len(s.slots)):
             members = [v for v, slot in enumerate(s.slot_of) if slot == t]
             moving = [v for v in members if s.feature_of[v] < d]
             if not moving:
                 continue
             inputs = [s.feature_of[v] for v in moving]
-            drawn = slopes(len(moving)) / self.spread[inputs]
+            drawn = self._slopes(rng, shape, len(moving)) / self.spread[inputs]
             centre = x[rng.integers(len(x), size=shape)][..., inputs]
-            eta[..., moving] = drawn / [s.scale_of[v] for v in moving]
+            numbers[..., moving] = drawn / [s.scale_of[v] for v in moving]
             for v in members:
                 if v not in moving:
                     offset = SPREAD * rng.standard_normal(shape) + lift
-                    eta[..., v] = (offset - (drawn * centre).sum(axis=-1)) / s.scale_of[v]
-        if not self.linear:
-            eta = eta * self._scale(beta0, beta1, eta, rng)
-        return beta0, beta1, eta
+                    numbers[..., v] = (offset - (drawn * centre).sum(axis=-1)) / s.scale_of[v]
+        return numbers
 
-    def _scale(self, beta0: Array, beta1: Array, eta: Array, rng: np.random.Generator) -> Array:
+    def _scale(self, gates: Mapping[str, Array], eta: Array, rng: np.random.Generator) -> Array:
         """Factors (C, 1, q) of parameters in pre-activations that bring h to the size of y."""
         moving = np.array([self._moves(t) for t in self.model.structure.slot_of])
 
         def size(factor: float) -> Array:
-            measure = MixingMeasure(beta0, beta1, np.where(moving, factor, 1.0) * eta)
+            measure = self._measure(gates, np.where(moving, factor, 1.0) * eta)
             return np.sqrt(np.mean(self.model.experts(measure, self.x) ** 2, axis=(1, 2)))
 
         once, twice = size(1.0), size(2.0)
@@ -208,7 +273,7 @@ class _Drawing:
             f < self.model.dim for t, f in zip(s.slot_of, s.feature_of, strict=True) if t == slot
         )
 
-    def _solved(self, beta0: Array, beta1: Array, eta: Array) -> Array:
+    def _solved(self, gates: Mapping[str, Array], eta: Array) -> Array:
         """eta with the parameters in which f is affine solved for, by ridge regression."""
         if not self.linear:
             return eta
@@ -219,7 +284,7 @@ class _Drawing:
             probe[..., self.linear] = 0.0
             if unit is not None:
                 probe[..., unit] = 1.0
-            return self.model.contributions(MixingMeasure(beta0, beta1, probe), x)
+            return self.model.contributions(self._measure(gates, probe), x)
 
         base = terms(None)
         # rows: candidates; columns: parameter by parameter, atoms within

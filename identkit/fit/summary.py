@@ -20,9 +20,12 @@ ALIKE = 2.0
 
 @dataclass(frozen=True)
 class Bound:
-    """A parameter at a bound; ``option`` is its name in ``--box``, ``between`` the bounds."""
+    """A parameter at a bound; ``option`` is its name in ``--box``, ``between`` the bounds.
 
-    atom: int
+    ``atom`` is None for what groups of atoms or all of them share.
+    """
+
+    atom: int | None
     parameter: str
     side: str
     option: str
@@ -85,17 +88,16 @@ class FitReport:
         result, model = self.result, self.result.model
         low, high = result.settings.box.bounds(model, result.measure.atoms)
         vector = model.pack(result.measure)
-        options = model.layout.options(model.parameters)
+        options = model.layout.options(model.parameters, result.measure.atoms)
+        numbers = model.layout.numbers(model.parameters, result.measure.atoms)
         found = []
         for i in np.flatnonzero(result.held & ~self.fixed):
-            atom, v = model.layout.place(int(i))
             upper = bool(vector[i] >= high[i])
             found.append(
                 Bound(
-                    atom,
-                    model.names[v],
+                    *numbers[i],
                     "upper" if upper else "lower",
-                    options[v],
+                    options[i],
                     (float(low[i]), float(high[i])),
                 )
             )

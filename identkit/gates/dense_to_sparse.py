@@ -67,8 +67,9 @@ def _gates(text: str) -> tuple[Gate, ...]:
         separate=read.linear is None,
         pieces=PIECES if read.kinked else None,
         caveats=(HELD,),
-        written=lambda x, v: v["beta0"][0]
-        + read.router.of(x, v["router"], [1 / v["temperature"][0]]),
+        written=lambda x, v: (
+            v["beta0"][0] + read.router.of(x, v["router"], [1 / v["temperature"][0]])
+        ),
         claims=("temperature-scale",),
     )
 

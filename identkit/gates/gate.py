@@ -190,9 +190,7 @@ class Gate:
         """Its parameters, those of groups of atoms with them."""
         return self.blocks if self.level is None else (*self.blocks, *self.level.blocks)
 
-    def layout(
-        self, inputs: Sequence[str], parameters: int, groups: Sequence[int] = ()
-    ) -> Layout:
+    def layout(self, inputs: Sequence[str], parameters: int, groups: Sequence[int] = ()) -> Layout:
         """The layout of a measure, η having so many ``parameters``, with the sizes of its groups.
 
         Raises InputError for groups of a gate without and the other way round, and for inputs that
@@ -313,6 +311,12 @@ class Gate:
             start = atoms * layout.width + (len(layout.groups) - 1) * layout.group_width
             for b in self.level.pinned:
                 found += [start + i for i in range(layout[b.name].start, layout[b.name].stop)]
+        found += self.still(layout, atoms)
+        return sorted(set(found))
+
+    def still(self, layout: Layout, atoms: int) -> list[int]:
+        """Where the vector has what no fit moves: what is ``fixed``, and biases of a selection."""
+        found = []
         bias = None if self.selection is None else self.selection.bias
         if bias is not None:
             found += [layout.index(i, layout[bias.name].start) for i in range(atoms)]
@@ -320,7 +324,7 @@ class Gate:
         for b in self.fixed:
             if not b.per_atom:
                 found += [shared + i for i in range(layout[b.name].start, layout[b.name].stop)]
-        return sorted(set(found))
+        return found
 
     @cached_property
     def known_as(self) -> str:

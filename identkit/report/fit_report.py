@@ -73,23 +73,30 @@ def notes(report: FitReport) -> list[tuple[str, str]]:
         texts = [direction(d) for d in c.undetermined]
         lines.append(("n.d.", f"not determined by these data: {_listed(texts)}."))
     if c is not None and c.wide:
-        texts = [f"{name} of atom {atom}" for atom, name in c.wide]
+        texts = [_of(atom, name) for atom, name in c.wide]
         lines.append(("n.d.", f"standard error wider than the box: {_listed(texts)}."))
     if report.bounds:
-        texts = [f"{b.parameter} of atom {b.atom} at its {b.side} bound" for b in report.bounds]
+        texts = [f"{_of(b.atom, b.parameter)} at its {b.side} bound" for b in report.bounds]
         text = f"{_listed(texts)}; to widen: {' '.join(widened(report))}."
         held = " Other standard errors are with these held." if c is not None else ""
         lines.append(("box", text + held))
     if report.fixed.any():
-        last = report.result.measure.atoms - 1
-        lines.append(
-            ("fixed", f"gate of atom {last}: a common shift of all gates changes nothing.")
-        )
+        lines.append(("fixed", _fixed(report)))
     lines += [("gates", gate_sentence(report, group)) for group in report.shared[:SHOWN]]
     if not report.shared and result.measure.atoms > 1 and result.status.finished:
         text = "no two atoms share a gate: no over-specified cell is seen, which excludes none."
         lines.append(("gates", text))
     return lines
+
+
+def _fixed(report: FitReport) -> str:
+    """What is held to fix gauges, and why."""
+    model, atoms = report.result.model, report.result.measure.atoms
+    if model.gate.is_affine:
+        return f"gate of atom {atoms - 1}: a common shift of all gates changes nothing."
+    numbers = model.layout.numbers(model.parameters, atoms)
+    held = [_of(*numbers[i]) for i in np.flatnonzero(report.fixed)]
+    return f"{_listed(held)}: a gauge of gate {model.gate.name} moves them and nothing else."
 
 
 def widened(report: FitReport) -> list[str]:
@@ -104,13 +111,17 @@ def widened(report: FitReport) -> list[str]:
 
 def direction(found: Direction) -> str:
     """One line on a direction: its parameters, and how they move."""
-    which = ", ".join(f"{name} of atom {atom}" for atom, name in found.parameters)
+    which = ", ".join(_of(atom, name) for atom, name in found.parameters)
     if len(found.parameters) == 1:
         return which
     if found.along is not None:
         change = ", ".join(f"{v:.2g}" for v in found.along)
         return f"({which}) along ({change})"
     return f"{found.count} combinations of {which}"
+
+
+def _of(atom: int | None, name: str) -> str:
+    return name if atom is None else f"{name} of atom {atom}"
 
 
 def gate_sentence(report: FitReport, group: SharedGate) -> str:
@@ -288,7 +299,8 @@ def _grid(rows: list[tuple[str, Any]]) -> Table:
 def _estimates(report: FitReport) -> list[RenderableType]:
     """Parameters in rows, atoms in columns, as many as fit side by side."""
     model, atoms = report.result.model, report.result.measure.atoms
-    cells = [[_cell(report, i, v) for v in range(model.per_atom)] for i in range(atoms)]
+    layout = model.layout
+    cells = [[_cell(report, layout.index(i, v)) for v in range(layout.width)] for i in range(atoms)]
     widest = max(len(c) for column in cells for c in column)
     side = max(1, WIDTH // (widest + 3))
     blocks: list[RenderableType] = []
@@ -302,12 +314,18 @@ def _estimates(report: FitReport) -> list[RenderableType]:
         for v, name in enumerate(model.names):
             table.add_row(f"  {name}", *(cells[i][v] for i in part))
         blocks += [table] if not blocks else [Text(), table]
+    numbers = layout.numbers(model.parameters, atoms)
+    beside = range(atoms * layout.width, len(numbers))
+    if beside:
+        table = Table.grid(padding=(0, 3))
+        for i in beside:
+            table.add_row(f"  {numbers[i][1]}", _cell(report, i))
+        blocks += [Text(), table]
     return blocks
 
 
-def _cell(report: FitReport, atom: int, position: int) -> str:
+def _cell(report: FitReport, i: int) -> str:
     """An estimate with its standard error, or why there is none."""
-    i = report.result.model.layout.index(atom, position)
     value = float(report.result.model.pack(report.result.measure)[i])
     if report.fixed[i]:
         return f"{value:.4g} (fixed)"
