@@ -17,7 +17,7 @@ from identkit.errors import InputError
 
 Axis = Literal["", "d", "t", "r", "q"]
 """How many numbers a block has: one, without an axis; one per input; one per pair of inputs, in
-some order or equal; one per expert parameter."""
+some order or equal; one per parameter of a router; one per expert parameter."""
 Role = Literal["slope", "weight", "expert", "scale", "variance"]
 """``slope`` and ``weight`` are of the score; ``scale`` and ``variance`` are positive numbers that
 divide something."""
@@ -74,7 +74,7 @@ STANDARD = (*AFFINE, EXPERT)
 
 @dataclass(frozen=True)
 class Layout:
-    """Blocks, with d = ``dim`` inputs and q = ``parameters`` numbers in η.
+    """Blocks, with d = ``dim`` inputs, q = ``parameters`` numbers in η and r in a ``router``.
 
     Raises :class:`~identkit.errors.InputError` for names that cannot be told apart and for a layout
     without η.
@@ -87,6 +87,7 @@ class Layout:
     blocks: tuple[Block, ...]
     dim: int
     parameters: int
+    router: int = 0
 
     def __post_init__(self) -> None:
         names = [b.name for b in self.blocks]
@@ -100,9 +101,9 @@ class Layout:
             raise InputError("layout: the expert's parameters are one block; give EXPERT once.")
 
     @classmethod
-    def of(cls, gate: Sequence[Block], dim: int, parameters: int) -> Layout:
+    def of(cls, gate: Sequence[Block], dim: int, parameters: int, router: int = 0) -> Layout:
         """The blocks of a gate, and η."""
-        return cls((*gate, EXPERT), dim, parameters)
+        return cls((*gate, EXPERT), dim, parameters, router)
 
     # -- numbers ------------------------------------------------------------------------------
 
@@ -134,7 +135,8 @@ class Layout:
     def size(self, block: Block) -> int:
         """How many numbers a block has (of each atom, if it is of atoms)."""
         pairs = self.dim * (self.dim + 1) // 2
-        return {"": 1, "d": self.dim, "t": pairs, "q": self.parameters}[block.axis]
+        sizes = {"": 1, "d": self.dim, "t": pairs, "r": self.router, "q": self.parameters}
+        return sizes[block.axis]
 
     @property
     def width(self) -> int:
@@ -239,21 +241,24 @@ class Layout:
             "blocks": [asdict(b) for b in self.blocks],
             "dim": self.dim,
             "parameters": self.parameters,
+            **({"router": self.router} if self.router else {}),
         }
 
     @classmethod
     def from_document(cls, document: Any) -> Layout:
         """The inverse of :meth:`document`. Raises InputError for anything else."""
-        if not isinstance(document, Mapping) or set(document) != {"blocks", "dim", "parameters"}:
+        known = ("blocks", "dim", "parameters")
+        if not isinstance(document, Mapping) or {*document} - {"router"} != {*known}:
             raise InputError("layout: must hold blocks, dim and parameters and nothing else.")
-        for name in ("dim", "parameters"):
+        for name in [key for key in document if key != "blocks"]:
             value = document[name]
             if type(value) is not int or value < 0:
                 raise InputError(f"layout: {name} is {value!r}, must be a number of them.")
         blocks = document["blocks"]
         if not isinstance(blocks, list):
             raise InputError("layout: blocks must be a list.")
-        return cls(tuple(map(_block, blocks)), document["dim"], document["parameters"])
+        numbers = (document["dim"], document["parameters"], document.get("router", 0))
+        return cls(tuple(map(_block, blocks)), *numbers)
 
 
 def _block(document: Any) -> Block:

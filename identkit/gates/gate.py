@@ -176,9 +176,21 @@ class Gate:
         if self.router is None and not {*self.rule.blocks} <= {*AFFINE}:
             self.needs_affine(what)
 
+    def layout(self, dim: int, parameters: int) -> Layout:
+        """Its blocks, and η. Raises InputError for inputs that its router is not about."""
+        inputs = ("x",) if dim == 1 else tuple(f"x{i}" for i in range(dim))
+        routed = any(b.axis == "r" for b in self.blocks)
+        count = len(self.router.parameters(inputs)) if routed and self.router else 0
+        return Layout.of(self.blocks, dim, parameters, count)
+
     def check_layout(self, layout: Layout) -> None:
         """Raise InputError unless these are the blocks of this gate, and η."""
-        asked = Layout.of(self.blocks, layout.dim, layout.parameters)
+        asked = self.layout(layout.dim, layout.parameters)
+        if layout.blocks == asked.blocks and layout != asked:
+            raise InputError(
+                f"mixing measure: it has {layout.router} router parameters of an atom; gate "
+                f"{self.name} has {asked.router}."
+            )
         if layout != asked:
             own, needed = (", ".join(b.name for b in some.listed) for some in (layout, asked))
             raise InputError(
