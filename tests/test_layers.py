@@ -25,7 +25,7 @@ LAYERS = {
     "gates.density gates.gauge gates.weights gates.gate gates.classes gates.sigmoid gates.softmax "
     "gates.normalized_sigmoid gates.input_free gates.routed gates.quadratic "
     "gates.monomial_quadratic gates.gaussian_gate gates.laplace gates.cosine "
-    "gates.dense_to_sparse "
+    "gates.router_normal gates.dense_to_sparse "
     "gates.sigmoid_temperature gates.euclidean_sigmoid gates.top_k gates.hierarchical gates "
     "atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "

@@ -18,6 +18,21 @@ from identkit.layout import AFFINE, POSITIVE
 from identkit.losses import align, cells, voronoi
 from identkit.mixing import MixingMeasure
 
+ROUTERS = {
+    # (coordinates beside β0 that have a common shift, number of all of them, whether τ is one)
+    "linear": (1, 1, False),
+    "tanh": (0, 1, True),
+    "tanh-bias": (0, 2, True),
+    "relu-bias": (0, 2, False),
+    "exp": (0, 1, True),
+    "exp-bias": (0, 2, False),
+    "(w*x)**2": (1, 1, False),
+    "-(x - w)**2": (1, 1, False),
+    "(w + v**2)*x": (1, 1, False),
+    "(w + 1)*tanh(x*v)": (0, 2, False),
+    "sin(w*x) + x*v": (1, 2, True),
+    "w*x + v": (1, 1, False),
+}
 NAMES = [
     "quadratic",
     "monomial-quadratic",
@@ -431,6 +446,162 @@ def test_align_writes_the_fit_in_the_gauge_of_the_truth(name, seed):
     assert voronoi(aligned, truth, gate).value == pytest.approx(
         float(voronoi(fitted, truth, gate).value), rel=1e-7
     )
+
+
+# -- dense to sparse: any router ------------------------------------------------------------------
+
+
+def router_score(text, w, x):
+    """π, written again."""
+    a = w[..., 0]
+    b = w[..., -1]
+    return {
+        "linear": lambda: a * x,
+        "tanh": lambda: np.tanh(a * x),
+        "tanh-bias": lambda: np.tanh(a * x + b),
+        "relu-bias": lambda: np.maximum(a * x + b, 0),
+        "exp": lambda: np.exp(a * x),
+        "exp-bias": lambda: np.exp(a * x + b),
+        "(w*x)**2": lambda: (a * x) ** 2,
+        "-(x - w)**2": lambda: -((x - a) ** 2),
+        "(w + v**2)*x": lambda: (a + b**2) * x,
+        "(w + 1)*tanh(x*v)": lambda: (a + 1) * np.tanh(x * b),
+        "sin(w*x) + x*v": lambda: np.sin(a * x) + x * b,
+        "w*x + v": lambda: a * x + b,
+    }[text]()
+
+
+def weights_at(text, m, x):
+    scores = np.array([router_score(text, m["router"], t) for t in x]) / m["temperature"] + m.beta0
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def along(text, m, rng):
+    """Another measure with the same weights at every x, by the gauges known of each router."""
+    w, tau, beta0 = m["router"].copy(), float(m["temperature"]), m.beta0 + rng.normal()
+    c, t = math.exp(rng.normal() / 2), rng.normal()
+    if text == "linear":
+        w = (w + t) * c
+    elif text in ("relu-bias",):
+        w = w * c
+    elif text == "exp-bias":
+        w[:, 1] += math.log(c)
+    elif text == "(w*x)**2":
+        w = np.sqrt((w**2 + abs(t)) * c) * np.sign(w)
+    elif text == "-(x - w)**2":
+        new = c * w
+        beta0 = beta0 + new[:, 0] ** 2 / (tau * c) - w[:, 0] ** 2 / tau
+        new, old = new + t, new  # −2wx/τ is linear in w
+        beta0 = beta0 + (new[:, 0] ** 2 - old[:, 0] ** 2) / (tau * c)
+        w = new
+    elif text == "(w + v**2)*x":
+        new = rng.normal(size=len(w))
+        w = np.stack([c * (w[:, 0] + w[:, 1] ** 2 + t) - new**2, new], axis=-1)
+    elif text == "(w + 1)*tanh(x*v)":
+        w[:, 0] = c * (w[:, 0] + 1) - 1
+    elif text == "sin(w*x) + x*v":
+        w[:, 1] += t
+        c = 1.0
+    elif text == "w*x + v":
+        new = rng.normal(size=len(w))
+        beta0 = beta0 + (w[:, 1] - new / c) / tau
+        w = np.stack([c * (w[:, 0] + t), new], axis=-1)
+    else:
+        c = 1.0
+    values = {"router": w, "beta0": beta0, "temperature": c * tau, "eta": m.eta}
+    return MixingMeasure.of(m.layout, values)
+
+
+@pytest.mark.parametrize("text", ROUTERS)
+@few
+@given(seed=seeds)
+def test_any_router(text, seed):
+    """Free of its gauges, which are gauges; zero on the orbit, positive away; what moves."""
+    gate, rng = resolve(f"dense-to-sparse {text}"), np.random.default_rng(seed)
+    truth = measure(gate, 1, 3, rng)
+    fitted, _ = close(gate, truth, rng, 0.05)
+    x = rng.normal(size=7)
+    other, there = along(text, fitted, rng), along(text, truth, rng)
+    for one, same in ((fitted, other), (truth, there)):
+        assert np.allclose(weights_at(text, one, x), weights_at(text, same, x), rtol=1e-9)
+    before = voronoi(fitted, truth, gate)
+    after = voronoi(other.relabelled(rng.permutation(4)), there, gate)
+    assert after.value == pytest.approx(float(before.value), rel=1e-7, abs=1e-9)
+    assert voronoi(there, truth, gate).value == pytest.approx(0, abs=1e-9)
+    values = {b.name: truth[b.name].copy() for b in truth.layout.blocks}
+    values["router"][1] += 0.05
+    changed = MixingMeasure.of(truth.layout, values)
+    if not np.allclose(weights_at(text, changed, x), weights_at(text, truth, x), atol=1e-7):
+        assert voronoi(changed, truth, gate).value > 1e-7
+    moving, count, shared = ROUTERS[text]
+    assert before.shift.shape == (count,)
+    assert not before.shift[moving:].any()
+    if not shared:
+        assert before.parts.shared == 0
+    else:
+        gap = abs(float(fitted["temperature"] - truth["temperature"]))
+        assert before.parts.shared == pytest.approx(gap)
+
+
+@few
+@given(seed=seeds)
+def test_the_linear_router_is_softmax(seed):
+    rng = np.random.default_rng(seed)
+    gate = resolve("dense-to-sparse linear")
+    truth, fitted = measure(gate, 2, 3, rng), measure(gate, 2, 4, rng)
+
+    def plain(m):
+        return MixingMeasure(m.beta0, m["router"] / m["temperature"], m.eta)
+
+    own, softmax = voronoi(fitted, truth, gate), voronoi(plain(fitted), plain(truth), "softmax")
+    assert own.value == pytest.approx(float(softmax.value), rel=1e-12)
+    assert np.array_equal(own.cells, softmax.cells)
+    aligned = align(fitted, truth, gate)
+    assert aligned["temperature"] == truth["temperature"]
+    assert np.allclose(plain(aligned).beta1, align(plain(fitted), plain(truth), "softmax").beta1)
+
+
+@pytest.mark.parametrize("text", ROUTERS)
+def test_align_under_a_router(text):
+    gate, rng = resolve(f"dense-to-sparse {text}"), np.random.default_rng(3)
+    truth = measure(gate, 1, 3, rng)
+    if text in ("exp-bias", "(w*x)**2", "-(x - w)**2", "(w + v**2)*x", "(w + 1)*tanh(x*v)") or (
+        text == "w*x + v"
+    ):
+        with pytest.raises(InputError, match="another's gauge is not known"):
+            align(truth, truth, gate)
+        return
+    there = align(along(text, truth, rng), truth, gate)
+    for b in truth.layout.blocks:
+        assert np.allclose(there[b.name], truth[b.name], atol=1e-9), b.name
+
+
+@pytest.mark.parametrize("text", ["relu", "abs", "v*relu(w*x)", "Max(w*x, w*x/10)"])
+def test_routers_with_another_gauge_refuse(text):
+    """relu(w·x) of one input is linear in w on either side of 0, so that w has a shift there."""
+    gate = resolve(f"dense-to-sparse {text}")
+    truth = measure(gate, 1, 2, np.random.default_rng(0))
+    with pytest.raises(InputError, match="a gauge that no coordinates are known of"):
+        voronoi(truth, truth, gate)
+
+
+def test_two_inputs_pin_what_one_does_not():
+    for text in ("relu", "relu-bias", "tanh", "exp-bias"):
+        gate, rng = resolve(f"dense-to-sparse {text}"), np.random.default_rng(1)
+        truth, fitted = measure(gate, 2, 3, rng), measure(gate, 2, 4, rng)
+        assert voronoi(truth, truth, gate).value == 0
+        assert voronoi(fitted, truth, gate).value > 0.01
+
+
+def test_layouts_of_routers():
+    gate = resolve("dense-to-sparse tanh-bias")
+    assert [gate.layout(d, 2).length(2) for d in (1, 3)] == [2 * 5 + 1, 2 * 7 + 1]
+    m = measure(gate, 2, 3, np.random.default_rng(0))
+    assert MixingMeasure.from_dict(m.to_dict())["router"].tolist() == m["router"].tolist()
+    other = measure(resolve("dense-to-sparse tanh"), 2, 3, np.random.default_rng(0))
+    with pytest.raises(InputError, match="2 router parameters of an atom"):
+        voronoi(other, other, gate)
 
 
 # -- what does not fit -----------------------------------------------------------------------------

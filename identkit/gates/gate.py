@@ -18,7 +18,7 @@ from identkit.errors import ExpressionError, InputError, unknown_name
 from identkit.expression import free_names, parse, symbol
 from identkit.gates.gauge import Gauge, Values, common_shift
 from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
-from identkit.gates.router import Router
+from identkit.gates.router import Router, inputs_of
 from identkit.gates.weights import in_time, is_exponential, known_as
 from identkit.layout import AFFINE, Block, Layout, needs_affine
 from identkit.likelihoods import LEAST_SQUARES, Likelihood
@@ -178,9 +178,8 @@ class Gate:
 
     def layout(self, dim: int, parameters: int) -> Layout:
         """Its blocks, and η. Raises InputError for inputs that its router is not about."""
-        inputs = ("x",) if dim == 1 else tuple(f"x{i}" for i in range(dim))
         routed = any(b.axis == "r" for b in self.blocks)
-        count = len(self.router.parameters(inputs)) if routed and self.router else 0
+        count = len(self.router.parameters(inputs_of(dim))) if routed and self.router else 0
         return Layout.of(self.blocks, dim, parameters, count)
 
     def check_layout(self, layout: Layout) -> None:
