@@ -639,9 +639,11 @@ def test_equal_atoms_of_the_truth_are_seen_through_their_scale():
 
 @pytest.mark.parametrize("gate", GATES.values(), ids=GATES)
 def test_every_expansion_under_least_squares_has_a_loss(gate):
-    """But those of levels, whose groups no loss sees."""
+    """But those of levels, whose groups no loss sees; one of other blocks is tested above."""
     known = gate.has_theory and gate.likelihood == "least-squares" and not gate.structure
     assert gate.has_loss == known
     for regime in gate.regimes:
         if regime.loss is not None:
             assert (regime.loss.coordinates is None) == (gate.blocks == AFFINE)
+            assert gate.blocks == AFFINE or gate.name in NAMES
+            assert (regime.loss.gates == "exact") == (gate.name in QUADRATIC)

@@ -32,11 +32,11 @@ class Coordinates:
     ``text`` names them. ``of`` maps the values of the gate's blocks, NumPy arrays, to a
     :class:`Normal`. ``back`` writes a measure in the gauge of another one: it maps its values, a
     shift (…, m) of its numbers and the other's values to new values of some blocks, those of β0 up
-    to a common shift; None where that is not known.
+    to a common shift. It raises InputError where there is no such measure.
     """
 
     text: str
     of: Callable[[Mapping[str, Any]], Normal] = field(repr=False)
-    back: Callable[[Mapping[str, Any], Any, Mapping[str, Any]], Mapping[str, Any]] | None = field(
-        default=None, repr=False
+    back: Callable[[Mapping[str, Any], Any, Mapping[str, Any]], Mapping[str, Any]] = field(
+        repr=False
     )

@@ -11,6 +11,7 @@ Parameters are dimensionless; arrays have the fitted measure's leading shape, ()
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +32,8 @@ class VoronoiLoss:
     ‖Δη‖ and ‖Δγ‖ in over-specified cells, NaN where there are none; ``exact_error`` is the largest
     unweighted summand of a cell with one atom, NaN likewise. ``shift`` (…, m) is what was added to
     the fitted γ, β1 for a gate of β1 and β0, to align the gauge (0 where there is none).
-    ``premise`` (…,) is False where a sparse
-    regime is asked for but an over-specified true atom has β1* ≠ 0: a small loss then does not
-    mean that the regression functions agree.
+    ``premise`` (…,) is False where a sparse regime is asked for but an over-specified true atom has
+    β1* ≠ 0: a small loss then does not mean that the regression functions agree.
     """
 
     value: Array
@@ -79,9 +79,19 @@ def voronoi(
     - softmax: Σ_j |Σ_i w_i − w_j*| + Σ_over Σ_i w_i (‖Δβ1‖^r + ‖Δη‖^r)
       + Σ_exact w_i (‖Δβ1‖ + ‖Δη‖), minimal over the gauge as the module describes.
 
+    Other gates have these terms in normal coordinates: γ for β1, such as ω/τ or β1/‖β1‖, and an
+    offset for β0 (the table of theory section 6).
+
+    - quadratic and Gaussian gates: without ‖Δγ‖^r, since their own second moments are invisible
+      whatever the expert; ``gate_over`` has ‖Δγ‖, at the shift that fits all of γ;
+    - Laplace, cosine, dense-to-sparse and monomial gates: as softmax, and |Δτ| where no gauge moves
+      τ. With one input an ω of a Laplace gate has to lie in the domain;
+    - sigmoid with a temperature: as sigmoid, of β1/τ and β0/τ; with a Euclidean score: as dense.
+
     An empty cell adds its w_j* and is reported. ``order`` is r, by default 2; r = 1 gives first
-    powers. Raises :class:`~identkit.errors.InputError` for measures that do not fit together, two
-    true atoms with equal (β1, η), an unknown gate or regime, and r < 1.
+    powers. Raises :class:`~identkit.errors.InputError` for measures that do not fit together or are
+    not of the gate, two true atoms with equal (γ, η), an unknown gate or regime, one without a
+    loss, a router with a gauge that no coordinates are known of, and r < 1.
 
     >>> truth = MixingMeasure([0.0, 1.0], [[0.0], [2.0]], [[1.0], [3.0]])
     >>> fitted = MixingMeasure([0.0, 1.0], [[0.0], [2.0]], [[1.25], [3.0]])
@@ -127,9 +137,10 @@ def voronoi(
 
 
 def cells(fitted: MixingMeasure, truth: MixingMeasure, gate: Gate | str) -> Labels:
-    """Voronoi cells, shape (…, k): for each fitted atom the nearest true one in (β1, η).
+    """Voronoi cells, shape (…, k): for each fitted atom the nearest true one in (γ, η).
 
-    Under a softmax-type gate at the shift of β1 that minimises the loss of :func:`voronoi`.
+    γ is β1 for a gate of β1 and β0, else as in :func:`voronoi`; under a softmax-type gate at the
+    shift of γ that minimises the loss.
 
     >>> truth = MixingMeasure([0.0, 0.0], [[0.0], [2.0]], [[1.0], [3.0]])
     >>> cells(MixingMeasure([0.0] * 3, [[7.0], [5.0], [7.0]], [[3.0], [1.0], [2.9]]), truth,
@@ -142,7 +153,10 @@ def cells(fitted: MixingMeasure, truth: MixingMeasure, gate: Gate | str) -> Labe
 def align(fitted: MixingMeasure, truth: MixingMeasure, gate: Gate | str) -> MixingMeasure:
     """The fitted measures, written in the truth's gauge where the gate has one.
 
-    β1 as in :func:`voronoi`; β0 so that Σ_i e^β0_i is that of the truth.
+    β1 as in :func:`voronoi`; β0 so that Σ_i e^β0_i is that of the truth. f stays as it is. Under
+    other gates γ is shifted, τ is that of the truth where a gauge moves it, and β1 of a cosine gate
+    has length 1. Raises :class:`~identkit.errors.InputError` as :func:`voronoi` does, where the
+    parameter space of the gate ends before, and for routers whose coordinates are not inverted.
 
     >>> truth = MixingMeasure([0.0, 1.0], [[0.0], [2.0]], [[1.0], [3.0]])
     >>> align(truth.shifted(4.0, [-8.0]), truth, "softmax").beta1
@@ -154,27 +168,26 @@ def align(fitted: MixingMeasure, truth: MixingMeasure, gate: Gate | str) -> Mixi
     formula = formula_of(gate, gate.chosen(None), None)
     coordinates = formula.terms.coordinates
     if coordinates is not None:
-        if coordinates.back is None:
-            raise InputError(
-                f"gate {gate.name}: how a measure is written in another's gauge is not known; use "
-                "voronoi, which needs no such measure."
-            )
-        values = {b.name: fitted[b.name] for b in fitted.layout.blocks}
-        other = {b.name: truth[b.name] for b in truth.layout.blocks}
-        moved = {**values, **coordinates.back(values, shift, other)}
-        fitted = MixingMeasure.of(fitted.layout, moved)
+        moved = coordinates.back(_values(fitted), shift, _values(truth))
+        fitted = _with(fitted, moved)
     if gate.pinning is None:
         return fitted
     sums = [
         np.logaddexp.reduce(formula.normal(m, name).offset, axis=-1)
         for m, name in ((truth, "truth"), (fitted, "fitted"))
     ]
-    offset = sums[0] - sums[1]
+    offset = (sums[0] - sums[1])[..., None]
     if coordinates is not None:
-        values = {b.name: fitted[b.name] for b in fitted.layout.blocks}
-        values["beta0"] = fitted.beta0 + offset[..., None]
-        return MixingMeasure.of(fitted.layout, values)
-    return gate.pinning.apply(fitted, np.concatenate([shift, offset[..., None]], axis=-1))
+        return _with(fitted, {"beta0": fitted.beta0 + offset})
+    return gate.pinning.apply(fitted, np.concatenate([shift, offset], axis=-1))
+
+
+def _values(measure: MixingMeasure) -> dict[str, Array]:
+    return {b.name: measure[b.name] for b in measure.layout.blocks}
+
+
+def _with(measure: MixingMeasure, values: Mapping[str, Any]) -> MixingMeasure:
+    return MixingMeasure.of(measure.layout, {**_values(measure), **values})
 
 
 def largest(values: Array, where: Mask) -> Array:
