@@ -81,7 +81,7 @@ STANDARD = (*AFFINE, EXPERT)
 
 @dataclass(frozen=True)
 class Layout:
-    """Blocks, with d = ``dim`` inputs and q = ``parameters`` numbers in η.
+    """Blocks, with d = ``dim`` inputs, q = ``parameters`` numbers in η and r in a ``router``.
 
     ``router`` is the number of parameters of a router of one's own, 0 without one. ``groups`` are
     the sizes of the groups of atoms where blocks are of groups: atoms are listed group by group.

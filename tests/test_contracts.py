@@ -268,6 +268,10 @@ def test_gauges_and_shares(gate):
 def test_losses_and_starts_work_or_refuse(gate):
     for regime in gate.regimes:
         truth = TRUTH if regime.order == 2 else TRUTH.shifted(0.0, [0.5])
+        if not gate.is_affine and not gate.structure:
+            rng, layout = np.random.default_rng(0), gate.layout(1, 2)
+            values = {b.name: rng.uniform(0.5, 1, layout.shape(b, 2)) for b in layout.blocks}
+            truth = MixingMeasure.of(layout, values)
         if regime.loss:
             loss = identkit.losses.voronoi(truth, truth, gate, regime=regime.code)
             assert float(loss.value) == pytest.approx(0, abs=1e-12)

@@ -21,11 +21,11 @@ LAYERS = {
     "language": "vocabulary causes errors registry rate deadline bounded domain files heads balls "
     "functions expression",
     "model": "layout likelihoods.contract likelihoods.least_squares likelihoods.gaussian "
-    "experts likelihoods.categorical likelihoods gates.router gates.regime gates.density "
-    "gates.selection gates.gauge gates.weights gates.gate gates.classes gates.sigmoid "
+    "experts likelihoods.categorical likelihoods gates.router gates.normal gates.regime "
+    "gates.density gates.selection gates.gauge gates.weights gates.gate gates.classes gates.sigmoid "
     "gates.softmax gates.normalized_sigmoid gates.input_free gates.routed gates.quadratic "
     "gates.monomial_quadratic gates.gaussian_gate gates.laplace gates.cosine "
-    "gates.dense_to_sparse "
+    "gates.router_normal gates.dense_to_sparse "
     "gates.sigmoid_temperature gates.euclidean_sigmoid gates.top_k gates.hierarchical gates "
     "atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
@@ -55,7 +55,7 @@ LAYERS = {
     "certificates.kernel certificates.statement certificates.order_entry certificates.store "
     "certificates.rederive certificates.verify",
     "mixture": "fit.structure fit.model simulation",
-    "losses": "losses losses.partition losses.norms losses.identified",
+    "losses": "losses losses.shifts losses.partition losses.norms losses.identified",
     "fit": "fit fit.objective fit.result fit.problem fit.solver fit.nodes fit.vector_math "
     "fit.cpu_kernel fit.torch_kernel fit.job fit.engine fit.starts fit.inference fit.summary "
     "fit.running",

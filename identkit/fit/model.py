@@ -114,7 +114,7 @@ class Model:
     @cached_property
     def layout(self) -> Layout:
         """The gate's blocks and η."""
-        return self.gate.layout(self.expert.inputs, len(self.parameters), self.groups)
+        return self.gate.layout(self.dim, len(self.parameters), self.groups)
 
     @property
     def per_atom(self) -> int:

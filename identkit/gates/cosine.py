@@ -21,8 +21,9 @@ import sympy as sp
 from identkit.errors import InputError
 from identkit.functions import FUNCTIONS
 from identkit.gates.gauge import Gauge, Values, common_offset
+from identkit.gates.normal import Coordinates, Normal
 from identkit.gates.regime import Caveat, WeightRule
-from identkit.gates.routed import routed
+from identkit.gates.routed import divided, routed
 from identkit.gates.router import Router, each, product
 from identkit.layout import OFFSET, Block
 
@@ -112,6 +113,45 @@ def _shifted(values: Values, amount: Any) -> Values:
     return {"direction": c / (1 - _length(c)[..., None])}
 
 
+def _split(slope: Any) -> tuple[Any, Any]:
+    """β1/‖β1‖ and ‖β1‖, (…, k, d) and (…, k, 1); no number without a direction."""
+    largest = abs(slope).max(axis=-1, keepdims=True)  # its square may be no number
+    unit = slope / largest
+    length = _length(unit)[..., None]
+    return unit / length, largest * length
+
+
+def _directions(values: Values) -> Normal:
+    """All β1/‖β1‖, also up to a common shift: the score is linear in them."""
+    unit, _ = _split(values["direction"])
+    return Normal(values["beta0"], (unit,))
+
+
+def _of_length_one(values: Values, shift: Any, other: Values) -> Values:
+    """‖β1‖ = 1, shifted where that leaves all lengths at 1."""
+    unit, _ = _split(values["direction"])
+    moved = unit + shift[..., None, :]
+    there = (abs(_length(moved) - 1) < 1e-9).all(axis=-1)[..., None, None]
+    return {"direction": moved * there + unit * ~there}
+
+
+def _perturbed(values: Values) -> Any:
+    """χ = β1/(‖β1‖ + 1)."""
+    slope = values["direction"]
+    return slope / (1 + _length(slope)[..., None])
+
+
+def _unperturbed(values: Values, shift: Any, other: Values) -> Values:
+    moved = _perturbed(values) + shift[..., None, :]
+    room = 1 - _length(moved)[..., None]
+    if not (room > 0).all():
+        raise InputError(
+            "fitted: in the truth's gauge some β1/(‖β1‖ + 1) would have a length of 1 or more; "
+            "use voronoi, which needs no measure there."
+        )
+    return {"direction": moved / room}
+
+
 GATES = (
     *routed(
         "cosine",
@@ -124,6 +164,7 @@ GATES = (
         caveats=(SPAN,),
         written=lambda x, v: _symbolic(x, v, 0),
         claims=("cosine-scale",),
+        loss=divided(Coordinates("β1/‖β1‖ up to a common shift", _directions, _of_length_one)),
     ),
     *routed(
         "perturbed-cosine",
@@ -139,5 +180,12 @@ GATES = (
         (common_offset, shift),
         written=lambda x, v: _symbolic(x, v, 1),
         claims=("cosine-scale",),
+        loss=divided(
+            Coordinates(
+                "β1/(‖β1‖ + 1) up to a common shift",
+                lambda values: Normal(values["beta0"], (_perturbed(values),)),
+                _unperturbed,
+            )
+        ),
     ),
 )

@@ -23,13 +23,17 @@ from identkit.expression import Step, free_names, is_affine, parse, symbol
 from identkit.functions import FUNCTIONS
 from identkit.gates.gate import Gate
 from identkit.gates.gauge import Gauge, Values, common_offset
+from identkit.gates.normal import Coordinates, Normal
 from identkit.gates.regime import Caveat, WeightRule
-from identkit.gates.routed import PIECES, routed
-from identkit.gates.router import Router, each, product
+from identkit.gates.routed import PIECES, divided, routed
+from identkit.gates.router import Router, each, inputs_of, product
+from identkit.gates.router_normal import RouterCoordinates, coordinates
 from identkit.layout import OFFSET, Block
 from identkit.likelihoods import LEAST_SQUARES, Likelihood, resolve
 
 NAME = "dense-to-sparse"
+MOST_INPUTS = 64
+"""That a router is looked for in."""
 BEGINS = NAME + r"(?= |$)"
 LINEAR, BIAS = "linear", "-bias"
 ROUTER = Block("router", "ω", "r", "slope", None)
@@ -71,6 +75,7 @@ def _gates(text: str) -> tuple[Gate, ...]:
             v["beta0"][0] + read.router.of(x, v["router"], [1 / v["temperature"][0]])
         ),
         claims=("temperature-scale",),
+        loss=divided(_coordinates(read.router)),
     )
 
 
@@ -85,6 +90,38 @@ class _Read:
     formula: str
     kinked: bool
     linear: Callable[[int], int] | None = None
+
+
+def _coordinates(router: Router) -> Coordinates:
+    """Normal coordinates, found for a number of inputs when they are first asked for."""
+
+    def of(values: Values) -> Normal:
+        own = _in_coordinates(router, values["router"].shape[-1])
+        return own.normal(values["beta0"], values["router"], values["temperature"])
+
+    def back(values: Values, shift: Any, other: Values) -> Values:
+        own = _in_coordinates(router, values["router"].shape[-1])
+        found = own.back(values["router"], values["temperature"], shift, other["temperature"])
+        if found is None:
+            raise InputError(
+                f"router {router.text}: how a measure is written in another's gauge is not known; "
+                "use voronoi, which needs no such measure."
+            )
+        return dict(zip(("router", "temperature"), found, strict=True))
+
+    return Coordinates("normal coordinates of ω and τ", of, back)
+
+
+def _in_coordinates(router: Router, count: int) -> RouterCoordinates:
+    """For the fewest inputs in which the router has so many ω; others are not in it."""
+    for dim in range(1, MOST_INPUTS + 1):
+        try:
+            fits = len(router.parameters(inputs_of(dim))) == count
+        except InputError:  # the router has more inputs
+            continue
+        if fits:
+            return coordinates(router, inputs_of(dim))
+    raise InputError(f"router {router.text}: it does not have {count} parameters of an atom.")
 
 
 def _shift(count: Callable[[int], int]) -> Callable[[WeightRule], Gauge]:

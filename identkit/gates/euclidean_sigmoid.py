@@ -11,6 +11,7 @@ Source: arXiv 2602.01466; theory section 9; proofs_check/test_sigmoid_variants.p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import sympy as sp
@@ -18,8 +19,10 @@ import sympy as sp
 from identkit.expression import symbol
 from identkit.gates.gate import Gate
 from identkit.gates.gauge import Values
+from identkit.gates.normal import Coordinates, Normal
 from identkit.gates.regime import Expansion, Regime, WeightRule
 from identkit.gates.router import Router, each
+from identkit.gates.sigmoid import DENSE_LOSS
 from identkit.layout import OFFSET, Block
 
 CENTRE = Block("centre", "ω", "d", "slope", "x")
@@ -36,6 +39,11 @@ def score(values: Values, x: Any) -> Any:
 
 ROUTER = Router("−‖x − ω‖²", each("ω"), _score)
 RULE = WeightRule(1 / (1 + sp.exp(-symbol("s"))), False, (CENTRE, OFFSET), ROUTER)
+COORDINATES = Coordinates(
+    "ω",
+    lambda values: Normal(values["beta0"], still=(values["centre"],)),
+    lambda values, shift, other: {},
+)
 
 GATE = Gate(
     name="euclidean-sigmoid",
@@ -58,6 +66,7 @@ GATE = Gate(
                 "expansion of `f_G − f_G*` stops at first order: only first derivatives of "
                 "`F = weight·h` in β0, ω and η enter.",
             ),
+            loss=replace(DENSE_LOSS, coordinates=COORDINATES),
             refits="premise",
             rests_on=("euclidean-gate-sharing", "regime-2-refits"),
         ),

@@ -18,7 +18,7 @@ from identkit.errors import ExpressionError, InputError, unknown_name
 from identkit.expression import free_names, parse, symbol
 from identkit.gates.gauge import Gauge, Values, common_shift
 from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
-from identkit.gates.router import Level, Router, Written
+from identkit.gates.router import Level, Router, Written, inputs_of
 from identkit.gates.selection import Selection
 from identkit.gates.weights import in_time, is_exponential, known_as
 from identkit.layout import AFFINE, EXPERT, OFFSET, SLOPE, Block, Layout, needs_affine
@@ -190,7 +190,7 @@ class Gate:
         """Its parameters, those of groups of atoms with them."""
         return self.blocks if self.level is None else (*self.blocks, *self.level.blocks)
 
-    def layout(self, inputs: Sequence[str], parameters: int, groups: Sequence[int] = ()) -> Layout:
+    def layout(self, dim: int, parameters: int, groups: Sequence[int] = ()) -> Layout:
         """The layout of a measure, η having so many ``parameters``, with the sizes of its groups.
 
         Raises InputError for groups of a gate without and the other way round, and for inputs that
@@ -204,11 +204,18 @@ class Gate:
                 "groups=(2, 1), or --groups 2,1."
             )
         free = any(b.axis == "r" for b in self.blocks) and self.router is not None
-        count = len(self.router.parameters(inputs)) if free and self.router else 0
-        return Layout.of(self.all_blocks, len(inputs), parameters, count, groups)
+        count = len(self.router.parameters(inputs_of(dim))) if free and self.router else 0
+        return Layout.of(self.all_blocks, dim, parameters, count, groups)
 
     def check_layout(self, layout: Layout) -> None:
         """Raise InputError unless these are the blocks of this gate, and η."""
+        if layout.of_gate == self.all_blocks:
+            asked = self.layout(layout.dim, layout.parameters, layout.groups)
+            if layout.router != asked.router:
+                raise InputError(
+                    f"mixing measure: it has {layout.router} router parameters of an atom; gate "
+                    f"{self.name} has {asked.router}."
+                )
         if layout.of_gate != self.all_blocks:
             own = ", ".join(b.name for b in layout.listed)
             needed = ", ".join(sorted(b.name for b in (*self.all_blocks, EXPERT)))

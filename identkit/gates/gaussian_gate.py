@@ -15,10 +15,12 @@ from typing import Any
 
 import sympy as sp
 
+from identkit.errors import InputError
 from identkit.gates.gauge import Values, common_offset
+from identkit.gates.normal import Coordinates, Normal
 from identkit.gates.quadratic import pairs
 from identkit.gates.regime import Caveat
-from identkit.gates.routed import routed
+from identkit.gates.routed import divided, routed
 from identkit.gates.router import Router, each
 from identkit.layout import OFFSET, Block
 
@@ -50,15 +52,24 @@ def _score(x: Sequence[Any], gamma: Sequence[Any]) -> Any:
 
 def score(values: Values, x: Any) -> Any:
     """The scores of the atoms at one x."""
-    import numpy as np
+    away = x - values["centre"]
+    at, dim = _matrix(values["precision"], away.shape[-1]), away.shape[-1]
+    form = sum(at[i, j] * away[..., i] * away[..., j] for i in range(dim) for j in range(dim))
+    return values["beta0"] + (_log(_determinant(at, tuple(range(dim)))) - form) / 2
 
-    away, entries = x - values["centre"], values["precision"]
-    dim = away.shape[-1]
+
+def _matrix(entries: Any, dim: int) -> dict[tuple[int, int], Any]:
+    """P by row and column, each (…, k), of its entries i ≤ j."""
     at = {}
     for n, (i, j) in enumerate(pairs(dim)):
         at[i, j] = at[j, i] = entries[..., n]
-    form = sum(at[i, j] * away[..., i] * away[..., j] for i in range(dim) for j in range(dim))
-    return values["beta0"] + (np.log(_determinant(at, tuple(range(dim)))) - form) / 2
+    return at
+
+
+def _log(positive: Any) -> Any:
+    import numpy as np
+
+    return np.log(positive)
 
 
 def _determinant(at: dict[tuple[int, int], Any], columns: tuple[int, ...]) -> Any:
@@ -72,6 +83,40 @@ def _determinant(at: dict[tuple[int, int], Any], columns: tuple[int, ...]) -> An
     )
 
 
+def _halves(dim: int) -> list[float]:
+    """What times P_ij is A_ij, the coefficient of x_i x_j in −½xᵀPx."""
+    return [-0.5 if i == j else -1.0 for i, j in pairs(dim)]
+
+
+def _normal(values: Values) -> Normal:
+    """The quadratic gate's: A = −½P, b = Pc, and the score at x = 0."""
+    entries, centre = values["precision"], values["centre"]
+    dim = centre.shape[-1]
+    slopes = 0 * centre
+    for (i, j), entry in _matrix(entries, dim).items():
+        slopes[..., i] += entry * centre[..., j]
+    return Normal(score(values, 0.0), (entries * _halves(dim), slopes))
+
+
+def _back(values: Values, shift: Any, other: Values) -> Values:
+    old, dim = _normal(values), values["centre"].shape[-1]
+    entries = values["precision"] + shift[..., None, :-dim] / _halves(dim)
+    slopes = old.moving[1] + shift[..., None, -dim:]
+    at = _matrix(entries, dim)
+    if not all((_determinant(at, tuple(range(n, dim))) > 0).all() for n in range(dim)):
+        raise InputError(
+            "fitted: in the truth's gauge some P would not be positive definite; use voronoi, "
+            "which needs no measure there."
+        )
+    whole, centre = tuple(range(dim)), 0 * slopes
+    for j in whole:  # Cramer's rule
+        column = {(i, j): slopes[..., i] for i in whole}
+        centre[..., j] = _determinant({**at, **column}, whole) / _determinant(at, whole)
+    there = {"centre": centre, "precision": entries}
+    return {**there, "beta0": old.offset - score({**there, "beta0": 0.0}, 0.0)}
+
+
+COORDINATES = Coordinates("(−½P, P·c) up to a common shift", _normal, _back)
 GATES = routed(
     "gaussian-gate",
     "exp(β0)·N(x | c, P⁻¹), divided by the sum over atoms",
@@ -82,4 +127,5 @@ GATES = routed(
     (common_offset,),
     caveats=(HELD,),
     claims=("quadratic-gate-heat",),
+    loss=divided(COORDINATES, gates=False),
 )

@@ -16,8 +16,9 @@ import sympy as sp
 
 from identkit.functions import FUNCTIONS
 from identkit.gates.gauge import Values, common_offset
+from identkit.gates.normal import Coordinates, Normal
 from identkit.gates.regime import Caveat
-from identkit.gates.routed import routed
+from identkit.gates.routed import divided, routed
 from identkit.gates.router import Router, each
 from identkit.layout import OFFSET, Block
 
@@ -43,6 +44,11 @@ def score(values: Values, x: Any) -> Any:
 
 
 ROUTER = Router("−‖x − ω‖", each("ω"), lambda x, gamma: -distance(x, gamma))
+COORDINATES = Coordinates(
+    "ω",
+    lambda values: Normal(values["beta0"], still=(values["centre"],)),
+    lambda values, shift, other: {},
+)
 GATES = routed(
     "laplace",
     "exp(−‖x − ω‖ + β0), divided by the sum over atoms",
@@ -53,4 +59,5 @@ GATES = routed(
     (common_offset,),
     pieces=ONE_SIDE,
     claims=("laplace-gate",),
+    loss=divided(COORDINATES),
 )

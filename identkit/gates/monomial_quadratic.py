@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from identkit.gates.gauge import Gauge, Values
+from identkit.gates.normal import Coordinates, Normal
 from identkit.gates.quadratic import QUADRATIC, entries, form, monomials
 from identkit.gates.regime import WeightRule
-from identkit.gates.routed import routed
+from identkit.gates.routed import divided, routed
 from identkit.gates.router import Router
 from identkit.layout import OFFSET
 
@@ -44,6 +45,11 @@ def _shifted(values: Values, amount: Any) -> Values:
     }
 
 
+COORDINATES = Coordinates(
+    "A up to a common shift",
+    lambda values: Normal(values["beta0"], (values["quadratic"],)),
+    lambda values, shift, other: {"quadratic": values["quadratic"] + shift[..., None, :]},
+)
 GATES = routed(
     "monomial-quadratic",
     "exp(xᵀAx + β0), divided by the sum over atoms",
@@ -53,4 +59,5 @@ GATES = routed(
     "arXiv 2410.11222",
     (shift,),
     claims=("quadratic-gate-heat",),
+    loss=divided(COORDINATES),
 )

@@ -14,8 +14,9 @@ from itertools import combinations_with_replacement
 from typing import Any
 
 from identkit.gates.gauge import Gauge, Values
+from identkit.gates.normal import Coordinates, Normal
 from identkit.gates.regime import WeightRule
-from identkit.gates.routed import routed
+from identkit.gates.routed import divided, routed
 from identkit.gates.router import Router, each, product
 from identkit.layout import OFFSET, SLOPE, Block
 
@@ -85,6 +86,19 @@ def _shifted(values: Values, amount: Any) -> Values:
     }
 
 
+def _normal(values: Values) -> Normal:
+    return Normal(values["beta0"], (values["quadratic"], values["beta1"]))
+
+
+def _back(values: Values, shift: Any, other: Values) -> Values:
+    dim = values["beta1"].shape[-1]
+    return {
+        "quadratic": values["quadratic"] + shift[..., None, :-dim],
+        "beta1": values["beta1"] + shift[..., None, -dim:],
+    }
+
+
+COORDINATES = Coordinates("(A, b) up to a common shift", _normal, _back)
 GATES = routed(
     "quadratic",
     "exp(xᵀAx + bᵀx + β0), divided by the sum over atoms",
@@ -94,4 +108,5 @@ GATES = routed(
     "arXiv 2410.11222",
     (shift,),
     claims=("quadratic-gate-heat",),
+    loss=divided(COORDINATES, gates=False),
 )

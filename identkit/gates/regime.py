@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import sympy as sp
 
+from identkit.gates.normal import Coordinates
 from identkit.gates.router import Router
 from identkit.layout import AFFINE, Block
 from identkit.likelihoods import LEAST_SQUARES
@@ -100,7 +101,10 @@ class LossTerms:
     ``weigh`` maps β0 (…, k) to what atoms weigh at β1ᵀx = 0, as a NumPy array. ``share``: an atom's
     terms are multiplied by its weight. ``compared``: the cells whose weights are compared: ``all``,
     ``over`` (and empty ones) or ``empty``. ``beta0``: where |Δβ0| enters. ``order``: the power in
-    over-specified cells, ``fixed`` where no other is meant.
+    over-specified cells, ``fixed`` where no other is meant. ``coordinates`` in which parameters of
+    the gate are compared, None for β1 and β0 as they are, up to a common shift that the gate pins.
+    ``gates``: the cells in which they are: ``all``, or ``exact`` where second moments of the gate
+    can be invisible whatever the expert.
     """
 
     weigh: Callable[[Any], Any] = field(repr=False)
@@ -109,6 +113,8 @@ class LossTerms:
     beta0: Literal["all", "exact", "none"]
     order: float = 2.0
     fixed: bool = False
+    coordinates: Coordinates | None = None
+    gates: Literal["all", "exact"] = "all"
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,10 @@ from identkit.expression import symbol
 from identkit.gates.density import VARIANCES
 from identkit.gates.gate import Gate
 from identkit.gates.gauge import Gauge
-from identkit.gates.regime import Caveat, Expansion, Regime, WeightRule
+from identkit.gates.normal import Coordinates
+from identkit.gates.regime import Caveat, Expansion, LossTerms, Regime, WeightRule
 from identkit.gates.router import Level, Router, Written
-from identkit.gates.softmax import FITTED_ONCE
+from identkit.gates.softmax import FITTED_ONCE, weigh
 from identkit.layout import Block
 from identkit.likelihoods import LEAST_SQUARES, LIKELIHOODS, resolve
 from identkit.vocabulary import Through
@@ -61,6 +62,21 @@ def least_squares(rule: WeightRule) -> Expansion:
     )
 
 
+def divided(coordinates: Coordinates, *, gates: bool = True) -> LossTerms:
+    """The loss of softmax in the gate's own coordinates: atoms weigh e^offset, divided by the sum.
+
+    ``gates``: whether second moments of the gate are visible for some expert.
+    """
+    return LossTerms(
+        weigh,
+        share=True,
+        compared="all",
+        beta0="none",
+        coordinates=coordinates,
+        gates="all" if gates else "exact",
+    )
+
+
 def routed(
     name: str,
     formula: str,
@@ -78,6 +94,7 @@ def routed(
     level: Level | None = None,
     written: Written | None = None,
     claims: tuple[str, ...] = (),
+    loss: LossTerms | None = None,
 ) -> tuple[Gate, ...]:
     """The gate under least squares and under each Gaussian likelihood.
 
@@ -87,7 +104,7 @@ def routed(
     without kinks the products W_i·W_j are independent over the experts for almost every gates.
     ``structure``: over what weights are divided where it is not all atoms; what pins the common
     factors is then said by the ``caveats``, and ``together`` when it is all atoms. ``level`` and
-    ``written`` are as in :class:`~identkit.gates.gate.Gate`.
+    ``written`` are as in :class:`~identkit.gates.gate.Gate`; ``loss`` is that under least squares.
     """
     rule = WeightRule(sp.exp(symbol("s")), True, blocks, router, structure)
     declared: tuple[Gauge, ...] = tuple(made(rule) for made in gauges)
@@ -110,6 +127,7 @@ def routed(
             expansion=Expansion(
                 rule, order=2, gates=False, likelihood=likelihood, argument=argument
             ),
+            loss=loss if likelihood == LEAST_SQUARES else None,
             caveats=provided,
             rests_on=("routed-second-order", "routed-common-factor", apart, *claims),
         )

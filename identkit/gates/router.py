@@ -51,6 +51,11 @@ class Level:
     pinned: tuple[Block, ...] = ()
 
 
+def inputs_of(dim: int) -> tuple[str, ...]:
+    """The names of so many inputs: ``x``, or ``x0``, ``x1``, …"""
+    return ("x",) if dim == 1 else tuple(f"x{i}" for i in range(dim))
+
+
 def each(letter: str) -> Callable[[Sequence[str]], tuple[str, ...]]:
     """One parameter for each input: ``β1``, or ``β1_0``, ``β1_1``, …"""
     return lambda inputs: (

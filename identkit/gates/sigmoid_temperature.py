@@ -13,6 +13,7 @@ from typing import Any
 
 from identkit.gates import sigmoid
 from identkit.gates.gauge import Gauge, Values
+from identkit.gates.normal import Coordinates, Normal
 from identkit.gates.regime import Caveat
 from identkit.gates.router import product
 from identkit.layout import AFFINE, Block
@@ -46,6 +47,21 @@ SCALE = Gauge(
     remedy="hold τ = 1",
 )
 
+
+def _normal(values: Values) -> Normal:
+    tau = values["temperature"][..., None]
+    return Normal(values["beta0"] / tau, still=(values["beta1"] / tau[..., None],))
+
+
+def _back(values: Values, shift: Any, other: Values) -> Values:
+    tau = values["temperature"] * 0 + other["temperature"]
+    return {
+        **_scaled(values, (tau / values["temperature"])[..., None]),
+        "temperature": tau,
+    }
+
+
+COORDINATES = Coordinates("β1/τ, β0/τ", _normal, _back)
 GATE = replace(
     sigmoid.GATE,
     name="sigmoid-temperature",
@@ -60,7 +76,7 @@ GATE = replace(
     regimes=tuple(
         replace(
             r,
-            loss=None,
+            loss=r.loss and replace(r.loss, coordinates=COORDINATES),
             caveats=(*r.caveats, HELD),
             rests_on=(*r.rests_on, "sigmoid-temperature-scale"),
         )

@@ -16,7 +16,8 @@ from identkit.expression import parse, symbol
 from identkit.fit.model import numpy_functions
 from identkit.gates import Gate
 from identkit.losses.norms import Rule
-from identkit.losses.partition import Labels, check_pair, largest, squares, voronoi
+from identkit.losses.partition import check_pair, largest, voronoi
+from identkit.losses.shifts import Labels, squares
 from identkit.mixing import Array, MixingMeasure
 from identkit.vocabulary import FamilyKind
 
@@ -114,9 +115,13 @@ def identifiable_parts(
         )
     chosen = model.gate if gate is None else gate
     labels = voronoi(fitted, truth, chosen).cells if cells is None else np.asarray(cells)
-    if labels.shape != fitted.beta0.shape or not np.isin(labels, range(truth.atoms)).all():
+    if (
+        labels.shape != (*fitted.batch, fitted.atoms)
+        or not np.isin(labels, range(truth.atoms)).all()
+    ):
         raise InputError(
-            f"cells: must hold labels 0 to {truth.atoms - 1}, in the shape {fitted.beta0.shape}."
+            f"cells: must hold labels 0 to {truth.atoms - 1}, in the shape "
+            f"{(*fitted.batch, fitted.atoms)}."
         )
     labels = labels.astype(np.intp)
     known = [_Curve.of(f, names) for f in families]
