@@ -7,6 +7,7 @@ import pytest
 import torch
 from routed_models import NAMES, by_torch, dims, measure, model
 
+from identkit.fit.job import kernel_sums
 from identkit.fit.model import selected
 from identkit.fit.routed_kernel import RoutedSums
 from identkit.gates import resolve
@@ -15,9 +16,10 @@ SAMPLES = 70
 CASES = [(name, dim) for name in NAMES for dim in dims(name)]
 
 
-@pytest.mark.parametrize("expert", ["tanh", "gelu"])
+@pytest.mark.parametrize("kernel", ["torch", "native"])
 @pytest.mark.parametrize(("name", "dim"), CASES)
-def test_sums_are_those_of_automatic_differentiation(name, dim, expert):
+def test_sums_are_those_of_automatic_differentiation(name, dim, kernel):
+    expert = "tanh" if dim == 1 else "gelu"
     rng = np.random.default_rng(sum(map(ord, f"{name}{dim}{expert}")))
     made = model(name, dim, expert)
     drawn = measure(made, 3, rng)
@@ -26,8 +28,13 @@ def test_sums_are_those_of_automatic_differentiation(name, dim, expert):
     weight = torch.from_numpy(rng.uniform(0.5, 2.0, size=SAMPLES))
     theta = torch.from_numpy(made.pack(drawn).copy())
     velocity = torch.from_numpy(rng.normal(size=len(theta)))
-    sums = RoutedSums(made, x[None], y[None], weight[None], torch.device("cpu"))
     which = torch.zeros(1, dtype=torch.int64)
+    if kernel == "torch":
+        sums = RoutedSums(made, x[None], y[None], weight[None], torch.device("cpu"))
+    else:
+        sums = kernel_sums(
+            made, x.numpy()[None], y.numpy()[None], weight.numpy()[None], kernel, 1, None
+        )
     cost, gradient, hessian, width = sums.steps(theta[None], which, True)
     _, again, gram, diagonal = sums.steps(theta[None], which, False)
     bends = sums.bends(theta[None], velocity[None], which)

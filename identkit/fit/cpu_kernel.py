@@ -40,12 +40,12 @@ def native_heads(model: Model) -> tuple[Any, Any]:
     """Native functions (rows in, rows out, count) for the expert's and the gate's heads."""
     heads = model.heads(vector_math.FUNCTIONS)
     return (
-        _block_function(heads.expert, len(model.arguments), len(model.expressions[0])),
-        _block_function(heads.gate, 1, 3),
+        block_function(heads.expert, len(model.arguments), len(model.expressions[0])),
+        block_function(heads.gate, 1, 3),
     )
 
 
-def _block_function(scalar: Any, inputs: int, outputs: int) -> Any:
+def block_function(scalar: Any, inputs: int, outputs: int) -> Any:
     """A loop over samples around a scalar function returning a tuple.
 
     The source is assembled from row indices alone; the function itself was printed by SymPy.
@@ -456,17 +456,20 @@ class CpuSums:
     def __init__(
         self, model: Model, x: Array, y: Array, weight: Array | None, threads: int
     ) -> None:
-        s = model.structure
         self.model, self.threads = model, max(1, threads)
         self.x, self.y = np.ascontiguousarray(x), np.ascontiguousarray(y)
         self.weight = np.empty((0, 0)) if weight is None else np.ascontiguousarray(weight)
-        at = model.places
-        self.arguments = (
+        self.arguments = self._prepared()
+
+    def _prepared(self) -> tuple[Any, ...]:
+        """The arguments of the loops that are the same for all vectors."""
+        model, at = self.model, self.model.places
+        return (
             np.array(at.row, dtype=np.int64),
             np.array(at.feature, dtype=np.int64),
             np.array(at.scale, dtype=np.float64),
             at.level,
-            np.array(s.direct, dtype=np.int64),
+            np.array(model.structure.direct, dtype=np.int64),
             model.slots,
             len(model.expressions[0]),
             model.gate.divides,

@@ -21,6 +21,7 @@ from identkit.fit.nodes import ORDER, cell_count, compress
 from identkit.fit.objective import objective_of
 from identkit.fit.problem import Compute, Data
 from identkit.fit.result import Box, FitResult, Settings, Status
+from identkit.fit.routed_cpu import RoutedCpuSums
 from identkit.fit.routed_kernel import RoutedSums
 from identkit.fit.solver import DONE, FAILED, FLAT, LIMIT, Options, Problems, Solution, solve
 from identkit.fit.torch_kernel import TorchSums
@@ -89,10 +90,6 @@ class Job:
         if self.kernel == "native" and not self.objective.quadratic:
             raise InputError(
                 f"kernel: native has no sums for objective {self.objective.name}; use auto."
-            )
-        if self.kernel == "native" and not model.gate.is_affine:
-            raise InputError(
-                f"kernel: native has no sums for the scores of gate {model.gate.name}; use auto."
             )
         if compute.threads is not None and compute.threads < 1:
             raise InputError(f"threads: {compute.threads} is below 1; give at least one, or None.")
@@ -316,9 +313,11 @@ def kernel_sums(
     device: torch.device,
 ) -> Any:
     """The sums over x (R or 1, n, d), y and weight (R, n) that steps need, by ``kernel``."""
+    affine = model.gate.is_affine
     if kernel == "native":
-        return NativeSums(CpuSums(model, x, y, weight, threads))
-    return (TorchSums if model.gate.is_affine else RoutedSums)(
+        fused = CpuSums if affine else RoutedCpuSums
+        return NativeSums(fused(model, x, y, weight, threads))
+    return (TorchSums if affine else RoutedSums)(
         model,
         torch.from_numpy(x),
         torch.from_numpy(y),

@@ -138,9 +138,15 @@ def sign(z):
     return (1.0 if z > 0.0 else 0.0) - (1.0 if z < 0.0 else 0.0)
 
 
+@njit(inline="always", error_model="numpy")
+def inverse_root(z):
+    return 1.0 / math.sqrt(z) if z > 0.0 else 0.0
+
+
 FUNCTIONS: dict[str, Any] = {
     **{h.name: globals().get(h.name) or getattr(math, h.name) for h in HEADS},
     "Logistic": logistic, "Softplus": softplus,
     "Step": step, "sign": sign, "Abs": abs, "acos": math.acos, "sqrt": math.sqrt,
+    "Root": math.sqrt, "InverseRoot": inverse_root,
 }  # fmt: skip
 """The grammar's functions for Numba; those from ``math`` run one value at a time."""
