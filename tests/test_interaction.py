@@ -11,8 +11,9 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from identkit import InputError, interactions
+from identkit import Expert, InputError, check, interactions, router_interactions
 from identkit.cli import main
+from identkit.experts import builtin
 from identkit.expression import parse
 
 FUNCTIONS = [
@@ -155,3 +156,55 @@ def test_command(capsys):
     assert json.loads(capsys.readouterr().out)["relations"] == ["2*∂U/∂v = ∂²U/∂m²"]
     assert main(["interactions", "tanh(a*x)", "--of", "c"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+# -- a router and an expert -----------------------------------------------------------------------
+
+ROUTERS = (
+    "linear", "relu", "Max(w*x, w*x/10)", "(w*x)**2", "exp-bias", "-(x - w)**2",
+    "tanh", "gelu", "sigmoid", "softplus",
+)  # fmt: skip
+EXPERTS = (
+    ("relu", "ridge"), ("gelu", "ridge"), ("tanh", "ridge"), ("relu", "ffn"), ("gelu", "ffn"),
+    ("tanh", "ffn"), ("linear", None), ("poly2", None), ("input-free", None), ("sin", "ridge"),
+)  # fmt: skip
+
+
+def expected(router: str, expert: str) -> tuple[str, str]:
+    """By hand: x ∂_b h = ∂_a h for a ridge, and what a slope in the input is for ∂π.
+
+    ∂_ωπ = κx under a linear router: one product is a first derivative, which merging hides, as
+    under exp(ωx + ω0), where ∂_ωπ = x ∂_ω0π. ∂_wπ = 2κ(x − w): three functions, nothing to merge.
+    Other scores are no combination of 1 and x. An expert free of x has no x ∂_b h.
+    """
+    if expert == "input-free":
+        return "no", "no"
+    return {
+        "linear": ("yes", "no"), "exp-bias": ("yes", "no"), "-(x - w)**2": ("yes", "yes"),
+    }.get(router, ("no", "no"))  # fmt: skip
+
+
+GRID = [(r, e) for r in ROUTERS for e in EXPERTS]
+SAMPLE = [
+    ("linear", ("gelu", "ridge")), ("linear", ("relu", "ffn")), ("relu", ("relu", "ridge")),
+    ("exp-bias", ("tanh", "ridge")), ("-(x - w)**2", ("linear", None)),
+    ("-(x - w)**2", ("input-free", None)), ("tanh", ("sin", "ridge")),
+    ("(w*x)**2", ("gelu", "ridge")), ("softplus", ("poly2", None)),
+]  # fmt: skip
+
+
+def interacting(router: str, expert: tuple[str, str | None]):
+    found = router_interactions(builtin(*expert, 1), f"dense-to-sparse {router}")
+    assert (found.literal, found.after_merging) == expected(router, expert[0]), str(found)
+    return found
+
+
+@pytest.mark.parametrize(("router", "expert"), SAMPLE)
+def test_known_interactions(router, expert):
+    interacting(router, expert)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("router", "expert"), [pair for pair in GRID if pair not in SAMPLE])
+def test_ten_routers_and_ten_experts(router, expert):
+    interacting(router, expert)

@@ -18,7 +18,7 @@ from identkit.errors import ExpressionError, InputError, unknown_name
 from identkit.expression import free_names, parse, symbol
 from identkit.gates.gauge import Gauge, Values, common_shift
 from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
-from identkit.gates.router import Router
+from identkit.gates.router import LINEAR, Router
 from identkit.gates.weights import in_time, is_exponential, known_as
 from identkit.layout import AFFINE, Block, Layout, needs_affine
 from identkit.likelihoods import LEAST_SQUARES, Likelihood
@@ -175,6 +175,13 @@ class Gate:
         """Raise InputError unless its score is known in symbols."""
         if self.router is None and not {*self.rule.blocks} <= {*AFFINE}:
             self.needs_affine(what)
+
+    @property
+    def scored(self) -> Router | None:
+        """The score beside β0 as a router: its own, or β1ᵀx; None for weights free of x."""
+        if self.router is not None:
+            return self.router
+        return LINEAR if {*AFFINE} <= {*self.rule.blocks} else None
 
     def check_layout(self, layout: Layout) -> None:
         """Raise InputError unless these are the blocks of this gate, and η."""

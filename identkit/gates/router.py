@@ -44,3 +44,7 @@ def each(letter: str) -> Callable[[Sequence[str]], tuple[str, ...]]:
 def product(one: Sequence[Any], other: Sequence[Any]) -> Any:
     """Σ_i one_i·other_i."""
     return sp.Add(*(a * b for a, b in zip(one, other, strict=True)))
+
+
+LINEAR = Router("β1ᵀx", each("β1"), lambda x, slope: product(slope, x))
+"""That of gates whose parameters are β1 and β0."""
