@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from identkit import __version__
 from identkit.architecture.measures import Setting
 from identkit.architecture.records import FoundGauge, NoGauge
 from identkit.architecture.search import of_the_gate, of_the_router
@@ -34,17 +35,23 @@ from identkit.conditions.algebraic_independence import functions_of
 from identkit.coordinates import structural
 from identkit.deadline import Deadline
 from identkit.degeneracy.conclude import Conclusions
-from identkit.degeneracy.records import SecondOrder
 from identkit.domain import DomainLike
 from identkit.errors import InputError, OutOfTime
 from identkit.experts import Expert, scalar
 from identkit.experts import resolve as resolve_expert
 from identkit.expression import Step
 from identkit.formal import relation_quantifier, undecided
-from identkit.gates import Gate, Regime, known_gates
+from identkit.gates import Gate, known_gates
 from identkit.gates import resolve as resolve_gate
-from identkit.gates.regime import in_regime
 from identkit.interaction import AWAY_FROM_KINKS
+from identkit.interaction_effects import (
+    Effects,
+    Interaction,
+    OrderEffect,
+    order_effects,
+    order_lines,
+    products,
+)
 from identkit.likelihoods import Likelihood
 from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.prove import Prover
@@ -65,20 +72,6 @@ class Held:
     gauge: str
 
 
-@dataclass(frozen=True)
-class Interaction:
-    """One relation with a product of a router's and an expert's derivative, and what it does.
-
-    ``harmless``: ``yes`` where every invisible second moment has M_uu = 0 for the parameters u of
-    the router in it, so that M_uv = 0; ``no`` where moments with M_uu ≠ 0 are invisible, so that
-    these M_uv are not excluded; else ``undecided``. ``effect`` is the reason in a sentence.
-    """
-
-    relation: Relation
-    harmless: Verdict
-    effect: str
-
-
 @dataclass(frozen=True, repr=False)
 class RouterInteractions:
     """The interactions of one expert with the router of one gate, at one generic atom.
@@ -88,7 +81,8 @@ class RouterInteractions:
     move, and ``excluded`` says whether that there is none is proved. ``literal`` and ``merged`` are
     the proofs for the two sets of functions, ``coordinates`` the linear ones that ``merged`` is in
     where they are not those given. ``interactions`` are the literal ones. ``decides`` is what is
-    known of second order.
+    known of second order, and ``orders`` what the interactions do to those of the expert's
+    parameters where it is degenerate, at the smallest cell at which it is.
     """
 
     version: str
@@ -108,6 +102,7 @@ class RouterInteractions:
     interactions: tuple[Interaction, ...]
     nondegenerate: Verdict | None
     decides: str
+    orders: tuple[OrderEffect, ...]
 
     @property
     def literal(self) -> Verdict:
@@ -128,7 +123,7 @@ class RouterInteractions:
     @property
     def other_relations(self) -> tuple[Relation, ...]:
         """Relations of the expert's derivatives alone."""
-        return tuple(r for r in self.literal_proof.relations if not _products(r))
+        return tuple(r for r in self.literal_proof.relations if not products(r))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -161,14 +156,7 @@ class RouterInteractions:
                 "verdict": str(self.literal),
                 "quantifier": self.literal_quantifier,
                 "functions": [f.label for f in _all(self.literal_proof)],
-                "interactions": [
-                    {
-                        "relation": i.relation.text,
-                        "harmless": str(i.harmless),
-                        "effect": i.effect,
-                    }
-                    for i in self.interactions
-                ],
+                "interactions": [i.to_dict() for i in self.interactions],
                 "other_relations": [r.text for r in self.other_relations],
             },
             "after_merging": {
@@ -181,14 +169,12 @@ class RouterInteractions:
             },
             "nondegenerate": None if self.nondegenerate is None else str(self.nondegenerate),
             "decides": self.decides,
+            "orders": [o.to_dict() for o in self.orders],
             "notes": list(self.notes),
         }
 
     def __repr__(self) -> str:
-        return (
-            f"<RouterInteractions: {self.expert.label}, {self.gate}: literal {self.literal}, "
-            f"after merging {self.after_merging}>"
-        )
+        return f"<RouterInteractions: {self.expert.label}, {self.gate}: literal {self.literal}>"
 
     def _repr_html_(self) -> str:
         return "<br>".join(html.escape(line) for line in str(self).splitlines())
@@ -216,15 +202,16 @@ class RouterInteractions:
         scope = _scope(self.after_merging, self.merged_proof.quantifier)
         yield f"after merging: {self.after_merging}{scope}"
         for r in self.merged_proof.relations:
-            if _products(r):
+            if products(r):
                 yield f"  {r.text}"
         for m in self.merged_proof.merged:
-            if _products(m.relation):
+            if products(m.relation):
                 yield f"  merged: {m.relation.text}"
         if self.coordinates:
             yield f"  in the coordinates {', '.join(self.coordinates)}"
         yield ""
         yield f"second order: {self.decides}"
+        yield from order_lines(self.orders)
         for note in self.notes:
             yield f"({note})"
 
@@ -315,7 +302,9 @@ class _Pair:
             merged, equations = self._in_coordinates(merged, shared)
         regime = next((r for r in self.gate.regimes if r.order >= 2), None)
         second = None if regime is None else conclusions.second_order(regime.code)
-        effects = _Effects(self.gate, regime, second, self.atom)
+        effects = Effects(self.gate, regime, second, self.atom)
+        degenerate = second is not None and second.verdict == Verdict.NO
+        cell = conclusions.orders(regime.code) if regime is not None and degenerate else None
         return self._answer(
             gauges=tuple(g.action for g in of_the_gate(setting) if g.kind is GaugeKind.GATE),
             held=tuple(held),
@@ -324,9 +313,10 @@ class _Pair:
             literal_proof=literal,
             merged_proof=merged,
             coordinates=equations,
-            interactions=tuple(effects.of(r) for r in literal.relations if _products(r)),
+            interactions=tuple(effects.of(r) for r in literal.relations if products(r)),
             nondegenerate=None if second is None else second.verdict,
             decides=effects.decides,
+            orders=() if cell is None else order_effects(cell, self.seen.parameters),
         )
 
     def _redundant(self, prover: Prover) -> list[Held]:
@@ -381,11 +371,10 @@ class _Pair:
             interactions=(),
             nondegenerate=None,
             decides=f"not decided: {limit}",
+            orders=(),
         )
 
     def _answer(self, **found: Any) -> RouterInteractions:
-        from identkit import __version__
-
         return RouterInteractions(
             version=__version__,
             expert=self.expert,
@@ -398,84 +387,6 @@ class _Pair:
         )
 
 
-@dataclass(frozen=True)
-class _Effects:
-    """What second order says of the moments that an interaction is about."""
-
-    gate: Gate
-    regime: Regime | None
-    second: SecondOrder | None
-    atom: AtomFunction
-
-    @property
-    def decides(self) -> str:
-        """In a clause, whatever the interactions."""
-        if self.second is None or self.regime is None:
-            likelihood = resolve_likelihood(self.gate.likelihood).title
-            return f"no expansion is proved for the gate {self.gate.name} under {likelihood}"
-        word = {
-            Verdict.YES: "nondegenerate: no interaction slows anything",
-            Verdict.NO: "degenerate",
-            Verdict.UNDECIDED: "not decided",
-        }[self.second.verdict]
-        where = in_regime(self.regime.code)
-        reason = "" if self.second.verdict == Verdict.YES else f": {self.second.reason}"
-        return f"{word}{where}{reason}"
-
-    def of(self, relation: Relation) -> Interaction:
-        """The relation with its effect."""
-        products = _products(relation)
-        pairs = list(dict.fromkeys((f.factors[0][0], f.factors[1][0]) for f in products))
-        shared = list(dict.fromkeys(u for u, _ in pairs if u in self.atom.shared))
-        own = list(dict.fromkeys(u for u, _ in pairs if u not in self.atom.shared))
-        apart = (
-            f"; {', '.join(shared)} belongs to no atom and is held fixed there" if shared else ""
-        )
-        if self.second is None or self.regime is None:
-            return Interaction(relation, Verdict.UNDECIDED, f"open: {self.decides}")
-        if not own:
-            return Interaction(
-                relation,
-                Verdict.UNDECIDED,
-                f"open: second order holds {', '.join(shared)} fixed, and no moment of an atom is "
-                "in it",
-            )
-        left = [u for u in own if not self._killed(u)]
-        killed = [u for u in own if u not in left]
-        said = []
-        if killed:
-            squares = " = ".join(f"M[{u},{u}]" for u in killed)
-            crossed = " = ".join(f"M[{u},{v}]" for u, v in pairs if u in killed)
-            said.append(f"{squares} = 0 for all invisible moments, hence {crossed} = 0")
-        if not left:
-            text = f"harmless at second order: {said[0]}{apart}"
-            return Interaction(relation, Verdict.YES, text)
-        crossed = ", ".join(f"M[{u},{v}]" for u, v in pairs if u in left)
-        squares = ", ".join(f"M[{u},{u}]" for u in left)
-        if all(self._invisible(u) for u in left):
-            said.insert(
-                0, f"not excluded: {crossed}, since {squares} ≠ 0 is invisible at second order"
-            )
-            return Interaction(relation, Verdict.NO, f"{'; '.join(said)}{apart}")
-        said.insert(0, f"open: second order does not show that {squares} = 0")
-        return Interaction(relation, Verdict.UNDECIDED, f"{'; '.join(said)}{apart}")
-
-    def _killed(self, own: str) -> bool:
-        """Whether M_uu = 0 for all invisible M ⪰ 0 and this parameter of the router."""
-        assert self.second is not None
-        assert self.regime is not None
-        expansion = self.regime.expansion
-        pinned = expansion is not None and not expansion.gates and self.gate.router is None
-        shown = pinned or any(y.label == own for y in self.second.visible)
-        return shown or self.second.verdict == Verdict.YES
-
-    def _invisible(self, own: str) -> bool:
-        """Whether atoms are known with invisible moments, M_uu ≠ 0 among them."""
-        witness = None if self.second is None else self.second.witness
-        named = {} if witness is None or witness.realised is None else dict(witness.moments)
-        return named.get(f"M[{own},{own}]", "0") != "0"
-
-
 def _set(
     atom: AtomFunction, gate: Sequence[str], expert: Sequence[str], merging: bool
 ) -> FunctionSet:
@@ -484,11 +395,6 @@ def _set(
     if not merging:
         functions = tuple(replace(f, first=False) for f in functions)
     return FunctionSet(MERGED if merging else LITERAL, functions, (), merging, False)
-
-
-def _products(relation: Relation) -> list[BasisFunction]:
-    """Its products of a derivative of π with one of h."""
-    return [t.function for t in relation.terms if len(t.function.factors) == 2]
 
 
 def _all(proof: SetProof) -> tuple[BasisFunction, ...]:
@@ -500,7 +406,7 @@ def _verdict(proof: SetProof) -> Verdict:
     literally = proof.title == LITERAL
     if literally and any(len(f.factors) == 2 for f in proof.dropped):
         return Verdict.YES
-    if any(_products(r) for r in proof.relations):
+    if any(products(r) for r in proof.relations):
         return Verdict.YES
     complete = proof.rank == proof.atoms * (len(proof.kept) - len(proof.relations))
     none = proof.verdict == Verdict.YES or not proof.kept

@@ -233,8 +233,11 @@ class Gate:
 
     @property
     def has_orders(self) -> bool:
-        """Whether what is proved of orders beyond two is about it: softmax and β1ᵀx + β0."""
-        return self.router is None and not self.structure
+        """Whether something is proved of orders beyond two: arcs that leave the gate as it is.
+
+        Atoms that share a weight by β0 alone are that, under every gate that theory is known of.
+        """
+        return not self.structure or self.has_theory
 
     @property
     def has_loss(self) -> bool:
