@@ -4,6 +4,8 @@ Setting and letters as in test_routers and test_orders: a true atom (γ, η[, ν
 fitted by m ≥ 2 atoms of weights bounded below, ε = ‖T_G − T_*‖; some true atom is fitted by one
 atom, the gauge of all scores is fixed there, and φ is held.
 
+Statements (theory section 10).
+
 1. *The gate untouched.* If the fitted atoms keep γ and their e^β0 add up to that of the true atom,
    then T_G − T_* = (W_*/D_*)·(Σ p_i V(η_i) − V(η_*)), p_i the shares of the weight: to every order,
    for every gate that divides by the sum over all atoms, over those of a group, or over groups and
