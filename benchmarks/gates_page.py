@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from identkit import check
+from identkit import check, router_interactions
 from identkit.architecture.records import FoundGauge
 from identkit.experts import Expert, builtin
 from identkit.gates import GATES, Gate, described, resolve
@@ -64,18 +64,18 @@ def page() -> Iterator[str]:
         "",
         "## Router and expert",
         "",
-        "Of ∂_v h, ∂_v∂_w h and ∂_u π·∂_v h: whether a relation with a product in it was found",
-        "(an interaction, literally); whether they are independent over atoms once functions",
-        "that vanish are dropped and proportional ones merged (`algebraic-independence`); whether",
-        "the two are nondegenerate at second order under least squares. What merging hides, as",
-        "∂_ω π·∂_b h = ∂_a h under every linear router, is harmless there (theory section 9).",
+        "What `identkit interactions` finds of one atom, gauges removed: whether a relation holds",
+        "of ∂_v h, ∂_v∂_w h and ∂_u π·∂_v h with a product in it, literally; whether there is one",
+        "once functions that vanish are dropped and proportional ones merged; whether the two are",
+        "nondegenerate at second order under least squares. An interaction is harmless there where",
+        "M_ωω = 0, as under all of these routers (theory section 9).",
         "",
         f"| expert | {' | '.join(f'`{_cell(r)}`' for r in ROUTERS[:10])} |",
         f"|---|{'---|' * 10}",
     )
     for name, shape in EXPERTS:
         expert = builtin(name, shape, 1)
-        row = [_interaction(check(expert, f"dense-to-sparse {r}")) for r in ROUTERS[:10]]
+        row = [_interaction(expert, r) for r in ROUTERS[:10]]
         yield f"| {expert.label} | {' | '.join(row)} |"
     yield from ("", "## Verdicts", "", "Nondegenerate, and the derived rate.", "")
     for likelihood, variance in LIKELIHOODS:
@@ -110,12 +110,9 @@ def _temperature(found: CheckResult) -> str:
     return "none: excluded by a determinant" if none and none[0].excluded else "not found"
 
 
-def _interaction(found: CheckResult) -> str:
-    first = found.results[0]
-    proof = first.proofs[0]
-    terms = [t for r in (*proof.relations, *(m.relation for m in proof.merged)) for t in r.terms]
-    literal = "yes" if any(len(t.function.factors) == 2 for t in terms) else "no"
-    return f"{literal}, {first.verdict}, {first.nondegenerate}"
+def _interaction(expert: Expert, router: str) -> str:
+    found = router_interactions(expert, f"dense-to-sparse {router}")
+    return f"{found.literal}, {found.after_merging}, {found.nondegenerate}"
 
 
 def _verdict(expert: Expert, gate: Gate) -> str:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     )
     from identkit.rates.presented import run_rates, run_sweep, stored_results, write_report
     from identkit.rates.truth_search import search_truth
+    from identkit.router_interaction import router_interactions
     from identkit.simulation import simulate
 
 _HOME = {
@@ -66,6 +67,7 @@ _HOME = {
     "losses": "identkit.losses",
     "order": "identkit.orders.deciding",
     "paper_table": "identkit.presented",
+    "router_interactions": "identkit.router_interaction",
     "run_rates": "identkit.rates.presented",
     "run_sweep": "identkit.rates.presented",
     "search_truth": "identkit.rates.truth_search",
@@ -98,6 +100,7 @@ __all__ = [
     "losses",
     "order",
     "paper_table",
+    "router_interactions",
     "run_rates",
     "run_sweep",
     "search_truth",

@@ -21,6 +21,7 @@ import sympy as sp
 
 from identkit.experts import Expert, symbols
 from identkit.gates import Gate
+from identkit.gates.router import Router
 
 
 @dataclass(frozen=True)
@@ -142,18 +143,18 @@ OFFSET = "β0"
 
 def routed_function(expert: Expert, gate: Gate) -> AtomFunction:
     """W + h with W = weight(β0 + score), θ = (β0, γ, η): what a router of its own asks about."""
-    return _beside(expert, gate, (OFFSET,), lambda s: gate.weight(symbols((OFFSET,))[0] + s))
+    weigh = gate.weight
+    return _beside(expert, gate.router, (OFFSET,), lambda s: weigh(symbols((OFFSET,))[0] + s))
 
 
 def scored_function(expert: Expert, gate: Gate) -> AtomFunction:
-    """π + h with the score π without β0, θ = (γ, η)."""
-    return _beside(expert, gate, (), lambda s: s)
+    """π + h with the score π without β0, θ = (γ, η); π = β1ᵀx without a router of its own."""
+    return _beside(expert, gate.scored, (), lambda s: s)
 
 
 def _beside(
-    expert: Expert, gate: Gate, more: tuple[str, ...], weigh: Callable[[Any], Any]
+    expert: Expert, router: Router | None, more: tuple[str, ...], weigh: Callable[[Any], Any]
 ) -> AtomFunction:
-    router = gate.router
     assert router is not None
     names, weight = (*more, *router.parameters(expert.inputs)), weigh(router.score(expert.inputs))
     return AtomFunction(

@@ -11,8 +11,9 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from identkit import InputError, interactions
+from identkit import InputError, interactions, router_interactions
 from identkit.cli import main
+from identkit.experts import builtin
 from identkit.expression import parse
 
 FUNCTIONS = [
@@ -155,3 +156,178 @@ def test_command(capsys):
     assert json.loads(capsys.readouterr().out)["relations"] == ["2*∂U/∂v = ∂²U/∂m²"]
     assert main(["interactions", "tanh(a*x)", "--of", "c"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+# -- a router and an expert -----------------------------------------------------------------------
+
+ROUTERS = (
+    "linear", "relu", "Max(w*x, w*x/10)", "(w*x)**2", "exp-bias", "-(x - w)**2",
+    "tanh", "gelu", "sigmoid", "softplus",
+)  # fmt: skip
+EXPERTS = (
+    ("relu", "ridge"), ("gelu", "ridge"), ("tanh", "ridge"), ("relu", "ffn"), ("gelu", "ffn"),
+    ("tanh", "ffn"), ("linear", None), ("poly2", None), ("input-free", None), ("sin", "ridge"),
+)  # fmt: skip
+
+
+def expected(router: str, expert: str) -> tuple[str, str]:
+    """By hand: x ∂_b h = ∂_a h for a ridge, and what a slope in the input is for ∂π.
+
+    ∂_ωπ = κx under a linear router: one product is a first derivative, which merging hides, as
+    under exp(ωx + ω0), where ∂_ωπ = x ∂_ω0π. ∂_wπ = 2κ(x − w): three functions, nothing to merge.
+    Other scores are no combination of 1 and x. An expert free of x has no x ∂_b h.
+    """
+    if expert == "input-free":
+        return "no", "no"
+    return {
+        "linear": ("yes", "no"), "exp-bias": ("yes", "no"), "-(x - w)**2": ("yes", "yes"),
+    }.get(router, ("no", "no"))  # fmt: skip
+
+
+GRID = [(r, e) for r in ROUTERS for e in EXPERTS]
+SAMPLE = [
+    ("linear", ("gelu", "ridge")), ("linear", ("relu", "ffn")), ("relu", ("relu", "ridge")),
+    ("exp-bias", ("tanh", "ridge")), ("-(x - w)**2", ("linear", None)),
+    ("-(x - w)**2", ("input-free", None)), ("tanh", ("sin", "ridge")),
+    ("(w*x)**2", ("gelu", "ridge")), ("softplus", ("poly2", None)),
+]  # fmt: skip
+
+
+def interacting(router: str, expert: tuple[str, str | None]):
+    found = router_interactions(builtin(*expert, 1), f"dense-to-sparse {router}")
+    assert (found.literal, found.after_merging) == expected(router, expert[0]), str(found)
+    return found
+
+
+@pytest.mark.parametrize(("router", "expert"), SAMPLE)
+def test_known_interactions(router, expert):
+    interacting(router, expert)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("router", "expert"), [pair for pair in GRID if pair not in SAMPLE])
+def test_ten_routers_and_ten_experts(router, expert):
+    interacting(router, expert)
+
+
+def test_gauges_come_first_and_are_named():
+    """A temperature that a gauge moves, an orbit of a router, one of an expert."""
+    linear = router_interactions("gelu", "dense-to-sparse", dim=1)
+    assert [h.parameter for h in linear.held] == ["κ"]
+    assert "∂π/∂κ" not in str(linear.to_dict()["literal"]["functions"])
+    tanh = router_interactions("gelu", "dense-to-sparse tanh", dim=1)
+    assert (tanh.held, tanh.free_shared, tanh.excluded) == ((), ("κ",), True)
+    assert "∂π/∂κ*∂h/∂b" in tanh.to_dict()["literal"]["functions"]
+    both = router_interactions(builtin("relu", "ffn", 1), "dense-to-sparse tanh(w*x*v)")
+    assert [h.parameter for h in both.held] == ["ω_v", "c"]
+    assert (
+        both.literal == "no"
+    )  # c∂_c h = a∂_a h + b∂_b h times ∂_ωπ is the orbit's, not the router's
+
+
+@pytest.mark.parametrize("gate", ["softmax", "sigmoid", "hierarchical", "top-2", "1 + s**2"])
+def test_without_a_router_of_its_own_the_score_is_linear(gate):
+    found = router_interactions("gelu", gate, dim=1)
+    assert (found.literal, found.after_merging) == ("yes", "no")
+    (one,) = found.interactions
+    assert one.relation.text == "∂h/∂a = ∂π/∂β1*∂h/∂b"
+    proved = gate not in ("top-2", "1 + s**2")
+    assert one.harmless == ("yes" if proved else "undecided")
+    assert ("hence M[β1,b] = 0" in one.effect) == proved
+
+
+def test_what_is_not_harmless():
+    """M_bb of the quadratic gate is invisible: M_ba is not excluded; M_AA = 0 kills M_Ab."""
+    found = router_interactions("gelu", "quadratic", dim=1)
+    assert {i.harmless for i in found.interactions} == {"no"}
+    texts = [i.effect for i in found.interactions]
+    assert any("M[α,α] = 0 for all invisible moments, hence M[α,b] = 0" in t for t in texts)
+    assert all("M[β,β] ≠ 0 is invisible" in t for t in texts)
+
+
+@pytest.mark.parametrize(
+    ("expert", "gate", "likelihood", "orders"),
+    [
+        ("linear", "dense-to-sparse", "gaussian", {"a": ("2", "no"), "b": ("4", "no")}),
+        ("linear", "dense-to-sparse tanh", "gaussian", {"a": ("2", "no"), "b": ("4", "no")}),
+        ("linear", "softmax", "gaussian", {"a": ("2", "no"), "b": ("4", "no")}),
+        ("linear", "quadratic", "gaussian", {"a": ("[2, 4]", "undecided"), "b": ("4", "no")}),
+        ("gelu", "dense-to-sparse", None, {}),
+    ],
+)
+def test_what_an_interaction_does_to_orders(expert, gate, likelihood, orders):
+    found = router_interactions(expert, gate, likelihood=likelihood, dim=1)
+    assert {o.direction: (o.order, o.changed) for o in found.orders} == orders
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.sampled_from(["w", "omega", "k"]), st.sampled_from(["tanh", "exp", "sigmoid"]))
+def test_names_of_a_router_do_not_matter(name, function):
+    own = f"dense-to-sparse {function}({name}*x + u)"
+    found = router_interactions("tanh", own, dim=1)
+    plain = router_interactions("tanh", f"dense-to-sparse {function}-bias", dim=1)
+    assert (found.literal, found.after_merging) == (plain.literal, plain.after_merging)
+    assert [i.harmless for i in found.interactions] == [i.harmless for i in plain.interactions]
+
+
+@pytest.mark.parametrize("router", ["linear", "exp-bias", "-(x - w)**2"])
+def test_interactions_hold_in_fifty_digits(router):
+    """SymPy derivatives of π and h, at seeded points."""
+    found = router_interactions("tanh", f"dense-to-sparse {router}", dim=1)
+    score, h = found.atom.routed, found.atom.expression - found.atom.routed
+    assert found.interactions
+    for i in found.interactions:
+        total = sp.Integer(0)
+        for term in i.relation.terms:
+            parts = [sp.Integer(1)]
+            for base, names in zip(term.function.bases, term.function.factors, strict=True):
+                part = score if base == "π" else h
+                for n in names:
+                    part = sp.diff(part, sp.Symbol(n, real=True))
+                parts.append(part)
+            coefficient = sp.sympify(
+                term.coefficient, {str(s): s for s in (score + h).free_symbols}
+            )
+            total += coefficient * sp.Mul(*parts)
+        rng = random.Random(7)
+        for _ in range(3):
+            point = {s: sp.Rational(rng.randint(21, 80), 40) for s in total.free_symbols}
+            assert abs(sp.N(total.subs(point), 50)) < sp.Float("1e-40"), i.relation.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "give U, or --gate with"),
+        (["--expert", "gelu"], "give U, or --gate with"),
+        (["--gate", "softmax"], "give U, or --gate with"),
+        (["tanh(a*x)", "--gate", "softmax"], "--gate: it is about an expert and a gate"),
+        (["--expert", "gelu", "--gate", "softmax", "--order", "3"], "--order: it is about a fun"),
+        (["--expert", "gelu", "--gate", "softmax", "--router", "tanh"], "has no router"),
+        (["--expert", "gelu", "--gate", "input-free", "--likelihood", "gaussian"], "free of x"),
+        (["--expr", "a*x; b*x", "--gate", "softmax"], "one output"),
+        (["--expert", "gelu", "--gate", "dense-to-sparse", "--router", "tanh(x)"], "no parameter"),
+        (["--expert", "gelu", "--gate", "softmax", "--time-limit", "0"], "--time-limit"),
+    ],
+)  # fmt: skip
+def test_bad_questions_are_one_sentence(arguments, words, capsys):
+    assert main(["interactions", *arguments]) == 2
+    told = capsys.readouterr().err
+    assert words in told
+    assert len(told.splitlines()) == 1
+
+
+def test_a_limit_leaves_both_open():
+    found = router_interactions("gelu", "dense-to-sparse tanh", dim=1, time_limit=0.001)
+    assert (found.literal, found.after_merging) == ("undecided", "undecided")
+    json.dumps(found.to_dict())
+
+
+def test_the_command_for_a_pair(capsys):
+    ask = ["interactions", "--expert", "gelu", "--gate", "dense-to-sparse", "--dim", "1"]
+    assert main(ask) == 0
+    assert "κ*∂h/∂a = ∂π/∂ω*∂h/∂b" in capsys.readouterr().out
+    assert main([*ask, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "identkit.router-interactions/1"
+    assert document["literal"]["verdict"] == "yes"

@@ -382,11 +382,11 @@ def test_there_are_orders_only_where_the_rate_rests_on_them():
 def test_an_entry_is_read_back():
     for name, (text, gate, likelihood) in MODELS.items():
         result = check(Expert.from_expression(text), gate, likelihood=likelihood).results[0]
-        entry = order_entry(result)
-        atom = atom_of(text, result.second_order and Expert.from_expression(text).parameters)
         own = resolve(gate, likelihood)
+        entry = order_entry(result, own)
+        atom = atom_of(text, result.second_order and Expert.from_expression(text).parameters)
         read = read_orders(entry["orders"], atom, own, result.regime, result.second_order, "here")
-        assert order_entry(replace(result, orders=read)) == entry, name
+        assert order_entry(replace(result, orders=read), own) == entry, name
 
 
 # -- the pieces of an arc -----------------------------------------------------------------------

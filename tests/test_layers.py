@@ -23,7 +23,8 @@ LAYERS = {
     "model": "layout likelihoods.contract likelihoods.least_squares likelihoods.gaussian "
     "experts likelihoods.categorical likelihoods gates.router gates.normal gates.regime "
     "gates.density gates.selection gates.gauge gates.weights gates.gate gates.classes "
-    "gates.sigmoid gates.softmax gates.normalized_sigmoid gates.input_free gates.routed gates.quadratic "
+    "gates.sigmoid gates.softmax gates.normalized_sigmoid gates.input_free gates.routed "
+    "gates.quadratic "
     "gates.monomial_quadratic gates.gaussian_gate gates.laplace gates.cosine "
     "gates.router_normal gates.dense_to_sparse "
     "gates.sigmoid_temperature gates.euclidean_sigmoid gates.top_k gates.hierarchical gates "
@@ -40,12 +41,12 @@ LAYERS = {
     "degeneracy.premise degeneracy.realise degeneracy.rate degeneracy.undecided "
     "degeneracy.family_records degeneracy.readable degeneracy.first_order degeneracy.analysis",
     "orders": "orders.series orders.arcs orders.measured orders.spans orders.flows "
-    "orders.lower orders.upper orders.finding",
+    "orders.lower orders.upper orders.of_gates orders.finding",
     "conclude": "degeneracy.conclude orders.answer orders.deciding",
     "claims": "claims claims.checks claims.record claims.listing claims.running",
     "architecture": "architecture.measures architecture.overlap architecture.halves "
     "architecture.moves architecture.search architecture.examples",
-    "check": "checking alternatives interaction table",
+    "check": "checking alternatives interaction interaction_effects router_interaction table",
     "document": "degeneracy.document certificates.document report.json_text "
     "report.json_results report.json_form",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.outputs "

@@ -11,17 +11,20 @@ from fractions import Fraction
 from functools import cache
 from itertools import pairwise
 
+import mpmath as mp
 import pytest
 import sympy as sp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from identkit import DomainError, Expert, InputError, check, order
-from identkit.atoms import expert_function
+from identkit import DomainError, Expert, InputError, check, order, verify
+from identkit.atoms import expert_function, routed_function
 from identkit.cli import main
 from identkit.deadline import Deadline
 from identkit.domain import EVERYWHERE
+from identkit.experts import builtin
+from identkit.gates import resolve
 from identkit.orders.arcs import (
     location_arc,
     pair_arc,
@@ -459,3 +462,147 @@ def test_a_check_says_the_orders_too(capsys):
     bare = ["check", "--expert", "gelu", "--gate", "1 + s**2", "--dim", "1", "--orders"]
     assert main(bare) == 2
     assert not capsys.readouterr().out
+
+
+# -- gates with a router of their own --------------------------------------------------------------
+
+ERF = "erf(a*x + b)"
+TANH = "dense-to-sparse tanh"
+ROUTED = [
+    # b of the quadratic gate is slow for every expert: 2m, and A m (theory section 9)
+    ("gelu", "quadratic", GAUSS, 2, {"a": [2, 4], "b": [2, 4], "ν": 2, "α": 2, "β": 4}),
+    ("gelu", "quadratic", GAUSS, 3, {"a": [2, 6], "b": [2, 6], "ν": [2, 3], "α": 3, "β": 6}),
+    ("gelu", "quadratic", "gaussian-known", 3, {"a": 2, "b": 2, "α": 3, "β": 6}),
+    ("tanh", "quadratic", "gaussian-common", 2, {"a": 2, "b": 2, "α": 2, "β": 4}),
+    ("gelu", "quadratic", None, 3,
+     {"a": [2, None], "b": [2, None], "α": [3, None], "β": [6, None]}),
+    ("sin", "gaussian-gate", GAUSS, 3, {"a": [2, 6], "b": [2, 6], "ν": [2, 3], "ρ": 3, "μ": 6}),
+    ("linear", "quadratic", GAUSS, 2, {"a": [2, 4], "b": 4, "ν": 2, "α": 2, "β": 4}),
+    # arcs of the expert alone, and what shows whatever the expert does
+    ("linear", TANH, GAUSS, 3, {"a": 2, "b": 6, "ν": 3, "ω": 2}),
+    ("linear", "dense-to-sparse", GAUSS, 2, {"a": 2, "b": 4, "ν": 2, "ω": 2}),
+    ("linear", "monomial-quadratic", GAUSS, 2, {"a": [2, 4], "b": 4, "ν": 2, "α": 2}),
+    ("linear", "hierarchical", GAUSS, 3, {"a": [2, 6], "b": 6, "ν": 3}),
+    (ERF, TANH, None, 3, {"a": [3, None], "b": [6, None], "ω": [2, None]}),
+    (ERF, "laplace", None, 2, {"a": [2, None], "b": [4, None], "ω": ["3/2", None]}),
+    ("atan(a*x + b)", "dense-to-sparse gelu", None, 3,
+     {"a": [3, None], "b": [3, None], "ω": [2, None]}),
+    ("linear", TANH, None, 2, {"a": "infinite", "b": "infinite", "ω": [2, None]}),
+    # nondegenerate: two, or what a kink moves
+    ("tanh", TANH, None, 3, {"a": 2, "b": 2, "ω": 2}),
+    ("tanh", "laplace", None, 2, {"a": 2, "b": 2, "ω": "3/2"}),
+    ("gelu", "dense-to-sparse relu", GAUSS, 2, {"a": 2, "b": 2, "ν": 2, "ω": 2}),
+    ("tanh", "dense-to-sparse w*x + v", GAUSS, 2,
+     {"a": 2, "b": 2, "ν": 2, "ω_w": 2, "ω_v": "infinite"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "gate", "likelihood", "cell", "expected"), ROUTED)
+def test_orders_with_a_router(text, gate, likelihood, cell, expected):
+    assert said(orders(text, likelihood, cell, gate)) == expected
+
+
+@pytest.mark.parametrize("likelihood", [None, GAUSS, "gaussian-known"])
+@pytest.mark.parametrize("gate", [TANH, "dense-to-sparse", "laplace", "hierarchical"])
+@pytest.mark.parametrize("text", [ERF, "linear", "gelu", "exp(a*x**2 + b*x)", "asinh(a*x + b)"])
+def test_a_router_makes_nothing_faster(text, gate, likelihood):
+    """Arcs with the gate untouched: at least what the expert has under softmax from below."""
+    plain, routed = orders(text, likelihood), orders(text, likelihood, gate=gate)
+    for d in plain.directions:
+        if not d.infinite and not routed[d.direction].infinite:
+            assert routed[d.direction].lower.order >= d.lower.order
+        assert d.infinite == routed[d.direction].infinite
+
+
+def test_two_inputs_of_a_quadratic_gate():
+    found = order("gelu", "quadratic", dim=2, cell=3)
+    own = {d.direction: d.order for d in found.directions if d.direction[0] in "αβ"}
+    assert own == {**{f"α_{n}": [3, None] for n in ("00", "01", "11")}, "β_0": [6, None],
+                   "β_1": [6, None]}  # fmt: skip
+    Draft202012Validator(schema("order-1")).validate(found.to_dict())
+
+
+@pytest.mark.parametrize(("gate", "u"), [("quadratic", "β"), ("gaussian-gate", "μ")])
+@pytest.mark.parametrize("likelihood", [None, GAUSS])
+@pytest.mark.parametrize("m", [2, 3])
+def test_arcs_of_gates_from_the_definition(gate, u, likelihood, m):
+    """50 digits, the weights written out: nothing of the series or of ball arithmetic."""
+    arc = orders("gelu", likelihood, m, gate)[u].lower.arc
+    assert float(arc.slope) == pytest.approx(2 * m, abs=0.05)
+    eta = {"a": mp.mpf("0.8"), "b": mp.mpf("0.3")}
+    names = {"quadratic": ("α", "β"), "gaussian-gate": ("ρ", "μ")}[gate]
+    gamma = dict(zip(names, (mp.mpf("0.9"), mp.mpf("0.4")), strict=True))
+
+    def score(g, x):
+        if gate == "quadratic":
+            return g["α"] * x**2 + g["β"] * x
+        return mp.log(g["ρ"]) / 2 - g["ρ"] * (x - g["μ"]) ** 2 / 2
+
+    def mixture(cell, x, y):
+        second = (mp.mpf(1) / 2, dict(zip(names, (mp.mpf("0.5"), mp.mpf("-0.7")), strict=True)), -1)
+        above = below = mp.mpf(0)
+        for weight, g, sign in (*cell, second):
+            h = sign * (eta["a"] * x + eta["b"])
+            h = h * (1 + mp.erf(h / mp.sqrt(2))) / 2
+            value = h if likelihood is None else mp.exp(-((y - h) ** 2) / 2)
+            above += weight * mp.exp(score(g, x)) * value
+            below += weight * mp.exp(score(g, x))
+        return above / below
+
+    def norm(t):
+        (group,) = arc.atoms
+        roots = mp.polyroots([mp.mpf(sp.Rational(c)) for c in reversed(group.roots)], extraprec=200)
+        cell = []
+        for s in roots:
+            weight = sum(mp.mpf(sp.Rational(c)) * s**i for i, c in enumerate(group.weight))
+            at = {"ξ": s, "τ": t, **gamma}
+            moved = {n: mp.mpf(eval(d, {}, at)) for n, d in group.deviations}
+            cell.append((weight, {n: v + moved.get(n, 0) for n, v in gamma.items()}, 1))
+        points = [(mp.mpf(i) / 3, mp.mpf(i % 3) - 1) for i in range(-7, 8)]
+        true = [(mp.mpf(1), gamma, 1)]
+        return max(abs(mixture(cell, x, y) - mixture(true, x, y)) for x, y in points)
+
+    with mp.workdps(50):
+        slope = mp.log(norm(mp.mpf(2) ** -9) / norm(mp.mpf(2) ** -10), 2)
+    assert float(slope) == pytest.approx(arc.order, abs=0.05)
+
+
+@pytest.mark.parametrize("change", [("α", "-τ**2/3"), ("α", "-τ**2/2 + τ**3"), ("β", "2*ξ*τ")])
+def test_a_changed_flow_of_a_gate_is_refused(change):
+    """The weights of the atoms are expanded, not believed."""
+    gate = resolve("quadratic")
+    atom = routed_function(builtin("gelu", None, 1), gate)
+    arc = orders("gelu", None, 3, "quadratic")["β"].lower.arc
+    name, text = change
+    (group,) = arc.atoms
+    moved = tuple((n, text if n == name else d) for n, d in group.deviations)
+    expansion = Expansion(atom, Through.VALUE, 6, Deadline(60))
+    assert expansion.order_of(arc.atoms) == 6
+    assert expansion.order_of([replace(group, deviations=moved)]) < 6
+
+
+def test_a_gate_and_an_expert_that_move_together():
+    """W·h of one arc: block 0 and block 1 both count."""
+    atom = routed_function(builtin("linear", None, 1), resolve("quadratic"))
+    expansion = Expansion(atom, Through.DENSITY, 5, Deadline(60))
+    pair = Atoms(
+        ("-1", "0", "1"),
+        ("1/2",),
+        (("β", "ξ*τ"), ("α", "-τ**2/2"), ("b", "ξ*τ"), ("a", "-τ**2"), ("ν", "-τ**2")),
+    )
+    assert expansion.order_of([pair]) == 4
+    still = replace(pair, deviations=tuple(d for d in pair.deviations if d[0] != "a"))
+    assert expansion.order_of([still]) == 2  # Σ wΔβΔb x is what −τ²·x makes up for
+
+
+def test_a_check_says_orders_with_a_router(tmp_path):
+    result = check("gelu", "quadratic", dim=1, likelihood=GAUSS)
+    assert result.results[0].rate.derived == "n^-1/8 for cells of 2"
+    plain = check("gelu", "quadratic", dim=1)
+    assert plain.results[0].rate.derived == "n^-1/8 or slower for cells of 2"
+    for i, found in enumerate((result, plain)):
+        file = str(tmp_path / f"{i}.json")
+        found.save(file)
+        verified = verify(file)
+        assert verified.results[0].orders == ()  # a file holds arcs of experts alone
+        assert verified.results[0].rate.derived == "slower than n^-1/4"

@@ -95,7 +95,8 @@ def test_the_remedy_of_order_is_none_of_what_failed(capsys):
     ask = ("order", "--expert", "gelu", "--gate", "sigmoid", "--likelihood", "gaussian")
     code, _, err = run(capsys, *ask)
     assert code == 2
-    assert "use softmax or normalized-sigmoid." in err
+    assert "; use softmax, normalized-sigmoid, quadratic or another that" in err
+    assert "use sigmoid" not in err
 
 
 @pytest.mark.parametrize("gate", ["laplace", "dense-to-sparse tanh(w*x0 + v*x1)"])

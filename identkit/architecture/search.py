@@ -66,8 +66,8 @@ def search(
     move what all atoms share.
     """
     steps: tuple[Callable[[], Iterator[Found]], ...] = (
-        lambda: _of_the_gate(setting),
-        lambda: _of_the_router(setting, scales, options),
+        lambda: of_the_gate(setting),
+        lambda: of_the_router(setting, scales, options),
         lambda: _of_the_expert(setting, results, curves, options),
         lambda: between_the_halves(setting, options),
     )
@@ -81,7 +81,8 @@ def search(
 # -- the gate -------------------------------------------------------------------------------------
 
 
-def _of_the_gate(setting: Setting) -> Iterator[Found]:
+def of_the_gate(setting: Setting) -> Iterator[FoundGauge]:
+    """Those that the gate declares."""
     for gauge in setting.gate.gauges:
         yield from of_a_gauge(setting, gauge)
 
@@ -144,7 +145,7 @@ def _one_step(setting: Setting, gauge: Gauge) -> bool:
     return not any(sp.diff(score, g).free_symbols & gamma for g in gamma)
 
 
-def _of_the_router(
+def of_the_router(
     setting: Setting, scales: Callable[[], Sequence[Lift | Flow]], options: Options
 ) -> Iterator[Found]:
     """What moves the parameters that all atoms share, and every router's own with them."""

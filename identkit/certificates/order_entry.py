@@ -27,14 +27,19 @@ ARC = "arc"
 """The kind of every lower bound by an explicit arc: what leads to one is not in the file."""
 
 
-def has_orders(second: SecondOrder | None) -> bool:
-    """Whether a certificate may hold orders beside this second order."""
+def has_orders(second: SecondOrder | None, gate: Gate) -> bool:
+    """Whether a certificate may hold orders beside this second order.
+
+    Those under a router of one's own it cannot: arcs in a file are those of an expert.
+    """
+    if gate.router is not None or gate.structure:
+        return False
     return second is not None and second.verdict == Verdict.NO and not second.families
 
 
-def order_entry(result: ConditionResult) -> dict[str, Any]:
+def order_entry(result: ConditionResult, gate: Gate) -> dict[str, Any]:
     """``orders`` of one entry of ``results``; empty where there is none."""
-    if not result.orders or not has_orders(result.second_order):
+    if not result.orders or not has_orders(result.second_order, gate):
         return {}
     own = [_arc(d.lower) for d in result.orders]
     arcs = [arc for arc in dict.fromkeys(own) if arc is not None]
@@ -86,7 +91,7 @@ def read_orders(
 ) -> tuple[DirectionOrder, ...]:
     """The records, with what the bounds suppose. Raises CertificateError for what has no place."""
     regime = gate.regime(code)
-    if regime is None or second is None or not has_orders(second):
+    if regime is None or second is None or not has_orders(second, gate):
         raise CertificateError(f"{where}: have no place beside this second order.")
     arcs = [
         Arc(ARC, 0, tuple(_read_atoms(g) for g in a["atoms"]), (), a["order"]) for a in data["arcs"]

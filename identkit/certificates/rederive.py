@@ -53,7 +53,7 @@ def rederive(
         elif question.piece == "orders":
             conclusions.second_order(result.regime)
             found = replace(result, orders=conclusions.orders(result.regime).directions)
-            again = order_entry(found) == order_entry(result)
+            again = order_entry(found, gate) == order_entry(result, gate)
         else:
             again = _verdict(expert, gate, options, result, question.part, deadline)
         if not again:

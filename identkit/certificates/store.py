@@ -61,7 +61,7 @@ def certificate_document(result: CheckResult) -> dict[str, Any]:
     """
     gate, options = resolve_gate(result.gate, result.likelihood), options_document(result)
     del options["time_limit"]  # a budget of the search, not part of the proof
-    entries = [{**result_entry(r, gate), **order_entry(r)} for r in result.results]
+    entries = [{**result_entry(r, gate), **order_entry(r, gate)} for r in result.results]
     atom = expert_function(result.seen)
     bare = [_as_read(r, gate, atom) for r in result.results]
     said = map(statement, concluded(result.seen, gate, bare))
@@ -82,7 +82,7 @@ def certificate_document(result: CheckResult) -> dict[str, Any]:
 
 def _as_read(result: ConditionResult, gate: Gate, atom: AtomFunction) -> ConditionResult:
     """The result as the file will tell it: an open question is open for no reason."""
-    second, premise, entry = result.second_order, result.premise, order_entry(result)
+    second, premise, entry = result.second_order, result.premise, order_entry(result, gate)
     if second is not None:
         second = read_second(second_entry(second), gate, result.regime)
     if premise is not None:

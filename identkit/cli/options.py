@@ -26,9 +26,9 @@ def regime_code(text: str) -> int | str:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
 
 
-def add_expert_options(group: argparse._ArgumentGroup) -> None:
-    """--expert or --expr, --gate, --shape and --params."""
-    one = group.add_mutually_exclusive_group(required=True)
+def add_expert_options(group: argparse._ArgumentGroup, *, required: bool = True) -> None:
+    """--expert or --expr, --gate, --router, --shape and --params."""
+    one = group.add_mutually_exclusive_group(required=required)
     one.add_argument("--expert", metavar="NAME", help="a built-in expert; see 'identkit experts'")
     one.add_argument(
         "--expr",
@@ -36,7 +36,7 @@ def add_expert_options(group: argparse._ArgumentGroup) -> None:
         help="your own expert: inputs x (or x0, x1, …), every other symbol is a parameter; for "
         "check and explain, semicolons between the components of several outputs",
     )
-    group.add_argument("--gate", required=True, metavar="GATE", help=GATE)
+    group.add_argument("--gate", required=required, metavar="GATE", help=GATE)
     group.add_argument(
         "--router",
         metavar="ROUTER",

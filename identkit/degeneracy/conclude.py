@@ -24,9 +24,8 @@ from identkit.errors import OutOfTime
 from identkit.experts import Expert, symbols
 from identkit.forms import affine_forms
 from identkit.gates import Expansion, Gate, RegimeCode
-from identkit.likelihoods import resolve
 from identkit.normal_form import NeedSign, Rebase
-from identkit.orders.finding import at_smallest_cell
+from identkit.orders.finding import at_smallest_cell, spans_of
 from identkit.orders.records import CellOrders
 from identkit.questions import is_first_order, of_another_model
 from identkit.results import ConditionResult, Options, Published
@@ -159,8 +158,8 @@ class Conclusions:
         second, regime = self.second_order(number), self.gate.regime(number)
         if second is None or regime is None or not self.gate.has_orders:
             return CellOrders()
-        through = resolve(self.gate.likelihood).through
-        return at_smallest_cell(self.atom, through, regime, second, self.options, self.deadline)
+        spans = spans_of(self.expert, self.gate, self.options, self.deadline)
+        return at_smallest_cell(spans, regime, second)
 
     @cached_property
     def curves(self) -> tuple[list[Lift], list[Flow]]:

@@ -177,16 +177,20 @@ def density_pairs(u: str, parameters: Sequence[str]) -> Iterator[Moment]:
         yield Moment((p, q), seen, 2 if p == q else 1)
 
 
-def beside_space(atom: AtomFunction, others: Sequence[str]) -> MomentSpace:
+def beside_space(
+    atom: AtomFunction, others: Sequence[str], gate: Sequence[str] | None = None
+) -> MomentSpace:
     """S on these parameters beside an output bias, and 1, x and ∇h in them on each block.
 
-    What is asked is whether S:∇²h and ∇hᵀS∇h can both be combinations of those (theory section 10);
-    their coefficients have the names of first moments, and S has those of second ones.
+    Where ``atom`` is π + h with a router of its own, ∂π by each of ``gate`` stands for x. What is
+    asked is whether S:∇²h and ∇hᵀS∇h can both be combinations of those (theory section 10); their
+    coefficients have the names of first moments, and S has those of second ones.
     """
     u = atom.symbol
     free = [BasisFunction(u, (), ())]
-    free += [BasisFunction(u, (x,), ()) for x in atom.inputs]
-    free += [BasisFunction(u, (), ((p,),)) for p in others]
+    if gate is None:
+        free += [BasisFunction(u, (x,), ()) for x in atom.inputs]
+    free += [BasisFunction(u, (), ((p,),)) for p in (*(gate or ()), *others)]
     moments = [
         Moment((f"{block} {f.label}",), BlockFunction(((block, f),)), 1)
         for block in (MEAN, SECOND)

@@ -39,7 +39,7 @@ def curves_of(
     """Those of the ``expert`` with what is found of its router; to find nothing shows nothing."""
     if atom.routed is None:
         return Curves(*expert)
-    alone = _alone(atom)
+    alone = weight_function(atom)
     lifts, flows = exact_curves(alone, deadline)
     still, moving = _without_shared(flows, len(atom.shared))
     held = [x for x in _widened(lifts, alone.parameters, atom) if not _moves_shared(x, atom)]
@@ -55,8 +55,8 @@ def curves_of(
     return Curves([*own, *held], [*flowing, *still], (*held, *still), tuple(gauges))
 
 
-def _alone(atom: AtomFunction) -> AtomFunction:
-    """W at β0 = 0."""
+def weight_function(atom: AtomFunction) -> AtomFunction:
+    """W at β0 = 0, a function of γ and of what is shared."""
     offset, *gate = atom.gate
     weight = atom.routed.subs(symbols((offset,))[0], 0)
     return AtomFunction("W", weight, atom.inputs, (*gate, *atom.shared))
@@ -118,7 +118,7 @@ def _apart(alone: AtomFunction, shared: Sequence[str]) -> AtomFunction | None:
 
 def separable(atom: AtomFunction) -> AtomFunction:
     """W_i/W_j of two atoms at β0 = 0, a function of γ, γ′ and of what is shared."""
-    gate, weight = atom.gate[1:], _alone(atom).expression
+    gate, weight = atom.gate[1:], weight_function(atom).expression
     other = tuple(f"{g}′" for g in gate)
     moved = dict(zip(symbols(gate), symbols(other), strict=True))
     ratio = sp.powsimp(weight / weight.xreplace(moved))

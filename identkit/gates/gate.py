@@ -18,7 +18,7 @@ from identkit.errors import ExpressionError, InputError, unknown_name
 from identkit.expression import free_names, parse, symbol
 from identkit.gates.gauge import Gauge, Values, common_shift
 from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
-from identkit.gates.router import Level, Router, Written, inputs_of
+from identkit.gates.router import LINEAR, Level, Router, Written, inputs_of
 from identkit.gates.selection import Selection
 from identkit.gates.weights import in_time, is_exponential, known_as
 from identkit.layout import AFFINE, EXPERT, OFFSET, SLOPE, Block, Layout, needs_affine
@@ -207,6 +207,13 @@ class Gate:
         count = len(self.router.parameters(inputs_of(dim))) if free and self.router else 0
         return Layout.of(self.all_blocks, dim, parameters, count, groups)
 
+    @property
+    def scored(self) -> Router | None:
+        """The score beside β0 as a router: its own, or β1ᵀx; None for weights free of x."""
+        if self.router is not None:
+            return self.router
+        return LINEAR if {*AFFINE} <= {*self.rule.blocks} else None
+
     def check_layout(self, layout: Layout) -> None:
         """Raise InputError unless these are the blocks of this gate, and η."""
         if layout.of_gate == self.all_blocks:
@@ -347,8 +354,11 @@ class Gate:
 
     @property
     def has_orders(self) -> bool:
-        """Whether what is proved of orders beyond two is about it: softmax and β1ᵀx + β0."""
-        return self.router is None and not self.structure
+        """Whether something is proved of orders beyond two: arcs that leave the gate as it is.
+
+        Atoms that share a weight by β0 alone are that, under every gate that theory is known of.
+        """
+        return not self.structure or self.has_theory
 
     @property
     def has_loss(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import sympy as sp
 
 from identkit.errors import InputError
+from identkit.expression import symbol
 from identkit.gates.gauge import Values, common_offset
 from identkit.gates.normal import Coordinates, Normal
 from identkit.gates.quadratic import pairs
@@ -48,6 +49,25 @@ def _score(x: Sequence[Any], gamma: Sequence[Any]) -> Any:
         precision[i, j] = precision[j, i] = e
     away = sp.Matrix([a - c for a, c in zip(x, centre, strict=True)])
     return sp.log(precision.det()) / 2 - (away.T * precision * away)[0] / 2
+
+
+def _flows(inputs: Sequence[str], s: Any, t: Any, limit: int) -> list[dict[str, Any]]:
+    """c + s·t·e_i and Γ = P⁻¹ less by t²·e_ie_iᵀ: ∂²N/∂c_i² = 2 ∂N/∂Γ_ii.
+
+    P grows by t²·Pe_ie_iᵀP/(1 − t²P_ii), written as a series in t².
+    """
+    names, dim = _names(inputs), len(inputs)
+    at = {}
+    for place, name in zip(pairs(dim), names[dim:], strict=True):
+        at[place] = at[place[::-1]] = symbol(name)
+    found = []
+    for i in range(dim):
+        series = sum((t**2 * (t**2 * at[i, i]) ** n for n in range(limit // 2)), sp.Integer(0))
+        moved = {names[i]: s * t}
+        for (j, k), name in zip(pairs(dim), names[dim:], strict=True):
+            moved[name] = sp.expand(at[j, i] * at[i, k] * series)
+        found.append(moved)
+    return found
 
 
 def score(values: Values, x: Any) -> Any:
@@ -120,7 +140,7 @@ COORDINATES = Coordinates("(−½P, P·c) up to a common shift", _normal, _back)
 GATES = routed(
     "gaussian-gate",
     "exp(β0)·N(x | c, P⁻¹), divided by the sum over atoms",
-    Router("½ log det P − ½ (x − c)ᵀP(x − c)", _names, _score),
+    Router("½ log det P − ½ (x − c)ᵀP(x − c)", _names, _score, flows=_flows),
     (CENTRE, PRECISION, OFFSET),
     score,
     "arXiv 2305.07572",

@@ -54,6 +54,21 @@ def _score(x: Sequence[Any], gamma: Sequence[Any]) -> Any:
     return form(x, gamma[:count]) + product(gamma[count:], x)
 
 
+def flows(inputs: Sequence[str], s: Any, t: Any, limit: int) -> list[dict[str, Any]]:
+    """b + s·t·v and A less by t²/2·vvᵀ, along each e_i and each e_i + e_j (theory section 9)."""
+    places, a, b = pairs(len(inputs)), entries(inputs), each("β")(inputs)
+    found = []
+    for i, j in places:
+        along = {i, j}
+        moved = {b[n]: s * t for n in sorted(along)}
+        for name, place in zip(a, places, strict=True):
+            if {*place} <= along:
+                # v_k v_l x_k x_l stands twice in (vᵀx)² for k ≠ l
+                moved[name] = -(t**2) if place[0] != place[1] else -(t**2) / 2
+        found.append(moved)
+    return found
+
+
 def score(values: Values, x: Any) -> Any:
     """The scores of the atoms at one x."""
     return (
@@ -102,7 +117,7 @@ COORDINATES = Coordinates("(A, b) up to a common shift", _normal, _back)
 GATES = routed(
     "quadratic",
     "exp(xᵀAx + bᵀx + β0), divided by the sum over atoms",
-    Router("xᵀAx + bᵀx", _names, _score),
+    Router("xᵀAx + bᵀx", _names, _score, flows=flows),
     (QUADRATIC, SLOPE, OFFSET),
     score,
     "arXiv 2410.11222",

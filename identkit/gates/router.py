@@ -21,12 +21,19 @@ class Router:
 
     ``named`` maps the names of the inputs to those of γ, which no expert can have; ``of`` maps
     inputs, γ and the parameters that all atoms have ``shared``, as SymPy symbols, to π.
+
+    ``flows`` maps the inputs, two symbols s and t, and a power n to deviations of γ by name,
+    polynomials in s, t and γ: along each, e^π averaged over s ~ N(0, 1) is proposed to stay the
+    same up to t^n. Nothing rests on it that is not proved (:mod:`identkit.orders.of_gates`).
     """
 
     text: str
     named: Callable[[Sequence[str]], tuple[str, ...]] = field(repr=False, compare=False)
     of: Callable[..., Any] = field(repr=False, compare=False)
     shared: tuple[str, ...] = ()
+    flows: Callable[[Sequence[str], Any, Any, int], list[dict[str, Any]]] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     def parameters(self, inputs: Sequence[str]) -> tuple[str, ...]:
         """The names of γ. Raises InputError for inputs that the router is not about."""
@@ -66,3 +73,7 @@ def each(letter: str) -> Callable[[Sequence[str]], tuple[str, ...]]:
 def product(one: Sequence[Any], other: Sequence[Any]) -> Any:
     """Σ_i one_i·other_i."""
     return sp.Add(*(a * b for a, b in zip(one, other, strict=True)))
+
+
+LINEAR = Router("β1ᵀx", each("β1"), lambda x, slope: product(slope, x))
+"""That of gates whose parameters are β1 and β0."""

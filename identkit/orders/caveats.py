@@ -9,6 +9,7 @@ from identkit.vocabulary import Across, Quantifier, Through
 
 OF_THE_REGIME = (
     "second-order", "below-rank", "beside-location", "rank-two", "ridge-flow", "pair-flow",
+    "known-variance", "quadratic-score", "seen-gate",
 )  # fmt: skip
 """Upper bounds that rest on the regime's theorem."""
 

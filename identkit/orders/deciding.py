@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from identkit import __version__
-from identkit.atoms import expert_function
 from identkit.bounded import bounded
 from identkit.deadline import Deadline
 from identkit.degeneracy.conclude import Conclusions
@@ -20,9 +19,8 @@ from identkit.gates import resolve as resolve_gate
 from identkit.likelihoods import Likelihood
 from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.orders.answer import Orders
-from identkit.orders.finding import CELLS, MAX_ORDER, coordinates, directions
+from identkit.orders.finding import CELLS, MAX_ORDER, coordinates, directions, spans_of
 from identkit.orders.records import Bound, DirectionOrder
-from identkit.orders.spans import Spans
 from identkit.questions import checked_likelihood, in_classes, options_of
 from identkit.results import CheckResult, ConditionResult, Options
 from identkit.vocabulary import Verdict
@@ -152,7 +150,8 @@ class _Question:
         self.known = second
         self.likelihood = resolve_likelihood(gate.likelihood)
         self.seen = self.likelihood.seen(expert)
-        self.coordinates = coordinates(expert.parameters, self.likelihood.through)
+        own = () if gate.router is None else gate.router.parameters(expert.inputs)
+        self.coordinates = coordinates(expert.parameters, self.likelihood.through, own)
 
     def decided(self) -> Orders:
         """Every coordinate with its best bounds."""
@@ -161,8 +160,7 @@ class _Question:
             found.preset(self.regime.code, self.known)
         second = found.second_order(self.regime.code)
         assert second is not None
-        atom, through = expert_function(self.seen), self.likelihood.through
-        spans = Spans(atom, through, self.options, self.deadline)
+        spans = spans_of(self.seen, self.gate, self.options, self.deadline)
         bounds = directions(spans, self.regime, second, self.cell, self.max_order, measured=True)
         notes = (GENERIC, f"second order: {second.reason}")
         return self._orders(second.verdict, bounds, notes)

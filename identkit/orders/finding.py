@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from identkit.atoms import AtomFunction
+from identkit.atoms import expert_function, routed_function, scored_function
 from identkit.causes import CAUSES, cause_of
 from identkit.deadline import Deadline
 from identkit.degeneracy.moments import SPREAD
 from identkit.degeneracy.records import SecondOrder
 from identkit.errors import OutOfTime
-from identkit.gates import Regime
+from identkit.experts import Expert
+from identkit.gates import Gate, Regime
+from identkit.likelihoods import resolve
 from identkit.normal_form import NeedSign, Rebase
 from identkit.orders.lower import Lower
+from identkit.orders.of_gates import OfGate
 from identkit.orders.records import CellOrders, DirectionOrder
 from identkit.orders.spans import Spans
 from identkit.orders.upper import Upper
@@ -22,9 +25,20 @@ CELLS = range(2, 7)
 MAX_ORDER = 8
 
 
-def coordinates(parameters: tuple[str, ...], through: Through) -> tuple[str, ...]:
-    """Those of η and, where each atom has a variance of its own, ν."""
-    return (*parameters, *((SPREAD,) if through is Through.DENSITY else ()))
+def coordinates(
+    parameters: tuple[str, ...], through: Through, router: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Those of η, ν where each atom has a variance of its own, and those of a ``router``."""
+    return (*parameters, *((SPREAD,) if through is Through.DENSITY else ()), *router)
+
+
+def spans_of(seen: Expert, gate: Gate, options: Options, deadline: Deadline) -> Spans:
+    """For an expert as the gate's likelihood sees it."""
+    through = resolve(gate.likelihood).through
+    if gate.router is None:
+        return Spans(expert_function(seen), through, options, deadline)
+    own = routed_function(seen, gate), scored_function(seen, gate)
+    return Spans(expert_function(seen), through, options, deadline, *own)
 
 
 def directions(
@@ -38,9 +52,14 @@ def directions(
         family = lower.infinite(u)
         best = lower.best(u) if family is None else family
         above = upper.best(u) if family is None else None
-        if above is not None and above.order < best.order:
-            raise AssertionError(f"{u}: proved at least {best.order}, at most {above.order}")
         found.append(DirectionOrder(u, cell, family is not None, best, above))
+    if spans.routed is not None:
+        found += OfGate(spans.routed, lower, upper).directions()
+    for d in found:
+        if d.upper is not None and d.upper.order < d.lower.order:
+            raise AssertionError(
+                f"{d.direction}: at least {d.lower.order}, at most {d.upper.order}"
+            )
     return tuple(found)
 
 
@@ -59,14 +78,7 @@ def smallest_cell(second: SecondOrder) -> int | None:
     return None if realised is None else max(2, realised.cell)
 
 
-def at_smallest_cell(
-    atom: AtomFunction,
-    through: Through,
-    regime: Regime,
-    second: SecondOrder,
-    options: Options,
-    deadline: Deadline,
-) -> CellOrders:
+def at_smallest_cell(spans: Spans, regime: Regime, second: SecondOrder) -> CellOrders:
     """The orders at the smallest cell at which second order is degenerate, or why there are none.
 
     Where it is not, 2 stands for every cell: each direction has the same order there.
@@ -74,7 +86,6 @@ def at_smallest_cell(
     cell = smallest_cell(second)
     if cell is None or cell not in CELLS:
         return CellOrders((), "" if cell is None else f"no arcs are known for cells of {cell}")
-    spans = Spans(atom, through, options, deadline)
     try:
         return CellOrders(directions(spans, regime, second, cell, MAX_ORDER, measured=False))
     except (OutOfTime, Rebase, NeedSign) as limit:

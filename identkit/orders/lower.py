@@ -45,6 +45,7 @@ KINKS = "kink-order"
 RIDGE, SCALE = "orders-ridge-flow", "orders-scale-beside-a-bias"
 POLYGON = "orders-harmonic-ridge"
 MOMENTS = "orders-of-invisible-moments"
+UNTOUCHED = "orders-untouched-gates"
 PAIRS = "orders-of-flows"
 _CLAIMS = {
     "shared-location": (SCALE,),
@@ -98,7 +99,7 @@ class Lower:
             for arc, text in self.arcs
             if coordinate in dict(arc.powers)
         ]
-        return max([*bounds, *self._moments(coordinate)], key=lambda b: b.order)
+        return max([*bounds, *self.moments(coordinate)], key=lambda b: b.order)
 
     def infinite(self, coordinate: str) -> Bound | None:
         """The bound where the coordinate moves along an exact family of this cell's size."""
@@ -137,25 +138,11 @@ class Lower:
 
     def moves_kinks(self, coordinate: str) -> bool:
         """Not excluded: every direction with this coordinate moves some kink."""
-        if not self._kinked:
-            return False
-        names = self.atom.parameters
-        rows = [row for kink in self.kinks.constraints for row in kink.rows]
-        if not self.kinks.complete:
-            return True
-        if not rows:
-            return False  # kinks that stand still
-        rng = random.Random(0)
-        at = {s: sp.Rational(rng.randrange(1, 64), 16) for s in symbols(names)}
-        matrix: Any = sp.Matrix([[sp.sympify(e).xreplace(at) for e in row] for row in rows])
-        unit = sp.Matrix([[sp.Integer(p == coordinate) for p in names]])
-        if not all(entry.is_Rational for entry in matrix):
-            return True
-        return matrix.col_join(unit).rank() == matrix.rank()
+        return self._kinked and moved_with(self.kinks, self.atom.parameters, coordinate)
 
     # -- moments that are invisible -----------------------------------------------------------
 
-    def _moments(self, coordinate: str) -> Iterator[Bound]:
+    def moments(self, coordinate: str) -> Iterator[Bound]:
         """Invisible moments of rank R: order 3 for R + 1 atoms, 4 for R pairs y, −y.
 
         T has no term of order t² along atoms t·y_i + t²·m; pairs leave no odd powers of t.
@@ -164,7 +151,9 @@ class Lower:
         named = () if found is None else [name for name, value in found.moments if value != "0"]
         if found is None or found.realised is None or self.second.verdict != Verdict.NO:
             return
-        if self._kinked or f"M[{coordinate},{coordinate}]" not in named:
+        routed = self.spans.routed
+        kinked = self._kinked or (routed is not None and routed.routed.has(Step))
+        if kinked or f"M[{coordinate},{coordinate}]" not in named:
             return
         caveats = near(found.quantifier)
         pairs = found.realised.cell == 2 or not any(n == "m0" for n in named)
@@ -280,6 +269,11 @@ class Lower:
         options, eta = self.spans.options, self._drawn[1]
         found = Measurement(self.atom, self.through, eta, options.domain, options.seed)
         steps, slope = found.steps(arc.atoms)
+        return self.agreed(arc, steps, slope)
+
+    @staticmethod
+    def agreed(arc: Arc, steps: tuple[tuple[str, str], ...], slope: str) -> Arc | None:
+        """The arc with what was measured."""
         if slope and float(slope) < arc.order - SLACK:
             return None  # the series and the atoms disagree: nothing is claimed
         return replace(arc, steps=steps, slope=slope)
@@ -289,4 +283,22 @@ class Lower:
         size = "t" if power == 1 else f"t^{power}"
         said = f"{text}: Δ{coordinate} ~ {size}, T changes by O(t^{arc.order})"
         claims = _CLAIMS.get(arc.kind, (SYSTEM,))
+        if self.spans.routed is not None:
+            claims = (*claims, UNTOUCHED)
         return Bound(Fraction(arc.order, power), arc.kind, said, claims, arc=arc)
+
+
+def moved_with(kinks: Kinks, names: Sequence[str], coordinate: str) -> bool:
+    """Not excluded: every direction in these names with the coordinate moves some kink."""
+    rows = [row for kink in kinks.constraints for row in kink.rows]
+    if not kinks.complete:
+        return True
+    if not rows:
+        return False  # kinks that stand still
+    rng = random.Random(0)
+    at = {s: sp.Rational(rng.randrange(1, 64), 16) for s in symbols(tuple(names))}
+    matrix: Any = sp.Matrix([[sp.sympify(e).xreplace(at) for e in row] for row in rows])
+    unit = sp.Matrix([[sp.Integer(p == coordinate) for p in names]])
+    if not all(entry.is_Rational for entry in matrix):
+        return True
+    return matrix.col_join(unit).rank() == matrix.rank()

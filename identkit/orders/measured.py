@@ -62,7 +62,11 @@ def _value(p: fmpq_poly, s: arb) -> arb:
 
 
 class Measurement:
-    """The root mean square of T_G(t) − T_* over seeded points, for a true atom of weight 1."""
+    """The root mean square of T_G(t) − T_* over seeded points, for a true atom of weight 1.
+
+    Where the gate moves, ``atom`` is W + h, and the true mixture has a second atom, at ``other``:
+    weights are seen beside others only.
+    """
 
     def __init__(
         self,
@@ -71,9 +75,11 @@ class Measurement:
         eta: Sequence[Fraction],
         domain: Domain,
         seed: int,
+        other: Sequence[Fraction] | None = None,
     ) -> None:
-        self.atom, self.through, self.eta = atom, through, eta
-        self.tape = Tape([atom.expression], (*symbols(atom.variables), *symbols(atom.parameters)))
+        self.atom, self.through, self.eta, self.other = atom, through, eta, other
+        parts = [atom.expression] if other is None else list(atom.parts)
+        self.tape = Tape(parts, (*symbols(atom.variables), *symbols(atom.parameters)))
         rng = random.Random(seed)
         self.points = atom.everywhere(points_in(domain, len(atom.inputs), POINTS, rng))
         self.responses = offsets(self.points, rng)
@@ -95,21 +101,49 @@ class Measurement:
         if placed is None:
             return None
         total, true = arb(0), [ball(e) for e in self.eta]
+        if self.other is not None:
+            return self._of_mixtures(placed, true, [ball(e) for e in self.other])
         for point, offset in zip(self.points, self.responses, strict=True):
             z = [ball(v) for v in self.atom.at(point)]
             middle = self.tape.evaluate([*z, *true])[0]
-            change = -self._seen(middle, middle, ball(offset), arb(1))
+            response = middle + ball(offset)
+            change = -self._seen(middle, response, arb(1))
             for weight, eta, variance in placed:
                 h = self.tape.evaluate([*z, *eta])[0]
-                change += weight * self._seen(h, middle, ball(offset), variance)
+                change += weight * self._seen(h, response, variance)
             total += change * change
         return (total / len(self.points)).sqrt()
 
-    def _seen(self, h: arb, middle: arb, offset: arb, variance: arb) -> arb:
-        """h itself, or √(2π) N(y | h, variance) at y = ``middle`` + ``offset``."""
+    def _of_mixtures(
+        self,
+        placed: list[tuple[arb, list[arb], arb]],
+        true: list[arb],
+        other: list[arb],
+    ) -> arb:
+        """The same for atoms weighed by W, beside one that stays as it is."""
+        total, unit = arb(0), arb(1)
+        for point, offset in zip(self.points, self.responses, strict=True):
+            z = [ball(v) for v in self.atom.at(point)]
+            middle = self.tape.evaluate([*z, *true])[1]
+
+            def mixture(atoms: list[tuple[arb, list[arb], arb]], z: Any, y: Any) -> Any:
+                above, below = arb(0), arb(0)
+                for share, theta, variance in atoms:
+                    weight, h = self.tape.evaluate([*z, *theta])
+                    above += share * weight * self._seen(h, y, variance)
+                    below += share * weight
+                return above / below
+
+            y, beside = middle + ball(offset), (unit, other, unit)
+            change = mixture([*placed, beside], z, y) - mixture([(unit, true, unit), beside], z, y)
+            total += change * change
+        return (total / len(self.points)).sqrt()
+
+    def _seen(self, h: arb, y: arb, variance: arb) -> arb:
+        """h itself, or √(2π) N(y | h, variance)."""
         if self.through is Through.VALUE:
             return h
-        return bell(middle + offset - h, variance)
+        return bell(y - h, variance)
 
     def _placed(
         self, atoms: Sequence[Atoms], t: Fraction

@@ -149,9 +149,9 @@ TRIVIAL = ("pair", "kink-pair", "jump-pair")
 
 ONE_ATOM, OPEN_SET = "for one true atom", "for parameters in an open set"
 """Caveats of bounds."""
-EVERY_CELL = ("second-order", "beside-location")
+EVERY_CELL = ("second-order", "beside-location", "known-variance", "seen-gate")
 """Kinds of upper bounds that hold for cells of every size."""
-MORE_IS_SLOWER = ("gauss-hermite", "ridge-flow")
+MORE_IS_SLOWER = ("gauss-hermite", "ridge-flow", "gate-flow")
 """Kinds of arcs whose order is twice the number of their atoms."""
 
 

@@ -6,6 +6,9 @@ With Δh = h(x, η + δ(t)) − h(x, η), written in the partial derivatives ∂
 - Gaussian: Σ w exp(u·Δh + u²·Δν/2), where u^j stands for ∂^j N/∂h^j: at any x these are independent
   functions of y, so that the coefficient of every u^j has to vanish by itself.
 
+Where the gate moves, T_G − T_* is Σ W_i(V_i − T) over the denominator: with unknowns ∂^α W as well,
+the blocks are Σ w W − W_*, which multiplies V − T, and those above with W beside w.
+
 A coefficient of t^n is then a polynomial in s, in the ∂^α h and in η. Its sum over the atoms is
 exact: s runs over the roots of a polynomial over Q, and the sum of a power of s over them is a
 trace. What is left is 0 as a polynomial, or becomes 0 once the ∂^α h are put in
@@ -105,16 +108,19 @@ class _Work:
     def __init__(self, expansion: Expansion, atoms: Sequence[Atoms]) -> None:
         self.expansion, self.atoms, self.limit = expansion, atoms, expansion.limit
         self.eta = expansion.atom.parameters
-        texts = [[(name, _read(text)) for name, text in g.deviations] for g in atoms]
+        texts = [[(name, _read(text, self.eta)) for name, text in g.deviations] for g in atoms]
         first = {
             name: min(_first_power(text) for group in texts for own, text in group if own == name)
             for name in dict.fromkeys(own for group in texts for own, _ in group)
         }
+        self.gate = frozenset(expansion.atom.gate)
         self.alphas = [
             alpha
             for alpha in _multi_indices([(p, first[p]) for p in self.eta if p in first], self.limit)
             if expansion.derivatives.partial(alpha) != 0
         ]
+        if self.gate & first.keys():
+            self.alphas.append(())  # W itself
         names = ["s", *(f"d{i}" for i in range(len(self.alphas))), *self.eta]
         labels = [f"g{i}" for i in range(len(names))]  # names of η need not be FLINT's
         self.ring = fmpq_mpoly_ctx.get(labels, Ordering.lex)
@@ -168,11 +174,13 @@ class _Work:
             yield [c * scale for c in power]
             power, k = self._times(power, base), k + 1
 
-    def _change(self, moved: dict[str, Series]) -> Series:
-        """Δh along the deviations of one group of atoms."""
+    def _change(self, moved: dict[str, Series], of_gate: bool) -> Series:
+        """Δh, or ΔW, along the deviations of one group of atoms."""
         table = {p: list(self._powers(moved[p], divided=True)) for p in moved if p in self.eta}
         total = [self.zero] * self.limit
         for alpha, unknown in zip(self.alphas, self.derivative, strict=True):
+            if not alpha or (alpha[0] in self.gate) != of_gate:
+                continue
             term = [self.one, *[self.zero] * (self.limit - 1)]
             for p in dict.fromkeys(alpha):
                 powers, count = table.get(p, []), alpha.count(p)
@@ -188,12 +196,16 @@ class _Work:
         through = self.expansion.through
         total: list[dict[int, fmpq_mpoly]] = [{} for _ in range(self.limit)]
         for moved, traces in zip(self.moved, self.traces, strict=True):
-            change = self._change(moved)
+            change = self._change(moved, False)
             if through is Through.VALUE:
                 blocks = {1: change}
             else:
                 wide = moved.get(SPREAD, [self.zero] * self.limit)
                 blocks = self._blocks(change, [c * fmpq(1, 2) for c in wide])
+            if () in self.alphas:
+                own = self._change(moved, True)
+                whole = [self.derivative[self.alphas.index(())] + own[0], *own[1:]]
+                blocks = {0: own, **{j: self._times(whole, s) for j, s in blocks.items()}}
             for j, series in blocks.items():
                 for n, c in enumerate(series):
                     summed = self._over_roots(c, traces)
@@ -227,7 +239,9 @@ class _Work:
         if coefficient == 0:
             return True
         partial = self.expansion.derivatives.partial
-        values = [sp.Integer(0), *map(partial, self.alphas), *symbols(self.eta)]
+        weight = self.expansion.atom.routed
+        known = [partial(alpha) if alpha else weight for alpha in self.alphas]
+        values = [sp.Integer(0), *known, *symbols(self.eta)]
         terms = []
         for exponents, c in coefficient.to_dict().items():
             factors = [v**e for v, e in zip(values, exponents, strict=True) if e]
@@ -235,8 +249,8 @@ class _Work:
         return proved_zero(sp.Add(*terms), self.expansion.atom, self.expansion.deadline)
 
 
-def _read(text: str) -> Any:
-    return sp.expand(parse(text, _NAMES, generous=True))
+def _read(text: str, names: Sequence[str]) -> Any:
+    return sp.expand(parse(text, _NAMES | {*names}, generous=True))
 
 
 def _first_power(text: Any) -> int:

@@ -40,12 +40,17 @@ LIMITS = (TooLarge, Rebase, NeedSign, DomainError)
 
 @dataclass
 class Spans:
-    """One expert function h; ``through`` is how the likelihood sees it."""
+    """One expert function h; ``through`` is how the likelihood sees it.
+
+    ``routed`` is W + h and ``scored`` π + h where the gate has a router of its own.
+    """
 
     atom: AtomFunction
     through: Through
     options: Options
     deadline: Deadline
+    routed: AtomFunction | None = None
+    scored: AtomFunction | None = None
 
     def _sampler(self, atom: AtomFunction) -> Sampler:
         o = self.options
@@ -174,6 +179,8 @@ class Spans:
         """That no S ⪰ 0, S ≠ 0 on the other coordinates ζ has both S:∇²h and ∇hᵀS∇h in
         span{1, x, ∇_ζ h}: the evidence, as that of a second order without invisible moments.
 
+        With a router of one's own ∇π stands for x.
+
         Proved for almost every η, or on an open set where a dual matrix says so; None if neither.
         """
         others = tuple(p for p in self.atom.parameters if p != location)
@@ -181,8 +188,12 @@ class Spans:
         if not others:
             return yes
         try:
-            space = beside_space(self.atom, others)
-            null, witness = self._complete(space)
+            # π + h has the derivatives of both; parts of its own, a density needs no W of it
+            whole = self.atom if self.scored is None else plain(self.scored)
+            own = replace(self, atom=whole)
+            gate = None if self.scored is None else self.scored.gate
+            space = beside_space(whole, others, gate)
+            null, witness = own._complete(space)
             if null is None:
                 return None
             readable = Readable(space, null.family.field)
@@ -201,12 +212,17 @@ class Spans:
             )
             if not any(i in v for v in face.vectors for i in second):
                 return found
-            sampler = self._sampler(seen_atom(self.atom, Through.DENSITY))
+            sampler = own._sampler(seen_atom(whole, Through.DENSITY))
             draws = [sampler.parameter_draw() for _ in range(2)]
-            outcome = decide(face, draws, self.atom.parameters)
+            outcome = decide(face, draws, whole.parameters)
             if not isinstance(outcome, Infeasible):
                 return None
             return replace(found, dual=outcome.dual, quantifier=outcome.dual.quantifier)
         except LIMITS:
             self.deadline.check()
             return None
+
+
+def plain(atom: AtomFunction) -> AtomFunction:
+    """The same function of all its parameters, not taken apart into a router's and an expert's."""
+    return replace(atom, routed=None, gate=(), shared=())
