@@ -22,8 +22,8 @@ LAYERS = {
     "functions expression",
     "model": "layout likelihoods.contract likelihoods.least_squares likelihoods.gaussian "
     "experts likelihoods.categorical likelihoods gates.router gates.regime gates.density "
-    "gates.gauge gates.weights gates.gate gates.classes gates.sigmoid gates.softmax "
-    "gates.normalized_sigmoid gates.input_free gates.routed gates.quadratic "
+    "gates.selection gates.gauge gates.weights gates.gate gates.classes gates.sigmoid "
+    "gates.softmax gates.normalized_sigmoid gates.input_free gates.routed gates.quadratic "
     "gates.monomial_quadratic gates.gaussian_gate gates.laplace gates.cosine "
     "gates.dense_to_sparse "
     "gates.sigmoid_temperature gates.euclidean_sigmoid gates.top_k gates.hierarchical gates "

@@ -43,6 +43,7 @@ from identkit.gates.regime import (
     in_regime,
     regime_title,
 )
+from identkit.gates.selection import Selection
 
 __all__ = [
     "GATES",
@@ -56,6 +57,7 @@ __all__ = [
     "LossTerms",
     "Regime",
     "RegimeCode",
+    "Selection",
     "Share",
     "Situation",
     "WeightRule",

@@ -19,6 +19,7 @@ from identkit.expression import free_names, parse, symbol
 from identkit.gates.gauge import Gauge, Values, common_shift
 from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
 from identkit.gates.router import Router
+from identkit.gates.selection import Selection
 from identkit.gates.weights import in_time, is_exponential, known_as
 from identkit.layout import AFFINE, Block, Layout, needs_affine
 from identkit.likelihoods import LEAST_SQUARES, Likelihood
@@ -62,6 +63,7 @@ class Gate:
     β1ᵀx + β0: what is proved is proved there. ``structure`` says over which atoms weights are
     divided, where it is not the sum over all; ``together`` is then when it is, as a clause, None
     where that depends on the number of atoms: it is asked where atoms are added to a measure.
+    ``selection`` says which atoms have a weight at x, where not all have.
 
     An expansion, a loss or a sharing rule that is about another weight rule, its parameters
     included, or proved under another ``likelihood``, is dropped: no gate inherits the theorem of
@@ -86,6 +88,7 @@ class Gate:
     fixed: tuple[Block, ...] = ()
     structure: str = ""
     together: str | None = ""
+    selection: Selection | None = None
 
     def __post_init__(self) -> None:
         self._check_blocks()

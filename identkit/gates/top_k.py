@@ -25,6 +25,7 @@ from identkit.expression import symbol
 from identkit.gates.gate import Gate
 from identkit.gates.gauge import common_shift
 from identkit.gates.regime import Regime, WeightRule
+from identkit.gates.selection import Selection
 from identkit.likelihoods import Likelihood, resolve
 
 BEGINS = r"top-(?=[0-9]|k\b)"
@@ -57,4 +58,5 @@ def _of(k: int) -> Gate:
         source="arXiv 2309.13850",
         structure=structure,
         together=None,
+        selection=Selection(k, divided_by="selected"),
     )

@@ -1,0 +1,30 @@
+"""Which atoms a gate selects at an input, as data: what fits, simulation and the command read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from identkit.layout import Block
+
+
+@dataclass(frozen=True)
+class Selection:
+    """At each x the ``count`` atoms with the largest weight(s) + bias are selected; others weigh 0.
+
+    ``divided_by`` says by what the weights of these are divided: by their own sum (``selected``) or
+    by that over all atoms, selected or not (``all``). ``bias`` is a block of one number of each
+    atom that is added to its weight for the selection alone, None where nothing is: then the
+    selected atoms are those of the largest scores, since weights increase with them.
+
+    >>> Selection(2, "selected").bias is None
+    True
+    """
+
+    count: int
+    divided_by: Literal["selected", "all"]
+    bias: Block | None = None
+
+
+BIAS = Block("selection_bias", "b", "", "weight", "1")
+"""A number of each atom that is added to its weight to be compared, and is not in the weight."""
