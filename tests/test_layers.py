@@ -26,7 +26,8 @@ LAYERS = {
     "gates.softmax gates.normalized_sigmoid gates.input_free gates.routed gates.quadratic "
     "gates.monomial_quadratic gates.gaussian_gate gates.laplace gates.cosine "
     "gates.dense_to_sparse "
-    "gates.sigmoid_temperature gates.euclidean_sigmoid gates.top_k gates.hierarchical gates "
+    "gates.sigmoid_temperature gates.euclidean_sigmoid gates.top_k "
+    "gates.top_k_unnormalised gates.top_k_biased gates.hierarchical gates "
     "atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions.algebraic_independence conditions.separate conditions",
@@ -203,6 +204,7 @@ PLACES = {
     "gates.normalized_sigmoid": 1,  # NumPy: `check` does without, here and in the other gates
     "gates.sigmoid": 2,
     "gates.softmax": 2,
+    "gates.top_k_biased": 1,
     "rates.drawing": 1,  # matplotlib
     "rates.fits": 1,  # their versions
     "rates.formats": 1,  # pyarrow

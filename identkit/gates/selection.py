@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from identkit.errors import InputError
 from identkit.layout import Block
+
+MOST = 64
+"""Atoms that a gate which is known by name selects."""
 
 
 @dataclass(frozen=True)
@@ -28,3 +32,18 @@ class Selection:
 
 BIAS = Block("selection_bias", "b", "", "weight", "1")
 """A number of each atom that is added to its weight to be compared, and is not in the weight."""
+
+
+def selected(text: str) -> int:
+    """K from the rest of a gate's name, behind ``top-``. Raises InputError for one that is none."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST):
+        raise InputError(
+            f"gate top-{text}: give a number of atoms, 1 to {MOST}, and no more or a variant: "
+            "top-2, top-2-unnormalised, top-2-biased."
+        )
+    return int(text)
+
+
+def variant(text: str, ending: str) -> int:
+    """K from ``K-variant``, which ends in ``ending`` or another spelling of the same length."""
+    return selected(text.strip()[: -len(ending)])
