@@ -46,7 +46,8 @@ LAYERS = {
     "claims": "claims claims.checks claims.record claims.listing claims.running",
     "architecture": "architecture.measures architecture.overlap architecture.halves "
     "architecture.moves architecture.search architecture.examples",
-    "check": "checking alternatives interaction table",
+    "check": "checking alternatives interaction table "
+    "selecting.regions selecting.records selecting.examples selecting.filling selecting.answers",
     "document": "degeneracy.document certificates.document report.json_text "
     "report.json_results report.json_form",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.outputs "
@@ -68,13 +69,14 @@ LAYERS = {
     "report.listings report.paragraphs report.counterexample report.gauges report.argument "
     "report.explain report.tables report.claims_report report.paper_tables report.fit_report "
     "report.fit_document report.rates_report report.rates_document report.orders_report "
-    "report.verified rates.drawing rates.figure_files rates.figures rates.page.pieces "
+    "report.verified report.regions_report rates.drawing rates.figure_files rates.figures "
+    "rates.page.pieces "
     "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
     "api": "presented fit.presented rates.presented estimator gate_contract strategies testing "
     "rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run cli.main "
     "cli.check cli.explain cli.order cli.table cli.fit cli.rates cli.truth cli.sweep cli.runs "
-    "cli.report cli.claims cli.interactions cli.verify cli.listings __main__",
+    "cli.report cli.claims cli.interactions cli.regions cli.verify cli.listings __main__",
 }
 """From below: layer -> its modules."""
 HEAVY = {
@@ -90,7 +92,7 @@ DEFERRED = {
     "rates.scheduling": {"rates.fits"},  # a worker sets its threads before NumPy
 }
 """Modules of identkit imported inside functions for what comes with them."""
-EMPTY = {"architecture", "certificates", "degeneracy", "report"}
+EMPTY = {"architecture", "certificates", "degeneracy", "report", "selecting"}
 """Packages that hold nothing themselves."""
 LEVEL = {m: i for i, modules in enumerate(LAYERS.values()) for m in modules.split()}
 

@@ -92,6 +92,9 @@ class Gate:
 
     def __post_init__(self) -> None:
         self._check_blocks()
+        chosen = self.selection
+        if chosen is not None and chosen.theorem is not None and chosen.theorem.rule != self.rule:
+            object.__setattr__(self, "selection", replace(chosen, theorem=None))
         bare = self.share is None and all(r == _bare(r) for r in self.regimes)
         if bare and not self.declared:
             return

@@ -24,7 +24,7 @@ from identkit.expression import symbol
 from identkit.gates.gate import Gate
 from identkit.gates.gauge import Gauge, common_shift
 from identkit.gates.regime import Regime, WeightRule
-from identkit.gates.selection import Selection, selected
+from identkit.gates.selection import CellTheorem, Selection, selected
 from identkit.likelihoods import Likelihood, resolve
 
 BEGINS = r"top-(?=[0-9]|k\b)"
@@ -71,5 +71,9 @@ def _of(k: int) -> Gate:
         source="arXiv 2309.13850",
         structure=structure,
         together=None,
-        selection=Selection(k, divided_by="selected"),
+        selection=Selection(
+            k,
+            divided_by="selected",
+            theorem=CellTheorem(rule, "parts", "top-k-cells-fill-regions"),
+        ),
     )

@@ -42,7 +42,7 @@ from identkit.gates.gate import Gate
 from identkit.gates.gauge import Gauge, Values
 from identkit.gates.normalized_sigmoid import flat, scaled
 from identkit.gates.regime import Caveat, Regime, WeightRule
-from identkit.gates.selection import BIAS, Selection, variant
+from identkit.gates.selection import BIAS, CellTheorem, Selection, variant
 from identkit.layout import AFFINE, OFFSET
 from identkit.likelihoods import Likelihood, resolve
 
@@ -126,5 +126,10 @@ def _of(k: int) -> Gate:
         score=score,
         structure=structure,
         together=None,
-        selection=Selection(k, divided_by="selected", bias=BIAS),
+        selection=Selection(
+            k,
+            divided_by="selected",
+            bias=BIAS,
+            theorem=CellTheorem(rule, "copies", "top-k-biased-copies"),
+        ),
     )

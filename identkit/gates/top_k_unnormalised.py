@@ -38,7 +38,7 @@ from identkit.expression import symbol
 from identkit.gates.gate import Gate
 from identkit.gates.gauge import common_shift
 from identkit.gates.regime import Regime, WeightRule
-from identkit.gates.selection import Selection, variant
+from identkit.gates.selection import CellTheorem, Selection, variant
 from identkit.likelihoods import Likelihood, resolve
 
 ENDING = "-unnormalised"
@@ -69,5 +69,9 @@ def _of(k: int) -> Gate:
         source="arXiv 2309.13850 (softmax after the selection); identkit",
         structure=structure,
         together=None,
-        selection=Selection(k, divided_by="all"),
+        selection=Selection(
+            k,
+            divided_by="all",
+            theorem=CellTheorem(rule, "whole", "top-k-unnormalised-whole-cells"),
+        ),
     )
