@@ -62,7 +62,7 @@ def check_gate(gate: Gate | str, *, examples: int = 20) -> None:
     :class:`~identkit.errors.InputError` for a gate that is not known.
     """
     gate = resolve(gate)
-    if gate.structure:
+    if gate.structure and gate.selection is None:
         raise InputError(
             f"gate {gate.name}: weights over {gate.structure} are not compared; leave it out."
         )
@@ -125,6 +125,8 @@ def _changes(gate: Gate, gauge: Gauge, examples: int, holding: bool = True) -> b
 
 def _drawn(draw: Callable[..., Any], gate: Gate, gauge: Gauge, holding: bool) -> _Case:
     dim, atoms = draw(st.integers(1, 2)), draw(st.integers(2, 3))
+    if gate.selection is not None:  # or nothing is selected
+        atoms += gate.selection.count - 1
     sizes = {"": (), "d": (dim,), "t": (dim * (dim + 1) // 2,)}
 
     def array(shape: tuple[int, ...], numbers: st.SearchStrategy[Fraction]) -> Any:
@@ -223,8 +225,24 @@ def _f(gate: Gate, tape: Tape, values: Mapping[str, Any], x: Any, experts: Any) 
     else:
         scores = values["beta0"] + (values["beta1"] * x).sum(axis=-1)
     weights = _objects([tape.evaluate([s])[0] for s in scores])
-    f = (weights * experts).sum()
-    return f / weights.sum() if gate.divides else f
+    f, below = (weights * experts).sum(), weights.sum()
+    if gate.selection is not None:
+        chosen = _selected(gate, values, weights)
+        f = (weights[chosen] * experts[chosen]).sum()
+        below = weights[chosen].sum() if gate.adds_up else below
+    return f / below if gate.divides else f
+
+
+def _selected(gate: Gate, values: Mapping[str, Any], weights: Any) -> list[int]:
+    """The atoms that are selected; cases where balls do not tell which are left out."""
+    selection = gate.selection
+    assert selection is not None
+    if selection.bias is not None:
+        weights = weights + values[selection.bias.name]
+    order = sorted(range(len(weights)), key=lambda i: float(weights[i].mid()), reverse=True)
+    chosen, others = order[: selection.count], order[selection.count :]
+    assume(all(bool(weights[i] > weights[j]) for i in chosen for j in others))
+    return chosen
 
 
 def _largest(gaps: list[arb]) -> arb:

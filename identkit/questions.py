@@ -71,11 +71,11 @@ def checked_likelihood(expert: Expert, gate: Gate) -> None:
             f"gate {gate.name}: what its score asks of an expert is known for one output (or two "
             f"classes), not for {outputs}; give one component, or use softmax."
         )
-    if likelihood.divided and not gate.divides:
+    if likelihood.divided and not gate.adds_up:
         raise InputError(
             f"likelihood {likelihood.family}: the {gate.name} gate does not divide by the sum of "
             "the weights, so that they give no probabilities; use "
-            f"{known_gates(lambda g: g.divides)}."
+            f"{known_gates(lambda g: g.adds_up)}."
         )
 
 

@@ -322,7 +322,8 @@ def test_help_teaches(arguments, capsys):
 
 
 COMMANDS = (
-    "check explain order table fit rates truth sweep runs report claims interactions verify experts"
+    "check explain order table fit rates truth sweep runs report claims interactions regions "
+    "verify experts"
 )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from identkit import Gate, InputError, MixingMeasure
+from identkit import Gate, InputError, MixingMeasure, check
 from identkit.expression import symbol
 from identkit.fit import Model
 from identkit.gates import (
@@ -23,6 +23,7 @@ from identkit.gates import (
     WeightRule,
     common_shift,
     described,
+    resolve,
 )
 from identkit.gates.normalized_sigmoid import SCALE, flat
 from identkit.layout import AFFINE, OFFSET, SLOPE, Block
@@ -207,3 +208,45 @@ def test_words():
     assert described(TEMPERED.gauges).endswith("; hold τ at 1")
     assert described((SHIFT, SCALE)).endswith("; where every β1* = 0, " + SCALE.text)
     assert SLOPE in SHIFT.moves
+
+
+SELECTIONS = ["top-1", "top-2", "top-1-unnormalised", "top-3-unnormalised", "top-2-biased"]
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_gauges_of_selections_leave_f(name):
+    """Who is selected is compared too, in ball arithmetic."""
+    check_gate(name)
+
+
+def test_false_gauges_of_selections_fail():
+    """The common factor has to keep σ + b, a shift of one variant is none of another."""
+    biased, softmax = resolve("top-2-biased"), resolve("top-2")
+    shift, scale = biased.declared
+    turned = replace(
+        scale,
+        move=lambda v, c: {**scale.move(v, c), "selection_bias": v["selection_bias"] * (2 * c - 1)},
+    )
+    with pytest.raises(AssertionError, match="'common factor' moves f"):
+        check_gate(replace(biased, declared=(shift, turned)))
+    offsets = replace(shift, moves=(OFFSET,), move=lambda v, t: {"beta0": v["beta0"] + t})
+    with pytest.raises(AssertionError, match="'shift of the selection' moves f"):
+        check_gate(replace(biased, declared=(offsets, scale)))
+    with pytest.raises(AssertionError, match="declare it"):
+        check_gate(replace(softmax, declared=()))
+
+
+@pytest.mark.parametrize(
+    ("name", "proved"),
+    [("top-2", [True]), ("top-1-unnormalised", [True]), ("top-2-biased", [True, True])],
+)
+def test_gauges_of_selections_are_proved(name, proved):
+    assert [g.proved for g in check("gelu", name, dim=1).gauges] == proved
+
+
+def test_a_factor_that_changes_the_selection_is_not_proved():
+    biased = resolve("top-2-biased")
+    shift, scale = biased.declared
+    lost = replace(scale, formula=(scale.formula[0], ("selection_bias", "selection_bias")))
+    found = check("gelu", replace(biased, declared=(shift, lost)), dim=1).gauges
+    assert [g.proved for g in found] == [True, False]

@@ -27,7 +27,8 @@ LAYERS = {
     "gates.quadratic "
     "gates.monomial_quadratic gates.gaussian_gate gates.laplace gates.cosine "
     "gates.router_normal gates.dense_to_sparse "
-    "gates.sigmoid_temperature gates.euclidean_sigmoid gates.top_k gates.hierarchical gates "
+    "gates.sigmoid_temperature gates.euclidean_sigmoid gates.top_k "
+    "gates.top_k_unnormalised gates.top_k_biased gates.hierarchical gates "
     "atoms mixing tables.columns tables.text tables.binary tables",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions.algebraic_independence conditions.separate conditions",
@@ -68,13 +69,14 @@ LAYERS = {
     "report.listings report.paragraphs report.counterexample report.gauges report.argument "
     "report.explain report.tables report.claims_report report.paper_tables report.fit_report "
     "report.fit_document report.rates_report report.rates_document report.orders_report "
-    "report.verified rates.drawing rates.figure_files rates.figures rates.page.pieces "
+    "report.verified report.regions_report rates.drawing rates.figure_files rates.figures "
+    "rates.page.pieces "
     "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
     "api": "presented fit.presented rates.presented estimator gate_contract strategies testing "
     "rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run cli.main "
     "cli.check cli.explain cli.order cli.table cli.fit cli.rates cli.truth cli.sweep cli.runs "
-    "cli.report cli.claims cli.interactions cli.verify cli.listings __main__",
+    "cli.report cli.claims cli.interactions cli.regions cli.verify cli.listings __main__",
 }
 """From below: layer -> its modules."""
 HEAVY = {
@@ -90,7 +92,7 @@ DEFERRED = {
     "rates.scheduling": {"rates.fits"},  # a worker sets its threads before NumPy
 }
 """Modules of identkit imported inside functions for what comes with them."""
-EMPTY = {"architecture", "certificates", "degeneracy", "report"}
+EMPTY = {"architecture", "certificates", "degeneracy", "report", "selecting"}
 """Packages that hold nothing themselves."""
 LEVEL = {m: i for i, modules in enumerate(LAYERS.values()) for m in modules.split()}
 
@@ -204,6 +206,7 @@ PLACES = {
     "gates.normalized_sigmoid": 1,  # NumPy: `check` does without, here and in the other gates
     "gates.sigmoid": 2,
     "gates.softmax": 2,
+    "gates.top_k_biased": 1,
     "rates.drawing": 1,  # matplotlib
     "rates.fits": 1,  # their versions
     "rates.formats": 1,  # pyarrow

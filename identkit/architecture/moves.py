@@ -73,13 +73,20 @@ class Move:
         return {**gate, **{n: e.xreplace(own) for n, e in self.images.items()}}
 
     def common_factor(self) -> bool:
-        """Proved: W(moved)/W is the same for any two atoms; equal to 1 where f does not divide."""
+        """Proved: W(moved)/W is the same for any two atoms; equal to 1 where f does not divide.
+
+        And the atoms that a gate selects stay so.
+        """
         first, other = self._gates()
         free = {t: symbol(t) for t in self.amounts}
+        if not self._selects_alike(first, other, free):
+            return False
         weight, own = self.setting.gate.weight, [self.setting.score(g) for g in (first, other)]
         moved = [self.setting.score(self.at(g, free)) for g in (first, other)]
         steps = {sp.expand(new - old) for new, old in zip(moved, own, strict=True)}
-        if len(steps) == 1:  # the same step of both scores, whatever it is made of
+        if steps == {sp.Integer(0)}:
+            moved = own
+        elif len(steps) == 1:  # the same step of both scores, whatever it is made of
             own = [symbol("s_i"), symbol("s_j")]
             moved = [s + symbol("s") for s in own]
         if not self.setting.gate.divides:
@@ -87,6 +94,23 @@ class Move:
         return self.setting.is_identity(
             weight(moved[0]) * weight(own[1]) - weight(moved[1]) * weight(own[0])
         )
+
+    def _selects_alike(
+        self, first: Mapping[str, Any], other: Mapping[str, Any], free: Mapping[str, Any]
+    ) -> bool:
+        """Proved: what two atoms are compared by differs as before. A factor leaves their order."""
+        gate, selection = self.setting.gate, self.setting.gate.selection
+        if selection is None or selection.bias is None:
+            return True
+        name = selection.bias.name
+
+        def ahead(one: Mapping[str, Any], two: Mapping[str, Any]) -> Any:
+            """By how much an atom is ahead of another one."""
+            sides = [gate.weight(self.setting.score(g)) + g[name] for g in (one, two)]
+            return sides[0] - sides[1]
+
+        moved = ahead(self.at(first, free), self.at(other, free))
+        return self.setting.is_identity(moved - ahead(first, other))
 
     def factor_moves(self) -> bool:
         """Whether the common factor may depend on x, so that copies differ from equal ones."""

@@ -22,6 +22,7 @@ from identkit.cli import (
     listings,
     order,
     rates,
+    regions,
     report,
     runs,
     sweep,
@@ -34,7 +35,7 @@ from identkit.errors import CertificateError, IdentkitError, InputError, OutputE
 EXIT_NOT_MET, EXIT_BAD_INPUT = 1, 2
 COMMANDS = (
     check, explain, order, table, fit, rates, truth, sweep, runs, report, claims, interactions,
-    verify, listings,
+    regions, verify, listings,
 )  # fmt: skip
 """In the order of the help."""
 
@@ -99,7 +100,7 @@ def _shielded(arguments: Sequence[str] | None) -> list[str]:
         if argument == "--domain" and waiting and not waiting[0].startswith("--"):
             shielded.append(f"--domain={_interval(waiting)}")
             continue
-        expression = shielded[-1:] in (["--expr"], ["interactions"])
+        expression = shielded[-1:] in (["--expr"], ["interactions"], ["--scores"])
         value = argument[1:2] == "." or (expression and not argument.startswith("--"))
         shielded.append(f" {argument}" if argument[:1] == "-" and value else argument)
     return shielded

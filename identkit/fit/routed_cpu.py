@@ -101,7 +101,8 @@ def _select(scores, gates, biases, atoms, count, most, mask):
 
 @njit(cache=True, fastmath=_FAST, error_model="numpy")
 def _block(
-    shape, direct, home, leaders, expert, gate, score, group, biases, flags, count, points, rows, buffers
+    shape, direct, home, leaders, expert, gate, score, group, biases, flags, count, points, rows,
+    buffers,
 ):  # fmt: skip
     """Values and first derivatives on a block, into the buffers; see :class:`RoutedCpuSums`."""
     atoms, inner, slots, outer = shape

@@ -17,6 +17,8 @@ from identkit.gates import (
     sigmoid_temperature,
     softmax,
     top_k,
+    top_k_biased,
+    top_k_unnormalised,
 )
 from identkit.gates.gate import (
     FAMILIES,
@@ -87,6 +89,10 @@ ROUTED = dense_to_sparse.NAME
 """The gate whose router is chosen."""
 FAMILIES += [
     GateFamily(dense_to_sparse.BEGINS, dense_to_sparse.NAME, dense_to_sparse.gate),
+    GateFamily(
+        top_k_unnormalised.BEGINS, f"top-2{top_k_unnormalised.ENDING}", top_k_unnormalised.gate
+    ),
+    GateFamily(top_k_biased.BEGINS, f"top-2{top_k_biased.ENDING}", top_k_biased.gate),
     GateFamily(top_k.BEGINS, "top-2", top_k.gate),
 ]
 for _gate in hierarchical.GATES:

@@ -98,6 +98,9 @@ class Gate:
 
     def __post_init__(self) -> None:
         self._check_blocks()
+        chosen = self.selection
+        if chosen is not None and chosen.theorem is not None and chosen.theorem.rule != self.rule:
+            object.__setattr__(self, "selection", replace(chosen, theorem=None))
         bare = self.share is None and all(r == _bare(r) for r in self.regimes)
         if bare and not self.declared:
             return
@@ -182,7 +185,8 @@ class Gate:
 
     def needs_score(self, what: str) -> None:
         """Raise InputError unless its score is known in symbols."""
-        if self.router is None and not {*self.rule.blocks} <= {*AFFINE}:
+        beside = () if self.selection is None else (self.selection.bias,)  # in no score
+        if self.router is None and not {*self.rule.blocks} <= {*AFFINE, *beside}:
             self.needs_affine(what)
 
     @property
@@ -257,6 +261,11 @@ class Gate:
     def divides(self) -> bool:
         """Whether f is Σ weight·h / Σ weight; else Σ weight·h, so that F = weight·h is an atom."""
         return self.normalised
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the weights add up to 1 at every x, as those of a density have to."""
+        return self.divides and (self.selection is None or self.selection.divided_by == "selected")
 
     @cached_property
     def gauges(self) -> tuple[Gauge, ...]:

@@ -20,16 +20,14 @@ from functools import cache
 
 import sympy as sp
 
-from identkit.errors import InputError
 from identkit.expression import symbol
 from identkit.gates.gate import Gate
-from identkit.gates.gauge import common_shift
+from identkit.gates.gauge import Gauge, common_shift
 from identkit.gates.regime import Regime, WeightRule
-from identkit.gates.selection import Selection
+from identkit.gates.selection import CellTheorem, Selection, selected
 from identkit.likelihoods import Likelihood, resolve
 
 BEGINS = r"top-(?=[0-9]|k\b)"
-MOST = 64
 
 
 def gate(text: str, likelihood: Likelihood | str | None = None) -> Gate:
@@ -38,10 +36,25 @@ def gate(text: str, likelihood: Likelihood | str | None = None) -> Gate:
     >>> gate("2").formula
     'exp(β1ᵀx + β0) of the 2 largest scores, divided by their sum'
     """
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST):
-        raise InputError(f"gate top-{text}: give a number of atoms, such as top-2 (1 to {MOST}).")
-    found = _of(int(text))
+    found = _of(selected(text))
     return found if likelihood is None else found.under(resolve(likelihood))
+
+
+def scale(rule: WeightRule) -> Gauge:
+    """Of top-1: the order of the scores is all that is left of them."""
+    return Gauge(
+        name="common scale",
+        text="(β1, β0) → c·(β1, β0) for all atoms leaves f unchanged",
+        rule=rule,
+        moves=rule.blocks,
+        dimension=lambda dim, atoms: 1,
+        move=lambda values, c: {
+            "beta1": values["beta1"] * c[..., None, :],
+            "beta0": values["beta0"] * c,
+        },
+        amounts="factors",
+        remedy="hold the difference of two β1 at length 1",
+    )
 
 
 @cache
@@ -53,10 +66,14 @@ def _of(k: int) -> Gate:
         formula=f"exp(β1ᵀx + β0) of the {k} largest scores, divided by their sum",
         weight=sp.exp,
         normalised=True,
-        declared=(common_shift(rule),),
+        declared=(common_shift(rule), *((scale(rule),) if k == 1 else ())),
         regimes=(Regime("any", "strong", "any truth, region by region"),),
         source="arXiv 2309.13850",
         structure=structure,
         together=None,
-        selection=Selection(k, divided_by="selected"),
+        selection=Selection(
+            k,
+            divided_by="selected",
+            theorem=CellTheorem(rule, "parts", "top-k-cells-fill-regions"),
+        ),
     )

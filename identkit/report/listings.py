@@ -70,7 +70,7 @@ def _gate(name: str) -> tuple[Rows, str]:
     for likelihood in LIKELIHOODS:
         with suppress(InputError):
             found = resolve(name, likelihood)
-            if found.divides or not LIKELIHOODS[likelihood].divided:
+            if found.adds_up or not LIKELIHOODS[likelihood].divided:
                 known[likelihood] = found
     if not known:
         resolve(name)  # which says why

@@ -1,0 +1,1 @@
+"""Regions of gates that select atoms, and the cells of fits that fill them."""
