@@ -29,7 +29,7 @@ class FitReport(summary.FitReport):
     """The answer of :func:`identkit.fit_data`; prints as a report."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form, schema ``identkit.fit/1``; numbers that are not finite are null."""
+        """The JSON form of :meth:`FitResult.to_dict`; numbers that are not finite are null."""
         return fit_document.document(self)
 
     def save(self, path: str) -> None:

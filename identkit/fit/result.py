@@ -280,12 +280,15 @@ class FitResult:
         return self.model.predict(self.measure, x)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form, schema ``identkit.fit/1``; numbers that are not finite are null."""
+        """JSON form; numbers that are not finite are null.
+
+        Schema ``identkit.fit/1``, or ``/2`` under a gate with other blocks than β1 and β0.
+        """
         gate = self.model.gate
         many = bool(self.measure.batch)
         rows = [self] if not many else [self[r] for r in range(len(self.status))]
         return {
-            "schema": "identkit.fit/1",
+            "schema": f"identkit.fit/{1 if gate.is_affine else 2}",
             "version": __version__,
             "expert": self.model.expert.canonical(),
             **asked_under(gate.name, gate.likelihood),

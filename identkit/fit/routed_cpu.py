@@ -86,7 +86,7 @@ def _called(call, rows, first, slots, direct, points, count, given, out):
 
 @njit(cache=True, fastmath=_FAST, error_model="numpy")
 def _select(scores, gates, biases, atoms, count, most, mask):
-    """1 for the atoms of the ``most`` largest scores, or weights plus biases; of equal the first."""
+    """1 for the atoms of the ``most`` largest scores, or weights plus biases; ties: the first."""
     biased = biases.shape[0] > 0
     for j in range(count):
         for i in range(atoms):

@@ -1,4 +1,4 @@
-"""A fit as the document ``identkit.fit/1``."""
+"""A fit as the document ``identkit.fit/1`` or ``/2``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from identkit.report.json_text import dumps
 
 
 def document(report: FitReport) -> dict[str, Any]:
-    """The ``identkit.fit/1`` document: that of the result, and ``report`` with everything else."""
+    """The document: that of the result, and ``report`` with everything else."""
     model = report.result.model
     return {
         **report.result.to_dict(),
