@@ -365,6 +365,7 @@ def test_bad_input_is_one_sentence(capsys, arguments, said):
 @pytest.mark.parametrize("gate", GATES)
 def test_gates_that_select_are_listed_and_checked(capsys, gate):
     assert main(["gates", gate]) == 0
+    assert f"identkit regions {gate} --true-atoms 4" in capsys.readouterr().out
     assert main(["check", "--expert", "gelu", "--gate", gate, "--dim", "1"]) == 0
     assert "strong, expert level: yes" in capsys.readouterr().out
 
