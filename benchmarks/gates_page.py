@@ -31,6 +31,7 @@ SHOWN = (
     "dense-to-sparse tanh", "hierarchical", "hierarchical-softmax-laplace", "normalized-sigmoid",
     "sigmoid-temperature", "euclidean-sigmoid",
 )  # fmt: skip
+SELECTING = ("top-2", "top-2-unnormalised", "top-2-biased")
 LIKELIHOODS = (("least-squares", None), ("gaussian", "free"), ("gaussian", "known"))
 
 
@@ -48,7 +49,7 @@ def page() -> Iterator[str]:
         "| gate | weight | gauge |",
         "|---|---|---|",
     )
-    for gate in (*GATES.values(), resolve("top-2")):
+    for gate in (*GATES.values(), *map(resolve, SELECTING)):
         yield f"| `{gate.name}` | {_cell(gate.formula)} | {_cell(described(gate.gauges))} |"
     yield from (
         "",

@@ -79,7 +79,7 @@ class Job:
         self.device = _device(compute.device)
         self.kernel = compute.kernel
         if self.kernel == "auto":
-            fused = self.device.type == "cpu" and self.objective.quadratic and model.gate.is_affine
+            fused = self.device.type == "cpu" and self.objective.quadratic
             self.kernel = "native" if fused else "torch"
         if self.kernel not in ("native", "torch") or (
             self.kernel == "native" and self.device.type != "cpu"

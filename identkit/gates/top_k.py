@@ -8,10 +8,12 @@ that are selected. Where regions are joined by exchanges of one atom for another
 size m, K̄ = mK, and share their weight in equal parts; every other fitted atom is selected nowhere:
 nothing is known of it. Hence no rate is registered for several fitted atoms around one true atom;
 conditions are decided as on each region. Two copies of every atom are no gauge as under softmax:
-they put others out of the sum. For top-1 the weights are 0 and 1: (β1, β0) → c·(β1, β0), c > 0,
+they put others out of the sum. At a face ‖f_G − f_G*‖² bounds its move from below; copies spread
+along u = s_i − s_j are an exact family where all faces have one u, and there is no spreading in a
+cell with two. For top-1 the weights are 0 and 1: (β1, β0) → c·(β1, β0), c > 0,
 leaves f as it is.
 
-Source: arXiv 2309.13850; theory section 9; proofs_check/test_nested_gates.py.
+Source: arXiv 2309.13850; theory section 9; proofs_check/test_nested_gates.py, test_selections.py.
 """
 
 from __future__ import annotations

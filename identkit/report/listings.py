@@ -100,6 +100,10 @@ def _gate(name: str) -> tuple[Rows, str]:
         row[f"case {n}"] = f"{', '.join(under)}: {text}"
     row["source"] = gate.source
     theory = [c for own in known.values() for r in own.regimes for c in r.rests_on]
+    chosen = gate.selection
+    if chosen is not None and chosen.theorem is not None:
+        theory.append(chosen.theorem.claim)
+        row["regions"] = f"identkit regions {gate.name} --true-atoms {chosen.count + 2}"
     row["proved"] = ", ".join(dict.fromkeys(theory))
     row["example"] = f'identkit explain --expert gelu --gate "{gate.name}" --domain 1 3'
     if LEAST_SQUARES not in known:
