@@ -99,7 +99,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     how.add_argument("--no-check", action="store_true", help="skip the check (at most 20 s)")
     out = fit.add_argument_group("output")
-    out.add_argument("--json", action="store_true", help="schema identkit.fit/1 (/2 of other gates), sorted keys")
+    out.add_argument(
+        "--json", action="store_true", help="schema identkit.fit/1 (/2 of other gates), sorted keys"
+    )
     out.add_argument("--save", metavar="FILE.json", help="write the same to a file")
 
 

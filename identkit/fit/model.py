@@ -95,7 +95,12 @@ class Model:
     def grouped(self, groups: Sequence[int]) -> Model:
         """The model with groups of other sizes."""
         sizes = tuple(groups)
-        return self if sizes == self.groups else replace(self, groups=sizes)
+        if sizes == self.groups:
+            return self
+        made = replace(self, groups=sizes)
+        for name in _OF_ANY_GROUPS if self.groups else ():  # what was compiled is the same
+            made.__dict__[name] = getattr(self, name)
+        return made
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickled without what was compiled from the expressions."""
@@ -304,7 +309,10 @@ class Model:
         return self.layout.length(atoms) - int(self.pinned(atoms).sum())
 
     def predict(self, measure: MixingMeasure, x: ArrayLike) -> Array:
-        """f_G(x), shape (…, n), for x of shape (n, d), or (R, n, d) with R measures."""
+        """f_G(x), shape (…, n), for x of shape (n, d), or (R, n, d) with R measures.
+
+        Here and below the groups may be those of the measure, of other sizes than the model's.
+        """
         return self._by_chunks(measure, x, lambda w, h: (w * h).sum(axis=-2), 0)
 
     def weights(self, measure: MixingMeasure, x: ArrayLike) -> Array:
@@ -319,9 +327,14 @@ class Model:
         """weight_i(x)·h(x, η_i), the terms of f_G, shape (…, k, n)."""
         return self._by_chunks(measure, x, lambda w, h: w * h, 1)
 
+    @cached_property
+    def _siblings(self) -> dict[tuple[int, ...], Model]:
+        """The model with other groups, for measures that have them."""
+        return {}
+
     def scores(self, measure: MixingMeasure, x: ArrayLike) -> Array:
         """The scores of the atoms, within their groups, shape (…, k, n)."""
-        return self._by_chunks(measure, x, lambda w, h: w, 1, self._scores)
+        return self._by_chunks(measure, x, lambda w, h: w, 1, "_scores")
 
     def _by_chunks(
         self,
@@ -329,9 +342,14 @@ class Model:
         x: ArrayLike,
         combine: Callable[..., Array],
         axes: int,
-        computed: Callable[..., tuple[Array, Any]] | None = None,
+        computed: str = "_chunk",
     ) -> Array:
         self.gate.needs_weights("fit")
+        if self.groups and measure.layout.groups != self.groups and measure.layout.groups:
+            other = self._siblings.setdefault(
+                measure.layout.groups, self.grouped(measure.layout.groups)
+            )
+            return other._by_chunks(measure, x, combine, axes, computed)
         self.pack(measure)
         points = real_array("x", x)
         if points.ndim < 2 or points.shape[-1] != self.dim:
@@ -343,7 +361,7 @@ class Model:
         size = max(1, CHUNK // max(1, int(np.prod(batch, dtype=int))))
         for start in range(0, n, size):
             part = points[..., start : start + size, :]
-            values = self._chunk(measure, part) if computed is None else computed(measure, part)
+            values = getattr(self, computed)(measure, part)
             out[..., start : start + size] = combine(*values)
         return out
 
@@ -465,6 +483,8 @@ def _derivatives(found: Structure) -> tuple[Any, ...]:
     return tuple(_decimals(stable(e)) for e in (found.phi, *first, *second))
 
 
+_OF_ANY_GROUPS = ("structure", "score", "group_score", "expressions", "exponential", "_values")
+"""What a model has that does not depend on the sizes of groups."""
 SCORE = sp.Symbol("s", real=True)
 
 

@@ -27,7 +27,7 @@ from identkit.gates.normal import Coordinates, Normal
 from identkit.gates.regime import Caveat, WeightRule
 from identkit.gates.routed import PIECES, divided, routed
 from identkit.gates.router import Router, each, inputs_of, product
-from identkit.gates.router_normal import RouterCoordinates, coordinates
+from identkit.gates.router_normal import RouterCoordinates, absorbed, coordinates
 from identkit.layout import OFFSET, Block
 from identkit.likelihoods import LEAST_SQUARES, Likelihood, resolve
 
@@ -76,6 +76,7 @@ def _gates(text: str) -> tuple[Gate, ...]:
         ),
         claims=("temperature-scale",),
         loss=divided(_coordinates(read.router)),
+        holds=lambda dim: (TEMPERATURE,) if absorbed(read.router, inputs_of(dim)) else (),
     )
 
 

@@ -67,7 +67,8 @@ class Gate:
     where that depends on the number of atoms: it is asked where atoms are added to a measure.
     ``selection`` says which atoms have a weight at x, where not all have. ``level`` is the gate
     over groups of atoms where there are two levels; weights are then divided within the groups.
-    ``written`` is the score for fits where the blocks are not β0 and the parameters of the router.
+    ``written`` is the score for fits where the blocks are not β0 and the parameters of the router;
+    ``holds`` maps d to the shared blocks that a gauge moves, which a fit holds as they are.
 
     An expansion, a loss or a sharing rule that is about another weight rule, its parameters
     included, or proved under another ``likelihood``, is dropped: no gate inherits the theorem of
@@ -95,6 +96,7 @@ class Gate:
     selection: Selection | None = None
     level: Level | None = None
     written: Written | None = field(default=None, repr=False)
+    holds: Callable[[int], tuple[Block, ...]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self._check_blocks()
@@ -338,15 +340,15 @@ class Gate:
         return sorted(set(found))
 
     def still(self, layout: Layout, atoms: int) -> list[int]:
-        """Where the vector has what no fit moves: what is ``fixed``, and biases of a selection."""
+        """Where the vector has what no fit moves: what a gauge holds, biases of a selection."""
         found = []
         bias = None if self.selection is None else self.selection.bias
         if bias is not None:
             found += [layout.index(i, layout[bias.name].start) for i in range(atoms)]
         shared = atoms * layout.width + len(layout.groups) * layout.group_width
-        for b in self.fixed:
-            if not b.per_atom:
-                found += [shared + i for i in range(layout[b.name].start, layout[b.name].stop)]
+        held = self.fixed if self.holds is None else self.holds(layout.dim)
+        for b in held:
+            found += [shared + i for i in range(layout[b.name].start, layout[b.name].stop)]
         return found
 
     @cached_property

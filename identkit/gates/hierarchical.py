@@ -20,14 +20,15 @@ from typing import Any
 import sympy as sp
 
 from identkit.expression import symbol
-from identkit.gates import laplace
+from identkit.gates import laplace, softmax
 from identkit.gates.density import REMAINS, VARIANCES, expansion
-from identkit.gates.gate import WITHIN, Gate
+from identkit.gates.gate import WITHIN, Gate, Share
 from identkit.gates.gauge import Gauge, common_shift
 from identkit.gates.regime import Caveat, Regime, WeightRule
 from identkit.gates.routed import least_squares, routed
 from identkit.gates.router import Level, product
 from identkit.layout import AFFINE, OFFSET, Block
+from identkit.likelihoods import LEAST_SQUARES
 
 GROUPS = Caveat(
     "each true group is fitted by one group, of atoms around its own, and some atom of each by one "
@@ -45,19 +46,25 @@ ONE_SIDE = Caveat(
 GROUP_SLOPE = Block("alpha1", "α1", "d", "slope", "1/x", per_atom=False, per_group=True)
 GROUP_OFFSET = Block("alpha0", "α0", "", "weight", "1", per_atom=False, per_group=True)
 GROUP_CENTRE = Block("psi", "ψ", "d", "slope", "x", per_atom=False, per_group=True)
-LEVELS = {
-    "softmax": Level(
+
+
+def _level(outer: str, within: str) -> Level:
+    """The gate over groups."""
+    if outer == "laplace":
+        return Level(
+            (GROUP_CENTRE, GROUP_OFFSET),
+            lambda x, values: values["alpha0"][0] - laplace.distance(x, values["psi"]),
+            within,
+            (GROUP_OFFSET,),
+        )
+    return Level(
         (GROUP_SLOPE, GROUP_OFFSET),
         lambda x, values: values["alpha0"][0] + product(values["alpha1"], x),
+        within,
         (GROUP_SLOPE, GROUP_OFFSET),
-    ),
-    "laplace": Level(
-        (GROUP_CENTRE, GROUP_OFFSET),
-        lambda x, values: values["alpha0"][0] - laplace.distance(x, values["psi"]),
-        (GROUP_OFFSET,),
-    ),
-}
-"""The gates over groups."""
+    )
+
+
 SOFTMAX = "a softmax over groups and one within each"
 ONE_GROUP = "all routed atoms are in one group"
 
@@ -104,6 +111,9 @@ def _softmax() -> tuple[Gate, ...]:
                     condition="strong",
                     meaning="any truth",
                     expansion=theorem,
+                    loss=softmax.GATE.regimes[0].loss
+                    if theorem.likelihood == LEAST_SQUARES
+                    else None,
                     caveats=caveats,
                     rests_on=("hierarchical-groups", *claims),
                 ),
@@ -113,7 +123,8 @@ def _softmax() -> tuple[Gate, ...]:
             blocks=AFFINE,
             structure=SOFTMAX,
             together=ONE_GROUP,
-            level=LEVELS["softmax"],
+            share=Share(rule, softmax.share),
+            level=_level("softmax", "softmax"),
         )
         for theorem, caveats, claims in found
     )
@@ -140,7 +151,8 @@ def _laplace(outer: str, formula: str, more: Sequence[Caveat]) -> tuple[Gate, ..
         claims=("hierarchical-groups",),
         structure=f"groups ({outer}) and within each (Laplace)",
         together=ONE_GROUP,
-        level=LEVELS[outer],
+        level=_level(outer, "laplace"),
+        loss=laplace.GATES[0].regimes[0].loss,
     )
 
 

@@ -16,19 +16,19 @@ Source: theory section 9; proofs_check/test_routers.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import sympy as sp
 
 from identkit.expression import symbol
 from identkit.gates.density import VARIANCES
-from identkit.gates.gate import Gate
+from identkit.gates.gate import Gate, Share
 from identkit.gates.gauge import Gauge
 from identkit.gates.normal import Coordinates
 from identkit.gates.regime import Caveat, Expansion, LossTerms, Regime, WeightRule
 from identkit.gates.router import Level, Router, Written
-from identkit.gates.softmax import FITTED_ONCE, weigh
+from identkit.gates.softmax import FITTED_ONCE, share, weigh
 from identkit.layout import Block
 from identkit.likelihoods import LEAST_SQUARES, LIKELIHOODS, resolve
 from identkit.vocabulary import Through
@@ -93,6 +93,7 @@ def routed(
     together: str = "",
     level: Level | None = None,
     written: Written | None = None,
+    holds: Callable[[int], tuple[Block, ...]] | None = None,
     claims: tuple[str, ...] = (),
     loss: LossTerms | None = None,
 ) -> tuple[Gate, ...]:
@@ -103,8 +104,9 @@ def routed(
     they share. ``pieces``: under least squares, where scores with kinks leave a hypothesis;
     without kinks the products W_i·W_j are independent over the experts for almost every gates.
     ``structure``: over what weights are divided where it is not all atoms; what pins the common
-    factors is then said by the ``caveats``, and ``together`` when it is all atoms. ``level`` and
-    ``written`` are as in :class:`~identkit.gates.gate.Gate`; ``loss`` is that under least squares.
+    factors is then said by the ``caveats``, and ``together`` when it is all atoms. ``level``,
+    ``written`` and ``holds`` are as in :class:`~identkit.gates.gate.Gate`; ``loss`` is that under
+    least squares. Copies of an atom share its e^β0.
     """
     rule = WeightRule(sp.exp(symbol("s")), True, blocks, router, structure)
     declared: tuple[Gauge, ...] = tuple(made(rule) for made in gauges)
@@ -146,8 +148,10 @@ def routed(
                 router=router,
                 structure=structure,
                 together=together,
+                share=Share(rule, share),
                 level=level,
                 written=written,
+                holds=holds,
             )
         )
     return tuple(made)

@@ -50,11 +50,13 @@ class Level:
     """The gate over groups of atoms: exp(score)/Σ over the groups.
 
     ``blocks`` are of groups, ``score`` is in them; all of one group's numbers in ``pinned`` can be
-    held at 0, since a shift of them that all groups have in common leaves f as it is.
+    held at 0, since a shift of them that all groups have in common leaves f as it is. ``within`` is
+    the gate of the atoms of one group.
     """
 
     blocks: tuple[Block, ...]
     score: Written = field(repr=False)
+    within: str
     pinned: tuple[Block, ...] = ()
 
 

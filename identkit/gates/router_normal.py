@@ -103,6 +103,14 @@ def _over(temperature: Any) -> Any:
     return 1 / temperature[..., None]
 
 
+def absorbed(router: Router, inputs: tuple[str, ...]) -> bool:
+    """Whether a gauge is known that moves the temperature, by which it can be held."""
+    try:
+        return not coordinates(router, inputs).shared
+    except InputError:
+        return False
+
+
 @cache
 def coordinates(router: Router, inputs: tuple[str, ...]) -> RouterCoordinates:
     """The coordinates for these inputs. Raises InputError where none of these is one."""

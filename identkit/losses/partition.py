@@ -12,13 +12,14 @@ Parameters are dimensionless; arrays have the fitted measure's leading shape, ()
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from identkit.errors import InputError
 from identkit.gates import Gate, RegimeCode, resolve
+from identkit.losses.levels import of_levels
 from identkit.losses.shifts import Labels, Mask, Parts, Problem, formula_of
 from identkit.mixing import Array, MixingMeasure
 
@@ -56,7 +57,7 @@ def check_pair(fitted: MixingMeasure, truth: MixingMeasure) -> None:
             f"fitted: it has d = {fitted.dim} and q = {fitted.parameters}, the truth d = "
             f"{truth.dim} and q = {truth.parameters}; give measures of one model."
         )
-    if fitted.layout != truth.layout:
+    if replace(fitted.layout, groups=truth.layout.groups) != truth.layout:
         raise InputError("fitted: it has other blocks than the truth; give measures of one model.")
 
 
@@ -86,6 +87,8 @@ def voronoi(
       whatever the expert; ``gate_over`` has ‖Δγ‖, at the shift that fits all of γ;
     - Laplace, cosine, dense-to-sparse and monomial gates: as softmax, and |Δτ| where no gauge moves
       τ. With one input an ω of a Laplace gate has to lie in the domain;
+    - gates of two levels: the inner gate's in each group, and between groups
+      (:mod:`identkit.losses.levels`);
     - sigmoid with a temperature: as sigmoid, of β1/τ and β0/τ; with a Euclidean score: as dense.
 
     An empty cell adds its w_j* and is reported. ``order`` is r, by default 2; r = 1 gives first
@@ -106,6 +109,10 @@ def voronoi(
     found = resolve(gate)
     case = found.chosen(regime)
     formula = formula_of(found, case, order)
+    if found.level is not None:
+        if truth.batch:
+            check_pair(fitted, truth)
+        return of_levels(fitted, truth, found, order)
     formula.check_blocks(fitted, truth)
     check_pair(fitted, truth)
     problem = Problem.of(formula, fitted, truth)
@@ -164,6 +171,11 @@ def align(fitted: MixingMeasure, truth: MixingMeasure, gate: Gate | str) -> Mixi
            [2.]])
     """
     gate = resolve(gate)
+    if gate.level is not None:
+        raise InputError(
+            f"gate {gate.name}: measures are not written in another's gauge; compare them by "
+            "voronoi."
+        )
     shift = voronoi(fitted, truth, gate).shift
     formula = formula_of(gate, gate.chosen(None), None)
     coordinates = formula.terms.coordinates

@@ -107,7 +107,7 @@ def perform(
     for budget in setting.budgets:
         if not results:
             fresh = least_squares(
-                setting.model, x, y, start, box=setting.box, max_steps=budget, flat=setting.flat,
+                setting.fitted, x, y, start, box=setting.box, max_steps=budget, flat=setting.flat,
                 compute=compute, stop=stop,
             )  # fmt: skip
         else:
@@ -146,14 +146,28 @@ def starts(
     """The starting measures of some replicates; several for a control."""
     common: dict[str, Any] = {"kind": kind, "indices": replicates}
     if kind == CONTROL:
-        low, high = setting.box.bounds(setting.model, 1)
+        low, high = setting.box.bounds(setting.fitted, setting.k)
         # near the truth in size, blind to where it is
-        reach = np.maximum(1.5 * np.abs(setting.truth.to_vector().reshape(-1, len(low))).max(0), 1)
+        reach = np.maximum(1.5 * _sizes(setting), 1)
         box = (np.maximum(low, -reach), np.minimum(high, reach))
+        common["over"] = setting.over
         return [data.starts(setting.k, start=s, box=box, **common) for s in range(setting.trials)]
     return data.starts(
         setting.k, scale=setting.scale, over=setting.over, spread=setting.spread, **common
     )
+
+
+def _sizes(setting: Setting) -> Any:
+    """The largest |·| of the truth's atoms, groups and shared numbers, for the vector of a fit."""
+    truth, layout = np.abs(setting.truth.to_vector()), setting.truth.layout
+    cut = setting.truth.atoms * layout.width
+    rest = cut + len(layout.groups) * layout.group_width
+    own = truth[:cut].reshape(-1, layout.width).max(axis=0)
+    parts = [np.tile(own, setting.k)]
+    if layout.groups:
+        group = truth[cut:rest].reshape(len(layout.groups), -1).max(axis=0)
+        parts.append(np.tile(group, len(layout.groups)))
+    return np.concatenate([*parts, truth[rest:]])
 
 
 def _continued(
@@ -170,7 +184,7 @@ def _continued(
     if not on:
         return before
     more = least_squares(
-        setting.model, x[on], y[on], before.measure[on], box=setting.box, max_steps=steps,
+        setting.fitted, x[on], y[on], before.measure[on], box=setting.box, max_steps=steps,
         flat=setting.flat, compute=compute, stop=stop, first_order=0,
     )  # fmt: skip
     vectors = before.measure.to_vector().copy()
@@ -182,7 +196,7 @@ def _continued(
         cost[i], gradient[i] = more.cost[place], more.gradient_norm[place]
         steps_taken[i] += more.steps[place]
     return replace(
-        before, measure=setting.model.unpack(vectors), status=tuple(status), cost=cost,
+        before, measure=setting.fitted.unpack(vectors), status=tuple(status), cost=cost,
         gradient_norm=gradient, steps=steps_taken,
     )  # fmt: skip
 

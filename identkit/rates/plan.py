@@ -18,6 +18,14 @@
     noise = 0.003             # standard deviation
     truth = "search"          # a well-conditioned one with its noise and box ("search")
 
+    [[grid]]                  # other gates have their own blocks (identkit gates NAME)
+    experts = ["gelu"]
+    gates = ["hierarchical"]
+    truth = {groups = [1, 2], beta0 = [0, 1, 0], beta1 = [[0], [2], [0]], alpha0 = [0, 0],
+             alpha1 = [[1], [0]], eta = [[2, 0.7], [-4, 1.2], [1, -1]]}
+    box = {alpha1 = 10, alpha0 = [-2, 4]}
+    noise = 0.01
+
     [[grid]]
     experts = [{expr = "a*x + b*y", params = ["a", "b", "y"]}]
     gates = ["sigmoid"]
@@ -42,7 +50,7 @@ import io
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -286,6 +294,7 @@ class _Grid:
         options = {key: given[key] for key in _OPTIONS if key in given}
         truth = given["truth"]
         k = given.get("k", truth.atoms + 1)
+        model = model.grouped(truth.layout.groups)
         box = given.get("box") or suggested_box(
             model, truth, over=given.get("over", 0), k=max(k, truth.atoms)
         )
@@ -304,8 +313,8 @@ class _Grid:
     ) -> dict[str, Any]:
         """The truth, and what comes with it."""
         truth = self.values.get("truth", SEARCH)
-        if isinstance(truth, MixingMeasure):
-            return {"truth": truth}
+        if isinstance(truth, dict):
+            return {"truth": measure_of(model, truth)}
         if truth == SEARCH:
             progress(f"searching a truth for {name}")
             found: Any = truth_search.search_truth(
@@ -319,6 +328,26 @@ class _Grid:
             found.check(model)
         named = {key: getattr(found, key) for key in ("truth", "noise", "box", "over")}
         return {key: value for key, value in named.items() if value is not None}
+
+
+def measure_of(model: Model, values: Mapping[str, Any]) -> MixingMeasure:
+    """The truth that a table holds by blocks, and its groups. Raises InputError."""
+    blocks = {name: value for name, value in values.items() if name != "groups"}
+    layout = model.gate.layout(model.dim, len(model.parameters), values.get("groups", ()))
+    names = [b.name for b in layout.listed]
+    missing = [name for name in names if name not in blocks]
+    if missing:
+        raise InputError(
+            f"truth: {missing[0]} is missing; a truth of gate {model.gate.name} has "
+            f"{', '.join(names)}."
+        )
+    extra = [name for name in blocks if name not in names]
+    if extra:
+        raise InputError(f"truth: {unknown_name('key', extra[0], names)}")
+    try:
+        return MixingMeasure.of(layout, blocks)
+    except InputError as error:
+        raise InputError(f"truth: {error}") from None
 
 
 _OPTIONS = ("over", "budgets", "flat", "scale", "spread", "trials", "domain", "seed")

@@ -12,8 +12,7 @@ from typing import Any
 from identkit.errors import InputError, unknown_name
 from identkit.experts import MAX_DIM, Expert, builtin
 from identkit.fit.result import Box
-from identkit.gates import GATES, Gate, RegimeCode
-from identkit.mixing import MixingMeasure
+from identkit.gates import Gate, RegimeCode, resolve
 from identkit.rates.setting import (
     MOST_REPLICATES,
     MOST_SAMPLES,
@@ -155,10 +154,7 @@ def _expert(value: Any) -> Callable[[int | None], Expert]:
 
 
 def _gate(value: Any) -> Gate:
-    name = _text(value)
-    if name not in GATES:
-        raise unknown_name("gate", name, GATES)
-    return GATES[name]
+    return resolve(_text(value))
 
 
 def _start(value: Any) -> str:
@@ -189,30 +185,33 @@ def _box(value: Any) -> Box:
             f"{brief(value)} must be a table, as in {{beta0 = [-1.5, 4], beta1 = 10, eta = 10}}."
         )
 
-    def eta(entry: Any) -> Any:
+    def bounds(entry: Any) -> Any:
         several = isinstance(entry, list) and any(isinstance(e, list) for e in entry)
         return tuple(map(_bounds, entry)) if several else _bounds(entry)
 
-    values = _table(value, {"beta0": _bounds, "beta1": _bounds, "eta": eta})
+    values = _table(value, dict.fromkeys(value, bounds))
     whole = {name: _bounds(10) for name in ("beta1", "beta0", "eta")}
-    return Box(**{**whole, **values})
+    return Box.of({**whole, **values})
 
 
-def _truth(value: Any) -> str | MixingMeasure:
+def _truth(value: Any) -> str | dict[str, Any]:
+    """A path, or the blocks of a measure by name, which a gate says what they are to be."""
     if isinstance(value, str):
         return _text(value)
     if not isinstance(value, dict):
         raise InputError(
             f'{brief(value)} must be "search", the path of a truth file, or a table with beta0, '
-            "beta1 and eta."
+            "beta1 and eta, or the other blocks of the gate."
         )
-    vector = _list(_real(), "numbers")
-    matrix = _list(vector, "lists of numbers, one per atom,")
-    values = _table(value, {"beta0": vector, "beta1": matrix, "eta": matrix})
-    for key in ("beta0", "beta1", "eta"):
-        if key not in values:
-            raise InputError(f"{key} is missing; a truth has beta0, beta1 and eta.")
-    return MixingMeasure(**values)
+    real = _real()
+
+    def numbers(entry: Any) -> Any:
+        if not isinstance(entry, list):
+            return real(entry)
+        return [list(map(real, e)) if isinstance(e, list) else real(e) for e in entry]
+
+    keys = {"groups": _list(_whole(1, 100), "sizes")}
+    return _table(value, {name: keys.get(name, numbers) for name in value})
 
 
 def _domain(value: Any) -> tuple[float, float]:

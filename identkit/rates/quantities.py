@@ -61,7 +61,8 @@ def quantity(key: str) -> Quantity:
 
 _FIXED = {
     "expert": ("expert, over-specified", "largest ‖Δη‖ in over-specified cells"),
-    "gate": ("gate, over-specified", "largest ‖Δβ1‖ in over-specified cells"),
+    "gate": ("gate, over-specified", "largest ‖Δβ1‖ (of other scores ‖Δγ‖) in "
+             "over-specified cells"),
     "exact": ("exact atoms", "largest error of an atom alone in its cell"),
     "voronoi": ("Voronoi loss", "Voronoi loss of the regime (theory section 6)"),
     "regression": ("regression function", "‖f_G − f_G*‖ in L2(μ)"),
@@ -93,6 +94,8 @@ def _errors(setting: Setting, fitted: MixingMeasure) -> dict[str, Array]:
     model, truth, gate = setting.model, setting.truth, setting.model.gate
     values: dict[str, Array] = {}
     values["regression"] = regression_error(model, fitted, truth, setting.domain).value
+    if not setting.shared and not gate.is_affine:
+        return values
     if not setting.shared:
         premise = certified(setting).premise
         refits = within_box(setting, () if premise is None else premise.refits)
@@ -104,6 +107,8 @@ def _errors(setting: Setting, fitted: MixingMeasure) -> dict[str, Array]:
             f"{name}-expert": near.expert,
             f"{name}-regression": near.regression,
         }
+    if not gate.has_loss:
+        return values
     loss = voronoi(fitted, truth, gate, setting.regime)
     values |= {
         "expert": loss.eta_over,

@@ -195,7 +195,7 @@ def observe(
         for (start, n, budget), group in sorted(groups.items())
     )  # fmt: skip
     spread = None
-    if setting.k > setting.truth.atoms:
+    if setting.k > setting.truth.atoms and setting.model.gate.is_affine:
         spread = conditioning(
             setting.model, setting.truth, over=setting.over, k=setting.k, domain=setting.domain,
             regime=setting.regime,

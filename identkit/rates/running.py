@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from identkit.errors import InputError, unknown_name
 from identkit.fit.engine import Compute
 from identkit.fit.model import Model
-from identkit.gates import Gate, RegimeCode, known_gates
+from identkit.gates import Gate, RegimeCode
 from identkit.mixing import MixingMeasure
 from identkit.rates import predictions
 from identkit.rates.conditioned import conditioning
@@ -28,13 +28,9 @@ Truth = TruthFile | Found | MixingMeasure
 
 
 def needs_loss(gate: Gate) -> None:
-    """Raise InputError for a gate without errors to observe, or a likelihood without rates."""
+    """Raise InputError for a gate that is not fitted, or a likelihood without rates."""
     check_likelihood(gate)
-    if not gate.has_loss:
-        raise InputError(
-            f"--gate '{gate.name}': no Voronoi loss is known for this gate, so there are no errors "
-            f"to observe; use {known_gates(lambda g: g.has_loss)}."
-        )
+    gate.needs_weights("fit")
 
 
 def experiment_of(
@@ -69,6 +65,10 @@ def experiment_of(
     given = truth if k == measure.atoms + 1 else None
     box = None if given is None else given.box
     noise = given.noise if noise is None and given is not None else noise
+    if noise is None and not model.gate.is_affine:
+        raise InputError(
+            f"noise: none is suggested for gate {model.gate.name}; give one, such as --noise 0.01."
+        )
     if noise is None:
         spread = conditioning(model, measure, over=over, k=most, regime=regime)
         noise = suggested_noise(spread, sizes[0], model.free(k))

@@ -16,13 +16,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from identkit.errors import InputError, unknown_name, whole
 from identkit.experts import Expert
 from identkit.fit.model import Model
 from identkit.fit.objective import objective_of
 from identkit.fit.result import Box
-from identkit.gates import Gate, Regime, RegimeCode, Situation, resolve, without_loss
+from identkit.gates import Gate, Regime, RegimeCode, Situation, resolve
 from identkit.likelihoods import LEAST_SQUARES
 from identkit.mixing import MixingMeasure
 from identkit.simulation import STARTS, Simulation
@@ -49,6 +50,20 @@ def check_likelihood(gate: Gate) -> None:
         raise InputError(
             f"likelihood {gate.likelihood}: rates are observed under {LEAST_SQUARES} alone; use "
             "that one."
+        )
+
+
+def needs_errors(gate: Gate, atoms: int, k: int) -> None:
+    """Raise InputError where no errors of k atoms can be observed, the truth having ``atoms``.
+
+    The error of f can be under every gate that is fitted; without a Voronoi loss nothing is said
+    of parameters, and more atoms than the truth's would be fitted for nothing.
+    """
+    gate.needs_weights("fit")
+    if not gate.has_loss and k > atoms:
+        raise InputError(
+            f"k: {k} atoms are more than the {atoms} of the truth, but no Voronoi loss is known "
+            f"for gate {gate.name}; fit {atoms}, then the error of f is observed."
         )
 
 
@@ -84,12 +99,13 @@ class Setting:
     def __post_init__(self) -> None:
         gate = self.model.gate
         check_likelihood(gate)
-        if not gate.has_loss:
-            raise without_loss(gate)
+        needs_errors(gate, self.truth.atoms, self.k)
         case = gate.chosen(self.regime)
         if self.regime is None and case.code is not None:
             raise InputError(f"regime: the {gate.name} gate has several; name one of them.")
         object.__setattr__(self, "regime", case.code)
+        if self.truth.layout.groups:  # the model is that of the truth
+            object.__setattr__(self, "model", self.model.grouped(self.truth.layout.groups))
         self.model.pack(self.truth)
         if self.truth.batch:
             raise InputError("truth: it is a batch of measures; give one.")
@@ -134,19 +150,21 @@ class Setting:
 
     def _check_box(self) -> None:
         """Finite, with the truth in it, and the truth with k atoms where copies share its gate."""
-        low, high = self.box.bounds(self.model, 1)
-        if not np.isfinite([low, high]).all():
-            raise InputError("box: it must be finite, the theorems ask for a compact one.")
         for measure, which in ((self.truth, "the truth"), (self.centre, "the truth with k atoms")):
+            model = self.model.grouped(measure.layout.groups)
+            low, high = self.box.bounds(model, measure.atoms)
+            if not np.isfinite([low, high]).all():
+                raise InputError("box: it must be finite, the theorems ask for a compact one.")
             # estimates are in the coordinates in which the last atom's gate is 0
-            held = self.model.gate.held(measure)
-            atoms = held.to_vector().reshape(held.atoms, -1)
-            outside = np.argwhere((atoms < low) | (atoms > high))
+            vector = self.model.gate.held(measure).to_vector()
+            outside = np.flatnonzero((vector < low) | (vector > high))
             if len(outside):
-                atom, place = outside[0]
+                i = int(outside[0])
+                atom, name = model.layout.numbers(model.parameters, measure.atoms)[i]
+                of = "" if atom is None else f" of atom {atom}"
                 raise InputError(
-                    f"box: it leaves out {which}, {self.model.names[place]} = "
-                    f"{atoms[atom, place]:.4g} of atom {atom}; widen it, else the errors level off."
+                    f"box: it leaves out {which}, {name} = {vector[i]:.4g}{of}; widen it, else the "
+                    "errors level off."
                 )
 
     @property
@@ -157,8 +175,17 @@ class Setting:
     @property
     def situation(self) -> Situation:
         """What the caveats of the regime's theorem look at."""
-        sloped = (self.truth.beta1 != 0).any(axis=-1)
+        sloped = sloped_atoms(self.truth)
         return Situation(self.k, tuple(map(bool, sloped)), self.over)
+
+    @property
+    def fitted(self) -> Model:
+        """The model of k atoms: where atoms are in groups, that of ``over`` has the others."""
+        return self._alone.fitted(self.k, self.over)
+
+    @property
+    def _alone(self) -> Simulation:
+        return Simulation(self.model, self.truth, 1, 1, 0.0, 0, self.domain)
 
     @property
     def shared(self) -> bool:
@@ -170,8 +197,7 @@ class Setting:
         """k atoms with f = f_G*, copies sharing the weight of ``over``, or the truth."""
         if not self.shared or self.k == self.truth.atoms:
             return self.truth
-        alone = Simulation(self.model, self.truth, 1, 1, 0.0, 0, self.domain)
-        return alone.starts(self.k, 0.0, over=self.over)[0]
+        return self._alone.starts(self.k, 0.0, over=self.over)[0]
 
     def document(self) -> dict[str, Any]:
         """The canonical JSON form."""
@@ -208,11 +234,11 @@ class Setting:
             e["name"], e["expression"], tuple(e["inputs"]), tuple(e["parameters"]), e["shape"],
             document["family"],
         )  # fmt: skip
-        box = document["box"]
+        box, truth = document["box"], MixingMeasure.from_dict(document["truth"])
         return cls(
-            Model(expert, resolve(document["gate"])),
+            Model(expert, resolve(document["gate"]), truth.layout.groups),
             document["regime"],
-            MixingMeasure.from_dict(document["truth"]),
+            truth,
             document["k"],
             document["noise"],
             Box.of(box),
@@ -227,12 +253,20 @@ class Setting:
         )
 
 
+def sloped_atoms(truth: MixingMeasure) -> NDArray[np.bool_]:
+    """Which atoms have a gate that depends on x; all, where that is not β1's to say."""
+    if "beta1" not in truth.layout:
+        return np.ones(truth.atoms, dtype=bool)
+    return (truth.beta1 != 0).any(axis=-1)
+
+
 def is_null(model: Model, domain: tuple[float, float]) -> bool:
     """Whether h(·, 0) is 0 at some points of the domain, to rounding: what a null start needs."""
     x = np.tile(np.linspace(*domain, 33)[:, None], (1, model.dim))
+    plain = Model(model.expert, resolve("softmax"))  # h is the same under every gate
     zero = MixingMeasure([0.0], np.zeros((1, model.dim)), np.zeros((1, len(model.parameters))))
     with np.errstate(all="ignore"):
-        return bool((np.abs(model.experts(zero, x)) <= 1e-12).all())
+        return bool((np.abs(plain.experts(zero, x)) <= 1e-12).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +297,7 @@ class Experiment:
             whole("sizes", n, least=1)
         whole("replicates", self.replicates, least=2)
         whole("control", self.control, least=0)
-        least = self.setting.model.layout.length(self.setting.k)
+        least = self.setting.fitted.layout.length(self.setting.k)
         if self.sizes[0] < least:
             raise InputError(
                 f"sizes: {self.sizes[0]} samples are fewer than the {least} parameters; "

@@ -69,6 +69,8 @@ def suggested_box(
     >>> suggested_box(Model.of("gelu", "softmax"), truth).beta0
     (-0.5, 4.0)
     """
+    if not model.gate.is_affine:
+        return _of_blocks(model, truth, over, truth.atoms + 1 if k is None else k)
     cell = Cell.of(model, truth, over, k, None)
     held = [model.gate.held(measure) for measure in (fitted_truth(model, truth, cell), truth)]
     beta0, beta1, eta = (
@@ -91,3 +93,23 @@ def fitted_truth(model: Model, truth: MixingMeasure, cell: Cell) -> MixingMeasur
         return truth
     alone = Simulation(model, truth, 1, 1, 0.0, 0, (0.0, 1.0))
     return alone.starts(truth.atoms + cell.copies - 1, 0.0, over=cell.over)[0]
+
+
+def _of_blocks(model: Model, truth: MixingMeasure, over: int, k: int) -> Box:
+    """The same for a gate with other blocks; those that divide end at a tenth and ten times."""
+    alone = Simulation(model.grouped(truth.layout.groups), truth, 1, 1, 0.0, 0, (0.0, 1.0))
+    centre = truth if k == truth.atoms else alone.starts(k, 0.0, over=over)[0]
+    entries = {}
+    for block in truth.layout.blocks:
+        numbers = [model.gate.held(m)[block.name].ravel() for m in (truth, centre)]
+        values = np.concatenate(numbers)
+        if block.role == "weight":
+            low = math.floor(10 * (float(values.min()) - 0.5) + 1e-9) / 10
+            high = max(4.0, math.ceil(10 * (float(values.max()) + 1) - 1e-9) / 10)
+            entries[block.name] = (low, high)
+            continue
+        largest = max(10.0, float(math.ceil(2.5 * float(np.abs(values).max()))))
+        above = all(truth.layout.positive(block))
+        least = min(0.1, float(values.min()) / 10) if above else -largest
+        entries[block.name] = (least, largest)
+    return Box.of(entries)
