@@ -26,7 +26,7 @@ from identkit.vocabulary import Agreement, ClaimStatus, PremiseVerdict, Quantifi
 
 @dataclass(frozen=True)
 class Derived:
-    """The rate derived for one expert under one gate.
+    """The rate derived for one expert under one gate and likelihood.
 
     ``agreement``: beside the rate that is stated; beside one of what a gauge moves, as if it were
     stated of what is left. ``quantifier``: for which parameters the rate is proved, None where it
@@ -35,6 +35,7 @@ class Derived:
 
     expert: str
     gate: str
+    likelihood: str
     rate: Rate
     agreement: Agreement
     quantifier: Quantifier | None
@@ -124,6 +125,7 @@ def _derived(found: CheckResult, rate: Rate | None = None) -> Derived:
     return Derived(
         found.expert.label,
         found.gate,
+        found.likelihood,
         result.rate.derived,
         agreement_of(rate, result.rate.derived, fails),
         result.quantifier if second is None else second.quantifier,

@@ -185,7 +185,9 @@ def test_a_statement_that_says_otherwise_is_judged_otherwise(name, change, agree
 
 
 def of(rate):
-    return Derived("linear", "softmax", Rate.parse(rate), Agreement.UNCLAIMED, None)
+    return Derived(
+        "linear", "softmax", "least-squares", Rate.parse(rate), Agreement.UNCLAIMED, None
+    )
 
 
 @pytest.mark.parametrize(

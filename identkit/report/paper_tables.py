@@ -12,6 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from identkit.claims.listing import Entry
+from identkit.likelihoods import asked_under
 from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.report import statements
 from identkit.report.claims_report import COLOURS as STATUS_COLOURS
@@ -115,17 +116,19 @@ def sources(rows: Iterable[PaperRow]) -> list[str]:
 
 def beside(said: Stated) -> list[str]:
     """What is derived beside a statement, each as a sentence without its full stop."""
+    (likelihood,) = {d.likelihood for d in said.derived}
+    under = f"under {resolve_likelihood(likelihood).title}"
     if said.form == "pairs":
-        return [f"derived: {_rate(fast)}; {_rate(slow)}" for fast, slow in said.pairs]
+        return [f"derived {under}: {_rate(fast)}; {_rate(slow)}" for fast, slow in said.pairs]
     left = ", ".join(f"{d.expert} {d.rate}" for d in said.derived)
     if said.form == "every":
-        return [f"derived: {left}"]
+        return [f"derived {under}: {left}"]
     if not said.gauge:
         return []
     return [
         f"the interaction is an exact gauge, by which no estimator of what it moves is consistent: "
         f"{said.gauge}",
-        f"what is left once it is fixed: {left}",
+        f"what is left once it is fixed, {under}: {left}",
     ]
 
 
@@ -255,7 +258,8 @@ def _derived_document(table: PaperTable, entry: Entry) -> dict[str, Any]:
     for said in table.stated:
         if said.claim == entry.claim.id:
             rates = [
-                {"expert": d.expert, "gate": d.gate, "rate": str(d.rate)} for d in said.derived
+                {"expert": d.expert, **asked_under(d.gate, d.likelihood), "rate": str(d.rate)}
+                for d in said.derived
             ]
             gauge = {"gauge": said.gauge} if said.gauge else {}
             return {"agreement": said.agreement, **gauge, "derived": rates}
