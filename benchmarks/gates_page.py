@@ -121,9 +121,10 @@ def read() -> Iterator[str]:
         "",
         "## Papers",
         "",
-        "What was read of each, its claims on experts (how many), its statements of gates with the",
-        "status of their checks, and how many statements are not compared: `identkit table",
-        "--paper NUMBER` prints all of them, beside what is derived, and why one is not compared.",
+        "What was read of each, where it is known to be less than all; its claims on experts (how",
+        "many), its statements of gates with the status of their checks, and how many statements",
+        "are not compared: `identkit table --paper NUMBER` prints all of them, beside what is",
+        "derived, and why one is not compared.",
         "",
         "| paper | about | read | claims | statements | not compared |",
         "|---|---|---|---|---|---|",
@@ -133,7 +134,7 @@ def read() -> Iterator[str]:
         others = [*rates, *(s["id"] for s in said.get("statements", ()))]
         listed = "; ".join(f"`{name}`: {status[name]}" for name in others) or "–"
         yield (
-            f"| {said['paper']} | {_cell(said['about'])} | {said.get('read', 'all cited places')} "
+            f"| {said['paper']} | {_cell(said['about'])} | {said.get('read', '–')} "
             f"| {len(said['claims'])} | {listed} | {len(said['unchecked'])} |"
         )
 
