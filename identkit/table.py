@@ -17,6 +17,7 @@ from identkit.gates import resolve as resolve_gate
 from identkit.likelihoods import LEAST_SQUARES, from_document
 from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.results import CheckResult, ConditionResult, Published
+from identkit.stated import Stated, stated
 from identkit.vocabulary import PremiseVerdict
 
 ROWS: tuple[tuple[str, str | None], ...] = (
@@ -110,8 +111,10 @@ class PaperRow:
 class PaperTable:
     """What one paper states of experts, certified.
 
-    ``observed`` are its rates of other quantities, with the recorded status of their checks on
-    data; ``unchecked`` what identkit does not compare, each with why.
+    ``observed`` are its other statements (rates of other quantities, on data; of gates; of one
+    model beside another) with the recorded status of their checks, ``stated`` what is derived
+    beside some of them; ``unchecked`` what identkit does not compare, each with why. ``read`` says
+    what of the paper was read, where that is less than all.
     """
 
     version: str
@@ -122,6 +125,8 @@ class PaperTable:
     rows: tuple[PaperRow, ...]
     observed: tuple[Entry, ...]
     unchecked: tuple[Entry, ...]
+    stated: tuple[Stated, ...] = ()
+    read: str = ""
 
 
 def paper_table(
@@ -142,7 +147,9 @@ def paper_table(
         for claim in said["claims"]
         for expert in members(claim, dim)
     )
-    checked = {f"{rate['id']}-rate" for rate in said["rates"]}
+    beside = said.get("statements", [])
+    derived = (stated(entry, dim, seed=seed, progress=progress) for entry in beside)
+    checked = {f"{rate['id']}-rate" for rate in said["rates"]} | {entry["id"] for entry in beside}
     unchecked = {entry["id"] for entry in said["unchecked"]}
     listed = list_claims()
     return PaperTable(
@@ -154,6 +161,8 @@ def paper_table(
         rows,
         tuple(e for e in listed if e.claim.id in checked),
         tuple(e for e in listed if e.claim.id in unchecked),
+        tuple(s for s in derived if s is not None),
+        said.get("read", ""),
     )
 
 

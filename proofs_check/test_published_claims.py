@@ -3,8 +3,9 @@
 Statements: the entries of ``identkit/claims/published``, each read as two claims: the
 classification (the expert satisfies, or fails, the condition of the theorem) and the rate printed
 for an over-specified expert. Sources: Nguyen, Ho, Rinaldo, NeurIPS 2024 (arXiv 2405.13997) and
-ICML 2024 (arXiv 2402.02952), under least squares; arXiv 2505.10860, under the Gaussian likelihood
-with one variance for each atom. ``polynomial`` stands for (aᵀx + b)^P, here P = 1, 2, 3.
+ICML 2024 (arXiv 2402.02952), and arXiv 2503.03213, under least squares; arXiv 2505.10860, under
+the Gaussian likelihood with one variance for each atom. ``polynomial`` stands for (aᵀx + b)^P, here
+P = 1, 2, 3.
 
 Check. ``identkit.check`` decides, for d = 1 and 2. The finding is computed from its result, nothing
 is looked up: a classification is proved as far as the certificate reaches; for a rate n^-1/4 it
@@ -121,11 +122,12 @@ def classification_of(result, verdict):
     }
 )
 def test_classification(entry):
-    word = "weakly" if entry["condition"] == "weak" else "strongly"
+    words = {"weak": "weakly identifiable", "algebraic-independence": "independent of the router"}
+    word = words.get(entry["condition"], "strongly identifiable")
     limits = {r.atoms for _, _, r in results(entry) if r.atoms_scope == "up-to"}
     claim = Claim(
         f"{entry['id']}-classification",
-        f"{title(entry)}: {'' if entry['verdict'] == 'yes' else 'not '}{word} identifiable"
+        f"{title(entry)}: {'' if entry['verdict'] == 'yes' else 'not '}{word}"
         + (" at distinct gates" if entry["condition"] == "weak" else "")
         + (f" (k ≤ {min(limits)})" if limits else ""),
         entry["source"],
@@ -142,7 +144,7 @@ def test_classification(entry):
 def rate_in_words(entry):
     """The printed rate with the hypotheses under which it is derived here."""
     if entry["rate"] == "1/log n":
-        return "slower than any polynomial rate (printed 1/log n)"
+        return f"slower than any polynomial rate (printed {entry.get('printed', '1/log n')})"
     if entry["rate"] != "n^-1/4":
         cells = f", {of_cells(entry['cells'])}" if "cells" in entry else ""
         return f"{entry['rate']} if over-specified{cells}"

@@ -45,9 +45,11 @@ def check(expert, gate, **options) -> CheckResult:
 def share() -> None:
     """Let everything in this process that asks for a check ask here."""
     import identkit.checking
+    import identkit.stated
     import identkit.table
 
     identkit.check = identkit.checking.check = identkit.table.check = check
+    identkit.stated.check = check
 
 
 def verdicts(expert, **options) -> tuple[str, str, str]:

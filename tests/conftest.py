@@ -66,11 +66,13 @@ def pytest_unconfigure(config):
 def checks_once(monkeypatch):
     """Checks that commands and tables make are those that other tests have made."""
     import identkit
+    import identkit.stated
     import identkit.table
 
     assert identkit.check is not checked.check  # the name that others import is the real one
     monkeypatch.setattr("identkit.checking.check", checked.check)
     monkeypatch.setattr("identkit.table.check", checked.check)
+    monkeypatch.setattr("identkit.stated.check", checked.check)
 
 
 @pytest.fixture(scope="module")

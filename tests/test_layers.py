@@ -47,7 +47,8 @@ LAYERS = {
     "claims": "claims claims.checks claims.record claims.listing claims.running",
     "architecture": "architecture.measures architecture.overlap architecture.halves "
     "architecture.moves architecture.search architecture.examples",
-    "check": "checking alternatives interaction interaction_effects router_interaction table",
+    "check": "checking alternatives interaction interaction_effects router_interaction "
+    "stated table",
     "document": "degeneracy.document certificates.document report.json_text "
     "report.json_results report.json_form",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.outputs "

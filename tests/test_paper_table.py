@@ -66,7 +66,10 @@ def test_a_paper(paper, capsys):
     ]
     assert [u["claim"] for u in found["unchecked"]] == [u["id"] for u in said["unchecked"]]
     assert [u["why"] for u in found["unchecked"]] == [u["why"] for u in said["unchecked"]]
-    assert {o["claim"] for o in found["observed"]} == {f"{r['id']}-rate" for r in said["rates"]}
+    others = {f"{r['id']}-rate" for r in said["rates"]}
+    others |= {s["id"] for s in said.get("statements", ())}
+    assert {o["claim"] for o in found["observed"]} == others
+    assert found.get("read") == said.get("read")
     text = printed(capsys, "--paper", paper)
     assert max(map(len, text.splitlines())) <= 80
     for entry in said["unchecked"]:
@@ -175,7 +178,7 @@ def test_a_row_is_compared_with_its_own_paper(stated, capsys):
 @pytest.mark.parametrize("paper", WITHOUT_CLAIMS)
 def test_a_paper_without_claims_to_compare_says_so(paper, capsys):
     text = printed(capsys, "--paper", paper)
-    assert "None of this paper's claims is one that identkit can compare." in text
+    assert "None of this paper's claims is of an expert that identkit can compare." in text
     assert "not checked by identkit" in text
     assert "certified" not in text
     for form in ("--markdown", "--latex"):

@@ -74,6 +74,7 @@ WORDS = {
     "result/agreement": OF_CONDITIONS,
     "row/agreement": OF_CONDITIONS,
     "rate/agreement": set(Agreement),
+    "observed/agreement": set(Agreement) - {Agreement.UNCLAIMED, Agreement.PREMISE_FAILS},
     "part/cause": set(Cause) - {Cause.NO_EXPANSION},
     "second_order/cause": {*LIMITS, Cause.NO_EXPANSION},
     "rate/cause": {*RateCause, *LIMITS, Cause.NO_EXPANSION},

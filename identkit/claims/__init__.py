@@ -4,8 +4,9 @@ Classifications and rates are up to logarithms and of over-specified experts, un
 where no ``likelihood`` is named; regime null means that the gate has only one. ``experts`` are
 names or families of built-in experts, ``cells`` is the number of fitted atoms in the cells that a
 rate is stated for, if not for all.
-Every entry names the file that checks it; ``unchecked`` lists those that identkit does not check,
-and why.
+``statements`` are of a gate, or of one model beside another (:mod:`identkit.stated`); ``read`` says
+what of the paper was read. Every entry names the file that checks it; ``unchecked`` lists those
+that identkit does not check, and why.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from identkit.vocabulary import Verdict
 
 @cache
 def papers() -> Mapping[str, dict]:
-    """What each paper states, by its number at arXiv: ``claims``, ``rates`` and ``unchecked``."""
+    """What each paper states, by its number at arXiv: ``claims``, ``rates`` and ``unchecked``.
+
+    Also ``statements`` and ``read``, where there are any.
+    """
     folder = resources.files("identkit.claims").joinpath("published")
     files = sorted(folder.iterdir(), key=lambda file: file.name)
     read = {f.name.removesuffix(".json"): json.loads(f.read_text(encoding="utf-8")) for f in files}
@@ -35,7 +39,7 @@ def papers() -> Mapping[str, dict]:
 
 
 def _published(kind: str) -> tuple[dict, ...]:
-    return tuple(entry for paper in papers().values() for entry in paper[kind])
+    return tuple(entry for paper in papers().values() for entry in paper.get(kind, ()))
 
 
 def claims() -> tuple[dict, ...]:
@@ -46,6 +50,11 @@ def claims() -> tuple[dict, ...]:
 def rates() -> tuple[dict, ...]:
     """Every published rate of a quantity other than the experts themselves."""
     return _published("rates")
+
+
+def statements() -> tuple[dict, ...]:
+    """Every published statement of a gate, or of one model beside another."""
+    return _published("statements")
 
 
 def unchecked() -> tuple[dict, ...]:

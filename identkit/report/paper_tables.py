@@ -12,6 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from identkit.claims.listing import Entry
+from identkit.likelihoods import asked_under
 from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.report import statements
 from identkit.report.claims_report import COLOURS as STATUS_COLOURS
@@ -22,6 +23,7 @@ from identkit.report.notation import text_latex
 from identkit.report.tables import piped, row_document, tabular
 from identkit.report.terminal import AGREEMENT_COLOURS
 from identkit.report.terminal import COLOURS as VERDICT_COLOURS
+from identkit.stated import Derived, Stated
 from identkit.table import PaperRow, PaperTable
 from identkit.vocabulary import Agreement, Quantifier, Verdict
 
@@ -33,8 +35,8 @@ REACH = {
 }
 """For which parameters of the atoms a verdict is proved, as it fits a cell."""
 COLUMNS = ("expert", "published", "certified", "derived rate")
-NOTHING = "None of this paper's claims is one that identkit can compare."
-ON_DATA = "rates of other quantities, checked on data"
+NOTHING = "None of this paper's claims is of an expert that identkit can compare."
+OTHERS = "other statements, with the status of their checks"
 NOT_COMPARED = "stated there, not checked by identkit"
 LEGEND = (
     "Published: the classification and the rate of an over-specified expert, as stated. Certified: "
@@ -112,6 +114,32 @@ def sources(rows: Iterable[PaperRow]) -> list[str]:
     ]
 
 
+def beside(said: Stated) -> list[str]:
+    """What is derived beside a statement, each as a sentence without its full stop."""
+    (likelihood,) = {d.likelihood for d in said.derived}
+    under = f"under {resolve_likelihood(likelihood).title}"
+    if said.form == "pairs":
+        return [f"derived {under}: {_rate(fast)}; {_rate(slow)}" for fast, slow in said.pairs]
+    left = ", ".join(f"{d.expert} {d.rate}" for d in said.derived)
+    if said.form == "every":
+        return [f"derived {under}: {left}"]
+    if not said.gauge:
+        return []
+    return [
+        f"the interaction is an exact gauge, by which no estimator of what it moves is consistent: "
+        f"{said.gauge}",
+        f"what is left once it is fixed, {under}: {left}",
+    ]
+
+
+def _rate(derived: Derived) -> str:
+    return f"{derived.expert} under {derived.gate} {derived.rate}"
+
+
+def _beside(table: PaperTable, entry: Entry) -> list[str]:
+    return [line for said in table.stated if said.claim == entry.claim.id for line in beside(said)]
+
+
 def _question(row: PaperRow) -> tuple[str, str]:
     """What claims that are listed together have in common."""
     return model(row), statements.title(row.result)
@@ -128,14 +156,16 @@ def _dimension(table: PaperTable) -> str:
 def terminal(table: PaperTable) -> RenderableType:
     """For a terminal of 80 columns."""
     blocks: list[RenderableType] = [Text(_dimension(table), style="bold"), Text(table.about)]
+    if table.read:
+        blocks.append(Text(f"read of it: {table.read}", style="dim"))
     for (where, asked), group in groupby(table.rows, _question):
         blocks += _group(f"{where}: {asked}", list(group))
     if not table.rows:
         blocks.append(Text(f"\n{NOTHING}"))
-    for heading, entries in ((ON_DATA, table.observed), (NOT_COMPARED, table.unchecked)):
+    for heading, entries in ((OTHERS, table.observed), (NOT_COMPARED, table.unchecked)):
         if entries:
             blocks.append(Text(f"\n{heading}", style="bold"))
-            blocks += [line for entry in entries for line in _entry(entry)]
+            blocks += [line for entry in entries for line in _entry(entry, _beside(table, entry))]
     if table.rows:
         blocks.append(Text(f"\n{_foot(table)}", style="dim"))
     return Group(*blocks)
@@ -172,11 +202,12 @@ def _with(text: Text, agreed: str) -> Text:
     return text
 
 
-def _entry(entry: Entry) -> Iterator[RenderableType]:
+def _entry(entry: Entry, derived: Sequence[str]) -> Iterator[RenderableType]:
     if entry.unchecked is None:
         style = STATUS_COLOURS[entry.claim.status]
         yield _indented(Text.assemble((entry.status, style), f"  {entry.claim.statement}"))
         yield _indented(Text(entry.claim.source, style="dim"), 4)
+        yield from (_indented(Text(line), 4) for line in derived)
         return
     yield _indented(Text(entry.claim.statement))
     yield _indented(Text(entry.claim.source, style="dim"), 4)
@@ -196,6 +227,7 @@ def json_document(table: PaperTable) -> dict[str, Any]:
         "seed": table.seed,
         "paper": table.paper,
         "about": table.about,
+        **({"read": table.read} if table.read else {}),
         "rows": [
             {"claim": row.claim, "cells": row.cells, **row_document(row.check, row.result)}
             for row in table.rows
@@ -206,6 +238,7 @@ def json_document(table: PaperTable) -> dict[str, Any]:
                 "statement": e.claim.statement,
                 "source": e.claim.source,
                 "status": e.status,
+                **_derived_document(table, e),
             }
             for e in table.observed
         ],
@@ -219,6 +252,18 @@ def json_document(table: PaperTable) -> dict[str, Any]:
             for e in table.unchecked
         ],
     }
+
+
+def _derived_document(table: PaperTable, entry: Entry) -> dict[str, Any]:
+    for said in table.stated:
+        if said.claim == entry.claim.id:
+            rates = [
+                {"expert": d.expert, **asked_under(d.gate, d.likelihood), "rate": str(d.rate)}
+                for d in said.derived
+            ]
+            gauge = {"gauge": said.gauge} if said.gauge else {}
+            return {"agreement": said.agreement, **gauge, "derived": rates}
+    return {}
 
 
 def json_text(table: PaperTable) -> str:
@@ -243,6 +288,8 @@ def _whose(row: PaperRow, what: str) -> str:
 def markdown(table: PaperTable) -> str:
     """For a README."""
     parts = [f"**{_dimension(table)}.** {escaped(statements.sentence(table.about))}"]
+    if table.read:
+        parts.append(escaped(statements.sentence(f"read of it: {table.read}")))
     if table.rows:
         parts.append(piped(HEADER, [[escaped(cell) for cell in _flat(r)] for r in table.rows]))
     else:
@@ -254,17 +301,17 @@ def markdown(table: PaperTable) -> str:
     ]
     if against:
         parts.append("Against the claims:\n\n" + "\n".join(against))
-    for heading, entries in ((ON_DATA, table.observed), (NOT_COMPARED, table.unchecked)):
+    for heading, entries in ((OTHERS, table.observed), (NOT_COMPARED, table.unchecked)):
         if entries:
-            items = "\n".join(f"- {escaped(_item(e))}" for e in entries)
+            items = "\n".join(f"- {escaped(_item(e, _beside(table, e)))}" for e in entries)
             parts.append(f"{statements.sentence(heading)[:-1]}:\n\n{items}")
     return "\n\n".join([*parts, *([_foot(table)] if table.rows else [])])
 
 
-def _item(entry: Entry) -> str:
+def _item(entry: Entry, derived: Sequence[str]) -> str:
     what = f"{entry.claim.statement} ({entry.claim.source})"
     if entry.unchecked is None:
-        return f"{what}: {entry.status}"
+        return "; ".join([f"{what}: {entry.status}", *derived])
     return f"{what}. Not checked: {entry.unchecked}."
 
 
@@ -287,8 +334,9 @@ def latex(table: PaperTable) -> str:
         for what, reason in reasons(row)
     ]
     lists = [("Against the claims", against)]
-    for heading, entries in ((ON_DATA, table.observed), (NOT_COMPARED, table.unchecked)):
-        lists.append((statements.sentence(heading)[:-1], [text_latex(_item(e)) for e in entries]))
+    for heading, entries in ((OTHERS, table.observed), (NOT_COMPARED, table.unchecked)):
+        items = [text_latex(_item(e, _beside(table, e))) for e in entries]
+        lists.append((statements.sentence(heading)[:-1], items))
     for heading, items in lists:
         if items:
             inner = "\n".join(rf"  \item {item}" for item in items)
