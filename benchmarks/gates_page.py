@@ -18,7 +18,7 @@ from identkit.architecture.records import FoundGauge
 from identkit.claims import papers, statements
 from identkit.claims.record import recorded
 from identkit.errors import InputError
-from identkit.experts import builtin
+from identkit.experts import Expert, builtin
 from identkit.gates import GATES, Gate, described, regime_title, resolve
 from identkit.likelihoods import from_document
 from identkit.report.paper_tables import beside

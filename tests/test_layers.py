@@ -48,7 +48,8 @@ LAYERS = {
     "architecture": "architecture.measures architecture.overlap architecture.halves "
     "architecture.moves architecture.search architecture.examples",
     "check": "checking alternatives interaction interaction_effects router_interaction "
-    "stated table",
+    "stated table "
+    "selecting.regions selecting.records selecting.examples selecting.filling selecting.answers",
     "document": "degeneracy.document certificates.document report.json_text "
     "report.json_results report.json_form",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.outputs "
@@ -58,10 +59,10 @@ LAYERS = {
     "certificates.kernel certificates.statement certificates.order_entry certificates.store "
     "certificates.rederive certificates.verify",
     "mixture": "fit.structure fit.model simulation",
-    "losses": "losses losses.shifts losses.partition losses.norms losses.identified",
+    "losses": "losses losses.shifts losses.levels losses.partition losses.norms losses.identified",
     "fit": "fit fit.objective fit.result fit.problem fit.solver fit.nodes fit.vector_math "
-    "fit.cpu_kernel fit.torch_kernel fit.job fit.engine fit.starts fit.inference fit.summary "
-    "fit.running",
+    "fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu fit.job "
+    "fit.engine fit.starts fit.inference fit.summary fit.running",
     "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
     "rates.fits rates.audit rates.formats rates.plan_values rates.plan "

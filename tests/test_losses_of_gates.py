@@ -614,7 +614,7 @@ def test_a_direction_of_zero_has_none():
         voronoi(bad, bad, "cosine")
 
 
-@pytest.mark.parametrize("gate", ["hierarchical", "top-2", "hierarchical-softmax-laplace"])
+@pytest.mark.parametrize("gate", ["top-1", "top-2", "top-2-unnormalised"])
 def test_gates_without_a_loss_refuse(gate):
     truth = MixingMeasure([0.0], [[1.0]], [[1.0]])
     with pytest.raises(InputError, match="no Voronoi loss is known"):
@@ -639,11 +639,11 @@ def test_equal_atoms_of_the_truth_are_seen_through_their_scale():
 
 @pytest.mark.parametrize("gate", GATES.values(), ids=GATES)
 def test_every_expansion_under_least_squares_has_a_loss(gate):
-    """But those of levels, whose groups no loss sees; one of other blocks is tested above."""
-    known = gate.has_theory and gate.likelihood == "least-squares" and not gate.structure
+    """Of levels it is the inner gate's (test_losses_of_levels); others are tested above."""
+    known = gate.has_theory and gate.likelihood == "least-squares"
     assert gate.has_loss == known
     for regime in gate.regimes:
-        if regime.loss is not None:
+        if regime.loss is not None and gate.level is None:
             assert (regime.loss.coordinates is None) == (gate.blocks == AFFINE)
             assert gate.blocks == AFFINE or gate.name in NAMES
             assert (regime.loss.gates == "exact") == (gate.name in QUADRATIC)

@@ -459,9 +459,9 @@ class CpuSums:
         self.model, self.threads = model, max(1, threads)
         self.x, self.y = np.ascontiguousarray(x), np.ascontiguousarray(y)
         self.weight = np.empty((0, 0)) if weight is None else np.ascontiguousarray(weight)
-        self.arguments = self._prepared()
+        self.arguments: Any = self._prepared()
 
-    def _prepared(self) -> tuple[Any, ...]:
+    def _prepared(self) -> Any:
         """The arguments of the loops that are the same for all vectors."""
         model, at = self.model, self.model.places
         return (
@@ -489,9 +489,10 @@ class CpuSums:
             np.empty_like(theta),
         )
         atoms = theta.reshape(len(theta), -1, self.model.per_atom)
+        steps: Any = _steps  # of numba: takes what it is given
         self._share(
             len(theta),
-            lambda part: _steps(
+            lambda part: steps(
                 atoms[part], which[part], self.x, self.y, self.weight, *self.arguments, second,
                 *(array[part] for array in out),
             ),
@@ -503,9 +504,10 @@ class CpuSums:
         out = np.empty_like(theta)
         atoms = theta.reshape(len(theta), -1, self.model.per_atom)
         speeds = np.ascontiguousarray(velocity).reshape(atoms.shape)
+        bends: Any = _bends  # of numba: takes what it is given
         self._share(
             len(theta),
-            lambda part: _bends(
+            lambda part: bends(
                 atoms[part], speeds[part], which[part], self.x, self.weight, *self.arguments,
                 out[part],
             ),

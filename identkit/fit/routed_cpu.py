@@ -608,7 +608,7 @@ class RoutedCpuSums(CpuSums):
     whether ω = exp, how many atoms are selected (0: all), whether by the sum over all.
     """
 
-    def _prepared(self) -> tuple[Any, ...]:
+    def _prepared(self) -> Any:
         model, at = self.model, self.model.places
         score, group, selection = model.score, model.group_score, model.gate.selection
         assert score is not None
@@ -646,7 +646,7 @@ class RoutedCpuSums(CpuSums):
             (flags, bias, *native_heads(model)),
         )
 
-    def _arguments(self, size: int) -> tuple[Any, ...]:
+    def _arguments(self, size: int) -> Any:
         """Those of the loops for vectors of this size."""
         model = self.model
         atoms = model.layout.atoms(size)
@@ -680,9 +680,10 @@ class RoutedCpuSums(CpuSums):
             np.empty_like(theta),
         )
         given = self._arguments(size)
+        steps: Any = _steps  # of numba: takes what it is given
         self._share(
             len(theta),
-            lambda part: _steps(
+            lambda part: steps(
                 theta[part], which[part], self.x, self.y, self.weight, *given, second,
                 *(array[part] for array in out),
             ),
@@ -694,9 +695,10 @@ class RoutedCpuSums(CpuSums):
         out = np.empty_like(theta)
         given = self._arguments(theta.shape[1])
         speeds = np.ascontiguousarray(velocity)
+        bends: Any = _bends  # of numba: takes what it is given
         self._share(
             len(theta),
-            lambda part: _bends(
+            lambda part: bends(
                 theta[part], speeds[part], which[part], self.x, self.weight, *given, out[part]
             ),
         )

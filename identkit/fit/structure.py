@@ -28,7 +28,8 @@ class Root(sp.Function):
     nargs = 1
 
     def fdiff(self, argindex: int = 1) -> Any:
-        return InverseRoot(self.args[0]) / 2
+        inverse: Any = InverseRoot(self.args[0])
+        return inverse / 2
 
 
 class InverseRoot(sp.Function):
@@ -37,7 +38,8 @@ class InverseRoot(sp.Function):
     nargs = 1
 
     def fdiff(self, argindex: int = 1) -> Any:
-        return -(self**3) / 2
+        own: Any = self
+        return -(own**3) / 2
 
 
 class Logistic(sp.Function):

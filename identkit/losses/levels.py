@@ -9,33 +9,35 @@ by one group.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from itertools import permutations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from identkit.errors import InputError
 from identkit.gates import Gate, resolve
-from identkit.losses.shifts import Parts
+from identkit.losses.shifts import Parts, VoronoiLoss
 from identkit.mixing import Array, MixingMeasure
-
-if TYPE_CHECKING:
-    from identkit.losses.partition import VoronoiLoss
 
 MOST_GROUPS = 6
 """Groups whose matchings, 720 of them, are all tried."""
 
 
 def of_levels(
-    fitted: MixingMeasure, truth: MixingMeasure, gate: Gate, order: float | None
+    fitted: MixingMeasure,
+    truth: MixingMeasure,
+    gate: Gate,
+    order: float | None,
+    within: Callable[..., VoronoiLoss],
 ) -> VoronoiLoss:
-    """As :func:`identkit.losses.voronoi`; ``shift`` has shape (…, groups, m).
+    """As :func:`identkit.losses.voronoi`, which is ``within`` the groups.
+
+    ``shift`` has shape (…, groups, m).
 
     Raises InputError for another number of groups than the truth's, and for more than six.
     """
-    from identkit.losses.partition import VoronoiLoss, voronoi
-
     assert gate.level is not None
     for measure in (fitted, truth):
         gate.check_layout(measure.layout)
@@ -53,7 +55,7 @@ def of_levels(
     many = fitted if fitted.batch else MixingMeasure.stack([fitted])
     inner = resolve(gate.level.within)
     own, true = _groups(many, inner), _groups(truth, inner)
-    inside = [[voronoi(f, t, inner, order=order) for t in true] for f in own]
+    inside = [[within(f, t, inner, order=order) for t in true] for f in own]
     outer = _outer(many, truth, gate)
     matchings = list(permutations(range(count)))
     totals = np.array(

@@ -12,7 +12,7 @@ Parameters are dimensionless; arrays have the fitted measure's leading shape, ()
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,33 +20,8 @@ import numpy as np
 from identkit.errors import InputError
 from identkit.gates import Gate, RegimeCode, resolve
 from identkit.losses.levels import of_levels
-from identkit.losses.shifts import Labels, Mask, Parts, Problem, formula_of
+from identkit.losses.shifts import Labels, Mask, Parts, Problem, VoronoiLoss, formula_of
 from identkit.mixing import Array, MixingMeasure
-
-
-@dataclass(frozen=True, eq=False)
-class VoronoiLoss:
-    """A Voronoi loss and what it is made of; see :func:`voronoi`.
-
-    ``value`` (…,) is the sum of ``parts``. ``cells`` (…, k) is the true atom of each fitted one;
-    ``sizes`` and ``empty`` (…, k*) count them. ``eta_over`` and ``gate_over`` (…,) are the largest
-    ‖Δη‖ and ‖Δγ‖ in over-specified cells, NaN where there are none; ``exact_error`` is the largest
-    unweighted summand of a cell with one atom, NaN likewise. ``shift`` (…, m) is what was added to
-    the fitted γ, β1 for a gate of β1 and β0, to align the gauge (0 where there is none).
-    ``premise`` (…,) is False where a sparse regime is asked for but an over-specified true atom has
-    β1* ≠ 0: a small loss then does not mean that the regression functions agree.
-    """
-
-    value: Array
-    parts: Parts
-    cells: Labels
-    sizes: Labels
-    empty: Mask
-    eta_over: Array
-    gate_over: Array
-    exact_error: Array
-    shift: Array
-    premise: Mask
 
 
 def check_pair(fitted: MixingMeasure, truth: MixingMeasure) -> None:
@@ -112,7 +87,7 @@ def voronoi(
     if found.level is not None:
         if truth.batch:
             check_pair(fitted, truth)
-        return of_levels(fitted, truth, found, order)
+        return of_levels(fitted, truth, found, order, voronoi)
     formula.check_blocks(fitted, truth)
     check_pair(fitted, truth)
     problem = Problem.of(formula, fitted, truth)

@@ -51,6 +51,31 @@ class Parts(NamedTuple):
     shared: Array
 
 
+@dataclass(frozen=True, eq=False)
+class VoronoiLoss:
+    """A Voronoi loss and what it is made of; see :func:`identkit.losses.voronoi`.
+
+    ``value`` (…,) is the sum of ``parts``. ``cells`` (…, k) is the true atom of each fitted one;
+    ``sizes`` and ``empty`` (…, k*) count them. ``eta_over`` and ``gate_over`` (…,) are the largest
+    ‖Δη‖ and ‖Δγ‖ in over-specified cells, NaN where there are none; ``exact_error`` is the largest
+    unweighted summand of a cell with one atom, NaN likewise. ``shift`` (…, m) is what was added to
+    the fitted γ, β1 for a gate of β1 and β0, to align the gauge (0 where there is none).
+    ``premise`` (…,) is False where a sparse regime is asked for but an over-specified true atom has
+    β1* ≠ 0: a small loss then does not mean that the regression functions agree.
+    """
+
+    value: Array
+    parts: Parts
+    cells: Labels
+    sizes: Labels
+    empty: Mask
+    eta_over: Array
+    gate_over: Array
+    exact_error: Array
+    shift: Array
+    premise: Mask
+
+
 @dataclass(frozen=True)
 class Formula:
     """The regime's terms with the power in over-specified cells, and the gate they are of."""
