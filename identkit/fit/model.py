@@ -73,6 +73,8 @@ class Model:
 
     def __post_init__(self) -> None:
         scalar(self.expert, "a model is fitted and simulated with")
+        if self.gate.router is not None:
+            self.gate.router.parameters(self.expert.inputs)  # raises unless it is about these
 
     @classmethod
     def of(

@@ -288,7 +288,7 @@ class FitResult:
         many = bool(self.measure.batch)
         rows = [self] if not many else [self[r] for r in range(len(self.status))]
         return {
-            "schema": f"identkit.fit/{1 if gate.is_affine else 2}",
+            "schema": f"identkit.fit/{1 if self.measure.layout.standard else 2}",
             "version": __version__,
             "expert": self.model.expert.canonical(),
             **asked_under(gate.name, gate.likelihood),

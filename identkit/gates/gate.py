@@ -244,7 +244,8 @@ class Gate:
                 "softmax."
             )
         known = self.written is not None or self.router is not None
-        if not known and not {*self.blocks} <= {*AFFINE}:
+        beside = () if self.selection is None else (self.selection.bias,)
+        if not known and not {*self.blocks} <= {*AFFINE, *beside}:
             needs_affine(self.blocks, f"gate {self.name}", what)
 
     def score_of(self, x: Sequence[Any], values: Mapping[str, Sequence[Any]]) -> Any:

@@ -60,7 +60,7 @@ def of_levels(
     matchings = list(permutations(range(count)))
     totals = np.array(
         [
-            sum(inside[g][t].value for g, t in enumerate(match)) + sum(outer[match])
+            sum(inside[g][t].value for g, t in enumerate(match)) + sum(outer[match][:2])
             for match in matchings
         ]
     )
