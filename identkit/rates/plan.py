@@ -345,6 +345,8 @@ def measure_of(model: Model, values: Mapping[str, Any]) -> MixingMeasure:
     if extra:
         raise InputError(f"truth: {unknown_name('key', extra[0], names)}")
     try:
+        if layout.standard:
+            return MixingMeasure(**blocks)
         return MixingMeasure.of(layout, blocks)
     except InputError as error:
         raise InputError(f"truth: {error}") from None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from identkit.errors import InputError, unknown_name
 from identkit.fit.engine import Compute
 from identkit.fit.model import Model
-from identkit.gates import Gate, RegimeCode
+from identkit.gates import Gate, RegimeCode, known_gates
 from identkit.mixing import MixingMeasure
 from identkit.rates import predictions
 from identkit.rates.conditioned import conditioning
@@ -15,7 +15,7 @@ from identkit.rates.plan import defaults, experiment_name
 from identkit.rates.quantities import checked
 from identkit.rates.result import RateResult, observe
 from identkit.rates.scheduling import scheduler as scheduler_of
-from identkit.rates.setting import Experiment, Setting, check_likelihood
+from identkit.rates.setting import Experiment, Setting, check_likelihood, needs_errors
 from identkit.rates.store import Store
 from identkit.rates.suggested import suggested_box, suggested_noise
 from identkit.rates.sweep import Outcome, Progress
@@ -28,9 +28,14 @@ Truth = TruthFile | Found | MixingMeasure
 
 
 def needs_loss(gate: Gate) -> None:
-    """Raise InputError for a gate that is not fitted, or a likelihood without rates."""
+    """Raise InputError for a gate without errors to observe, or a likelihood without rates."""
     check_likelihood(gate)
     gate.needs_weights("fit")
+    if not gate.has_loss and gate.selection is None:  # of a selection f can be observed
+        raise InputError(
+            f"--gate '{gate.name}': no Voronoi loss is known for this gate, so there are no errors "
+            f"to observe; use {known_gates(lambda g: g.has_loss)}."
+        )
 
 
 def experiment_of(
@@ -62,6 +67,7 @@ def experiment_of(
     measure, over = truth.truth, truth.over or 0
     k = measure.atoms + 1 if k is None else k
     most = max(k, measure.atoms)
+    needs_errors(model.gate, measure.atoms, k)
     given = truth if k == measure.atoms + 1 else None
     box = None if given is None else given.box
     noise = given.noise if noise is None and given is not None else noise
