@@ -181,7 +181,8 @@ def _check_numbers(
         whole("--k", options.k, least=1)
     if options.noise is not None and not 0 < options.noise < float("inf"):
         raise InputError(f"--noise {options.noise:g}: give a standard deviation above 0.")
-    least = model.layout.length(options.k or 3)
+    # of groups the experiment says it, when their sizes are known
+    least = 1 if model.gate.level is not None else model.layout.length(options.k or 3)
     if sizes[0] < least:
         raise InputError(f"--n {options.n}: the fit has {least} parameters; start higher.")
     budgets: tuple[int, ...] = ()

@@ -34,7 +34,10 @@ class RateResult(result.RateResult):
     """The answer of a rate experiment; see :func:`observe`. Prints as a report."""
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form, schema ``identkit.rates/1``; numbers that are not finite are null."""
+        """JSON form, schema ``identkit.rates/1`` (``/2`` of other blocks).
+
+        Numbers that are not finite are null.
+        """
         return rates_document.document(self)
 
     def __repr__(self) -> str:

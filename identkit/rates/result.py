@@ -31,7 +31,8 @@ from identkit.vocabulary import Basis, Judgement
 if TYPE_CHECKING:
     from identkit.rates.fits import Row
 
-SCHEMA = "identkit.rates/1"
+SCHEMA, OF_BLOCKS = "identkit.rates/1", "identkit.rates/2"
+"""Of measures of atoms (β1, β0, η), and of other layouts."""
 FINISHED = tuple(status.value for status in Status if status.finished)
 MOST_DOUBTFUL, DOUBTFUL = 0.5, 0.1
 """Share of fits that ran out of steps or are in a local minimum above which no verdict is given

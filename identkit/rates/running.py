@@ -65,6 +65,7 @@ def experiment_of(
     if isinstance(truth, TruthFile):
         truth.check(model)
     measure, over = truth.truth, truth.over or 0
+    model = model.grouped(measure.layout.groups)
     k = measure.atoms + 1 if k is None else k
     most = max(k, measure.atoms)
     needs_errors(model.gate, measure.atoms, k)

@@ -49,7 +49,7 @@ class TruthFile:
         An expert counts as the same if its expression, inputs and parameters are, whatever its
         name. A bare measure only has to have the right shape.
         """
-        model.pack(self.truth)
+        model.grouped(self.truth.layout.groups).pack(self.truth)
         if self.gate is not None and self.gate != model.gate.name:
             raise InputError(
                 f"truth: it was made for gate {self.gate}, not {model.gate.name}; choose that "

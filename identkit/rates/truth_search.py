@@ -135,7 +135,12 @@ def search_truth(
     seed, candidates = whole("seed", seed, least=0), whole("candidates", candidates, least=1)
     if over >= atoms:
         raise InputError(f"over: there is no atom {over}; the {atoms} are counted from 0.")
-    model.gate.needs_affine("search")
+    if not model.gate.is_affine:
+        raise InputError(
+            f"gate {model.gate.name}: truths are searched for scores β1ᵀx + β0 of all atoms alone; "
+            "give one, --truth FILE with a mixing measure (save() writes it), or a plan (identkit "
+            "sweep --help)."
+        )
     case = model.gate.chosen(regime)
     try:
         rule = Rule.of(model.dim, domain, _POINTS[model.dim > 1], seed)

@@ -14,6 +14,7 @@ from identkit.errors import InputError
 from identkit.experts import ACTIVATIONS, SHAPELESS, SHAPES
 from identkit.expression import FUNCTIONS
 from identkit.gates import FAMILIES, GATES, Gate, described, gates_under, resolve
+from identkit.layout import Block
 from identkit.likelihoods import LEAST_SQUARES, LIKELIHOODS
 from identkit.report.json_text import dumps
 
@@ -80,8 +81,7 @@ def _gate(name: str) -> tuple[Rows, str]:
         "name": gate.name,
         "weight": gate.formula,
         "parameters": ", ".join(
-            f"{b.label} ({b.name}; {_COUNTS[b.axis]}{'' if b.per_atom else ', of all atoms'})"
-            for b in gate.blocks
+            f"{b.label} ({b.name}; {_COUNTS[b.axis]}{_of(b)})" for b in gate.all_blocks
         ),
         "gauge": described(gate.gauges),
     }
@@ -112,6 +112,13 @@ def _gate(name: str) -> tuple[Rows, str]:
 
 
 _EXPANDED = {0: "no rate is derived", 1: "first order counts", 2: "second order counts"}
+
+
+def _of(block: Block) -> str:
+    """Whose numbers these are, where not of each atom."""
+    return ", of each group" if block.per_group else "" if block.per_atom else ", of all atoms"
+
+
 _COUNTS = {
     "": "one",
     "d": "one for each input",

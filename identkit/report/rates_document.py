@@ -1,4 +1,4 @@
-"""A rate experiment as the document ``identkit.rates/1``."""
+"""A rate experiment as the document ``identkit.rates/1``, or ``/2`` of other blocks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from identkit.rates.result import SCHEMA, Line, RateResult, Share, Verdict
+from identkit.rates.result import OF_BLOCKS, SCHEMA, Line, RateResult, Share, Verdict
 from identkit.rates.result import settings_of_analysis as analysis
 from identkit.rates.slopes import Prediction
 from identkit.report import statements
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def document(result: RateResult) -> dict[str, Any]:
-    """The ``identkit.rates/1`` document."""
+    """The document; ``identkit.rates/2`` differs in the truth and the box, by name of a block."""
     c = result.condition
     return {
-        "schema": SCHEMA,
+        "schema": SCHEMA if result.experiment.setting.truth.layout.standard else OF_BLOCKS,
         "experiment": result.experiment.document(),
         "complete": result.complete,
         "fits": result.fits,

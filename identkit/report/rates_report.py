@@ -93,10 +93,18 @@ def truth_lines(result: RateResult) -> list[str]:
 
 
 def _atoms(model: Model, truth: MixingMeasure, over: int) -> list[str]:
+    layout, vector = truth.layout, truth.to_vector()
+    cut = truth.atoms * layout.width
     lines = []
-    for j, atom in enumerate(truth.to_vector().reshape(truth.atoms, -1)):
+    for j, atom in enumerate(vector[:cut].reshape(truth.atoms, -1)):
         values = ", ".join(f"{n} = {v:g}" for n, v in zip(model.names, atom, strict=True))
         lines.append(f"atom {j}: {values}" + (" (over-specified)" if j == over else ""))
+    for g, part in enumerate(layout.members):
+        lines.append(f"group {g}: atoms {', '.join(map(str, range(part.start, part.stop)))}")
+    named = layout.numbers(model.parameters, truth.atoms)[cut:]
+    beside = [f"{name} = {v:g}" for (_, name), v in zip(named, vector[cut:], strict=True)]
+    if beside:
+        lines.append(", ".join(beside))
     return lines
 
 
