@@ -66,7 +66,7 @@ from identkit.rate import NONE
 from identkit.rates import truth_search
 from identkit.rates.plan_values import KEYS, SEARCH, brief, plain_error, read_values
 from identkit.rates.quantities import check_once
-from identkit.rates.setting import Experiment, Setting, is_null
+from identkit.rates.setting import Experiment, Setting, is_null, needs_errors
 from identkit.rates.suggested import suggested_box
 from identkit.rates.truth import load_truth
 
@@ -295,6 +295,7 @@ class _Grid:
         truth = given["truth"]
         k = given.get("k", truth.atoms + 1)
         model = model.grouped(truth.layout.groups)
+        needs_errors(model.gate, truth.atoms, k)
         box = given.get("box") or suggested_box(
             model, truth, over=given.get("over", 0), k=max(k, truth.atoms)
         )
