@@ -238,7 +238,7 @@ def router_interactions(
 
     >>> found = router_interactions("gelu", "dense-to-sparse", dim=1)
     >>> found.literal, found.after_merging, found.interactions[0].relation.text
-    ('yes', 'no', '∂π/∂ω*∂h/∂b = κ*∂h/∂a')
+    ('yes', 'no', 'κ*∂h/∂a = ∂π/∂ω*∂h/∂b')
 
     Raises :class:`~identkit.errors.InputError` for arguments that cannot be used,
     :class:`~identkit.errors.DomainError` for an expert that is singular on the domain.

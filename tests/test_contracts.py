@@ -244,23 +244,29 @@ TRUTH = MixingMeasure([0.4, -0.6], [[0.0], [0.9]], [[2.0, 1.0], [-3.0, 1.0]])
 @pytest.mark.parametrize("gate", GATES.values(), ids=GATES)
 def test_gauges_and_shares(gate):
     """Gauges are gauges, and the common shift is declared if it is one; copies leave f as it is."""
-    if gate.structure:
+    if gate.level is not None:
         with pytest.raises(InputError, match="are not compared"):
             check_gate(gate)
-        return
-    check_gate(gate)
-    if not gate.is_affine:
-        with pytest.raises(InputError, match="no fit is registered"):
-            Model.of("gelu", gate).predict(TRUTH, np.zeros((1, 1)))
-        return
-    model, x = Model.of("gelu", gate), np.linspace(-3, 3, 41)[:, None]
-    f = model.predict(TRUTH, x)
-    moved = model.predict(TRUTH.shifted(0.7, [0.3]), x)
-    assert np.allclose(moved, f, rtol=1e-10) == (gate.pinning is not None)
-    assert np.allclose(model.predict(gate.held(TRUTH), x), f, rtol=1e-10)
+    else:
+        check_gate(gate)
+    dim = 2 if gate.name == "cosine" else 1
+    groups = (1, 2) if gate.level is not None else ()
+    model = Model.of("gelu", gate, dim, groups=groups)
+    x = np.random.default_rng(0).uniform(-3, 3, (41, dim))
+    truth = TRUTH
+    if not gate.is_affine or dim > 1:
+        atoms = sum(groups) or 2
+        rng, layout = np.random.default_rng(1), model.layout
+        values = {b.name: rng.uniform(0.5, 1, layout.shape(b, atoms)) for b in layout.blocks}
+        truth = MixingMeasure.of(layout, values)
+    f = model.predict(truth, x)
+    if gate.is_affine:
+        moved = model.predict(truth.shifted(0.7, [0.3]), x)
+        assert np.allclose(moved, f, rtol=1e-10) == (gate.pinning is not None)
+    assert np.allclose(model.predict(gate.held(truth), x), f, rtol=1e-10)
     if gate.share is not None:
-        data = identkit.simulate(model, TRUTH, 10, noise=0.1, seed=0)
-        copies = data.starts(4, 0.0, over=0)[0]
+        data = identkit.simulate(model, truth, 10, noise=0.1, seed=0)
+        copies = data.starts(truth.atoms + 2, 0.0, over=0)[0]
         assert np.allclose(model.predict(copies, x), f, atol=1e-12)
 
 
@@ -268,8 +274,9 @@ def test_gauges_and_shares(gate):
 def test_losses_and_starts_work_or_refuse(gate):
     for regime in gate.regimes:
         truth = TRUTH if regime.order == 2 else TRUTH.shifted(0.0, [0.5])
-        if not gate.is_affine and not gate.structure:
-            rng, layout = np.random.default_rng(0), gate.layout(1, 2)
+        if not gate.is_affine:
+            groups = (1, 1) if gate.level is not None else ()
+            rng, layout = np.random.default_rng(0), gate.layout(1, 2, groups)
             values = {b.name: rng.uniform(0.5, 1, layout.shape(b, 2)) for b in layout.blocks}
             truth = MixingMeasure.of(layout, values)
         if regime.loss:

@@ -149,6 +149,7 @@ def test_public_names():
         "losses",
         "order",
         "paper_table",
+        "router_interactions",
         "run_rates",
         "run_sweep",
         "search_truth",

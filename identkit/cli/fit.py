@@ -44,7 +44,7 @@ box: the parameters are sought in a box, ±10 for each unless you widen it:
   --box beta1=20       slopes of the gates, ±20
   --box eta=inf        all parameters of the expert, without bounds
   --box a=0:5          one of them, by its name
-  --box centre=-5:5    another block of the gate (identkit gates NAME lists them)
+  --box centre=-5:5    another block of the gate (see identkit gates NAME)
 
 Each estimate has a standard error where the data determine it; what it assumes
 is printed too. Which parameters of the expert can be told apart, and how fast
