@@ -63,6 +63,12 @@ def block_function(scalar: Any, inputs: int, outputs: int) -> Any:
     return cfunc(_SIGNATURE, error_model="numpy", fastmath={"contract"})(space["block"])
 
 
+@njit(cache=True)
+def head_count(slots):
+    """φ, its first derivatives in so many slots, and its second ones."""
+    return 1 + slots + slots * (slots + 1) // 2
+
+
 @njit(cache=True, fastmath=_FAST, error_model="numpy")
 def _rows(theta, row_of, feature, scale, level, direct, dim, slots, count, points, rows):
     """Scores, slots and direct inputs of every atom; linear, so also for velocities."""
@@ -230,6 +236,56 @@ def _contract(left, right, rows, columns, count, out):
             out[a, f] += s0
 
 
+@njit(cache=True, fastmath=_FAST, error_model="numpy")
+def _features(data, begin, count, dim, points):
+    """The inputs on a block, and 1."""
+    for s in range(dim):
+        for j in range(count):
+            points[s, j] = data[begin + j, s]
+    for j in range(count):
+        points[dim, j] = 1.0
+
+
+@njit(cache=True, fastmath=_FAST, error_model="numpy")
+def _crossed(points, features, count, product):
+    """Products of features f ≤ q."""
+    f = 0
+    for s in range(features):
+        for u in range(s, features):
+            for j in range(count):
+                product[f, j] = points[s, j] * points[u, j]
+            f += 1
+
+
+@njit(cache=True, fastmath=_FAST, error_model="numpy")
+def _multiplied(first, weight, begin, total, count, moved, pairs):
+    """w·D_a, and the products w·D_a·D_b of rows a ≤ b; no weights are all 1."""
+    row = 0
+    for a in range(total):
+        if weight.shape[0] > 0:
+            for j in range(count):
+                moved[a, j] = weight[begin + j] * first[a, j]
+        else:
+            for j in range(count):
+                moved[a, j] = first[a, j]
+        for b in range(a, total):
+            for j in range(count):
+                pairs[row, j] = moved[a, j] * first[b, j]
+            row += 1
+
+
+@njit(cache=True, fastmath=_FAST, error_model="numpy")
+def _squared(moved, first, points, total, features, count, squared, squares):
+    """Adds Σ w·D_a²·feature²; ``moved`` holds w·D_a."""
+    for s in range(features):
+        for j in range(count):
+            squared[s, j] = points[s, j] * points[s, j]
+    for a in range(total):
+        for j in range(count):
+            moved[a, j] *= first[a, j]
+    _contract(moved, squared, total, features, count, squares)
+
+
 @njit(cache=True, error_model="numpy")
 def _place(m, per_atom, width, row_of, feature, scale):
     """Row, feature and factor of parameter m."""
@@ -292,17 +348,8 @@ def _steps(
         half = 0.0
         for begin in range(0, n, BLOCK):
             count = min(BLOCK, n - begin)
-            for s in range(dim):
-                for j in range(count):
-                    points[s, j] = data[begin + j, s]
-            for j in range(count):
-                points[dim, j] = 1.0
-            f = 0
-            for s in range(features):
-                for u in range(s, features):
-                    for j in range(count):
-                        product[f, j] = points[s, j] * points[u, j]
-                    f += 1
+            _features(data, begin, count, dim, points)
+            _crossed(points, features, count, product)
             _rows(theta[r], row_of, feature, scale, level, direct, dim, slots, count, points, rows)
             _block(
                 atoms, slots, stride, heads, normalised, exponential, expert, gate, count, rows,
@@ -328,27 +375,10 @@ def _steps(
                 for j in range(count):
                     moved[a, j] = here[j] * first[a, j]
             _contract(moved, points, total, features, count, slopes)
-            row = 0
-            for a in range(total):
-                if weight.shape[0] > 0:
-                    w = weight[which[r]]
-                    for j in range(count):
-                        moved[a, j] = w[begin + j] * first[a, j]
-                else:
-                    for j in range(count):
-                        moved[a, j] = first[a, j]
-                for b in range(a, total):
-                    for j in range(count):
-                        pairs[row, j] = moved[a, j] * first[b, j]
-                    row += 1
+            w = weight[which[r]] if weight.shape[0] > 0 else weight.reshape(0)
+            _multiplied(first, w, begin, total, count, moved, pairs)
             if second:
-                for s in range(features):
-                    for j in range(count):
-                        squared[s, j] = points[s, j] * points[s, j]
-                for a in range(total):
-                    for j in range(count):
-                        moved[a, j] *= first[a, j]
-                _contract(moved, squared, total, features, count, squares)
+                _squared(moved, first, points, total, features, count, squared, squares)
                 _pairs(
                     atoms, slots, heads, normalised, count, gates, experts, shares, first, here,
                     pairs,
@@ -388,11 +418,7 @@ def _bends(
         slopes[:] = 0.0
         for begin in range(0, n, BLOCK):
             count = min(BLOCK, n - begin)
-            for s in range(dim):
-                for j in range(count):
-                    points[s, j] = data[begin + j, s]
-            for j in range(count):
-                points[dim, j] = 1.0
+            _features(data, begin, count, dim, points)
             _rows(theta[r], row_of, feature, scale, level, direct, dim, slots, count, points, rows)
             _rows(
                 velocity[r], row_of, feature, scale, level, direct, dim, slots, count, points,
@@ -453,6 +479,9 @@ class CpuSums:
     ``x`` (R, n, d) or (1, n, d) if all problems share it, ``y`` (R, n), ``weight`` (R, n) or None.
     """
 
+    _loops: tuple[Any, Any] = (_steps, _bends)
+    """Those of :meth:`steps` and :meth:`bends`."""
+
     def __init__(
         self, model: Model, x: Array, y: Array, weight: Array | None, threads: int
     ) -> None:
@@ -488,12 +517,12 @@ class CpuSums:
             np.empty((len(theta), size, size)),
             np.empty_like(theta),
         )
-        atoms = theta.reshape(len(theta), -1, self.model.per_atom)
-        steps: Any = _steps  # of numba: takes what it is given
+        shaped, given = self._shaped(theta), self._given(size)
+        steps = self._loops[0]
         self._share(
             len(theta),
             lambda part: steps(
-                atoms[part], which[part], self.x, self.y, self.weight, *self.arguments, second,
+                shaped[part], which[part], self.x, self.y, self.weight, *given, second,
                 *(array[part] for array in out),
             ),
         )  # fmt: skip
@@ -502,17 +531,24 @@ class CpuSums:
     def bends(self, theta: Array, velocity: Array, which: NDArray[np.int64]) -> Array:
         """Jᵀ f_vv (A, p) for velocities (A, p)."""
         out = np.empty_like(theta)
-        atoms = theta.reshape(len(theta), -1, self.model.per_atom)
-        speeds = np.ascontiguousarray(velocity).reshape(atoms.shape)
-        bends: Any = _bends  # of numba: takes what it is given
+        shaped, given = self._shaped(theta), self._given(theta.shape[1])
+        speeds = self._shaped(np.ascontiguousarray(velocity))
+        bends = self._loops[1]
         self._share(
             len(theta),
             lambda part: bends(
-                atoms[part], speeds[part], which[part], self.x, self.weight, *self.arguments,
-                out[part],
+                shaped[part], speeds[part], which[part], self.x, self.weight, *given, out[part]
             ),
-        )  # fmt: skip
+        )
         return out
+
+    def _shaped(self, vectors: Array) -> Array:
+        """Vectors (A, p) as the loops take them: (A, k, per_atom)."""
+        return vectors.reshape(len(vectors), -1, self.model.per_atom)
+
+    def _given(self, size: int) -> Any:
+        """The arguments of the loops between data and results, for vectors of this size."""
+        return self.arguments
 
     def _share(self, problems: int, work: Callable[[slice], None]) -> None:
         """Contiguous parts to threads; the kernels release the interpreter's lock."""

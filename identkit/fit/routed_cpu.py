@@ -22,7 +22,13 @@ from identkit.fit.cpu_kernel import (
     CpuSums,
     _assemble,
     _contract,
+    _crossed,
+    _features,
+    _multiplied,
+    _place,
+    _squared,
     block_function,
+    head_count,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +48,7 @@ def native_heads(model: Model) -> tuple[Any, ...]:
 
     def of(call: Any, found: Any) -> Any:
         m = len(found.slots)
-        return block_function(call, m + len(found.direct), 1 + m + m * (m + 1) // 2)
+        return block_function(call, m + len(found.direct), head_count(m))
 
     group = model.group_score
     return (
@@ -110,8 +116,7 @@ def _block(
     divides, exponential, most, whole = flags
     psi, gates, experts, tau, weight, mean, means, shares, mask, scores, given, first = buffers
     width = inner + slots + outer
-    of_score, of_expert = 1 + inner + inner * (inner + 1) // 2, 1 + slots + slots * (slots + 1) // 2
-    of_group = 1 + outer + outer * (outer + 1) // 2
+    of_score, of_expert, of_group = head_count(inner), head_count(slots), head_count(outer)
     groups = leaders.shape[0]
     for i in range(atoms):
         part = psi[of_score * i : of_score * (i + 1)]
@@ -227,8 +232,7 @@ def _pairs(shape, home, leaders, divides, count, buffers, residual, pairs):
     psi, gates, experts, tau, weight, _, means, shares, _, _, _, first = buffers
     width = inner + slots + outer
     total = atoms * width
-    of_score, of_expert = 1 + inner + inner * (inner + 1) // 2, 1 + slots + slots * (slots + 1) // 2
-    of_group = 1 + outer + outer * (outer + 1) // 2
+    of_score, of_expert, of_group = head_count(inner), head_count(slots), head_count(outer)
     for i in range(atoms):
         a, s, e = i * width, of_score * i, of_expert * i
         row = s + 1 + inner
@@ -392,34 +396,13 @@ def _steps(
         half = 0.0
         for begin in range(0, n, BLOCK):
             count = min(BLOCK, n - begin)
-            for s in range(dim):
-                for j in range(count):
-                    points[s, j] = data[begin + j, s]
-            for j in range(count):
-                points[dim, j] = 1.0
-            f = 0
-            for s in range(features):
-                for u in range(s, features):
-                    for j in range(count):
-                        product[f, j] = points[s, j] * points[u, j]
-                    f += 1
+            _features(data, begin, count, dim, points)
+            _crossed(points, features, count, product)
             _slotted(units, row_of, feature, scale, dim, width, count, points, rows)
             _block(
-                shape,
-                direct,
-                home,
-                leaders,
-                expert,
-                gate,
-                score,
-                group,
-                biases,
-                flags,
-                count,
-                points,
-                rows,
-                buffers,
-            )
+                shape, direct, home, leaders, expert, gate, score, group, biases, flags, count,
+                points, rows, buffers,
+            )  # fmt: skip
             for j in range(count):
                 here[j] = mean[j] - target[begin + j]
             block_cost = 0.0
@@ -437,27 +420,10 @@ def _steps(
                 for j in range(count):
                     moved[a, j] = here[j] * first[a, j]
             _contract(moved, points, total, features, count, slopes)
-            row = 0
-            for a in range(total):
-                if weight.shape[0] > 0:
-                    w = weight[which[r]]
-                    for j in range(count):
-                        moved[a, j] = w[begin + j] * first[a, j]
-                else:
-                    for j in range(count):
-                        moved[a, j] = first[a, j]
-                for b in range(a, total):
-                    for j in range(count):
-                        pairs[row, j] = moved[a, j] * first[b, j]
-                    row += 1
+            w = weight[which[r]] if weight.shape[0] > 0 else weight.reshape(0)
+            _multiplied(first, w, begin, total, count, moved, pairs)
             if second:
-                for s in range(features):
-                    for j in range(count):
-                        squared[s, j] = points[s, j] * points[s, j]
-                for a in range(total):
-                    for j in range(count):
-                        moved[a, j] *= first[a, j]
-                _contract(moved, squared, total, features, count, squares)
+                _squared(moved, first, points, total, features, count, squared, squares)
                 _pairs(shape, home, leaders, flags[0], count, buffers, here, pairs)
             _contract(pairs, product, pair_rows, products, count, sums)
         cost[r] = half
@@ -466,9 +432,8 @@ def _steps(
             own_gram,
         )  # fmt: skip
         for m in range(size):
-            v = m % per_atom
-            a = m // per_atom * width + row_of[v]
-            own_width[m] = scale[v] * scale[v] * squares[a, feature[v]]
+            a, g, c = _place(m, per_atom, width, row_of, feature, scale)
+            own_width[m] = c * c * squares[a, g]
         _tied(index, own_gradient, own_gram, own_width, where, gradient[r], gram[r], diagonal[r])
         if not second:
             for m in range(theta.shape[1]):
@@ -502,8 +467,7 @@ def _bends(
     n, dim = x.shape[1], x.shape[2]
     width = inner + slots + outer
     total, features, groups = atoms * width, dim + 1, leaders.shape[0]
-    of_score, of_expert = 1 + inner + inner * (inner + 1) // 2, 1 + slots + slots * (slots + 1) // 2
-    of_group = 1 + outer + outer * (outer + 1) // 2
+    of_score, of_expert, of_group = head_count(inner), head_count(slots), head_count(outer)
     points = np.empty((features, BLOCK))
     rows, moving = np.empty((total, BLOCK)), np.empty((total, BLOCK))
     buffers = _buffers(shape, heads)
@@ -523,29 +487,13 @@ def _bends(
         slopes[:] = 0.0
         for begin in range(0, n, BLOCK):
             count = min(BLOCK, n - begin)
-            for s in range(dim):
-                for j in range(count):
-                    points[s, j] = data[begin + j, s]
-            for j in range(count):
-                points[dim, j] = 1.0
+            _features(data, begin, count, dim, points)
             _slotted(units, row_of, feature, scale, dim, width, count, points, rows)
             _slotted(speeds, row_of, feature, scale, dim, width, count, points, moving)
             _block(
-                shape,
-                direct,
-                home,
-                leaders,
-                expert,
-                gate,
-                score,
-                group,
-                biases,
-                flags,
-                count,
-                points,
-                rows,
-                buffers,
-            )
+                shape, direct, home, leaders, expert, gate, score, group, biases, flags, count,
+                points, rows, buffers,
+            )  # fmt: skip
             moved[:] = 0.0
             bend[:] = 0.0
             mixing[:] = 0.0
@@ -608,6 +556,8 @@ class RoutedCpuSums(CpuSums):
     whether ω = exp, how many atoms are selected (0: all), whether by the sum over all.
     """
 
+    _loops = (_steps, _bends)
+
     def _prepared(self) -> Any:
         model, at = self.model, self.model.places
         score, group, selection = model.score, model.group_score, model.gate.selection
@@ -621,7 +571,7 @@ class RoutedCpuSums(CpuSums):
             slots + len(model.structure.direct),
             0 if group is None else outer + len(group.direct),
         )
-        heads = (*(1 + m + m * (m + 1) // 2 for m in shape), arguments, groups)
+        heads = (*(head_count(m) for m in shape), arguments, groups)
         direct = tuple(
             np.array(() if s is None else s.direct, dtype=np.int64)
             for s in (model.structure, score, group)
@@ -646,8 +596,10 @@ class RoutedCpuSums(CpuSums):
             (flags, bias, *native_heads(model)),
         )
 
-    def _arguments(self, size: int) -> Any:
-        """Those of the loops for vectors of this size."""
+    def _shaped(self, vectors: Array) -> Array:
+        return vectors  # units are gathered in the loops
+
+    def _given(self, size: int) -> Any:
         model = self.model
         atoms = model.layout.atoms(size)
         assert atoms is not None
@@ -667,39 +619,3 @@ class RoutedCpuSums(CpuSums):
             leaders,
             *rest,
         )
-
-    def steps(
-        self, theta: Array, which: NDArray[np.int64], second: bool
-    ) -> tuple[Array, Array, Array, Array]:
-        """Cost (A,), gradient (A, p), Gram or (``second``) Hessian (A, p, p), Gram diagonal."""
-        size = theta.shape[1]
-        out = (
-            np.empty(len(theta)),
-            np.empty_like(theta),
-            np.empty((len(theta), size, size)),
-            np.empty_like(theta),
-        )
-        given = self._arguments(size)
-        steps: Any = _steps  # of numba: takes what it is given
-        self._share(
-            len(theta),
-            lambda part: steps(
-                theta[part], which[part], self.x, self.y, self.weight, *given, second,
-                *(array[part] for array in out),
-            ),
-        )  # fmt: skip
-        return out
-
-    def bends(self, theta: Array, velocity: Array, which: NDArray[np.int64]) -> Array:
-        """Jᵀ f_vv (A, p) for velocities (A, p)."""
-        out = np.empty_like(theta)
-        given = self._arguments(theta.shape[1])
-        speeds = np.ascontiguousarray(velocity)
-        bends: Any = _bends  # of numba: takes what it is given
-        self._share(
-            len(theta),
-            lambda part: bends(
-                theta[part], speeds[part], which[part], self.x, self.weight, *given, out[part]
-            ),
-        )
-        return out
