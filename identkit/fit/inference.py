@@ -295,8 +295,8 @@ def _alike(result: FitResult, x: Array) -> tuple[SharedGate, ...]:
                 gap = compared[i] - compared[j]
                 if np.sqrt((gap**2).mean()) <= SAME_GATE:
                     pairs[i, j] = "tolerance"
-    sloped = model.gate.divides
-    return _grouped(measure.atoms, pairs, lambda group: not sloped and bool(flat[group].all()))
+    weighed = not model.gate.divides  # else a constant score is no more than a weight
+    return _grouped(measure.atoms, pairs, lambda group: weighed and bool(flat[group].all()))
 
 
 def _grouped(

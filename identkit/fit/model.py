@@ -99,10 +99,17 @@ class Model:
         sizes = tuple(groups)
         if sizes == self.groups:
             return self
-        made = replace(self, groups=sizes)
-        for name in _OF_ANY_GROUPS if self.groups else ():  # what was compiled is the same
-            made.__dict__[name] = getattr(self, name)
-        return made
+        if sizes not in self._siblings:
+            made = replace(self, groups=sizes)
+            for name in _OF_ANY_GROUPS if self.groups else ():  # what was compiled is the same
+                made.__dict__[name] = getattr(self, name)
+            self._siblings[sizes] = made
+        return self._siblings[sizes]
+
+    @cached_property
+    def _siblings(self) -> dict[tuple[int, ...], Model]:
+        """The models with other groups that were asked for."""
+        return {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickled without what was compiled from the expressions."""
@@ -286,13 +293,10 @@ class Model:
                 f"{len(self.parameters)}."
             )
         self.gate.check_layout(measure.layout)
-        if measure.layout != self.layout:
+        if measure.layout.groups != self.groups:
             raise InputError(
                 f"mixing measure: its groups have the sizes {_sizes(measure.layout.groups)}, those "
                 f"of the model {_sizes(self.groups)}; give the same."
-                if measure.layout.groups != self.groups
-                else f"mixing measure: it has {measure.layout.router} router parameters; "
-                f"{self.gate.name} has {self.layout.router}."
             )
         return measure.to_vector()
 
@@ -329,11 +333,6 @@ class Model:
         """weight_i(x)·h(x, η_i), the terms of f_G, shape (…, k, n)."""
         return self._by_chunks(measure, x, lambda w, h: w * h, 1)
 
-    @cached_property
-    def _siblings(self) -> dict[tuple[int, ...], Model]:
-        """The model with other groups, for measures that have them."""
-        return {}
-
     def scores(self, measure: MixingMeasure, x: ArrayLike) -> Array:
         """The scores of the atoms, within their groups, shape (…, k, n)."""
         return self._by_chunks(measure, x, lambda w, h: w, 1, "_scores")
@@ -348,9 +347,7 @@ class Model:
     ) -> Array:
         self.gate.needs_weights("fit")
         if self.groups and measure.layout.groups != self.groups and measure.layout.groups:
-            other = self._siblings.setdefault(
-                measure.layout.groups, self.grouped(measure.layout.groups)
-            )
+            other = self.grouped(measure.layout.groups)
             return other._by_chunks(measure, x, combine, axes, computed)
         self.pack(measure)
         points = real_array("x", x)

@@ -187,9 +187,14 @@ class Gate:
 
     def needs_score(self, what: str) -> None:
         """Raise InputError unless its score is known in symbols."""
-        beside = () if self.selection is None else (self.selection.bias,)  # in no score
-        if self.router is None and not {*self.rule.blocks} <= {*AFFINE, *beside}:
+        if self.router is None and not {*self.rule.blocks} <= {*AFFINE, *self._in_no_score}:
             self.needs_affine(what)
+
+    @property
+    def _in_no_score(self) -> tuple[Block, ...]:
+        """The bias of a selection, if there is one."""
+        bias = None if self.selection is None else self.selection.bias
+        return () if bias is None else (bias,)
 
     @property
     def all_blocks(self) -> tuple[Block, ...]:
@@ -209,8 +214,9 @@ class Gate:
                 else f"gate {self.name}: atoms are in groups; give their sizes, such as "
                 "groups=(2, 1), or --groups 2,1."
             )
-        free = any(b.axis == "r" for b in self.blocks) and self.router is not None
-        count = len(self.router.parameters(inputs_of(dim))) if free and self.router else 0
+        count = 0
+        if self.router is not None and any(b.axis == "r" for b in self.blocks):
+            count = len(self.router.parameters(inputs_of(dim)))
         return Layout.of(self.all_blocks, dim, parameters, count, groups)
 
     @property
@@ -222,18 +228,17 @@ class Gate:
 
     def check_layout(self, layout: Layout) -> None:
         """Raise InputError unless these are the blocks of this gate, and η."""
-        if layout.of_gate == self.all_blocks:
-            asked = self.layout(layout.dim, layout.parameters, layout.groups)
-            if layout.router != asked.router:
-                raise InputError(
-                    f"mixing measure: it has {layout.router} router parameters of an atom; gate "
-                    f"{self.name} has {asked.router}."
-                )
         if layout.of_gate != self.all_blocks:
             own = ", ".join(b.name for b in layout.listed)
             needed = ", ".join(sorted(b.name for b in (*self.all_blocks, EXPERT)))
             raise InputError(
                 f"mixing measure: it has the blocks {own}; gate {self.name} has {needed}."
+            )
+        asked = self.layout(layout.dim, layout.parameters, layout.groups)
+        if layout.router != asked.router:
+            raise InputError(
+                f"mixing measure: it has {layout.router} router parameters of an atom; gate "
+                f"{self.name} has {asked.router}."
             )
 
     def needs_weights(self, what: str) -> None:
@@ -244,8 +249,7 @@ class Gate:
                 "softmax."
             )
         known = self.written is not None or self.router is not None
-        beside = () if self.selection is None else (self.selection.bias,)
-        if not known and not {*self.blocks} <= {*AFFINE, *beside}:
+        if not known and not {*self.blocks} <= {*AFFINE, *self._in_no_score}:
             needs_affine(self.blocks, f"gate {self.name}", what)
 
     def score_of(self, x: Sequence[Any], values: Mapping[str, Sequence[Any]]) -> Any:
@@ -253,7 +257,7 @@ class Gate:
         if self.written is not None:
             return self.written(x, values)
         offset = values["beta0"][0]
-        aside = (OFFSET, None if self.selection is None else self.selection.bias)
+        aside = (OFFSET, *self._in_no_score)
         own = [v for b in self.blocks if b.per_atom and b not in aside for v in values[b.name]]
         if self.router is None:
             return offset + sp.Add(*(a * b for a, b in zip(own, x, strict=SLOPE in self.blocks)))
@@ -321,36 +325,27 @@ class Gate:
         gauge = self.pinning
         last = [part.stop - 1 for part in layout.members] or [atoms - 1]
         inner = self._shifted_within if layout.groups else ()
-        own = [i for b in inner for i in range(layout[b.name].start, layout[b.name].stop)]
+        own = [i for b in inner for i in _places(layout, b)]
         if gauge is not None and not layout.groups:
             own = list(gauge.places(layout))
         found = [layout.index(atom, place) for atom in last for place in own]
         for part in layout.members:
             if part.stop - part.start == 1:
                 gates = [b for b in layout.of_atoms if b != EXPERT]
-                found += [
-                    layout.index(part.start, i)
-                    for b in gates
-                    for i in range(layout[b.name].start, layout[b.name].stop)
-                ]
+                found += [layout.index(part.start, i) for b in gates for i in _places(layout, b)]
         if self.level is not None and layout.groups:
             start = atoms * layout.width + (len(layout.groups) - 1) * layout.group_width
-            for b in self.level.pinned:
-                found += [start + i for i in range(layout[b.name].start, layout[b.name].stop)]
+            found += [start + i for b in self.level.pinned for i in _places(layout, b)]
         found += self.still(layout, atoms)
         return sorted(set(found))
 
     def still(self, layout: Layout, atoms: int) -> list[int]:
         """Where the vector has what no fit moves: what a gauge holds, biases of a selection."""
-        found = []
-        bias = None if self.selection is None else self.selection.bias
-        if bias is not None:
-            found += [layout.index(i, layout[bias.name].start) for i in range(atoms)]
+        biases = [i for b in self._in_no_score for i in _places(layout, b)]
+        found = [layout.index(atom, i) for i in biases for atom in range(atoms)]
         shared = atoms * layout.width + len(layout.groups) * layout.group_width
         held = self.fixed if self.holds is None else self.holds(layout.dim)
-        for b in held:
-            found += [shared + i for i in range(layout[b.name].start, layout[b.name].stop)]
-        return found
+        return [*found, *(shared + i for b in held for i in _places(layout, b))]
 
     @cached_property
     def known_as(self) -> str:
@@ -419,6 +414,11 @@ class Gate:
         """The expansion registered for this regime, or None."""
         regime = self.regime(which)
         return None if regime is None else regime.expansion
+
+
+def _places(layout: Layout, block: Block) -> range:
+    """Where a block stands among the numbers of whom it is."""
+    return range(layout[block.name].start, layout[block.name].stop)
 
 
 def _bare(regime: Regime) -> Regime:

@@ -18,6 +18,7 @@ import numpy as np
 
 from identkit.errors import InputError
 from identkit.gates import Gate, resolve
+from identkit.gates.softmax import weigh
 from identkit.losses.shifts import Parts, VoronoiLoss
 from identkit.mixing import Array, MixingMeasure
 
@@ -136,7 +137,7 @@ def _outer(
     assert gate.level is not None
     slope, offset = gate.level.blocks
     shifted = slope in gate.level.pinned
-    weight, true_weight = _weights(fitted[offset.name]), _weights(truth[offset.name])
+    weight, true_weight = weigh(fitted[offset.name]), weigh(truth[offset.name])
     found = {}
     for match in permutations(range(weight.shape[-1])):
         index = list(match)
@@ -152,11 +153,6 @@ def _outer(
             sizes[best, rows].max(axis=-1),
         )
     return found
-
-
-def _weights(offset: Array) -> Array:
-    weight = np.exp(offset - offset.max(axis=-1, keepdims=True))
-    return weight / weight.sum(axis=-1, keepdims=True)
 
 
 def _single(found: VoronoiLoss) -> VoronoiLoss:

@@ -58,6 +58,7 @@ from identkit.gates import Regime, RegimeCode, known_gates
 from identkit.losses.norms import Rule
 from identkit.mixing import MixingMeasure
 from identkit.rates.missing import Missing
+from identkit.rates.setting import sloped_atoms
 from identkit.simulation import Simulation
 
 Array = NDArray[np.float64]
@@ -201,7 +202,7 @@ class Cell:
 
 def of_truth(model: Model, which: RegimeCode, truth: MixingMeasure, over: int) -> Regime:
     """The truth's regime. Raises InputError if it is another than the one named."""
-    found = model.gate.of_truth(bool(truth.beta1[over].any()))
+    found = model.gate.of_truth(bool(sloped_atoms(truth)[over]))
     if which is not None and model.gate.chosen(which) != found:
         raise InputError(
             f"regime {which}: atom {over} is over-specified and has β1* {found.needs}, which is "

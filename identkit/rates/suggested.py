@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,28 +64,29 @@ def suggested_box(
     pinned, so that the box holds the truth either way. 0.5 leaves five standard deviations to
     local starts with scale 0.1, while an atom at the bound keeps at least e^{-1/2} = 61% of the
     weight of the lightest true one. The upper end is 4, or 1 above the largest true β0; both are
-    rounded outwards to a tenth. |β1| and |η| end at 10, or at 2.5 times the largest true value.
+    rounded outwards to a tenth. |β1| and |η| end at 10, or at 2.5 times the largest true value, as
+    do other blocks; those that divide begin at 0.1, or a tenth of the smallest true value.
 
     >>> truth = MixingMeasure([1.4, 0.0], [[0.9], [0.0]], [[1.5, 0.95], [-2.4, -1.55]])
     >>> suggested_box(Model.of("gelu", "softmax"), truth).beta0
     (-0.5, 4.0)
     """
-    if not model.gate.is_affine:
-        return _of_blocks(model, truth, over, truth.atoms + 1 if k is None else k)
+    model = model.grouped(truth.layout.groups)
     cell = Cell.of(model, truth, over, k, None)
     held = [model.gate.held(measure) for measure in (fitted_truth(model, truth, cell), truth)]
-    beta0, beta1, eta = (
-        np.concatenate([getattr(measure, name).ravel() for measure in held])
-        for name in ("beta0", "beta1", "eta")
-    )
-    low = math.floor(10 * (float(beta0.min()) - 0.5) + 1e-9) / 10
-    high = max(4.0, math.ceil(10 * (float(beta0.max()) + 1) - 1e-9) / 10)
-
-    def wide(values: Array) -> float:
-        largest = 2.5 * float(np.abs(values).max())
-        return 10.0 if largest <= 10 else float(math.ceil(largest))
-
-    return Box(beta1=wide(beta1), beta0=(low, high), eta=wide(eta))
+    entries: dict[str, Any] = {}
+    for block in truth.layout.blocks:
+        values = np.concatenate([measure[block.name].ravel() for measure in held])
+        if block.role == "weight":
+            low = math.floor(10 * (float(values.min()) - 0.5) + 1e-9) / 10
+            high = max(4.0, math.ceil(10 * (float(values.max()) + 1) - 1e-9) / 10)
+            entries[block.name] = (low, high)
+            continue
+        widest = max(10.0, float(math.ceil(2.5 * float(np.abs(values).max()))))
+        entries[block.name] = widest
+        if all(truth.layout.positive(block)):
+            entries[block.name] = (min(0.1, float(values.min()) / 10), widest)
+    return Box.of(entries)
 
 
 def fitted_truth(model: Model, truth: MixingMeasure, cell: Cell) -> MixingMeasure:
@@ -93,23 +95,3 @@ def fitted_truth(model: Model, truth: MixingMeasure, cell: Cell) -> MixingMeasur
         return truth
     alone = Simulation(model, truth, 1, 1, 0.0, 0, (0.0, 1.0))
     return alone.starts(truth.atoms + cell.copies - 1, 0.0, over=cell.over)[0]
-
-
-def _of_blocks(model: Model, truth: MixingMeasure, over: int, k: int) -> Box:
-    """The same for a gate with other blocks; those that divide end at a tenth and ten times."""
-    alone = Simulation(model.grouped(truth.layout.groups), truth, 1, 1, 0.0, 0, (0.0, 1.0))
-    centre = truth if k == truth.atoms else alone.starts(k, 0.0, over=over)[0]
-    entries = {}
-    for block in truth.layout.blocks:
-        numbers = [model.gate.held(m)[block.name].ravel() for m in (truth, centre)]
-        values = np.concatenate(numbers)
-        if block.role == "weight":
-            low = math.floor(10 * (float(values.min()) - 0.5) + 1e-9) / 10
-            high = max(4.0, math.ceil(10 * (float(values.max()) + 1) - 1e-9) / 10)
-            entries[block.name] = (low, high)
-            continue
-        largest = max(10.0, float(math.ceil(2.5 * float(np.abs(values).max()))))
-        above = all(truth.layout.positive(block))
-        least = min(0.1, float(values.min()) / 10) if above else -largest
-        entries[block.name] = (least, largest)
-    return Box.of(entries)
