@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError, whole
-from identkit.fit import Box, Compute, Model, least_squares
-from identkit.fit.starts import random_starts
+from identkit.fit import Box, Compute, Model
+from identkit.fit.running import best_fit
 from identkit.mixing import MixingMeasure, real_array
 
 try:
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+UNDETERMINED = 1e-6
+"""Least ridge with fewer samples than parameters: without one rounding would choose among fits."""
+
 
 class MoERegressor(RegressorMixin, BaseEstimator):
     """Least-squares fit of f_G(x) = Σ_i weight_i(x)·h(x, η_i), the best of several random starts.
@@ -39,17 +43,21 @@ class MoERegressor(RegressorMixin, BaseEstimator):
     ``expert`` is a built-in's name, with ``shape``, or an :class:`identkit.Expert`; its number of
     inputs is the number of columns of X. ``gate`` is any that ``identkit gates`` lists, ``n_atoms``
     the number k of atoms and ``groups`` the sizes of their groups, which add up to k, under a
-    hierarchical gate. Neither X nor y is rescaled: tanh experts under a softmax gate predict values
-    in [-1, 1]; ``shape="ffn"`` gives every atom an output weight. ``box`` holds the bounds of the
-    parameters (:class:`identkit.fit.Box`, default ±10), ``max_steps`` the evaluations per start,
-    ``random_state`` seeds the starts, ``device`` is auto, cpu or cuda, ``n_jobs`` the threads.
+    hierarchical gate. X and y are standardised inside where experts and gate allow it, and
+    parameters told in the units of X and y; tanh experts under a softmax gate still predict values
+    in [-1, 1], while ``shape="ffn"`` gives every atom an output weight. ``box`` holds bounds of the
+    parameters in these units (:class:`identkit.fit.Box`), ``start`` their values at every start,
+    ``ridge`` ρ adds ½ρ‖θ‖² in standard units, ``standardise=False`` fits in the units of the data.
+    ``max_steps`` are the evaluations per start, ``random_state`` seeds the starts, ``device`` is
+    auto, cpu or cuda, ``n_jobs`` the threads.
 
     After ``fit``: ``measure_``, the fitted :class:`identkit.MixingMeasure`; ``result_``, the
     :class:`identkit.fit.FitResult` with status, cost and settings; ``n_iter_``, trial steps of the
     best start; ``n_features_in_`` and, for data frames, ``feature_names_in_``.
 
     The number of atoms is never changed silently. With fewer samples than parameters the fit is
-    one of many with the same cost: ``fit`` warns and goes on, predictions at other x mean little.
+    one of many with the same cost: ``fit`` warns and takes one of small parameters, by a ridge of
+    at least 1e-6; predictions at other x mean little.
     A fit that ends away from a minimum gives a ConvergenceWarning with the remedy.
 
     >>> import numpy as np
@@ -74,6 +82,9 @@ class MoERegressor(RegressorMixin, BaseEstimator):
         device: str = "auto",
         n_jobs: int | None = None,
         groups: tuple[int, ...] | None = None,
+        standardise: bool = True,
+        start: Mapping[str, Sequence[float]] | None = None,
+        ridge: float = 0.0,
     ) -> None:
         self.expert = expert
         self.gate = gate
@@ -86,6 +97,9 @@ class MoERegressor(RegressorMixin, BaseEstimator):
         self.device = device
         self.n_jobs = n_jobs
         self.groups = groups
+        self.standardise = standardise
+        self.start = start
+        self.ridge = ridge
 
     if TYPE_CHECKING:
         measure_: MixingMeasure
@@ -132,29 +146,30 @@ class MoERegressor(RegressorMixin, BaseEstimator):
             x, target, weight = x[kept], target[kept], weight[kept]
         samples, k = len(target), int(self.n_atoms)
         free = model.free(k)
+        ridge = self.ridge
         if samples < free:
+            ridge = max(ridge, UNDETERMINED)
             warnings.warn(
                 f"{samples} samples are fewer than the {free} free parameters of {k} "
-                f"{'atoms' if k > 1 else 'atom'}: many fits have the same cost; give more data "
-                "or fit fewer atoms.",
+                f"{'atoms' if k > 1 else 'atom'}: many fits have the same cost, and one of small "
+                f"parameters is taken (ridge={ridge:g}); give more data or fit fewer atoms.",
                 stacklevel=2,
             )
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        data = _filled(x, target, weight, free)
-        compute = Compute(device=self.device, threads=self.n_jobs)
-        distinct = _distinct(x, target, free)
-        starts = random_starts(
-            model, *distinct, k, int(self.n_starts), seed, box=self.box, compute=compute
-        )
-        result = least_squares(
-            model,
-            *data[:2],
-            starts,
-            weight=data[2],
+        filled = _filled(x, target, weight, free)
+        result = best_fit(
+            model, *filled[:2], k,
+            weight=filled[2],
+            rows=_distinct(x, target, free),
+            starts=int(self.n_starts),
+            seed=seed,
+            standardise=self.standardise,
             box=self.box,
+            start=self.start,
+            ridge=ridge,
             max_steps=int(self.max_steps),
-            compute=compute,
-        )
+            compute=Compute(device=self.device, threads=self.n_jobs),
+        )  # fmt: skip
         self.result_ = replace(result, samples=samples)
         self.measure_ = result.measure
         self.n_iter_ = max(1, int(result.steps))

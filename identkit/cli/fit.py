@@ -258,8 +258,8 @@ def _fitted(options: argparse.Namespace, model: Model, table: Table, box: Box) -
     with progress_bar() as bar:
         with interruptible() as stopped:
             result = best_fit(
-                model, table, options.k,
-                starts=options.starts, seed=options.seed, box=box, max_steps=options.max_steps,
+                model, table.x, table.y, options.k,
+                weight=table.weight, starts=options.starts, seed=options.seed, box=box, max_steps=options.max_steps,
                 compute=Compute(
                     device=options.device, nodes=not options.no_nodes, threads=options.threads
                 ),

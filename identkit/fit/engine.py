@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError
 from identkit.fit.model import Model
-from identkit.fit.problem import Compute, Data, start_vectors
+from identkit.fit.problem import Compute, Data, free_numbers, start_vectors
 from identkit.fit.result import Box, FitResult
 from identkit.mixing import MixingMeasure
 
@@ -35,6 +35,7 @@ def least_squares(
     first_order: int = 8,
     accelerate: bool = True,
     flat: float = 1e-8,
+    ridge: float = 0.0,
     compute: Compute | None = None,
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
@@ -45,7 +46,8 @@ def least_squares(
     problems. ``start`` is a mixing measure, or several to start from; each has one measure for all
     problems or R of them. The best of its starts is returned for each problem. Under a gate with a
     gauge the start is shifted so that the last atom's gate is 0, where it is held (the box speaks
-    of these coordinates). ``weight``, like y in shape, is ≥ 0. Where the likelihood of the model's
+    of these coordinates). ``weight``, like y in shape, is ≥ 0. ``ridge`` ρ adds ½ρ‖θ‖² to the cost,
+    over the numbers that are not held to fix a gauge. Where the likelihood of the model's
     gate has another objective (:mod:`identkit.fit.objective`), its cost takes the place of the sum.
 
     >>> import numpy as np, identkit
@@ -68,14 +70,14 @@ def least_squares(
     data = Data.checked(model, x, y, weight)
     starts, atoms = start_vectors(model, start, data.problems)
     box = Box() if box is None else box
-    options = Options(max_steps, tolerance, first_order, accelerate, flat)
+    options = Options(max_steps, tolerance, first_order, accelerate, flat, ridge)
     check_options(options)
-    if data.samples < model.free(atoms):
+    low, high = box.bounds(model, atoms)
+    if data.samples < free_numbers(model, atoms, low, high) and not ridge:
         raise InputError(
             f"data: {data.samples} samples are fewer than the {starts.shape[2]} parameters of "
             f"{atoms} atoms; give more data or fit fewer atoms."
         )
-    low, high = box.bounds(model, atoms)
     job = Job(model, data, starts, atoms, low, high, options, compute or Compute())
     return job.run(box, began, progress, stop)
 

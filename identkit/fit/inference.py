@@ -10,7 +10,7 @@ or slower, not like n^-1/2.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -21,9 +21,11 @@ from identkit.domain import Domain
 from identkit.errors import IdentkitError, InputError
 from identkit.fit.result import FitResult
 from identkit.fit.starts import spread
+from identkit.mixing import real_array
 from identkit.vocabulary import Verdict
 
 if TYPE_CHECKING:
+    from identkit.fit.change import Change
     from identkit.fit.model import Model
     from identkit.gates import RegimeCode
     from identkit.results import CheckResult, ConditionResult
@@ -70,7 +72,8 @@ class Covariance:
     would exceed the width of their box: the linear approximation says nothing there. ``sigma`` is
     the estimate of the error's standard deviation; ``rank`` the rank of the information matrix,
     ``tolerance`` what its scaled eigenvalues were compared with and ``smallest`` the smallest of
-    those above it. ``assumes`` says what makes it valid.
+    those above it. ``assumes`` says what makes it valid. ``inner`` is that of the standard
+    numbers, where data were standardised: rank, tolerance and eigenvalues are its.
     """
 
     matrix: Array
@@ -83,6 +86,7 @@ class Covariance:
     undetermined: tuple[Direction, ...]
     wide: tuple[tuple[int | None, str], ...]
     assumes: str
+    inner: Covariance | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,15 @@ def covariance(
             f"covariance: no standard errors are known for objective {result.objective.name}; "
             "resample the data."
         )
+    if result.change is not None and result.inner is not None:
+        change = result.change
+        inner = covariance(
+            result.inner,
+            change.inputs(real_array("x", x)),
+            change.target(real_array("y", y)),
+            weight,
+        )
+        return _outward(inner, change, result)
     gram = information(result, x, y, weight)
     free = np.flatnonzero(~result.held)
     # a sample of weight 0 is none
@@ -174,6 +187,47 @@ def covariance(
         tuple(numbers[i] for i in np.flatnonzero(wide)),
         stated.assumes,
     )
+
+
+def _outward(inner: Covariance, change: Change, result: FitResult) -> Covariance:
+    """The covariance in the user's units of one in standard units."""
+    a = change.matrix
+    numbers = result.model.layout.numbers(result.model.parameters, result.measure.atoms)
+    unknown = np.isnan(np.diag(inner.matrix))
+    matrix = a @ np.nan_to_num(inner.matrix) @ a.T
+    lost = (a[:, unknown] != 0.0).any(axis=1)
+    matrix[lost] = np.nan
+    matrix[:, lost] = np.nan
+    with np.errstate(invalid="ignore"):
+        errors = np.sqrt(np.diag(matrix))
+    errors = np.where(errors > 0, errors, np.nan)
+    far = np.array([number in inner.wide for number in numbers])
+    wide = (a[:, far] != 0.0).any(axis=1)
+    errors[wide] = np.nan
+    return replace(
+        inner,
+        matrix=matrix,
+        standard_errors=errors,
+        sigma=inner.sigma * change.unit,
+        undetermined=tuple(_turned(d, a, numbers) for d in inner.undetermined),
+        wide=tuple(numbers[i] for i in np.flatnonzero(wide)),
+        inner=inner,
+    )
+
+
+def _turned(
+    direction: Direction, a: Array, numbers: Sequence[tuple[int | None, str]]
+) -> Direction:
+    """A direction in the user's units of one in standard units."""
+    at = [numbers.index(p) for p in direction.parameters]
+    touched = np.flatnonzero((a[:, at] != 0.0).any(axis=1))
+    along = direction.along
+    if along is not None:
+        vector = a[np.ix_(touched, at)] @ np.array(along)
+        vector = vector / np.linalg.norm(vector)
+        vector = vector * np.sign(vector[np.abs(vector).argmax()])
+        along = tuple(float(v) for v in vector)
+    return Direction(tuple(numbers[i] for i in touched), direction.count, along)
 
 
 def information(
@@ -230,6 +284,9 @@ def shared_gates(
     Scores that are not β1ᵀx + β0 are compared on the data, by their standard deviation there, with
     SAME_GATE alone; those of atoms in different groups are not.
     """
+    if result.change is not None and result.inner is not None:
+        within = None if covariance is None else covariance.inner
+        return shared_gates(result.inner, result.change.inputs(x), within)
     measure, model = result.measure, result.model
     if not model.gate.is_affine:
         return _alike(result, x)

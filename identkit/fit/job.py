@@ -23,7 +23,7 @@ from identkit.fit.problem import Compute, Data
 from identkit.fit.result import Box, FitResult, Settings, Status
 from identkit.fit.routed_cpu import RoutedCpuSums
 from identkit.fit.routed_kernel import RoutedSums
-from identkit.fit.solver import DONE, FAILED, FLAT, LIMIT, Options, Problems, Solution, solve
+from identkit.fit.solver import DONE, FAILED, FLAT, LIMIT, ROUNDING, Options, Problems, Ridged, Solution, solve
 from identkit.fit.torch_kernel import TorchSums
 
 Array = NDArray[np.float64]
@@ -31,6 +31,8 @@ Array = NDArray[np.float64]
 LIGHT = 1e-3
 """An atom is light when its root mean square weight is below this part of the largest one: its
 contribution is then below the third digit, and its parameters are hardly in the cost."""
+SAME = 1e-12
+"""Costs that differ by this part tie: a sum of n terms is rounded by √n·ε or so."""
 LIGHT_SAMPLE = 4096
 """Samples on which atoms' weights are compared."""
 
@@ -43,6 +45,8 @@ def check_options(options: Options) -> None:
         raise InputError(f"tolerance: {options.tolerance:g} must lie between 0 and 1.")
     if not 0 <= options.flat < 1:
         raise InputError(f"flat: {options.flat:g} must be at least 0 and below 1.")
+    if not 0 <= options.ridge < np.inf:
+        raise InputError(f"ridge: {options.ridge:g} must be at least 0 and finite.")
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,11 @@ class Job:
         """The best start of each problem; problems with bad data stay at their first start."""
         problems, several = self.starts.shape[:2]
         good, every = self.data.good, np.arange(problems)
-        best = np.where(np.isfinite(ends.cost), ends.cost, np.inf).argmin(axis=1)
+        size = self._size(self.data.y, self.data.weight)[good]
+        # where only rounding is left the cost cannot fall: that is a minimum
+        exact = (ends.states == FLAT) & (ends.cost <= ROUNDING * size[:, None])
+        found = _statuses(np.where(exact, DONE, ends.states), interrupted)
+        best = _best(ends.cost, found, size)
 
         def spread(values: Any, fill: Any) -> Any:
             out = np.full((problems, *values.shape[1:]), fill, dtype=values.dtype)
@@ -180,7 +188,7 @@ class Job:
         vector, held = chosen(ends.theta, 0.0), chosen(ends.held, False)
         vector[~good] = self.starts[~good, 0]
         statuses = np.full((problems, several), Status.BAD_DATA, dtype=object)
-        statuses[good] = _statuses(ends.states, interrupted)
+        statuses[good] = found
         status = self._refined(statuses[every, start], vector, held)
         statuses[every, start] = status
         result = FitResult(
@@ -198,6 +206,7 @@ class Job:
             samples=self.data.samples,
             seconds=time.perf_counter() - began,
             settings=settings,
+            ridge=self.options.ridge,
         )
         return result[0] if self.data.single else result
 
@@ -230,8 +239,7 @@ class Job:
         stop: Callable[[], bool] | None,
         taken: Any = None,
     ) -> Solution:
-        with np.errstate(invalid="ignore", over="ignore"):
-            scale = self.objective.cost(-self.data.y, self.data.weight)
+        scale = self._size(self.data.y, self.data.weight)
 
         def move(array: Any) -> Any:
             return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
@@ -244,6 +252,8 @@ class Job:
             upper=move(self.high),
             fixed=move(self.fixed),
         )
+        if options.ridge:
+            sums = Ridged(sums, options.ridge, move((~self.fixed).astype(float)))
         # small matrices: torch's threads take longer to start than to work (3 to 6 times slower)
         before = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -252,10 +262,15 @@ class Job:
         finally:
             torch.set_num_threads(before)
 
+    def _size(self, y: Array, weight: Array | None) -> Array:
+        """The cost of f = 0, (R,)."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            return self.objective.cost(-y, weight)
+
     def _refined(self, status: Any, vector: Array, held: Any) -> Any:
         """Minima on the box and minima with a light atom get their own status."""
         status = status.copy()
-        boxed: Any = (held & ~self.fixed).any(axis=1)
+        boxed: Any = (held & ~self.fixed & (self.low < self.high)).any(axis=1)
         measure = self.model.unpack(vector)
         part = slice(0, None, max(1, self.data.samples // LIGHT_SAMPLE))
         for r in np.flatnonzero(self.data.good):
@@ -358,6 +373,20 @@ def _half(
         return None
     tell = progress
     return lambda done, total: tell(part * total + done, 2 * total)
+
+
+def _best(costs: Array, statuses: Any, size: Array) -> NDArray[np.intp]:
+    """The start of the least cost for each of (R, S); of those that tie, the first of best status.
+
+    Costs that only rounding tells apart tie, so that it does not decide between their parameters.
+    """
+    costs = np.where(np.isfinite(costs), costs, np.inf)
+    least = costs.min(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        tied = costs <= least + SAME * least + ROUNDING * size[:, None]
+    order = list(Status)
+    rank = np.vectorize(order.index, otypes=[np.int64])(statuses)
+    return np.where(tied, rank, len(order)).argmin(axis=1)
 
 
 def _statuses(states: NDArray[np.int64], interrupted: bool) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,11 @@ def fit_data(
     inputs: Column | Sequence[Column] | None = None,
     starts: int = 5,
     seed: int = 0,
+    weight: ArrayLike | None = None,
+    standardise: bool = True,
     box: Box | None = None,
+    start: Mapping[str, Sequence[float]] | None = None,
+    ridge: float = 0.0,
     max_steps: int = 500,
     compute: Compute | None = None,
     check: bool = True,
@@ -70,14 +75,15 @@ def fit_data(
     ``data`` is a CSV, NPZ or Parquet file, of which ``target`` and ``inputs`` choose columns
     (:func:`identkit.tables.read_table`), or a pair of arrays x of shape (n, d) and y of shape (n,).
     A built-in ``expert`` given by name has one input for each column. The best of ``starts`` random
-    starts is taken, in the ``box`` (±10 for each parameter). ``check`` proves on the ranges of the
-    data which parameters can be told apart; it takes up to 20 seconds. ``steps`` is told of the
-    parts of the run, ``stop`` asked after every step.
+    starts is taken, in the ``box``; ``weight`` (n,), ``standardise``, ``start`` and ``ridge`` are
+    those of :func:`identkit.fit.running.best_fit`. ``check`` proves on the ranges of the data which
+    parameters can be told apart; it takes up to 20 seconds. ``steps`` is told of the parts of the
+    run, ``stop`` asked after every step.
 
     >>> x = np.linspace(-2.0, 2.0, 40)[:, None]
     >>> report = fit_data((x, np.tanh(x[:, 0])), "tanh", "sigmoid", 1, starts=2, check=False)
     >>> report.exit_code, report.to_dict()["schema"]
-    (0, 'identkit.fit/1')
+    (0, 'identkit.fit/3')
 
     Raises :class:`~identkit.errors.InputError` for files, columns and data that cannot be used and
     for an expert with another number of inputs.
@@ -102,11 +108,13 @@ def fit_data(
             f"x: it has {table.dim} columns, the expert {model.expert.label} has {model.dim} "
             "inputs; choose the columns or set the dimension."
         )
+    if weight is not None:
+        table = replace(table, weight=real_array("weight", weight))
     check_table(table)
     result = best_fit(
-        model, table, k,
-        starts=starts, seed=seed, box=box, max_steps=max_steps, compute=compute, steps=steps,
-        stop=stop,
+        model, table.x, table.y, k,
+        weight=table.weight, starts=starts, seed=seed, standardise=standardise, box=box,
+        start=start, ridge=ridge, max_steps=max_steps, compute=compute, steps=steps, stop=stop,
     )  # fmt: skip
     interrupted = stop is not None and stop()
     return presented(

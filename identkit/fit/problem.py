@@ -176,6 +176,11 @@ def check_table(table: Table) -> None:
             )
 
 
+def free_numbers(model: Model, atoms: int, low: Array, high: Array) -> int:
+    """How many numbers of k atoms a fit determines: not those that a gauge or bounds hold."""
+    return int((~model.pinned(atoms) & (low < high)).sum())
+
+
 def start_vectors(
     model: Model, start: MixingMeasure | Sequence[MixingMeasure], problems: int
 ) -> tuple[Array, int]:

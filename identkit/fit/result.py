@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,10 @@ from identkit.fit.model import Model
 from identkit.fit.objective import Objective, objective_of
 from identkit.layout import STANDARD, Layout
 from identkit.likelihoods import asked_under
-from identkit.mixing import MixingMeasure
+from identkit.mixing import MixingMeasure, real_array
+
+if TYPE_CHECKING:
+    from identkit.fit.change import Change
 
 Array = NDArray[np.float64]
 Pair = tuple[float, float]
@@ -69,22 +72,24 @@ _REMEDIES = {
 class Box:
     """Bounds of the parameters; Θ is compact in the theorems, so the box is part of the estimator.
 
-    Each entry is a bound b for [-b, b] or a pair (low, high); ``eta`` also a sequence of q such
-    entries. Infinite bounds are allowed. ``others`` are (name, entry) of further blocks of a gate;
-    what is not named there lies in ±10, and in [0.1, 10] if it divides.
+    Each entry is a bound b for [-b, b] or a pair (low, high), which holds the number where both are
+    equal; ``eta`` also a sequence of q such entries, None for those left to the default. Infinite
+    bounds are allowed. ``others`` are (name, entry) of further blocks of a gate. What is not named
+    lies in ±10, and in [0.1, 10] if it divides; in standard units where a fit changes to these.
 
     >>> Box(beta0=(-1.5, 4)).pair("beta0")
     (-1.5, 4.0)
     """
 
-    beta1: Any = 10.0
-    beta0: Any = 10.0
-    eta: Any = 10.0
+    beta1: Any = None
+    beta0: Any = None
+    eta: Any = None
     others: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        self.pair("beta1")
-        self.pair("beta0")
+        for name in ("beta1", "beta0"):
+            if not _is_several(self.entries[name]):
+                self.pair(name)
 
     @classmethod
     def of(cls, entries: Mapping[str, Any]) -> Box:
@@ -98,7 +103,17 @@ class Box:
         return {**{b.name: getattr(self, b.name) for b in STANDARD}, **dict(self.others)}
 
     def pair(self, name: str) -> tuple[float, float]:
-        return _pair(name, self.entries[name])
+        entry = self.entries[name]
+        return _pair(name, _WIDE if entry is None else entry)
+
+    def named(self, layout: Layout, parameters: Sequence[str]) -> dict[str, list[bool]]:
+        """Whether the box names bounds, for every number of each block."""
+        found = {}
+        for block in layout.blocks:
+            entry, size = self.entries.get(block.name), layout.size(block)
+            own = list(entry) if _is_several(entry) else [entry] * size
+            found[block.name] = [e is not None for e in own]
+        return found
 
     def pairs(self, layout: Layout, parameters: Sequence[str]) -> dict[str, list[Pair]]:
         """(low, high) of every number of each block, in the order of the layout.
@@ -164,7 +179,10 @@ class Box:
                 return [plain(v) for v in value]
             return number(value)
 
-        return {name: plain(entry) for name, entry in self.entries.items()}
+        return {
+            name: plain(_WIDE if entry is None else _filled(entry))
+            for name, entry in self.entries.items()
+        }
 
 
 def _raised(name: str, pair: Pair) -> Pair:
@@ -177,10 +195,23 @@ def _raised(name: str, pair: Pair) -> Pair:
     return (low if low > 0 else min(_POSITIVE[0], high / 10), high)
 
 
+def _is_several(entry: Any) -> bool:
+    """Whether it has an entry for each number."""
+    return isinstance(entry, list | tuple) and any(
+        e is None or isinstance(e, list | tuple) for e in entry
+    )
+
+
+def _filled(entry: Any) -> Any:
+    """The entry with the default bounds where it has none."""
+    return [(-_WIDE, _WIDE) if e is None else e for e in entry] if _is_several(entry) else entry
+
+
 def _several(name: str, entry: Any, parameters: Sequence[str]) -> list[Pair]:
     """The pairs of an entry that may have one for each parameter."""
-    if not (isinstance(entry, list | tuple) and any(isinstance(e, list | tuple) for e in entry)):
+    if not _is_several(entry):
         return [_pair(name, entry)] * len(parameters)
+    entry = _filled(entry)
     if len(entry) != len(parameters):
         raise InputError(
             f"box: {name} has {len(entry)} entries, "
@@ -199,7 +230,7 @@ def _pair(name: str, value: Any) -> Pair:
         raise InputError(
             f"box: {name} is {value!r}, must be a bound b for [-b, b] or a pair (low, high)."
         ) from None
-    if not low < high:
+    if not low <= high or (low == high and np.isinf(low)):
         raise InputError(f"box: {name} has low {low:g} not below high {high:g}; swap or widen.")
     return low, high
 
@@ -244,6 +275,10 @@ class FitResult:
     without parameters held by the box), ``steps`` (trial steps), ``passes`` (sums over all data,
     rounded up) and ``start``, the index of the start it came from. ``costs`` and ``statuses`` have
     a row per problem, a column per start. ``held`` marks parameters at a bound or fixed.
+
+    Where data were standardised, ``change`` says how and ``inner`` is the fit in standard units
+    (:mod:`identkit.fit.change`): there the gradient has a size, which is NaN in the user's, and the
+    bounds are those of its box; ``held`` is of the standard numbers.
     """
 
     model: Model
@@ -260,6 +295,14 @@ class FitResult:
     samples: int
     seconds: float
     settings: Settings
+    change: Change | None = None
+    inner: FitResult | None = None
+    ridge: float = 0.0
+
+    @property
+    def scaled(self) -> FitResult:
+        """The same fit in standard units, itself where nothing was changed."""
+        return self if self.inner is None else self.inner
 
     @property
     def objective(self) -> Objective:
@@ -273,22 +316,37 @@ class FitResult:
         NaN under an objective that is no sum of squares.
         """
         squares = 2.0 if self.objective.quadratic else np.nan
-        return np.sqrt(squares * np.asarray(self.cost) / self.samples)
+        return np.sqrt(squares * (np.asarray(self.cost) - self.penalty) / self.samples)
+
+    @property
+    def penalty(self) -> Any:
+        """The part of the cost that is the ridge penalty, 0.0 without one."""
+        if not self.ridge:
+            return 0.0
+        inner = self.scaled
+        free = ~self.model.pinned(inner.measure.atoms)
+        squares = (self.model.pack(inner.measure)[..., free] ** 2).sum(axis=-1)
+        unit = 1.0 if self.change is None else self.change.unit**2
+        return 0.5 * self.ridge * unit * squares
 
     def predict(self, x: Any) -> Array:
         """The fitted f at x of shape (n, d) or (R, n, d)."""
-        return self.model.predict(self.measure, x)
+        if self.change is None or self.inner is None:
+            return self.model.predict(self.measure, x)
+        inside = self.change.inputs(real_array("x", x))
+        return self.change.value(self.model.predict(self.inner.measure, inside))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; numbers that are not finite are null.
 
-        Schema ``identkit.fit/1``, or ``/2`` under a gate with other blocks than β1 and β0.
+        Schema ``identkit.fit/1``, or ``/2`` under a gate with other blocks than β1 and β0; ``/3``
+        where data were standardised.
         """
-        gate = self.model.gate
+        gate, change = self.model.gate, self.change
         many = bool(self.measure.batch)
         rows = [self] if not many else [self[r] for r in range(len(self.status))]
         return {
-            "schema": f"identkit.fit/{1 if self.measure.layout.standard else 2}",
+            "schema": f"identkit.fit/{self._version}",
             "version": __version__,
             "expert": self.model.expert.canonical(),
             **asked_under(gate.name, gate.likelihood),
@@ -318,6 +376,23 @@ class FitResult:
                 }
                 for one in rows
             ],
+            **({"ridge": self.ridge} if self._version == 3 else {}),
+            **({} if change is None else {"standardised": self._standardised(change)}),
+        }
+
+    @property
+    def _version(self) -> int:
+        if self.change is not None or self.ridge:
+            return 3
+        return 1 if self.measure.layout.standard else 2
+
+    def _standardised(self, change: Change) -> dict[str, Any]:
+        inner = self.scaled
+        return {
+            **change.document(),
+            "measure": inner.measure.to_dict(),
+            "box": inner.settings.box.to_dict(),
+            "gradient_norm": number(inner.gradient_norm),
         }
 
     def __getitem__(self, r: int) -> FitResult:

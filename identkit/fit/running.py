@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
+
+from identkit.errors import InputError
 
 from identkit.fit import inference
+from identkit.fit.change import Change, places_of
 from identkit.fit.engine import least_squares
 from identkit.fit.model import Model
-from identkit.fit.problem import Compute
+from identkit.fit.problem import Compute, Data
 from identkit.fit.result import Box, FitResult
 from identkit.fit.starts import TRIAL_STEPS, random_starts
 from identkit.fit.summary import FitReport
 from identkit.tables import Table
+
+Array = NDArray[np.float64]
 
 CHECK_SECONDS = 20.0
 """Time limit of the check that goes with a fit."""
@@ -41,29 +47,101 @@ class Silent:
 
 def best_fit(
     model: Model,
-    table: Table,
+    x: Array,
+    y: Array,
     k: int,
     *,
+    weight: Array | None = None,
+    rows: tuple[Array, Array] | None = None,
     starts: int = 5,
     seed: int = 0,
+    standardise: bool = True,
     box: Box | None = None,
+    start: Mapping[str, Sequence[float]] | None = None,
+    ridge: float = 0.0,
     max_steps: int = 500,
     compute: Compute | None = None,
     steps: Steps | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> FitResult:
-    """The best of the fits of k atoms from random starts. Raises InputError, as these two do."""
+    """The best fit of k atoms to x (n, d) and y (n,) from random starts.
+
+    With ``standardise`` it is found in standard units and told in those of the data
+    (:mod:`identkit.fit.change`); ``box`` and ``start`` are in the user's units, what the box does
+    not name has the default bounds of standard units, or ±10 without. ``start`` maps a parameter's
+    name to the value, one for all atoms or one for each, that every start begins with. ``ridge`` ρ
+    adds ½ρ‖θ‖² in standard units. ``rows`` are x and y to draw starts from instead. Raises
+    InputError, as the parts do.
+    """
     steps = Silent() if steps is None else steps
-    x, y = table.x, table.y
+    box = Box() if box is None else box
+    data = Data.checked(model, x, y, weight)  # before anything is computed of them
+    x, y, weight = data.x[0], data.y[0], None if data.weight is None else data.weight[0]
+    values = _placed(model, start or {}, k)
+    change = None
+    if standardise:
+        change = Change.of(model, x, y, k, weight=weight, bounded=_named(model, box))
+    where, inner_box = (x, y), box
+    given = None
+    if change is not None:
+        where, inner_box = (change.inputs(x), change.target(y)), change.box(box)
+    if values:
+        given = _given(change, values)
+    drawn = where
+    if rows is not None:
+        drawn = rows if change is None else (change.inputs(rows[0]), change.target(rows[1]))
     steps.begin("choosing starts", TRIAL_STEPS)
     measures = random_starts(
-        model, x, y, k, starts, seed, box=box, compute=compute, progress=steps.update, stop=stop
-    )
-    steps.begin("fitting", max_steps)
-    return least_squares(
-        model, x, y, measures,
-        box=box, max_steps=max_steps, compute=compute, progress=steps.update, stop=stop,
+        model, *drawn, k, starts, seed,
+        weight=weight if rows is None else None, box=inner_box, given=given, ridge=ridge,
+        compute=compute, progress=steps.update, stop=stop,
     )  # fmt: skip
+    steps.begin("fitting", max_steps)
+    found = least_squares(
+        model, *where, measures,
+        weight=weight, box=inner_box, ridge=ridge, max_steps=max_steps, compute=compute,
+        progress=steps.update, stop=stop,
+    )  # fmt: skip
+    return found if change is None else change.result(found, box)
+
+
+def _named(model: Model, box: Box) -> list[int]:
+    """The numbers of a unit that the box names."""
+    layout = model.layout
+    named = box.named(layout, model.parameters)
+    blocks = (*layout.of_atoms, *layout.of_groups, *layout.of_all)
+    flags = [flag for block in blocks for flag in named[block.name]]
+    return [i for i, flag in enumerate(flags) if flag]
+
+
+def _placed(model: Model, start: Mapping[str, Sequence[float]], k: int) -> dict[int, float]:
+    """Values by their place in the vector. Raises InputError."""
+    found = {}
+    for name, values in start.items():
+        try:
+            places = places_of(model, name, k)
+        except InputError as error:
+            raise InputError(f"start: {error}") from None
+        if len(values) not in (1, len(places)):
+            raise InputError(
+                f"start: {name} has {len(values)} values; give one, or {len(places)} for "
+                f"{k} {'atoms' if k > 1 else 'atom'}."
+            )
+        several = list(values) * (len(places) if len(values) == 1 else 1)
+        found |= dict(zip(places, map(float, several), strict=True))
+    return found
+
+
+def _given(change: Change | None, values: Mapping[int, float]) -> Callable[[Array], Array]:
+    """Vectors (…, p) in standard units with numbers at the user's values."""
+    at, to = list(values), np.array(list(values.values()))
+
+    def placed(vector: Array) -> Array:
+        user = vector.copy() if change is None else change.outward(vector)
+        user[..., at] = to
+        return user if change is None else change.inward(user)
+
+    return placed
 
 
 def reported(
@@ -83,8 +161,10 @@ def reported(
     report.
     """
     x, y = table.x, table.y
-    known = result.status.finished and result.objective.errors is not None
-    matrix = inference.covariance(result, x, y) if known else None
+    known = (
+        result.status.finished and result.objective.errors is not None and not result.ridge
+    )
+    matrix = inference.covariance(result, x, y, table.weight) if known else None
     shared = inference.shared_gates(result, x, matrix)
     proved = None
     if check and not interrupted:
@@ -96,7 +176,10 @@ def reported(
             interrupted = True
     with np.errstate(all="ignore"):
         spreads, means = x.std(axis=0), x.mean(axis=0)
-        variance, square = float(y.var()), float(np.mean(y**2))
+        w = np.ones(len(y)) if table.weight is None else table.weight
+        # of weighted residuals, as the root mean square is
+        variance = float((w * (y - np.average(y, weights=w)) ** 2).mean())
+        square = float((w * y**2).mean())
     return FitReport(
         result=result,
         file=file,

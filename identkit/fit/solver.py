@@ -31,6 +31,9 @@ MOST_DAMPING = 1e12
 PIVOT = 1e-13
 """Added to the scaled matrix when a minimum is tested: a flat direction of an unidentifiable
 expert has curvature 0 up to rounding, about 1e-16 times the largest."""
+LAST_PIVOT = 1e-10
+"""Added for the step that ends a fit: where the data determine nothing, rounding errors of the
+gradient (1e-16) would move parameters by themselves over PIVOT."""
 ROUNDING = 1e-26
 """Cost, relative to that of f = 0, below which only rounding is left: (1e-13)²."""
 GROW, SHRINK = 4.0, 0.2
@@ -61,6 +64,7 @@ class Options:
     ``first_order`` steps with JᵀJ before the Hessian; ``accelerate``: geodesic acceleration;
     ``flat``: a problem is left when its cost fell by less than this part per step over WINDOW steps
     (1e-8 is SciPy's ftol; over n samples the log-likelihood then changes by n/2·1e-8 per step).
+    ``ridge`` ρ adds ½ρ‖θ‖² over the numbers that are not fixed.
     """
 
     max_steps: int
@@ -68,6 +72,7 @@ class Options:
     first_order: int
     accelerate: bool
     flat: float
+    ridge: float = 0.0
 
 
 class Sums(Protocol):
@@ -78,6 +83,28 @@ class Sums(Protocol):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]: ...
 
     def bends(self, theta: Tensor, velocity: Tensor, which: Tensor) -> Tensor: ...
+
+
+class Ridged:
+    """Sums with ½ρ‖θ‖² added, over the numbers where ``counted`` (p,) is 1."""
+
+    def __init__(self, sums: Sums, ridge: float, counted: Tensor) -> None:
+        self.sums, self.weight = sums, ridge * counted
+
+    def steps(
+        self, theta: Tensor, which: Tensor, second: bool
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        cost, gradient, matrix, diagonal = self.sums.steps(theta, which, second)
+        pull = self.weight * theta
+        return (
+            cost + 0.5 * (pull * theta).sum(1),
+            gradient + pull,
+            matrix + torch.diag(self.weight),
+            diagonal + self.weight,
+        )
+
+    def bends(self, theta: Tensor, velocity: Tensor, which: Tensor) -> Tensor:
+        return self.sums.bends(theta, velocity, which)  # the penalty is a quadratic
 
 
 @dataclass(frozen=True)
@@ -226,11 +253,12 @@ class _Run:
         scaled = now.matrix / (root[:, :, None] * root[:, None, :])
         scaled = torch.where(held[:, :, None] | held[:, None, :], self.eye, scaled)
         ready = bool(now.second.any())
-        done, newton = self._settled(scaled, slope) if ready else (now.second, slope)
-        done = done & now.second
+        done = now.second & self._settled(scaled, slope) if ready else now.second
         if ready and bool(done.any()):
             # one more step, predicted to lower the cost by less than tolerance·cost, which is not
             # evaluated again: with it the parameters depend less on the way that led here
+            factor, info = torch.linalg.cholesky_ex(scaled + LAST_PIVOT * self.eye)
+            newton = torch.where((info == 0)[:, None], _solved(factor, slope), 0.0)
             last = torch.where(done[:, None] & ~held, now.theta - newton / root, now.theta)
             now.theta = torch.minimum(torch.maximum(last, now.lower), now.upper)
             now.theta = torch.where(now.fixed, last, now.theta)
@@ -299,13 +327,13 @@ class _Run:
             v = torch.where(held, stuck, solved)
         return factor, v, held
 
-    def _settled(self, scaled: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    def _settled(self, scaled: Tensor, slope: Tensor) -> Tensor:
         """At a minimum: positive semidefinite matrix, negligible decrease by the Newton step."""
         factor, info = torch.linalg.cholesky_ex(scaled + PIVOT * self.eye)
         newton = _solved(factor, slope)
         decrease = 0.5 * (slope * newton).sum(1)
         small = decrease <= self.options.tolerance * self.state.cost + self.state.floor
-        return (info == 0) & small, newton
+        return (info == 0) & small
 
     def _evaluate(self, trial: Tensor, predicted: Tensor, usable: Tensor) -> None:
         now = self.state

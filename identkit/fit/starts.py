@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +19,12 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from identkit.errors import InputError
+from identkit.fit.closure import Closure
 from identkit.fit.engine import Compute, least_squares
 from identkit.fit.model import Model
 from identkit.fit.objective import objective_of
+from identkit.fit.problem import free_numbers
+from identkit.fit.result import Box
 from identkit.fit.structure import Structure
 from identkit.gates.quadratic import pairs
 from identkit.layout import POSITIVE, Block
@@ -28,7 +32,6 @@ from identkit.mixing import MixingMeasure
 
 if TYPE_CHECKING:
     from identkit.fit.engine import Compute
-    from identkit.fit.result import Box
 
 Array = NDArray[np.float64]
 
@@ -51,6 +54,11 @@ ROUNDS = 5
 LIFT = 3.0
 """If f is not finite for any candidate (a logarithm, a root), pre-activations are raised by LIFT
 standard deviations of the data per round."""
+SIZES = 1.0
+"""Powers of ten about the size of a unit: certified minima of NIST's problems lie within 2.2, and
+half of the trials draw closer (benchmarks/README.md)."""
+NEARBY = 0.1
+"""Of the standard deviation of an input, about a sample."""
 LEAST_POWER, MOST_SCALE = 0.5, 1e6
 """h(t·u) ~ t^p is used to scale h to y only for p above LEAST_POWER: tanh is bounded."""
 NARROW = 4.0
@@ -68,15 +76,19 @@ def random_starts(
     count: int = 5,
     seed: int = 0,
     *,
+    weight: Array | None = None,
     box: Box | None = None,
+    given: Callable[[Array], Array] | None = None,
+    ridge: float = 0.0,
     compute: Compute | None = None,
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> list[MixingMeasure]:
-    """``count`` starting measures of k atoms for data x (n, d), y (n,).
+    """``count`` starting measures of k atoms for data x (n, d), y (n,), inside the box.
 
     Start s is a function of (seed, s) and the data: more starts leave the first ones as they are.
-    ``box``, ``compute``, ``progress`` and ``stop`` are those of
+    ``given`` puts numbers of vectors (…, p) at values of the user's. ``weight`` (n,), ``box``,
+    ``ridge``, ``compute``, ``progress`` and ``stop`` are those of
     :func:`~identkit.fit.engine.least_squares`.
 
     >>> x = np.linspace(-1.0, 1.0, 50)[:, None]
@@ -93,7 +105,9 @@ def random_starts(
     if x.ndim != 2 or x.shape[1] != model.dim:
         raise InputError(f"x: has shape {x.shape}, must be (n, {model.dim}).")
     length = model.layout.length(k)
-    if model.free(k) > len(y):
+    box = Box() if box is None else box
+    bounds = box.bounds(model, k)
+    if free_numbers(model, k, *bounds) > len(y) and not ridge:
         raise InputError(
             f"data: {len(y)} samples are fewer than the {length} parameters of {k} "
             f"{'atoms' if k > 1 else 'atom'}; give more data or fit fewer atoms."
@@ -105,18 +119,21 @@ def random_starts(
         others = np.flatnonzero(y != y[rows[0]])[: size // 2]
         rows = np.concatenate([others, rows[: size - len(others)]])
     x, y = x[rows], y[rows]
-    drawing = _Drawing(model, x, y, k)
+    weight = None if weight is None else weight[rows]
+    drawing = _Drawing(model, x, y, k, bounds, given)
     each = int(np.clip(TRIALS * (SMALL / length) ** 2, 2, TRIALS))
     trials: list[MixingMeasure] = []
     for s in range(count):
         rng = np.random.default_rng([seed, s, _STREAM])
-        trials += [drawing.trial(rng) for _ in range(each)]
+        trials += [drawing.trial(rng, sized=t % 2 == 1) for t in range(each)]
     short = least_squares(
         model,
         x,
         np.broadcast_to(y, (len(trials), size)),
         MixingMeasure.stack(trials),
+        weight=weight,
         box=box,
+        ridge=ridge,
         max_steps=TRIAL_STEPS,
         compute=replace(compute or Compute(), nodes=False),
         progress=progress,
@@ -129,26 +146,41 @@ def random_starts(
 class _Drawing:
     """Candidates for one model and data set. Arrays: C candidates, k atoms, m samples."""
 
-    def __init__(self, model: Model, x: Array, y: Array, k: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        x: Array,
+        y: Array,
+        k: int,
+        bounds: tuple[Array, Array],
+        given: Callable[[Array], Array] | None,
+    ) -> None:
         self.model, self.x, self.y, self.k = model, x, y, k
+        self.low, self.high = bounds
+        self.given = given
         self.objective = objective_of(model.gate)
         self.spread = spread(x)
         with np.errstate(all="ignore"):
             self.size = float(np.sqrt(np.mean(np.square(y)))) or 1.0
-        self.linear = linear_parameters(model)
+        held = (self.low == self.high)[model.layout["eta"]]  # alike for all atoms
+        self.linear = [v for v in linear_parameters(model) if not held[v]]
         room = ENTRIES // (len(y) * k * max(1, len(self.linear)))
         self.candidates = int(np.clip(room, 1, CANDIDATES))
 
-    def trial(self, rng: np.random.Generator) -> MixingMeasure:
-        """The best of some candidates."""
+    def trial(self, rng: np.random.Generator, *, sized: bool = False) -> MixingMeasure:
+        """The best of some candidates; ``sized``: numbers of their own by the units of the data."""
         x, y = self.x, self.y
         for attempt in range(ROUNDS):
             with np.errstate(all="ignore"):
                 gates, eta = self._draw(rng, LIFT * attempt)
-                eta = self._solved(gates, eta)
+                if sized:
+                    eta = self._sized(rng, eta)
+                drawn = self._inside(self._measure(gates, eta), rng)
+                gates = {b.name: drawn[b.name] for b in self.model.layout.of_gate}
+                eta = self._solved(gates, drawn.eta)
                 usable = np.isfinite(eta).all(axis=(1, 2), keepdims=True)
                 eta = np.where(usable, eta, 0.0)
-                drawn = self._measure(gates, eta)
+                drawn = self._inside(self._measure(gates, eta), None)
                 cost = self.objective.cost(self.model.predict(drawn, x) - y, None)
             cost = np.where(usable.ravel() & np.isfinite(cost), cost, np.inf)
             if np.isfinite(cost).any():
@@ -157,6 +189,22 @@ class _Drawing:
             f"expert: {self.model.expert.label} is not finite on these data for any of "
             f"{ROUNDS * self.candidates} random parameters; check its domain and the data."
         )
+
+    def _inside(self, drawn: MixingMeasure, rng: np.random.Generator | None) -> MixingMeasure:
+        """What lies outside the box drawn again inside it, or, without ``rng``, put on its bound.
+
+        Uniformly, or beyond the end of a half-line as far as it was drawn from 0.
+        """
+        vector, low, high = drawn.to_vector(), self.low, self.high
+        if rng is not None:
+            part, out = rng.uniform(size=vector.shape), (vector < low) | (vector > high)
+            ends = np.where(np.isfinite(low), low, high), np.where(np.isfinite(high), high, low)
+            half = ~np.isfinite(low) | ~np.isfinite(high)
+            away = np.where(np.isfinite(low), 1.0, -1.0) * np.abs(vector)
+            inside = np.where(half, ends[0] + away, ends[0] + part * (ends[1] - ends[0]))
+            vector = np.where(out, inside, vector)
+        vector = np.clip(vector, low, high)
+        return self.model.unpack(vector if self.given is None else self.given(vector))
 
     def _measure(self, gates: Mapping[str, Array], eta: Array) -> MixingMeasure:
         return MixingMeasure.of(self.model.layout, {**gates, "eta": eta})
@@ -246,6 +294,43 @@ class _Drawing:
                     offset = SPREAD * rng.standard_normal(shape) + lift
                     numbers[..., v] = (offset - (drawn * centre).sum(axis=-1)) / s.scale_of[v]
         return numbers
+
+    def _sized(self, rng: np.random.Generator, eta: Array) -> Array:
+        """The numbers that are in no pre-activation drawn by the units of the data.
+
+        Of either sign and within SIZES powers of ten of the size that the unit has in the data; one
+        in the unit of an input half of the time at a sample, as the place of a peak.
+        """
+        eta, powers = eta.copy(), self._powers
+        for v in self._lone:
+            size = float(np.prod(self.sizes ** powers[v]))
+            shape = eta.shape[:2]
+            drawn = size * 10.0 ** rng.uniform(-SIZES, SIZES, size=shape)
+            drawn = drawn * np.where(rng.uniform(size=shape) < 0.5, -1.0, 1.0)
+            at = [s for s in range(self.model.dim) if powers[v, s] == 1.0]
+            if len(at) == 1 and np.abs(powers[v]).sum() == 1.0:
+                near = self.x[rng.integers(len(self.x), size=shape), at[0]]
+                # not at the sample itself, where x − p = 0
+                near = near + NEARBY * self.spread[at[0]] * rng.standard_normal(shape)
+                drawn = np.where(rng.uniform(size=shape) < 0.5, near, drawn)
+            eta[..., v] = drawn
+        return eta
+
+    @cached_property
+    def _lone(self) -> list[int]:
+        slots = self.model.structure.slot_of
+        return [v for v, t in enumerate(slots) if not self._moves(t) and v not in self.linear]
+
+    @cached_property
+    def _powers(self) -> Array:
+        return Closure(self.model).exponents
+
+    @cached_property
+    def sizes(self) -> Array:
+        """Root mean squares of the inputs and of y, 1 where they are 0."""
+        with np.errstate(all="ignore"):
+            root = np.sqrt(np.mean(np.column_stack([self.x, self.y]) ** 2, axis=0))
+        return np.where((root > 0) & np.isfinite(root), root, 1.0)
 
     def _scale(self, gates: Mapping[str, Array], eta: Array, rng: np.random.Generator) -> Array:
         """Factors (C, 1, q) of parameters in pre-activations that bring h to the size of y."""

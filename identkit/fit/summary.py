@@ -22,7 +22,8 @@ ALIKE = 2.0
 class Bound:
     """A parameter at a bound; ``option`` is its name in ``--box``, ``between`` the bounds.
 
-    ``atom`` is None for what groups of atoms or all of them share.
+    ``atom`` is None for what groups of atoms or all of them share. ``standard``: the bounds are of
+    the number in standard units, which is no number of the user's alone.
     """
 
     atom: int | None
@@ -30,6 +31,7 @@ class Bound:
     side: str
     option: str
     between: tuple[float, float]
+    standard: bool = False
 
     @property
     def value(self) -> float:
@@ -85,28 +87,29 @@ class FitReport:
     @property
     def bounds(self) -> list[Bound]:
         """Parameters at a bound of the box; those held to fix the gauge are not."""
-        result, model = self.result, self.result.model
-        low, high = result.settings.box.bounds(model, result.measure.atoms)
-        vector = model.pack(result.measure)
-        options = model.layout.options(model.parameters, result.measure.atoms)
-        numbers = model.layout.numbers(model.parameters, result.measure.atoms)
+        inner, change = self.result.scaled, self.result.change
+        model, atoms = inner.model, inner.measure.atoms
+        low, high = inner.settings.box.bounds(model, atoms)
+        vector = model.pack(inner.measure)
+        options = model.layout.options(model.parameters, atoms)
+        numbers = model.layout.numbers(model.parameters, atoms)
         found = []
-        for i in np.flatnonzero(result.held & ~self.fixed):
-            upper = bool(vector[i] >= high[i])
-            found.append(
-                Bound(
-                    *numbers[i],
-                    "upper" if upper else "lower",
-                    options[i],
-                    (float(low[i]), float(high[i])),
-                )
-            )
+        for i in np.flatnonzero(inner.held & ~self.fixed):
+            side = "upper" if vector[i] >= high[i] else "lower"
+            own = change is None or bool(change.alone[i])
+            between = low[i], high[i]
+            if change is not None and own:
+                between = (change.matrix[i, i] * np.array(between) + change.offset[i]).tolist()
+            ends = (float(between[0]), float(between[1]))
+            found.append(Bound(*numbers[i], side, options[i], ends, not own))
         return found
 
     @property
     def fixed(self) -> NDArray[np.bool_]:
-        """Mask (p,) of the parameters held to fix the gauge."""
-        return self.result.model.pinned(self.result.measure.atoms)
+        """Mask (p,) of the parameters held to fix the gauge, or by bounds that are equal."""
+        inner = self.result.scaled
+        low, high = inner.settings.box.bounds(inner.model, inner.measure.atoms)
+        return inner.model.pinned(inner.measure.atoms) | (low == high)
 
     @property
     def regular(self) -> bool:

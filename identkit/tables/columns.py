@@ -27,13 +27,15 @@ class Table:
     """Samples from a file: ``x`` of shape (n, d) and ``y`` of shape (n,), float64 and finite.
 
     ``input_names`` are the d names of the columns of ``x``, ``target_name`` that of ``y``; a
-    column without a name is called by its position, counted from 0.
+    column without a name is called by its position, counted from 0. ``weight`` (n,), at least 0,
+    are weights of the samples, None for equal ones.
     """
 
     x: Array
     y: Array
     input_names: tuple[str, ...]
     target_name: str
+    weight: Array | None = None
 
     def __len__(self) -> int:
         """n, the number of samples."""
