@@ -37,9 +37,9 @@ class Problem:
     """One problem: data, what NIST fits, where it starts and what it certifies.
 
     ``expression`` is in identkit's grammar, in x or x0, x1; ``x`` has shape (n, d) and ``y`` (n,),
-    already the logarithm where NIST fits log y (``logged``). ``starts`` (2, p), certified ``values``
-    and standard errors ``errors`` (p,) are in the order b1, …, bp; ``rss`` is the certified residual
-    sum of squares.
+    already the logarithm where NIST fits log y (``logged``). ``starts`` (2, p) and the certified
+    ``values`` and standard errors ``errors`` (p,) are in the order b1, …, bp; ``rss`` is the
+    certified residual sum of squares.
     """
 
     name: str
@@ -90,9 +90,7 @@ def problems(archive: str | Path = ARCHIVE) -> list[Problem]:
                 if m.isfile() and Path(m.name).parts[1:2] == (FOLDER,) and m.name.endswith(".dat")
             ]
     except tarfile.TarError as error:
-        raise InputError(
-            f"NIST: {path} is no tar archive ({error}); download it again."
-        ) from None
+        raise InputError(f"NIST: {path} is no tar archive ({error}); download it again.") from None
     if not found:
         raise InputError(f"NIST: {path} has no folder {FOLDER}; use the archive of lmfit 1.3.4.")
     return sorted(found, key=lambda p: p.name)
