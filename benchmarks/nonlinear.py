@@ -203,7 +203,7 @@ def table(rows: list[Solved]) -> str:
     """Markdown: one row a problem, the counts at the end."""
     names = list(rows[0].peers)
     lines = [
-        "| problem | level | n | p | solved | starts there | status | digits | of errors | seconds |"
+        "| problem | level | n | p | solved | starts there | status | digits | of errors | s |"
         + "".join(f" SciPy, {name} |" for name in names),
         "| --- | --- | ---: | ---: | --- | ---: | --- | ---: | ---: | ---: |"
         + " --- |" * len(names),
