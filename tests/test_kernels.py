@@ -381,6 +381,24 @@ def test_nan_stays_in_its_problem():
         assert np.isnan(after["gradient"][hit]).all()
 
 
+@pytest.mark.parametrize("text", ["a/(x - b)", "a/(x - b)**2", "atan(a/(x - b))"])
+def test_a_pole_on_a_sample_is_an_infinite_cost_and_no_error(text):
+    # Numba raises for negative whole powers of 0; what is raised there is printed, then lost, and
+    # pytest makes an error of it; both kernels must say that the sums are not finite
+    model = Model.of(Expert.from_expression(text), "softmax")
+    x = np.linspace(-1.0, 1.0, 9)[None, :, None]
+    y = np.sin(x[..., 0])
+    theta = np.zeros((1, model.layout.length(1)))
+    theta[0, -2:] = 1.5, x[0, 2, 0]
+    which = np.zeros(1, dtype=np.int64)
+    native = CpuSums(model, x, y, None, 1).steps(theta, which, True)
+    other = TorchSums(model, torch.from_numpy(x), torch.from_numpy(y), None, CPU)
+    slow = other.steps(torch.from_numpy(theta), torch.from_numpy(which), True)
+    for fast, peer in zip(native[:2], slow[:2], strict=True):
+        assert np.array_equal(np.isfinite(fast), torch.isfinite(peer).numpy())
+    assert not np.isfinite(native[1]).all()
+
+
 # -- exp, erf and relatives ----------------------------------------------------------------------
 
 GRID = np.concatenate(

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from identkit.errors import InputError
 from identkit.experts import Expert, builtin, scalar
 from identkit.expression import Step, symbol
+from identkit.fit.printing import function_of
 from identkit.fit.structure import (
     Places,
     Root,
@@ -254,17 +255,15 @@ class Model:
     def heads(self, functions: Mapping[str, Any]) -> Heads:
         """Compile for a library: ``functions`` maps the grammar's names to its functions."""
         expert, gate = self.expressions
-        space = [dict(functions)]
 
         def compiled(found: Structure | None) -> Any:
             if found is None:
                 return None
-            derivatives = _derivatives(found)
-            return sp.lambdify(self._arguments(found), derivatives, modules=space, cse=True)
+            return function_of(self._arguments(found), _derivatives(found), functions)
 
         return Heads(
-            sp.lambdify(self.arguments, expert, modules=space, cse=True),
-            sp.lambdify((SCORE,), gate, modules=space, cse=True),
+            function_of(self.arguments, expert, functions),
+            function_of((SCORE,), gate, functions),
             compiled(self.score),
             compiled(self.group_score),
         )
@@ -273,15 +272,12 @@ class Model:
     def _values(self) -> tuple[Callable[..., Any], ...]:
         """φ and ω alone, for NumPy, and the scores of atoms and groups where there are slots."""
         expert, gate = self.expressions
-        space = [numpy_functions()]
+        functions = numpy_functions()
         scores = (s for s in (self.score, self.group_score) if s is not None)
         return (
-            sp.lambdify(self.arguments, expert[0], modules=space, cse=True),
-            sp.lambdify((SCORE,), gate[0], modules=space, cse=True),
-            *(
-                sp.lambdify(self._arguments(s), _decimals(s.phi), modules=space, cse=True)
-                for s in scores
-            ),
+            function_of(self.arguments, expert[0], functions),
+            function_of((SCORE,), gate[0], functions),
+            *(function_of(self._arguments(s), _decimals(s.phi), functions) for s in scores),
         )
 
     def pack(self, measure: MixingMeasure) -> Array:
