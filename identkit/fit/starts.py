@@ -398,7 +398,8 @@ def linear_parameters(model: Model) -> list[int]:
     phi: Any = model.structure.phi
     chosen: list[Any] = []
     for slot in model.structure.slots:
-        if all(sp.diff(phi, slot, other) == 0 for other in (slot, *chosen)):
+        slope = sp.diff(phi, slot)  # a kink has no second derivative, but a slope that changes
+        if not slope.has(slot, *chosen):
             chosen.append(slot)
     slots = model.structure.slots
     return [v for v, t in enumerate(model.structure.slot_of) if slots[t] in chosen]
