@@ -17,6 +17,7 @@ import sympy as sp
 from identkit.errors import ExpressionError, InputError, unknown_name
 from identkit.expression import free_names, parse, symbol
 from identkit.gates.gauge import Gauge, Values, common_shift
+from identkit.gates.merging import Merging
 from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
 from identkit.gates.router import LINEAR, Level, Router, Written, inputs_of
 from identkit.gates.selection import Selection
@@ -57,8 +58,8 @@ class Gate:
     ``weight`` maps the SymPy score to the weight; ``normalised`` says whether weights are divided
     by their sum over atoms. ``declared`` are its gauges, None if they are not known: a common shift
     is then searched for (:attr:`gauges`). ``regimes`` are the cases of the theory with the
-    condition each asks for; ``share`` says how copies of an atom share its weight, None if that is
-    not known. ``blocks`` are the gate's parameters, by default β1 and β0 of each atom; where there
+    condition each asks for; ``share`` says how copies of an atom share its weight, ``merging`` how
+    two atoms become one, each None if that is not known. ``blocks`` are the gate's parameters, by default β1 and β0 of each atom; where there
     are others, ``score`` maps their values in one measure and a point x, arrays, to the scores (k,)
     of its atoms. ``router`` is then the score of one atom beside β0 in symbols, from which what is
     proved of it is derived; or ``fixed`` are blocks that a gauge lets hold at 1, where the score is
@@ -97,12 +98,15 @@ class Gate:
     level: Level | None = None
     written: Written | None = field(default=None, repr=False)
     holds: Callable[[int], tuple[Block, ...]] | None = field(default=None, repr=False)
+    merging: Merging | None = None
 
     def __post_init__(self) -> None:
         self._check_blocks()
         chosen = self.selection
         if chosen is not None and chosen.theorem is not None and chosen.theorem.rule != self.rule:
             object.__setattr__(self, "selection", replace(chosen, theorem=None))
+        if self.merging is not None and self.merging.rule != self.rule:
+            object.__setattr__(self, "merging", None)
         bare = self.share is None and all(r == _bare(r) for r in self.regimes)
         if bare and not self.declared:
             return
