@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from identkit.cli import choose
 from identkit.cli.help import Help
 from identkit.cli.options import add_expert_options, chosen_expert, chosen_gate
 from identkit.cli.output import show
@@ -16,7 +18,8 @@ from identkit.errors import InputError
 if TYPE_CHECKING:
     from identkit.experts import Expert
     from identkit.fit.model import Model
-    from identkit.fit.result import Box
+    from identkit.fit.result import Box, FitResult
+    from identkit.fit.running import Steps
     from identkit.fit.summary import FitReport
     from identkit.gates import Gate
     from identkit.tables import Table
@@ -33,6 +36,7 @@ examples:
   identkit fit data.parquet --expert relu --gate softmax --k 4 --save fit.json
   identkit fit data.csv --expert linear --gate hierarchical --k 4 --groups 2,2
   identkit fit data.csv --expert tanh --gate dense-to-sparse --router tanh --k 2
+  identkit fit data.csv --expert linear --gate softmax --k 1:6 --choose cv
 
 data: CSV (with or without a line of names), NPZ or Parquet, "-" for CSV on
 standard input. The target is the column y, else the last; the others are
@@ -49,6 +53,10 @@ box: the parameters are sought in a box, ±10 for each unless you widen it:
 Each estimate has a standard error where the data determine it; what it assumes
 is printed too. Which parameters of the expert can be told apart, and how fast
 they are learned, is proved as by 'identkit check'.
+
+how many atoms: --k 1:6 fits every k, compares them by BIC, ICL, cross-validation
+and the dendrogram of the largest fit (DSC), says where these disagree and what
+each presumes, and reports the fit that --choose names.
 
 exit codes: 0 at a minimum; 1 not (step limit, diverged); 2 bad input;
 130 Ctrl-C: the fit stops after its step and prints what it has."""
@@ -68,7 +76,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     fit.add_argument("data", metavar="DATA", help="a .csv, .npz or .parquet file, or -")
     what = fit.add_argument_group("model")
     add_expert_options(what)
-    what.add_argument("--k", required=True, type=int, metavar="K", help="number of atoms")
+    what.add_argument(
+        "--k", required=True, type=choose.atoms, metavar="K", help="number of atoms; 1:6 compares"
+    )
     what.add_argument(
         "--groups",
         metavar="M,N,…",
@@ -98,6 +108,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--no-nodes", action="store_true", help="one input: no compression before the last steps"
     )
     how.add_argument("--no-check", action="store_true", help="skip the check (at most 20 s)")
+    choose.add(fit)
     out = fit.add_argument_group("output")
     out.add_argument(
         "--json", action="store_true", help="schema identkit.fit/1 (/2 of other gates), sorted keys"
@@ -114,7 +125,8 @@ def run(options: argparse.Namespace) -> int:
     from identkit.tables import read_table
 
     gate = resolve(chosen_gate(options))
-    groups = read_groups(options.groups, options.k, gate)
+    many = isinstance(options.k, range)
+    groups = read_groups(options.groups, options.k[-1] if many else options.k, gate)
     if options.save is not None:
         from identkit.files import check_json_target
 
@@ -128,6 +140,10 @@ def run(options: argparse.Namespace) -> int:
     model = Model(expert, gate, groups)
     blocks = tuple(sorted(b.name for b in model.layout.of_gate))
     box = parse_box(options.box, model.parameters, blocks)
+    if many:
+        return choose.run(
+            options, model, table, lambda k, *rest: _best(options, model, box, k, *rest)
+        )
     report = _fitted(options, model, table, box)
 
     from identkit.report import fit_document, fit_report
@@ -168,8 +184,11 @@ def read_groups(text: str | None, k: int, gate: Gate) -> tuple[int, ...]:
 
 
 def _check_numbers(options: argparse.Namespace) -> None:
+    if not isinstance(options.k, range):
+        choose.check_one(options)
+    ends = (options.k[0], options.k[-1]) if isinstance(options.k, range) else (options.k,)
     for name, value, low, high in (
-        ("k", options.k, 1, MOST_ATOMS),
+        *(("k", end, 1, MOST_ATOMS) for end in ends),
         ("starts", options.starts, 1, MOST_STARTS),
         ("max-steps", options.max_steps, 1, 10**9),
         ("seed", options.seed, 0, 2**63 - 1),
@@ -251,23 +270,38 @@ def parse_box(
 
 def _fitted(options: argparse.Namespace, model: Model, table: Table, box: Box) -> FitReport:
     """The run with progress, stopped by Ctrl-C where it is."""
-    from identkit.fit.problem import Compute
-    from identkit.fit.running import best_fit, reported
+    from identkit.fit.running import reported
 
     began = time.perf_counter()
     with progress_bar() as bar:
         with interruptible() as stopped:
-            result = best_fit(
-                model, table, options.k,
-                starts=options.starts, seed=options.seed, box=box, max_steps=options.max_steps,
-                compute=Compute(
-                    device=options.device, nodes=not options.no_nodes, threads=options.threads
-                ),
-                steps=bar, stop=stopped,
-            )  # fmt: skip
+            result = _best(options, model, box, options.k, table, bar, stopped)
             interrupted = stopped()
         return reported(
             result, table,
             file=options.data if options.data != "-" else "standard input", seed=options.seed,
             began=began, interrupted=interrupted, check=not options.no_check, steps=bar,
         )  # fmt: skip
+
+
+def _best(
+    options: argparse.Namespace,
+    model: Model,
+    box: Box,
+    k: int,
+    table: Table,
+    steps: Steps,
+    stop: Callable[[], bool],
+) -> FitResult:
+    """The best fit of k atoms, as the options say."""
+    from identkit.fit.problem import Compute
+    from identkit.fit.running import best_fit
+
+    return best_fit(
+        model, table, k,
+        starts=options.starts, seed=options.seed, box=box, max_steps=options.max_steps,
+        compute=Compute(
+            device=options.device, nodes=not options.no_nodes, threads=options.threads
+        ),
+        steps=steps, stop=stop,
+    )  # fmt: skip
