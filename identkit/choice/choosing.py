@@ -55,12 +55,19 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Level:
-    """A level of the dendrogram: κ atoms, the height of the next merge, ℓ and DSC of its measure."""
+    """A level of the dendrogram, of k atoms.
+
+    ``height`` is that of the merge to k − 1 atoms, ``part`` that over the sum of all heights,
+    ``merged`` ℓ of the level's measure and ``published`` the DSC of both, as in the papers;
+    ``dsc`` is that of ``part`` and of ℓ of the fit of k atoms, None without one at a minimum.
+    """
 
     k: int
     height: float
-    log_likelihood: float
-    dsc: float
+    part: float
+    merged: float
+    published: float
+    dsc: float | None
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,13 @@ class Choice:
     def heights(self) -> dict[int, float]:
         """Level κ -> height of the merge from κ to κ − 1 atoms."""
         return {level.k: level.height for level in self.levels}
+
+    @property
+    def published(self) -> int | None:
+        """What DSC names as in the papers; None where *dsc* names none."""
+        if self.of("dsc").k is None:
+            return None
+        return criteria.smallest({level.k: level.published for level in self.levels})
 
     @property
     def agreed(self) -> bool:
@@ -182,7 +196,8 @@ def choose(
     - *bic*: −2ℓ + (parameters + 1)·log n
     - *icl*: BIC + 2·Σ_i entropy of the gate at x_i; undefined where weights do not sum to 1
     - *cv*: the least k within one standard error of the least error on held-out folds
-    - *dsc*: of the dendrogram of the largest fit that ended at a minimum; from 2 atoms on
+    - *dsc*: of the dendrogram of the largest fit that ended at a minimum, from 2 atoms on
+      (:func:`identkit.choice.criteria.dsc`)
 
     What they presume: :data:`identkit.choice.criteria.PRESUMES`. Raises
     :class:`~identkit.errors.InputError` where nothing can be fitted.
@@ -216,7 +231,7 @@ def choose(
     if cut and not stopped():
         candidates = _cross_validated(candidates, cut, fit, x, y, weight, steps, stopped, model)
     tree, merged_from, reason = _tree(model, candidates, x)
-    levels = () if tree is None else _levels(model, tree, x, y, weight)
+    levels = () if tree is None else _levels(model, tree, candidates, x, y, weight)
     held = {c.k: c.cv for c in candidates if c.cv is not None and c.finished}
     finished = [c for c in candidates if c.finished]
     named = (
@@ -229,7 +244,7 @@ def choose(
         _named(
             "cv", criteria.within_one_error(held), _NO_FOLDS if not cut else _NOT_VALIDATED
         ),
-        _named("dsc", None if reason else criteria.smallest({v.k: v.dsc for v in levels}), reason),
+        _named("dsc", None if reason else criteria.smallest({v.k: v.dsc for v in levels if v.dsc is not None}), reason),
     )
     return Choice(
         model=model,
@@ -359,15 +374,31 @@ def _tree(
 
 
 def _levels(
-    model: Model, tree: Dendrogram, x: Array, y: Array, weight: Array | None
+    model: Model,
+    tree: Dendrogram,
+    candidates: Sequence[Candidate],
+    x: Array,
+    y: Array,
+    weight: Array | None,
 ) -> tuple[Level, ...]:
-    """DSC of the levels from K down to 2; the merged measures are not fitted again."""
+    """The levels from K down to 2."""
     n, found = len(y), []
+    fitted = {c.k: c.log_likelihood for c in candidates if c.finished}
+    total = sum(tree.heights.values())
     for measure, merge in zip(tree.levels, tree.merges, strict=False):
         with np.errstate(all="ignore"):
             squares = _squares(model.predict(measure, x) - y, weight)
-        likelihood = criteria.log_likelihood(squares, n, criteria.rounding(y, weight), weight)
+        merged = criteria.log_likelihood(squares, n, criteria.rounding(y, weight), weight)
+        k, part = measure.atoms, merge.height / total if total > 0 else 0.0
+        own = fitted.get(k)
         found.append(
-            Level(measure.atoms, merge.height, likelihood, criteria.dsc(merge.height, likelihood, n))
+            Level(
+                k=k,
+                height=merge.height,
+                part=part,
+                merged=merged,
+                published=criteria.dsc(merge.height, merged, n),
+                dsc=None if own is None else criteria.dsc(part, own, n),
+            )
         )
     return tuple(found)

@@ -73,7 +73,7 @@ GATE = Gate(
         ),
     ),
     share=Share(RULE, share),
-    merging=exponentials(RULE, FITTED_ONCE.text),
+    merging=exponentials(RULE, "k < 2k*, and generic gates"),
     source="Nguyen, Ho, Rinaldo, ICML 2024 (arXiv 2402.02952); arXiv 2503.03213",
 )
 

@@ -53,6 +53,7 @@ def document(
             for n in choice.named
         ],
         "least_error": choice.least_error,
+        "published": choice.published,
         "agreed": choice.agreed,
         "chosen_by": chosen_by,
         "chosen": choice.of(chosen_by).k,
@@ -99,8 +100,10 @@ def _dendrogram(choice: Choice) -> dict[str, Any] | None:
             {
                 "k": level.k,
                 "height": level.height,
-                "log_likelihood": number(level.log_likelihood),
-                "dsc": number(level.dsc),
+                "part": level.part,
+                "merged": number(level.merged),
+                "published": number(level.published),
+                "dsc": plain(level.dsc),
             }
             for level in choice.levels
         ],

@@ -23,7 +23,7 @@ def figure(choice: Choice) -> Figure:
     panels = [_information]
     if any(c.cv is not None for c in choice.candidates):
         panels.append(_errors)
-    if choice.levels:
+    if choice.of("dsc").k is not None:
         panels.append(_dsc)
     if choice.dendrogram is not None and choice.dendrogram.complete:
         panels.append(_tree)
@@ -77,9 +77,9 @@ def _errors(choice: Choice, ax: Any) -> None:
 
 
 def _dsc(choice: Choice, ax: Any) -> None:
-    ks = [level.k for level in choice.levels]
-    _line(ax, ks, [level.dsc for level in choice.levels], 3, "DSC")
-    _axis(ax, ks, "DSC, smaller is better")
+    found = {level.k: level.dsc for level in choice.levels if level.dsc is not None}
+    _line(ax, list(found), list(found.values()), 3, "DSC")
+    _axis(ax, list(found), "DSC, smaller is better")
     _star(ax, choice.of("dsc").k)
     ax.set_title(f"the dendrogram names {choice.of('dsc').k or 'none'}")
 

@@ -64,11 +64,13 @@ def _heights(choice: Choice) -> str:
     """Of what fit the dendrogram is, and what its assumption is."""
     gate, candidate = choice.model.gate, choice[choice.merged_from or 0]
     status = candidate.result.status.value
-    provided = "" if gate.merging is None else f", provided {gate.merging.provided}"
+    presumed = "" if gate.merging is None else f" Presumed: {gate.merging.provided}."
+    published = choice.published
+    other = "" if published is None else f" DSC as published, without these fits, names {published}."
     return (
         f"the merge of the closest two of that many atoms, in the dendrogram of the fit with k = "
         f"{candidate.k} ({status}), parameters per s.d. of the inputs. Above the true k it falls "
-        f"towards 0 as n grows{provided}."
+        f"towards 0 as n grows.{presumed}{other}"
     )
 
 
