@@ -241,10 +241,14 @@ def choose(
             criteria.smallest({c.k: c.icl for c in finished if c.icl is not None}),
             _UNFINISHED if model.gate.adds_up else _no_icl(model),
         ),
+        _named("cv", criteria.within_one_error(held), _NO_FOLDS if not cut else _NOT_VALIDATED),
         _named(
-            "cv", criteria.within_one_error(held), _NO_FOLDS if not cut else _NOT_VALIDATED
+            "dsc",
+            None
+            if reason
+            else criteria.smallest({v.k: v.dsc for v in levels if v.dsc is not None}),
+            reason,
         ),
-        _named("dsc", None if reason else criteria.smallest({v.k: v.dsc for v in levels if v.dsc is not None}), reason),
     )
     return Choice(
         model=model,

@@ -32,15 +32,17 @@ PRESUMES: Mapping[str, str] = {
     "cv": "mean squared error of prediction on folds that were held out, each with fits of its "
     "own; named is the least k within one standard error of the least error. Nothing is presumed "
     "but exchangeable rows: not for time series. Folds share data, so the standard error is rough.",
-    "dsc": "−(part + log n · ℓ/n), the part of the sum of all heights that the merge from k to k − 1 "
-    "atoms has in the dendrogram of the largest fit, ℓ that of the fit of k atoms. From k = 2 on: "
-    "it cannot name 1. Presumes that over-fitted atoms come together, as n^-1/4 does, and that the "
-    "largest fit has more atoms than there are.",
+    "dsc": "−(part + log n · ℓ/n), the part of the sum of all heights that the merge from k to "
+    "k − 1 atoms has in the dendrogram of the largest fit, ℓ that of the fit of k atoms. From "
+    "k = 2 on: it cannot name 1. Presumes that over-fitted atoms come together, as n^-1/4 does, "
+    "and that the largest fit has more atoms than there are.",
 }
 """Criterion -> what it is and presumes, in sentences."""
 
 
-def log_likelihood(squares: float, samples: int, floor: float, weight: Array | None = None) -> float:
+def log_likelihood(
+    squares: float, samples: int, floor: float, weight: Array | None = None
+) -> float:
     """ℓ = −n/2·(log 2πσ̂² + 1) + ½Σ log w_i at the best σ̂² = Σ w_i r_i²/n.
 
     ``squares`` is Σ w_i r_i², ``samples`` n counts the rows with w_i > 0 alone. Below ``floor`` a
@@ -132,7 +134,7 @@ def within_one_error(values: Mapping[int, CrossValidation]) -> int | None:
 
 
 def folds_of(samples: int, folds: int, seed: int) -> list[NDArray[np.intp]]:
-    """The rows of each fold, sizes equal up to one; a function of the seed and the numbers alone."""
+    """The rows of each fold, of sizes equal up to one; they depend on the seed and the numbers."""
     order = np.random.default_rng([seed, _STREAM]).permutation(samples)
     return [np.sort(part) for part in np.array_split(order, folds)]
 

@@ -78,8 +78,8 @@ class Frame:
         if found:
             moved = [p for p, v in zip(model.parameters, found[0], strict=True) if v != 0]
             raise InputError(
-                f"expert {expert.label}: atoms of one cell can differ in {', '.join(moved)} without "
-                "a change of f, so that no distance between atoms vanishes and there is no "
+                f"expert {expert.label}: atoms of one cell can differ in {', '.join(moved)} "
+                "without a change of f, so that no distance between atoms vanishes and there is no "
                 "dendrogram; choose by bic or cv."
             )
         return cls(model, gate.merging, _group(signs, model.parameters), True)

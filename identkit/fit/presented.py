@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from identkit.errors import InputError
@@ -18,11 +17,11 @@ from identkit.fit.problem import Compute, check_table
 from identkit.fit.result import Box
 from identkit.fit.running import Steps, best_fit, reported
 from identkit.gates import Gate
-from identkit.mixing import real_array
 from identkit.presented import presented
 from identkit.report import fit_document, fit_report
 from identkit.report.terminal import plain
-from identkit.tables import Column, Table, read_table
+from identkit.tables import Column, Table
+from identkit.tables.given import table_of
 
 
 class FitReport(summary.FitReport):
@@ -83,19 +82,7 @@ def fit_data(
     for an expert with another number of inputs.
     """
     began = time.perf_counter()
-    file = "data"
-    if isinstance(data, tuple):
-        x, y = real_array("x", data[0]), real_array("y", data[1])
-        if x.ndim != 2 or y.shape != x.shape[:1]:
-            raise InputError(
-                f"data: x has shape {x.shape} and y {y.shape}; they must be (n, d) and (n,)."
-            )
-        names = (f"x{i}" for i in range(x.shape[1])) if x.shape[1] != 1 else ("x",)
-        table = Table(np.ascontiguousarray(x), np.ascontiguousarray(y), tuple(names), "y")
-    elif isinstance(data, Table):
-        table = data
-    else:
-        table, file = read_table(data, target, inputs), os.fspath(data)
+    table, file = table_of(data, target, inputs)
     model = Model.of(expert, gate, table.dim if isinstance(expert, str) else None, shape)
     if model.dim != table.dim:
         raise InputError(

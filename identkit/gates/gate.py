@@ -59,10 +59,10 @@ class Gate:
     by their sum over atoms. ``declared`` are its gauges, None if they are not known: a common shift
     is then searched for (:attr:`gauges`). ``regimes`` are the cases of the theory with the
     condition each asks for; ``share`` says how copies of an atom share its weight, ``merging`` how
-    two atoms become one, each None if that is not known. ``blocks`` are the gate's parameters, by default β1 and β0 of each atom; where there
-    are others, ``score`` maps their values in one measure and a point x, arrays, to the scores (k,)
-    of its atoms. ``router`` is then the score of one atom beside β0 in symbols, from which what is
-    proved of it is derived; or ``fixed`` are blocks that a gauge lets hold at 1, where the score is
+    two atoms become one, each None if that is not known. ``blocks`` are the gate's parameters, by
+    default β1 and β0 of each atom; where there are others, ``score`` maps their values in one
+    measure and a point x, arrays, to the scores (k,) of its atoms. ``router`` is then the score of
+    one atom beside β0 in symbols, from which what is proved of it is derived; or ``fixed`` are blocks that a gauge lets hold at 1, where the score is
     β1ᵀx + β0: what is proved is proved there. ``structure`` says over which atoms weights are
     divided, where it is not the sum over all; ``together`` is then when it is, as a clause, None
     where that depends on the number of atoms: it is asked where atoms are added to a measure.

@@ -95,9 +95,7 @@ def _tree(choice: Choice, ax: Any) -> None:
         left, right, node = merge.left, merge.right, tree.atoms + m
         ends = [x[left], x[left], x[right], x[right]]
         height = np.sqrt(merge.height)
-        ax.plot(
-            ends, [top[left], height, height, top[right]], color=LOOKS[0].colour, linewidth=1.2
-        )
+        ax.plot(ends, [top[left], height, height, top[right]], color=LOOKS[0].colour, linewidth=1.2)
         x[node], top[node] = (x[left] + x[right]) / 2.0, float(height)
     ax.set_xticks(range(tree.atoms), [str(a) for a in place])
     ax.set_xlabel(f"atom of the fit with k = {choice.merged_from}")

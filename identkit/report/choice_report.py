@@ -66,7 +66,9 @@ def _heights(choice: Choice) -> str:
     status = candidate.result.status.value
     presumed = "" if gate.merging is None else f" Presumed: {gate.merging.provided}."
     published = choice.published
-    other = "" if published is None else f" DSC as published, without these fits, names {published}."
+    other = (
+        "" if published is None else f" DSC as published, without these fits, names {published}."
+    )
     return (
         f"the merge of the closest two of that many atoms, in the dendrogram of the fit with k = "
         f"{candidate.k} ({status}), parameters per s.d. of the inputs. Above the true k it falls "
