@@ -185,7 +185,8 @@ class MoERegressor(RegressorMixin, BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
         def make(k: int) -> MoERegressor:
-            return clone(self).set_params(n_atoms=k, random_state=seed)
+            copy: Any = clone(self)
+            return copy.set_params(n_atoms=k, random_state=seed)
 
         data = (X, y, sample_weight)
         best, choice = chosen_fit(make, str(self.n_atoms), self.max_atoms, data, seed)

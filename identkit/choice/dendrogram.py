@@ -99,7 +99,7 @@ def dendrogram(frame: Frame, measure: MixingMeasure, x: Array) -> Dendrogram:
     """
     joined = _Atoms.of(frame, measure, x)
     nodes, start = list(range(measure.atoms)), tuple(map(float, joined.masses))
-    members = {i: (i,) for i in nodes}
+    members: dict[int, tuple[int, ...]] = {i: (i,) for i in nodes}
     levels, merges = [measure], []
     while len(nodes) > 1:
         heights = joined.heights()

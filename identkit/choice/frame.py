@@ -56,7 +56,8 @@ class Frame:
                 f"gate {gate.name}: how two atoms merge is not known, so that there is no "
                 "dendrogram; choose by bic or cv."
             )
-        every = len(linear_parameters(model)) == len(model.parameters)
+        # a kink in a pre-activation has no second derivative to show
+        every = expert.is_smooth and len(linear_parameters(model)) == len(model.parameters)
         if every and gate.merging.affine:
             return cls(model, gate.merging, np.ones((1, len(model.parameters))), False)
         atom, deadline = expert_function(expert), Deadline(SEARCH_SECONDS)

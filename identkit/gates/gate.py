@@ -62,17 +62,18 @@ class Gate:
     two atoms become one, each None if that is not known. ``blocks`` are the gate's parameters, by
     default β1 and β0 of each atom; where there are others, ``score`` maps their values in one
     measure and a point x, arrays, to the scores (k,) of its atoms. ``router`` is then the score of
-    one atom beside β0 in symbols, from which what is proved of it is derived; or ``fixed`` are blocks that a gauge lets hold at 1, where the score is
-    β1ᵀx + β0: what is proved is proved there. ``structure`` says over which atoms weights are
-    divided, where it is not the sum over all; ``together`` is then when it is, as a clause, None
-    where that depends on the number of atoms: it is asked where atoms are added to a measure.
-    ``selection`` says which atoms have a weight at x, where not all have. ``level`` is the gate
-    over groups of atoms where there are two levels; weights are then divided within the groups.
-    ``written`` is the score for fits where the blocks are not β0 and the parameters of the router;
-    ``holds`` maps d to the shared blocks that a gauge moves, which a fit holds as they are.
+    one atom beside β0 in symbols, from which what is proved of it is derived; or ``fixed`` are
+    blocks that a gauge lets hold at 1, where the score is β1ᵀx + β0: what is proved is proved
+    there. ``structure`` says over which atoms weights are divided, where it is not the sum over
+    all; ``together`` is then when it is, as a clause, None where that depends on the number of
+    atoms: it is asked where atoms are added to a measure. ``selection`` says which atoms have a
+    weight at x, where not all have. ``level`` is the gate over groups of atoms where there are two
+    levels; weights are then divided within the groups. ``written`` is the score for fits where the
+    blocks are not β0 and the parameters of the router; ``holds`` maps d to the shared blocks that a
+    gauge moves, which a fit holds as they are.
 
-    An expansion, a loss or a sharing rule that is about another weight rule, its parameters
-    included, or proved under another ``likelihood``, is dropped: no gate inherits the theorem of
+    An expansion, a loss, a rule for sharing or merging that is about another weight rule, its
+    parameters included, or proved under another ``likelihood``, is dropped: no gate inherits the theorem of
     its neighbour. Nor does it a gauge of another weight rule.
 
     Raises :class:`~identkit.errors.InputError` for a gauge of blocks that it does not have, and a
