@@ -43,10 +43,10 @@ def atoms(text: str) -> int | range:
     """
     parts = text.split(":")
     if len(parts) > 2 or not all(p.strip().isascii() and p.strip().isdigit() for p in parts):
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of atoms; write 3, or 1:6.")
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of atoms; write 3, or 1:6")
     low, high = int(parts[0]), int(parts[-1])
     if low > high:
-        raise argparse.ArgumentTypeError(f"'{text}': {low} is above {high}; swap them.")
+        raise argparse.ArgumentTypeError(f"'{text}': {low} is above {high}; swap them")
     return low if len(parts) == 1 else range(low, high + 1)
 
 

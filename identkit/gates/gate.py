@@ -73,8 +73,8 @@ class Gate:
     gauge moves, which a fit holds as they are.
 
     An expansion, a loss, a rule for sharing or merging that is about another weight rule, its
-    parameters included, or proved under another ``likelihood``, is dropped: no gate inherits the theorem of
-    its neighbour. Nor does it a gauge of another weight rule.
+    parameters included, or proved under another ``likelihood``, is dropped: no gate inherits the
+    theorem of its neighbour. Nor does it a gauge of another weight rule.
 
     Raises :class:`~identkit.errors.InputError` for a gauge of blocks that it does not have, and a
     score of β1 and β0 alone.
