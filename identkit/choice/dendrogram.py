@@ -92,7 +92,7 @@ def dendrogram(frame: Frame, measure: MixingMeasure, x: Array) -> Dendrogram:
     >>> G = MixingMeasure([0.0, 0.0, 0.0], [[0.0], [0.0], [1.0]], [[2, 0], [2.2, 0], [-1, 1]])
     >>> tree = dendrogram(frame, G, np.linspace(-1.0, 1.0, 50)[:, None])
     >>> {level: round(height, 4) for level, height in tree.heights.items()}
-    {3: 0.0067, 2: 2.7022}
+    {3: 0.0023, 2: 1.058}
     >>> tree.levels[1].eta.round(3)
     array([[ 2.1,  0. ],
            [-1. ,  1. ]])

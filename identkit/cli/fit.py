@@ -54,9 +54,9 @@ Each estimate has a standard error where the data determine it; what it assumes
 is printed too. Which parameters of the expert can be told apart, and how fast
 they are learned, is proved as by 'identkit check'.
 
-how many atoms: --k 1:6 fits every k, compares them by BIC, ICL, cross-validation
-and the dendrogram of the largest fit (DSC), says where these disagree and what
-each presumes, and reports the fit that --choose names.
+how many atoms: --k 1:6 fits every k, compares them by BIC, ICL,
+cross-validation and the dendrogram of the largest fit (DSC), says where these
+disagree and what each presumes, and reports the fit that --choose names.
 
 exit codes: 0 at a minimum; 1 not (step limit, diverged); 2 bad input;
 130 Ctrl-C: the fit stops after its step and prints what it has."""

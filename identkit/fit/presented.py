@@ -73,6 +73,7 @@ def fit_data(
     data which parameters can be told apart; it takes up to 20 seconds. ``steps`` is told of the
     parts of the run, ``stop`` asked after every step.
 
+    >>> import numpy as np
     >>> x = np.linspace(-2.0, 2.0, 40)[:, None]
     >>> report = fit_data((x, np.tanh(x[:, 0])), "tanh", "sigmoid", 1, starts=2, check=False)
     >>> report.exit_code, report.to_dict()["schema"]
