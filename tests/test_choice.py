@@ -508,6 +508,20 @@ def test_a_fit_worse_than_one_of_fewer_atoms_is_seen():
     assert choose(TANH, poor, x, y, [1, 2, 3], folds=0).worse == (3,)
 
 
+def test_the_largest_k_is_said_to_be_that(chosen):
+    from dataclasses import replace
+
+    from identkit.report.choice_report import notes
+
+    few = replace(
+        chosen[3],
+        candidates=chosen[3].candidates[:3],
+    )
+    said = "k = 3 is the largest there is"
+    assert any(said in text for _, text in notes(few))
+    assert not any("is the largest there is" in text for _, text in notes(chosen[2]))
+
+
 def test_without_weights_that_add_up_there_is_no_icl():
     x, y = identkit.simulate(GELU, RATES["sigmoid"][1], 300, noise=0.1, seed=1).data(0)
     choice = choose(GELU, fitting(x, y, GELU, 2), x, y, [1, 2], folds=0)

@@ -164,7 +164,7 @@ def check_range(model: Model, ks: Sequence[int], folds: int, criterion: str) -> 
     if folds == 1:
         raise InputError("folds: 1 leaves nothing to fit; give 2 or more, or 0 to do without.")
     if criterion == "icl" and not gate.adds_up:
-        raise InputError(_no_icl(model))
+        raise InputError(f"icl: {_no_icl(model)}; choose by bic or cv.")
     if criterion == "cv" and folds == 0:
         raise InputError("criterion 'cv': there are no folds; give 2 or more.")
     if criterion == "dsc":
@@ -275,8 +275,8 @@ _TOO_FEW = "no fit of 2 atoms or more ended at a minimum"
 
 def _no_icl(model: Model) -> str:
     return (
-        f"icl: the weights of gate {model.gate.name} do not sum to 1, so that they are no "
-        "probabilities of atoms and have no entropy; choose by bic or cv."
+        f"the weights of gate {model.gate.name} do not sum to 1, so that they are no "
+        "probabilities of atoms and have no entropy"
     )
 
 

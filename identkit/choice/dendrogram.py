@@ -94,8 +94,8 @@ def dendrogram(frame: Frame, measure: MixingMeasure, x: Array) -> Dendrogram:
     >>> {level: round(height, 4) for level, height in tree.heights.items()}
     {3: 0.0023, 2: 1.058}
     >>> tree.levels[1].eta.round(3)
-    array([[ 2.1,  0. ],
-           [-1. ,  1. ]])
+    array([[-1. ,  1. ],
+           [ 2.1,  0. ]])
     """
     joined = _Atoms.of(frame, measure, x)
     nodes, start = list(range(measure.atoms)), tuple(map(float, joined.masses))

@@ -45,7 +45,12 @@ def notes(choice: Choice) -> list[tuple[str, str]]:
         lines.append(("cv", text))
     if choice.least_error is not None and choice.least_error != choice.of("cv").k:
         lines.append(("cv", f"the least error is that of k = {choice.least_error}."))
-    if choice.dendrogram is not None:
+    last = max((c.k for c in choice.candidates if c.finished), default=0)
+    highest = [n.criterion for n in choice.named if n.k == last > choice.candidates[0].k]
+    if highest:
+        text = f"{' and '.join(highest)}: k = {last} is the largest there is; more may be better."
+        lines.append(("range", text))
+    if choice.levels:
         lines.append(("height", _heights(choice)))
     shown = [name for name in CRITERIA if choice.of(name).k is not None]
     return [*lines, *((name, PRESUMES[name]) for name in shown)]
