@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -23,6 +24,7 @@ from identkit.fit import Model, least_squares
 from identkit.fit.result import Status
 from identkit.fit.running import best_fit
 from identkit.gates import GATES, resolve
+from identkit.report.choice_report import notes
 from identkit.tables import Table
 
 M = identkit.MixingMeasure
@@ -275,8 +277,6 @@ def test_a_gate_with_another_weight_has_no_merging():
     softmax = GATES["softmax"]
     assert softmax.merging is not None
     assert resolve("normalised exp(2*s)").merging is None
-    from dataclasses import replace
-
     assert replace(softmax, normalised=False).merging is None
 
 
@@ -484,7 +484,6 @@ def test_a_stop_leaves_what_is_there():
 def test_what_did_not_end_at_a_minimum_is_not_named():
     x, y = identkit.simulate(TANH, TRUTHS[2], 200, noise=0.1, seed=2).data(0)
     fit = fitting(x, y, TANH, 2)
-    from dataclasses import replace
 
     def broken(k, rows, steps):
         result = fit(k, rows, steps)
@@ -499,7 +498,6 @@ def test_what_did_not_end_at_a_minimum_is_not_named():
 def test_a_fit_worse_than_one_of_fewer_atoms_is_seen():
     x, y = identkit.simulate(TANH, TRUTHS[2], 200, noise=0.1, seed=2).data(0)
     fit = fitting(x, y, TANH, 2)
-    from dataclasses import replace
 
     def poor(k, rows, steps):
         result = fit(k, rows, steps)
@@ -509,14 +507,7 @@ def test_a_fit_worse_than_one_of_fewer_atoms_is_seen():
 
 
 def test_the_largest_k_is_said_to_be_that(chosen):
-    from dataclasses import replace
-
-    from identkit.report.choice_report import notes
-
-    few = replace(
-        chosen[3],
-        candidates=chosen[3].candidates[:3],
-    )
+    few = replace(chosen[3], candidates=chosen[3].candidates[:3], levels=(), dendrogram=None)
     said = "k = 3 is the largest there is"
     assert any(said in text for _, text in notes(few))
     assert not any("is the largest there is" in text for _, text in notes(chosen[2]))
