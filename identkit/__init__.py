@@ -2,7 +2,8 @@
 
 What the commands do can be done from Python: :func:`check`, :func:`explain`,
 :func:`certified_table`, :func:`paper_table`, :func:`interactions`, :func:`order`, :func:`verify`,
-:func:`list_claims`, :func:`check_claims`; with data, :func:`fit_data`; with simulated data,
+:func:`list_claims`, :func:`check_claims`; with data, :func:`fit_data` and :func:`choose_atoms`;
+with simulated data,
 :func:`search_truth`, :func:`run_rates`, :func:`run_sweep`, :func:`stored_results`,
 :func:`write_report`.
 """
@@ -16,6 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from identkit import fit, losses
+    from identkit.choice.presented import choose_atoms
     from identkit.claims.listing import check_claims, list_claims
     from identkit.errors import (
         CertificateError,
@@ -59,6 +61,7 @@ _HOME = {
     "certified_table": "identkit.presented",
     "check": "identkit.presented",
     "check_claims": "identkit.claims.listing",
+    "choose_atoms": "identkit.choice.presented",
     "explain": "identkit.presented",
     "fit": "identkit.fit",
     "fit_data": "identkit.fit.presented",
@@ -92,6 +95,7 @@ __all__ = [
     "certified_table",
     "check",
     "check_claims",
+    "choose_atoms",
     "explain",
     "fit",
     "fit_data",

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from identkit.choice.of_estimator import chosen_fit
 from identkit.errors import InputError, whole
 from identkit.fit import Box, Compute, Model
 from identkit.fit.running import best_fit
 from identkit.mixing import MixingMeasure, real_array
 
 try:
-    from sklearn.base import BaseEstimator, RegressorMixin
+    from sklearn.base import BaseEstimator, RegressorMixin, clone
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils import check_random_state
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -28,6 +29,7 @@ except ImportError as error:
     ) from None
 
 if TYPE_CHECKING:
+    from identkit.choice import Choice
     from identkit.experts import Expert
     from identkit.gates import Gate
 
@@ -55,10 +57,15 @@ class MoERegressor(RegressorMixin, BaseEstimator):
     :class:`identkit.fit.FitResult` with status, cost and settings; ``n_iter_``, trial steps of the
     best start; ``n_features_in_`` and, for data frames, ``feature_names_in_``.
 
-    The number of atoms is never changed silently. With fewer samples than parameters the fit is
-    one of many with the same cost: ``fit`` warns and takes one of small parameters, by a ridge of
-    at least 1e-6; predictions at other x mean little.
-    A fit that ends away from a minimum gives a ConvergenceWarning with the remedy.
+    With ``n_atoms`` one of "bic", "icl", "cv" and "dsc" every k from 1 to ``max_atoms`` is fitted
+    and the one that the criterion names is kept: ``choice_``, an :class:`identkit.choice.Choice`,
+    has what all of them say (:func:`identkit.choice.choose`; cross-validation for "cv" alone).
+    ``n_atoms_`` is the number of atoms that were fitted.
+
+    A number of atoms that is given is never changed silently. With fewer samples than parameters
+    the fit is one of many with the same cost: ``fit`` warns and takes one of small parameters, by a
+    ridge of at least 1e-6; predictions at other x mean little. A fit that ends away from a minimum
+    gives a ConvergenceWarning with the remedy.
 
     >>> import numpy as np
     >>> X = np.linspace(-3, 3, 200)[:, None]
@@ -72,7 +79,7 @@ class MoERegressor(RegressorMixin, BaseEstimator):
         self,
         expert: Expert | str = "tanh",
         gate: Gate | str = "softmax",
-        n_atoms: int = 2,
+        n_atoms: int | str = 2,
         *,
         shape: str | None = None,
         n_starts: int = 5,
@@ -85,6 +92,7 @@ class MoERegressor(RegressorMixin, BaseEstimator):
         standardise: bool = True,
         start: Mapping[str, Sequence[float]] | None = None,
         ridge: float = 0.0,
+        max_atoms: int = 6,
     ) -> None:
         self.expert = expert
         self.gate = gate
@@ -100,12 +108,15 @@ class MoERegressor(RegressorMixin, BaseEstimator):
         self.standardise = standardise
         self.start = start
         self.ridge = ridge
+        self.max_atoms = max_atoms
 
     if TYPE_CHECKING:
         measure_: MixingMeasure
         result_: Any
         n_iter_: int
         n_features_in_: int
+        n_atoms_: int
+        choice_: Choice
 
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> MoERegressor:  # noqa: N803
         """Fit to X (n, d) and y (n,). Weight 2 gives the cost of a row twice, 0 of none.
@@ -113,6 +124,8 @@ class MoERegressor(RegressorMixin, BaseEstimator):
         Raises :class:`~identkit.errors.InputError`, a ValueError, for parameters out of their
         range and, as scikit-learn does, ValueError for data that are not finite numbers.
         """
+        if isinstance(self.n_atoms, str):
+            return self._fit_chosen(X, y, sample_weight)
         for name, given in (("X", X), ("y", y), ("sample_weight", sample_weight)):
             if np.ma.isMaskedArray(given):
                 real_array(name, given)  # scikit-learn drops the mask
@@ -172,6 +185,7 @@ class MoERegressor(RegressorMixin, BaseEstimator):
         )  # fmt: skip
         self.result_ = replace(result, samples=samples)
         self.measure_ = result.measure
+        self.n_atoms_ = k
         self.n_iter_ = max(1, int(result.steps))
         if not result.status.finished:
             warnings.warn(
@@ -179,6 +193,21 @@ class MoERegressor(RegressorMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=2,
             )
+        return self
+
+    def _fit_chosen(self, X: Any, y: Any, sample_weight: Any) -> MoERegressor:  # noqa: N803
+        """As :meth:`fit`, with the number of atoms that a criterion names."""
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+        def make(k: int) -> MoERegressor:
+            copy: Any = clone(self)
+            return copy.set_params(n_atoms=k, random_state=seed)
+
+        data = (X, y, sample_weight)
+        best, choice = chosen_fit(make, str(self.n_atoms), self.max_atoms, data, seed)
+        learnt = {name: v for name, v in vars(best).items() if name.endswith("_")}
+        self.__dict__.update(learnt)
+        self.choice_ = choice
         return self
 
     def predict(self, X: Any) -> Array:  # noqa: N803

@@ -162,12 +162,14 @@ class Expert:
         *,
         dim: int | None = None,
         parameters: tuple[str, ...] | None = None,
+        inputs: Sequence[str] | None = None,
     ) -> Expert:
         """An expert from a user's expression, or from one for each of its outputs.
 
         Inputs are ``x`` (d = 1) or ``x0, x1, …``; every other symbol is a parameter unless
         ``parameters`` lists them (then the remaining symbols must be inputs). ``dim`` adds inputs
-        that the expression does not use. Components, a list or a text with semicolons, share
+        that the expression does not use. ``inputs`` names the inputs instead, as columns of a
+        table; they need not be used, x stands for none then. Components, a list or a text with semicolons, share
         inputs and parameters; each may be free of some of them.
 
         >>> Expert.from_expression("c*atan(a*x + b)").parameters
@@ -183,7 +185,7 @@ class Expert:
         functions = (parse(text),) if len(parts) == 1 else parse_all(parts)
         names = set().union(*map(free_names, functions))
         written = names_in_order(text, names)
-        gone = _names_written(text) - names - set(FUNCTIONS) - set(CONSTANTS)
+        gone = names_written(text) - names - set(FUNCTIONS) - set(CONSTANTS)
         if gone:
             raise ExpressionError(
                 f"expression: {', '.join(sorted(gone))} cancels out of '{text}'; remove it, since "
@@ -191,6 +193,14 @@ class Expert:
             )
         declared = set(parameters or ())
         used_inputs = {n for n in names if INPUT.match(n)} - declared
+        if inputs is not None:
+            other = used_inputs - set(inputs)
+            if other:
+                raise InputError(
+                    f"expression: '{text}' mixes {', '.join(sorted(other))} with the inputs "
+                    f"{', '.join(inputs)}; call every input by its name."
+                )
+            used_inputs = names & set(inputs)
         if parameters is not None:
             for name in parameters:
                 symbol_name = parse(name)
@@ -212,7 +222,8 @@ class Expert:
             if parameters is not None
             else tuple(n for n in written if n not in used_inputs)
         )
-        return cls("custom", text.strip(), _inputs(text, used_inputs, dim), chosen)
+        known = _inputs(text, used_inputs, dim) if inputs is None else tuple(inputs)
+        return cls("custom", text.strip(), known, chosen)
 
     def canonical(self) -> dict:
         """The JSON form of results and certificates; ``components`` where there are several."""
@@ -275,7 +286,8 @@ _WORD = re.compile(r"(?<![0-9.])[A-Za-z][A-Za-z0-9_]*")
 """A name; not the e of 1e-3."""
 
 
-def _names_written(text: str) -> set[str]:
+def names_written(text: str) -> set[str]:
+    """All names in a text, of functions too; it need not be an expression."""
     return set(_WORD.findall(text))
 
 

@@ -320,7 +320,10 @@ WRONG = [
     (["tanh.csv", "--expert", "tan", "--gate", "sigmoid", "--k", "2"], "did you mean tanh"),
     (["tanh.csv", "--expert", "tanh", "--gate", "sigmod", "--k", "2"], "did you mean sigmoid"),
     (["tanh.csv", "--gate", "sigmoid", "--k", "2"], "--expert --expr"),
-    (["tanh.csv", "--expert", "tanh", "--gate", "sigmoid", "--k", "two"], "invalid int"),
+    (
+        ["tanh.csv", "--expert", "tanh", "--gate", "sigmoid", "--k", "two"],
+        "'two' is no number of atoms",
+    ),
     (["tanh.csv", "--expert", "tanh", "--gate", "sigmoid", "--k", "0"], "from 1 to 100"),
     (["tanh.csv", *ARGUMENTS, "--starts", "0"], "--starts 0"),
     (["tanh.csv", *ARGUMENTS, "--seed", "-1"], "--seed -1"),

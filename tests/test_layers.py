@@ -22,14 +22,14 @@ LAYERS = {
     "functions expression",
     "model": "layout likelihoods.contract likelihoods.least_squares likelihoods.gaussian "
     "experts likelihoods.categorical likelihoods gates.router gates.normal gates.regime "
-    "gates.density gates.selection gates.gauge gates.weights gates.gate gates.classes "
-    "gates.sigmoid gates.softmax gates.normalized_sigmoid gates.input_free gates.routed "
-    "gates.quadratic "
+    "gates.density gates.selection gates.gauge gates.weights gates.merging gates.gate "
+    "gates.classes gates.sigmoid gates.softmax gates.normalized_sigmoid gates.input_free "
+    "gates.routed gates.quadratic "
     "gates.monomial_quadratic gates.gaussian_gate gates.laplace gates.cosine "
     "gates.router_normal gates.dense_to_sparse "
     "gates.sigmoid_temperature gates.euclidean_sigmoid gates.top_k "
     "gates.top_k_unnormalised gates.top_k_biased gates.hierarchical gates "
-    "atoms mixing tables.columns tables.text tables.binary tables",
+    "atoms mixing tables.columns tables.text tables.binary tables tables.given",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions.algebraic_independence conditions.separate conditions",
     "record": "certificates.witness degeneracy.records architecture.records orders "
@@ -63,6 +63,7 @@ LAYERS = {
     "fit": "fit fit.objective fit.result fit.problem fit.solver fit.nodes fit.vector_math "
     "fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu fit.job "
     "fit.engine fit.starts fit.inference fit.summary fit.running",
+    "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice",
     "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
     "rates.fits rates.audit rates.formats rates.plan_values rates.plan "
@@ -70,15 +71,16 @@ LAYERS = {
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
     "report.listings report.paragraphs report.counterexample report.gauges report.argument "
     "report.explain report.tables report.claims_report report.paper_tables report.fit_report "
-    "report.fit_document report.rates_report report.rates_document report.orders_report "
+    "report.fit_document report.choice_report report.choice_document report.choice_figure "
+    "report.rates_report report.rates_document report.orders_report "
     "report.verified report.regions_report rates.drawing rates.figure_files rates.figures "
     "rates.page.pieces "
     "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
-    "api": "presented fit.presented rates.presented estimator gate_contract strategies testing "
-    "rates identkit",
+    "api": "presented fit.presented choice.presented choice.of_estimator rates.presented "
+    "estimator gate_contract strategies testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run cli.main "
-    "cli.check cli.explain cli.order cli.table cli.fit cli.rates cli.truth cli.sweep cli.runs "
-    "cli.report cli.claims cli.interactions cli.regions cli.verify cli.listings __main__",
+    "cli.check cli.explain cli.order cli.table cli.choose cli.fit cli.rates cli.truth cli.sweep "
+    "cli.runs cli.report cli.claims cli.interactions cli.regions cli.verify cli.listings __main__",
 }
 """From below: layer -> its modules."""
 HEAVY = {
@@ -205,6 +207,7 @@ PLACES = {
     "fit.inference": 1,  # torch
     "fit.model": 1,  # SciPy: only where f is evaluated
     "gates.gaussian_gate": 1,  # NumPy
+    "gates.merging": 2,
     "gates.normalized_sigmoid": 1,  # NumPy: `check` does without, here and in the other gates
     "gates.sigmoid": 2,
     "gates.softmax": 2,

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 from jsonschema import Draft202012Validator
 
+from identkit.choice import CRITERIA
 from identkit.fit.result import Status
 from identkit.layout import STANDARD
 from identkit.mixing import SCHEMA as MIXING
@@ -86,6 +87,7 @@ WORDS = {
     "observed/status": set(ClaimStatus),
     "order_status": set(OrderStatus),
     "status": {s.value for s in Status},
+    "criterion": set(CRITERIA),
 }
 """End of a place in a schema, the longest that fits -> the words that stand there."""
 RELEASED_OTHERWISE = {

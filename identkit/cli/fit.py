@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from identkit.cli import choose
 from identkit.cli.help import Help
 from identkit.cli.options import add_expert_options, chosen_expert, chosen_gate
 from identkit.cli.output import show
@@ -16,7 +18,8 @@ from identkit.errors import InputError
 if TYPE_CHECKING:
     from identkit.experts import Expert
     from identkit.fit.model import Model
-    from identkit.fit.result import Box
+    from identkit.fit.result import Box, FitResult
+    from identkit.fit.running import Steps
     from identkit.fit.summary import FitReport
     from identkit.gates import Gate
     from identkit.tables import Table
@@ -30,25 +33,38 @@ examples:
       --gate softmax --k 2
   identkit fit data.csv --expr "c*tanh(a*x + b)" --gate sigmoid --k 2 \\
       --box c=0:20 --starts 20
+  identkit fit data.csv --expr "v*dose/(K + dose)" --gate softmax --k 1 \\
+      --target rate --start K=0.1 --weights w
   identkit fit data.parquet --expert relu --gate softmax --k 4 --save fit.json
   identkit fit data.csv --expert linear --gate hierarchical --k 4 --groups 2,2
   identkit fit data.csv --expert tanh --gate dense-to-sparse --router tanh --k 2
+  identkit fit data.csv --expert linear --gate softmax --k 1:6 --choose cv
 
 data: CSV (with or without a line of names), NPZ or Parquet, "-" for CSV on
 standard input. The target is the column y, else the last; the others are
 inputs, in order x0, x1, … (x if there is one). A column is a name, or a number
-counted from 0.
+counted from 0. An --expr may call columns by name: "a*exp(-b*dose) + c"; those
+are then the inputs.
 
-box: the parameters are sought in a box, ±10 for each unless you widen it:
+standard units: the fit is made with inputs and target of mean 0 and s.d. 1, as
+far as the expert and the gate allow exactly the same change of parameters, and
+told in your units. --no-standardise fits in your units.
+
+box: the default bounds are wide, in standard units; yours are in your units:
   --box beta0=-1.5:4   offsets of the gates, from -1.5 to 4
   --box beta1=20       slopes of the gates, ±20
   --box eta=inf        all parameters of the expert, without bounds
   --box a=0:5          one of them, by its name
   --box centre=-5:5    another block of the gate (see identkit gates NAME)
+  --fix a=1            held at 1
 
 Each estimate has a standard error where the data determine it; what it assumes
 is printed too. Which parameters of the expert can be told apart, and how fast
 they are learned, is proved as by 'identkit check'.
+
+how many atoms: --k 1:6 fits every k, compares them by BIC, ICL,
+cross-validation and the dendrogram of the largest fit (DSC), says where these
+disagree and what each presumes, and reports the fit that --choose names.
 
 exit codes: 0 at a minimum; 1 not (step limit, diverged); 2 bad input;
 130 Ctrl-C: the fit stops after its step and prints what it has."""
@@ -68,7 +84,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     fit.add_argument("data", metavar="DATA", help="a .csv, .npz or .parquet file, or -")
     what = fit.add_argument_group("model")
     add_expert_options(what)
-    what.add_argument("--k", required=True, type=int, metavar="K", help="number of atoms")
+    what.add_argument(
+        "--k", required=True, type=choose.atoms, metavar="K", help="number of atoms; 1:6 compares"
+    )
     what.add_argument(
         "--groups",
         metavar="M,N,…",
@@ -76,7 +94,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     columns = fit.add_argument_group("columns")
     columns.add_argument("--target", metavar="Y", help="the column to predict (y, else the last)")
-    columns.add_argument("--inputs", metavar="A,B,…", help="the input columns (all others)")
+    columns.add_argument(
+        "--inputs",
+        metavar="A,B,…",
+        help="the input columns (those that --expr names, else all others)",
+    )
+    columns.add_argument("--weights", metavar="W", help="a column of weights of the rows, ≥ 0")
     how = fit.add_argument_group("how")
     how.add_argument("--starts", type=int, default=5, metavar="N", help="random starts (5)")
     how.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the starts (0)")
@@ -86,6 +109,22 @@ def add(commands: argparse._SubParsersAction) -> None:
         default=[],
         metavar="NAME=LO:HI",
         help="bounds of beta0, beta1, eta or a parameter, or NAME=B for ±B; repeatable",
+    )
+    how.add_argument(
+        "--start",
+        action="append",
+        default=[],
+        metavar="NAME=V",
+        help="where every start has a parameter, V,W,… for each atom; repeatable",
+    )
+    how.add_argument(
+        "--fix", action="append", default=[], metavar="NAME=V", help="hold a parameter; repeatable"
+    )
+    how.add_argument(
+        "--ridge", type=float, default=0.0, metavar="R", help="add R/2 Σθ² in standard units (0)"
+    )
+    how.add_argument(
+        "--no-standardise", action="store_true", help="fit in the units of the data, box ±10"
     )
     how.add_argument(
         "--max-steps", type=int, default=500, metavar="N", help="step limit of each start (500)"
@@ -98,6 +137,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--no-nodes", action="store_true", help="one input: no compression before the last steps"
     )
     how.add_argument("--no-check", action="store_true", help="skip the check (at most 20 s)")
+    choose.add(fit)
     out = fit.add_argument_group("output")
     out.add_argument(
         "--json", action="store_true", help="schema identkit.fit/1 (/2 of other gates), sorted keys"
@@ -114,20 +154,34 @@ def run(options: argparse.Namespace) -> int:
     from identkit.tables import read_table
 
     gate = resolve(chosen_gate(options))
-    groups = read_groups(options.groups, options.k, gate)
+    many = isinstance(options.k, range)
+    groups = read_groups(options.groups, options.k[-1] if many else options.k, gate)
     if options.save is not None:
         from identkit.files import check_json_target
 
         check_json_target(options.save)
-    table = read_table(options.data, options.target, options.inputs)
-    expert = _expert(options, table)
+    read_starts(options.start)  # before the data: refused at once
+    mentioned: set[str] = set()
+    if options.expr is not None:
+        from identkit.experts import names_written
+
+        listed = {n.strip() for n in (options.params or "").split(",")}
+        mentioned = names_written(options.expr) - listed
+    table = read_table(
+        options.data, options.target, options.inputs, weights=options.weights, mentioned=mentioned
+    )
+    expert = _expert(options, table, mentioned)
     check_table(table)
     require("fit", "torch", "numba")
     from identkit.fit.model import Model
 
     model = Model(expert, gate, groups)
     blocks = tuple(sorted(b.name for b in model.layout.of_gate))
-    box = parse_box(options.box, model.parameters, blocks)
+    box = parse_box(options.box, model.parameters, blocks, options.fix)
+    if many:
+        return choose.run(
+            options, model, table, lambda k, *rest: _best(options, model, box, k, *rest)
+        )
     report = _fitted(options, model, table, box)
 
     from identkit.report import fit_document, fit_report
@@ -168,8 +222,11 @@ def read_groups(text: str | None, k: int, gate: Gate) -> tuple[int, ...]:
 
 
 def _check_numbers(options: argparse.Namespace) -> None:
+    if not isinstance(options.k, range):
+        choose.check_one(options)
+    ends = (options.k[0], options.k[-1]) if isinstance(options.k, range) else (options.k,)
     for name, value, low, high in (
-        ("k", options.k, 1, MOST_ATOMS),
+        *(("k", end, 1, MOST_ATOMS) for end in ends),
         ("starts", options.starts, 1, MOST_STARTS),
         ("max-steps", options.max_steps, 1, 10**9),
         ("seed", options.seed, 0, 2**63 - 1),
@@ -180,10 +237,15 @@ def _check_numbers(options: argparse.Namespace) -> None:
     check_device(options.device)
 
 
-def _expert(options: argparse.Namespace, table: Table) -> Expert:
+def _expert(options: argparse.Namespace, table: Table, mentioned: set[str]) -> Expert:
     """The expert, with one input for each input column."""
     # an expression says itself how many inputs it has; one that differs is told which columns
-    expert = chosen_expert(options, table.dim if options.expr is None else None)
+    named = mentioned & set(table.input_names)
+    expert = chosen_expert(
+        options,
+        table.dim if options.expr is None else None,
+        table.input_names if named else None,
+    )
     if expert.dim != table.dim:
         names = ", ".join(f"'{name}'" for name in table.input_names)
         d = f"{expert.dim} input{'s' * (expert.dim > 1)} ({', '.join(expert.inputs)})"
@@ -199,12 +261,42 @@ def _expert(options: argparse.Namespace, table: Table) -> Expert:
     return expert
 
 
-def parse_box(
-    entries: list[str], parameters: tuple[str, ...], gate: tuple[str, ...] = ("beta0", "beta1")
-) -> Box:
-    """The box of ``NAME=LO:HI`` and ``NAME=B`` entries; ±10 for what is not named.
+def read_starts(entries: list[str]) -> dict[str, list[float]]:
+    """The values of ``NAME=V`` and ``NAME=V,W,…`` entries. Raises InputError.
 
-    ``gate`` are the names of the gate's blocks.
+    >>> read_starts(["m=200", "a=1,2"])
+    {'m': [200.0], 'a': [1.0, 2.0]}
+    """
+    found: dict[str, list[float]] = {}
+    for entry in entries:
+        name, equals, value = (part.strip() for part in entry.partition("="))
+        values = [_number(part) for part in value.split(",")]
+        if not equals or any(v is None or not math.isfinite(v) for v in values):
+            raise InputError(
+                f"--start '{entry}': write NAME=VALUE, or a value for each atom, NAME=1,2."
+            )
+        if name in found:
+            raise InputError(f"--start '{entry}': '{name}' has a value already; give it once.")
+        found[name] = [v for v in values if v is not None]
+    return found
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def parse_box(
+    entries: list[str],
+    parameters: tuple[str, ...],
+    gate: tuple[str, ...] = ("beta0", "beta1"),
+    fixed: Sequence[str] = (),
+) -> Box:
+    """The box of ``NAME=LO:HI`` and ``NAME=B`` entries; the default for what is not named.
+
+    ``gate`` are the names of the gate's blocks, ``fixed`` entries ``NAME=V`` of what is held.
 
     >>> parse_box(["beta0=-1.5:4", "a=0:inf"], ("a", "b")).to_dict()["eta"]
     [[0.0, None], [-10.0, 10.0]]
@@ -237,37 +329,66 @@ def parse_box(
         if not low < high:
             raise InputError(f"--box '{entry}': {low:g} is not below {high:g}; swap or widen.")
         given[name] = (low, high)
-    plain = Box()
-    every = given.get("eta", plain.pair("eta"))
+    for entry in fixed:
+        name, equals, text = (part.strip() for part in entry.partition("="))
+        value = _number(text)
+        if not equals or value is None or not math.isfinite(value):
+            raise InputError(f"--fix '{entry}': write NAME=VALUE.")
+        if name not in known:
+            raise InputError(
+                f"--fix '{entry}': there is no '{name}'; the parameters are "
+                f"{', '.join(dict.fromkeys(known))}."
+            )
+        if name in given:
+            raise InputError(f"--fix '{entry}': '{name}' has bounds already; give one of them.")
+        given[name] = (value, value)
+    every = given.get("eta")
     # input-free's only parameter is itself called eta; the gate's names win
     eta = [given.get(p, every) if p not in gate else every for p in parameters]
     return Box.of(
         {
             **{name: given[name] for name in gate if name in given},
-            "eta": given.get("eta", plain.eta) if set(eta) == {every} else tuple(eta),
+            "eta": every if set(eta) == {every} else tuple(eta),
         }
     )
 
 
 def _fitted(options: argparse.Namespace, model: Model, table: Table, box: Box) -> FitReport:
     """The run with progress, stopped by Ctrl-C where it is."""
-    from identkit.fit.problem import Compute
-    from identkit.fit.running import best_fit, reported
+    from identkit.fit.running import reported
 
     began = time.perf_counter()
     with progress_bar() as bar:
         with interruptible() as stopped:
-            result = best_fit(
-                model, table.x, table.y, options.k,
-                weight=table.weight, starts=options.starts, seed=options.seed, box=box, max_steps=options.max_steps,
-                compute=Compute(
-                    device=options.device, nodes=not options.no_nodes, threads=options.threads
-                ),
-                steps=bar, stop=stopped,
-            )  # fmt: skip
+            result = _best(options, model, box, options.k, table, bar, stopped)
             interrupted = stopped()
         return reported(
             result, table,
             file=options.data if options.data != "-" else "standard input", seed=options.seed,
             began=began, interrupted=interrupted, check=not options.no_check, steps=bar,
         )  # fmt: skip
+
+
+def _best(
+    options: argparse.Namespace,
+    model: Model,
+    box: Box,
+    k: int,
+    table: Table,
+    steps: Steps,
+    stop: Callable[[], bool],
+) -> FitResult:
+    """The best fit of k atoms, as the options say."""
+    from identkit.fit.problem import Compute
+    from identkit.fit.running import best_fit
+
+    return best_fit(
+        model, table.x, table.y, k,
+        weight=table.weight, starts=options.starts, seed=options.seed,
+        standardise=not options.no_standardise, box=box, start=read_starts(options.start),
+        ridge=options.ridge, max_steps=options.max_steps,
+        compute=Compute(
+            device=options.device, nodes=not options.no_nodes, threads=options.threads
+        ),
+        steps=steps, stop=stop,
+    )  # fmt: skip

@@ -86,8 +86,13 @@ def read_domain(given: Sequence[str] | None) -> DomainLike:
     return named
 
 
-def chosen_expert(options: argparse.Namespace, dim: int | None) -> Expert:
-    """The expert of these options; ``dim`` None: 2 inputs, or those of the expression."""
+def chosen_expert(
+    options: argparse.Namespace, dim: int | None, inputs: Sequence[str] | None = None
+) -> Expert:
+    """The expert of these options; ``dim`` None: 2 inputs, or those of the expression.
+
+    ``inputs`` are the names of the inputs of an expression that calls them by these.
+    """
     from identkit.experts import Expert, builtin
 
     if options.expr is None:
@@ -99,7 +104,7 @@ def chosen_expert(options: argparse.Namespace, dim: int | None) -> Expert:
     names = None
     if options.params is not None:
         names = tuple(n.strip() for n in options.params.split(",") if n.strip())
-    return Expert.from_expression(options.expr, dim=dim, parameters=names)
+    return Expert.from_expression(options.expr, dim=dim, parameters=names, inputs=inputs)
 
 
 def chosen_gate(options: argparse.Namespace) -> str:

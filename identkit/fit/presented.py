@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from identkit.errors import InputError
@@ -19,11 +18,11 @@ from identkit.fit.problem import Compute, check_table
 from identkit.fit.result import Box
 from identkit.fit.running import Steps, best_fit, reported
 from identkit.gates import Gate
-from identkit.mixing import real_array
 from identkit.presented import presented
 from identkit.report import fit_document, fit_report
 from identkit.report.terminal import plain
-from identkit.tables import Column, Table, read_table
+from identkit.tables import Column, Table
+from identkit.tables.given import table_of
 
 
 class FitReport(summary.FitReport):
@@ -80,6 +79,7 @@ def fit_data(
     parameters can be told apart; it takes up to 20 seconds. ``steps`` is told of the parts of the
     run, ``stop`` asked after every step.
 
+    >>> import numpy as np
     >>> x = np.linspace(-2.0, 2.0, 40)[:, None]
     >>> report = fit_data((x, np.tanh(x[:, 0])), "tanh", "sigmoid", 1, starts=2, check=False)
     >>> report.exit_code, report.to_dict()["schema"]
@@ -89,19 +89,7 @@ def fit_data(
     for an expert with another number of inputs.
     """
     began = time.perf_counter()
-    file = "data"
-    if isinstance(data, tuple):
-        x, y = real_array("x", data[0]), real_array("y", data[1])
-        if x.ndim != 2 or y.shape != x.shape[:1]:
-            raise InputError(
-                f"data: x has shape {x.shape} and y {y.shape}; they must be (n, d) and (n,)."
-            )
-        names = (f"x{i}" for i in range(x.shape[1])) if x.shape[1] != 1 else ("x",)
-        table = Table(np.ascontiguousarray(x), np.ascontiguousarray(y), tuple(names), "y")
-    elif isinstance(data, Table):
-        table = data
-    else:
-        table, file = read_table(data, target, inputs), os.fspath(data)
+    table, file = table_of(data, target, inputs)
     model = Model.of(expert, gate, table.dim if isinstance(expert, str) else None, shape)
     if model.dim != table.dim:
         raise InputError(

@@ -354,7 +354,7 @@ class FitResult:
             "seconds": self.seconds,
             "settings": {
                 **{f.name: getattr(self.settings, f.name) for f in fields(self.settings)},
-                "box": self.settings.box.to_dict(),
+                "box": self._box(),
                 "libraries": dict(self.settings.libraries),
             },
             "fits": [
@@ -385,6 +385,20 @@ class FitResult:
         if self.change is not None or self.ridge:
             return 3
         return 1 if self.measure.layout.standard else 2
+
+    def _box(self) -> dict[str, Any]:
+        """The box; of a fit of the third format the bounds that were given, each by its option."""
+        box, model = self.settings.box, self.model
+        if self._version < 3:
+            return box.to_dict()
+        named = box.named(model.layout, model.parameters)
+        found = {}
+        for block, pairs in box.pairs(model.layout, model.parameters).items():
+            own = model.parameters if block == "eta" else [block] * len(pairs)
+            for option, pair, given in zip(own, pairs, named[block], strict=True):
+                if given:
+                    found[option] = [number(end) for end in pair]
+        return found
 
     def _standardised(self, change: Change) -> dict[str, Any]:
         inner = self.scaled

@@ -187,6 +187,8 @@ def reported(
         inputs=table.input_names,
         means=tuple(map(float, means)),
         spreads=tuple(map(float, spreads)),
+        ranges=tuple((float(c.min()), float(c.max())) for c in x.T),
+        weighted=table.weight is not None,
         variance=variance,
         mean_square=square,
         seed=seed,

@@ -44,7 +44,7 @@ class FitReport:
 
     ``covariance`` is None where the fit is not at a minimum or its objective knows no standard
     errors, ``identifiability`` where no check was asked for. ``variance`` is the mean square of y
-    about its mean; ``means`` and ``spreads`` are of the inputs, in order.
+    about its mean; ``means``, ``spreads`` and ``ranges`` are of the inputs, in order.
     """
 
     result: FitResult
@@ -53,6 +53,8 @@ class FitReport:
     inputs: tuple[str, ...]
     means: tuple[float, ...]
     spreads: tuple[float, ...]
+    ranges: tuple[tuple[float, float], ...]
+    weighted: bool
     variance: float
     mean_square: float
     seed: int
@@ -109,7 +111,12 @@ class FitReport:
         """Mask (p,) of the parameters held to fix the gauge, or by bounds that are equal."""
         inner = self.result.scaled
         low, high = inner.settings.box.bounds(inner.model, inner.measure.atoms)
-        return inner.model.pinned(inner.measure.atoms) | (low == high)
+        return self.pinned | (low == high)
+
+    @property
+    def pinned(self) -> NDArray[np.bool_]:
+        """Mask (p,) of the parameters held to fix the gauge."""
+        return self.result.model.pinned(self.result.measure.atoms)
 
     @property
     def regular(self) -> bool:

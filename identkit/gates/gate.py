@@ -17,6 +17,7 @@ import sympy as sp
 from identkit.errors import ExpressionError, InputError, unknown_name
 from identkit.expression import free_names, parse, symbol
 from identkit.gates.gauge import Gauge, Values, common_shift
+from identkit.gates.merging import Merging
 from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
 from identkit.gates.router import LINEAR, Level, Router, Written, inputs_of
 from identkit.gates.selection import Selection
@@ -57,22 +58,23 @@ class Gate:
     ``weight`` maps the SymPy score to the weight; ``normalised`` says whether weights are divided
     by their sum over atoms. ``declared`` are its gauges, None if they are not known: a common shift
     is then searched for (:attr:`gauges`). ``regimes`` are the cases of the theory with the
-    condition each asks for; ``share`` says how copies of an atom share its weight, None if that is
-    not known. ``blocks`` are the gate's parameters, by default β1 and β0 of each atom; where there
-    are others, ``score`` maps their values in one measure and a point x, arrays, to the scores (k,)
-    of its atoms. ``router`` is then the score of one atom beside β0 in symbols, from which what is
-    proved of it is derived; or ``fixed`` are blocks that a gauge lets hold at 1, where the score is
-    β1ᵀx + β0: what is proved is proved there. ``structure`` says over which atoms weights are
-    divided, where it is not the sum over all; ``together`` is then when it is, as a clause, None
-    where that depends on the number of atoms: it is asked where atoms are added to a measure.
-    ``selection`` says which atoms have a weight at x, where not all have. ``level`` is the gate
-    over groups of atoms where there are two levels; weights are then divided within the groups.
-    ``written`` is the score for fits where the blocks are not β0 and the parameters of the router;
-    ``holds`` maps d to the shared blocks that a gauge moves, which a fit holds as they are.
+    condition each asks for; ``share`` says how copies of an atom share its weight, ``merging`` how
+    two atoms become one, each None if that is not known. ``blocks`` are the gate's parameters, by
+    default β1 and β0 of each atom; where there are others, ``score`` maps their values in one
+    measure and a point x, arrays, to the scores (k,) of its atoms. ``router`` is then the score of
+    one atom beside β0 in symbols, from which what is proved of it is derived; or ``fixed`` are
+    blocks that a gauge lets hold at 1, where the score is β1ᵀx + β0: what is proved is proved
+    there. ``structure`` says over which atoms weights are divided, where it is not the sum over
+    all; ``together`` is then when it is, as a clause, None where that depends on the number of
+    atoms: it is asked where atoms are added to a measure. ``selection`` says which atoms have a
+    weight at x, where not all have. ``level`` is the gate over groups of atoms where there are two
+    levels; weights are then divided within the groups. ``written`` is the score for fits where the
+    blocks are not β0 and the parameters of the router; ``holds`` maps d to the shared blocks that a
+    gauge moves, which a fit holds as they are.
 
-    An expansion, a loss or a sharing rule that is about another weight rule, its parameters
-    included, or proved under another ``likelihood``, is dropped: no gate inherits the theorem of
-    its neighbour. Nor does it a gauge of another weight rule.
+    An expansion, a loss, a rule for sharing or merging that is about another weight rule, its
+    parameters included, or proved under another ``likelihood``, is dropped: no gate inherits the
+    theorem of its neighbour. Nor does it a gauge of another weight rule.
 
     Raises :class:`~identkit.errors.InputError` for a gauge of blocks that it does not have, and a
     score of β1 and β0 alone.
@@ -97,12 +99,15 @@ class Gate:
     level: Level | None = None
     written: Written | None = field(default=None, repr=False)
     holds: Callable[[int], tuple[Block, ...]] | None = field(default=None, repr=False)
+    merging: Merging | None = None
 
     def __post_init__(self) -> None:
         self._check_blocks()
         chosen = self.selection
         if chosen is not None and chosen.theorem is not None and chosen.theorem.rule != self.rule:
             object.__setattr__(self, "selection", replace(chosen, theorem=None))
+        if self.merging is not None and self.merging.rule != self.rule:
+            object.__setattr__(self, "merging", None)
         bare = self.share is None and all(r == _bare(r) for r in self.regimes)
         if bare and not self.declared:
             return

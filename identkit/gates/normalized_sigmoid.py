@@ -37,8 +37,9 @@ from identkit.gates.classes import under_classes
 from identkit.gates.density import REMAINS, VARIANCES, WEIGHTS, expansion
 from identkit.gates.gate import Gate, Share
 from identkit.gates.gauge import Gauge, Values
+from identkit.gates.merging import sigmoids
 from identkit.gates.regime import Caveat, Expansion, Regime, Situation, WeightRule
-from identkit.gates.sigmoid import DENSE_LOSS, SPARSE_LOSS, share
+from identkit.gates.sigmoid import DENSE_LOSS, SPARSE, SPARSE_LOSS, share
 from identkit.gates.softmax import below_doubling
 from identkit.layout import OFFSET
 
@@ -171,6 +172,7 @@ GATE = Gate(
         ),
     ),
     share=Share(RULE, share),
+    merging=sigmoids(RULE, f"{SPARSE}, and some true atom with β1* ≠ 0 is fitted once"),
     source="arXiv 2505.10860 (Gaussian likelihood); least squares: identkit",
 )
 

@@ -8,6 +8,7 @@ import sympy as sp
 
 from identkit.expression import symbol
 from identkit.gates.gate import Gate, Share
+from identkit.gates.merging import sigmoids
 from identkit.gates.regime import Expansion, LossTerms, Regime, WeightRule
 
 RULE = WeightRule(1 / (1 + sp.exp(-symbol("s"))), False)
@@ -30,6 +31,9 @@ def weigh(beta0: Any) -> Any:
 
 SPARSE_LOSS = LossTerms(weigh, share=False, compared="over", beta0="exact")
 DENSE_LOSS = LossTerms(weigh, share=False, compared="empty", beta0="all", order=1.0, fixed=True)
+
+SPARSE = "every over-specified true atom has β1* = 0"
+"""What merging under σ presumes: two atoms share a gate in the limit only there."""
 
 GATE = Gate(
     name="sigmoid",
@@ -77,5 +81,6 @@ GATE = Gate(
         ),
     ),
     share=Share(RULE, share),
+    merging=sigmoids(RULE, SPARSE),
     source="Nguyen, Ho, Rinaldo, NeurIPS 2024 (arXiv 2405.13997)",
 )

@@ -12,6 +12,7 @@ from identkit.gates.classes import under_classes
 from identkit.gates.density import REMAINS, VARIANCES, expansion
 from identkit.gates.gate import Gate, Share
 from identkit.gates.gauge import common_shift
+from identkit.gates.merging import exponentials
 from identkit.gates.regime import Caveat, Expansion, LossTerms, Regime, Situation, WeightRule
 
 RULE = WeightRule(sp.exp(symbol("s")), True)
@@ -72,6 +73,7 @@ GATE = Gate(
         ),
     ),
     share=Share(RULE, share),
+    merging=exponentials(RULE, "k < 2k*, and generic gates"),
     source="Nguyen, Ho, Rinaldo, ICML 2024 (arXiv 2402.02952); arXiv 2503.03213",
 )
 

@@ -1,4 +1,4 @@
-"""A fit as the document ``identkit.fit/1`` or ``/2``."""
+"""A fit as the document ``identkit.fit/1``, ``/2`` or ``/3``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ from identkit.report.json_text import dumps
 
 def document(report: FitReport) -> dict[str, Any]:
     """The document: that of the result, and ``report`` with everything else."""
-    model = report.result.model
+    model, plain = report.result.model, report.result.to_dict()
+    third = plain["schema"] == "identkit.fit/3"
+    more = {"ranges": [list(r) for r in report.ranges], "weighted": report.weighted}
     return {
-        **report.result.to_dict(),
+        **plain,
         "report": {
-            "data": {"file": report.file, "target": report.target, "inputs": list(report.inputs)},
+            "data": {
+                "file": report.file,
+                "target": report.target,
+                "inputs": list(report.inputs),
+                **(more if third else {}),
+            },
             "parameters": list(model.names),
             "seed": report.seed,
             "seconds": report.seconds,
@@ -29,7 +36,10 @@ def document(report: FitReport) -> dict[str, Any]:
             "rivals": report.rivals,
             "fixed": report.fixed.tolist(),
             "bounds": [
-                {"atom": b.atom, "parameter": b.parameter, "side": b.side, "value": b.value}
+                {
+                    "atom": b.atom, "parameter": b.parameter, "side": b.side, "value": b.value,
+                    **({"standard": b.standard} if third else {}),
+                }
                 for b in report.bounds
             ],
             "widen": widened(report),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -15,6 +15,9 @@ from identkit.fit.summary import ALIKE, FitReport
 from identkit.report import statements
 from identkit.report.terminal import COLOURS
 from identkit.vocabulary import Verdict
+
+if TYPE_CHECKING:
+    from identkit.fit.change import Change
 
 WIDTH = 68
 """Columns for the atoms of one block of estimates."""
@@ -44,19 +47,22 @@ def notes(report: FitReport) -> list[tuple[str, str]]:
     """(label, sentence) for everything a reader must know before using the estimates."""
     lines: list[tuple[str, str]] = []
     result, c = report.result, report.covariance
-    far = [
-        f"'{name}' has mean {m:.3g} and s.d. {s:.3g}"
-        for name, m, s in zip(report.inputs, report.means, report.spreads, strict=True)
-        if abs(m) > 5.0 * s or not 0.05 < s < 20.0
-    ]
-    if far:
-        text = f"{_listed(far)}; starts and box are meant for inputs of order 1: standardise them."
-        lines.append(("scale", text))
+    if result.change is not None:
+        lines += _units(report, result.change)
+    else:
+        far = [
+            f"'{name}' has mean {m:.3g} and s.d. {s:.3g}"
+            for name, m, s in zip(report.inputs, report.means, report.spreads, strict=True)
+            if abs(m) > 5.0 * s or not 0.05 < s < 20.0
+        ]
+        if far:
+            text = f"{_listed(far)}; starts and box are meant for inputs of order 1."
+            lines.append(("scale", f"{text} Leave out --no-standardise."))
     if report.r_squared is not None and report.r_squared < 0.0:
         text = (
             f"R² is negative: a constant fits '{report.target}' (s.d. "
-            f"{np.sqrt(report.variance):.3g}) better; rescale it to order 1, or widen the box of "
-            "the parameters that multiply h."
+            f"{np.sqrt(report.variance):.3g}) better; more --starts, a larger --k, an expert with "
+            "a factor and a level, or a wider --box may do."
         )
         lines.append(("scale", text))
     if c is not None and np.isfinite(c.standard_errors).any():
@@ -67,6 +73,8 @@ def notes(report: FitReport) -> list[tuple[str, str]]:
         )
     elif result.objective.errors is None:
         lines.append(("s.e.", f"none are known for {result.objective.title}."))
+    elif result.ridge:
+        lines.append(("s.e.", f"none: the ridge, {result.ridge:g}, draws estimates towards 0."))
     elif c is None:
         lines.append(("s.e.", "none: they are those of a minimum."))
     if c is not None and c.undetermined:
@@ -76,16 +84,42 @@ def notes(report: FitReport) -> list[tuple[str, str]]:
         texts = [_of(atom, name) for atom, name in c.wide]
         lines.append(("n.d.", f"standard error wider than the box: {_listed(texts)}."))
     if report.bounds:
-        texts = [f"{_of(b.atom, b.parameter)} at its {b.side} bound" for b in report.bounds]
-        text = f"{_listed(texts)}; to widen: {' '.join(widened(report))}."
+        texts = [
+            f"{_of(b.atom, b.parameter)} at its {b.side} bound"
+            + (f" ({b.value:g} in standard units)" if b.standard else "")
+            for b in report.bounds
+        ]
+        options = widened(report)
+        text = f"{_listed(texts)}{'; to widen: ' + ' '.join(options) if options else ''}."
         held = " Other standard errors are with these held." if c is not None else ""
         lines.append(("box", text + held))
-    if report.fixed.any():
+    if report.pinned.any():
         lines.append(("fixed", _fixed(report)))
+    held = report.fixed & ~report.pinned
+    if held.any():
+        names = result.model.layout.options(result.model.parameters, result.measure.atoms)
+        listed = list(dict.fromkeys(names[i] for i in np.flatnonzero(held)))
+        lines.append(("fixed", f"{_joined(listed)}, as asked for."))
     lines += [("gates", gate_sentence(report, group)) for group in report.shared[:SHOWN]]
     if not report.shared and result.measure.atoms > 1 and result.status.finished:
         text = "no two atoms share a gate: no over-specified cell is seen, which excludes none."
         lines.append(("gates", text))
+    return lines
+
+
+def _units(report: FitReport, change: Change) -> list[tuple[str, str]]:
+    """In which units the fit was made, and what could not change."""
+    if change.is_identity:
+        return []
+    lines = []
+    names = [*report.inputs, report.target]
+    moved = [
+        f"{name} = {o:.4g} + {s:.4g}·z" if o else f"{name} = {s:.4g}·z"
+        for name, o, s in zip(names, change.origin, change.scale, strict=True)
+        if o or s != 1.0
+    ]
+    text = f"fitted in standard units, {_listed(moved)}; all numbers here are in yours."
+    lines.append(("units", text))
     return lines
 
 
@@ -95,7 +129,7 @@ def _fixed(report: FitReport) -> str:
     if model.gate.is_affine:
         return f"gate of atom {atoms - 1}: a common shift of all gates changes nothing."
     numbers = model.layout.numbers(model.parameters, atoms)
-    held = [_of(*numbers[i]) for i in np.flatnonzero(report.fixed)]
+    held = [_of(*numbers[i]) for i in np.flatnonzero(report.pinned)]
     return f"{_listed(held)}: a gauge of gate {model.gate.name} moves them and nothing else."
 
 
@@ -103,6 +137,8 @@ def widened(report: FitReport) -> list[str]:
     """Options that move the bounds that were reached to twice their size, one per name."""
     wider: dict[str, list[float]] = {}
     for b in report.bounds:
+        if b.standard:  # no number of the user's has these bounds
+            continue
         ends = wider.setdefault(b.option, list(b.between))
         upper = b.side == "upper"
         ends[upper] = b.value + (1.0 if upper else -1.0) * max(1.0, abs(b.value))

@@ -7,12 +7,12 @@ another length or a column that cannot be told apart is an error that says where
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from identkit.errors import InputError
 from identkit.tables.binary import read_npz, read_parquet
-from identkit.tables.columns import Column, Table
+from identkit.tables.columns import Column, Table, Wanted
 from identkit.tables.text import read_csv, standard_input
 
 __all__ = ["CSV_SUFFIXES", "SUFFIXES", "Column", "Table", "read_table"]
@@ -26,6 +26,9 @@ def read_table(
     path: str | os.PathLike[str],
     target: Column | None = None,
     inputs: Column | Sequence[Column] | None = None,
+    *,
+    weights: Column | None = None,
+    mentioned: Collection[str] = (),
 ) -> Table:
     """The columns of a data file as x of shape (n, d) and y of shape (n,).
 
@@ -36,8 +39,9 @@ def read_table(
 
     A column is named, or counted from 0 (``"3"``, ``3``; ``-1`` is the last); a name wins over a
     position. ``inputs`` is a sequence of columns or one string, ``"x0,x1"``. By default the target
-    is the column ``y`` if there is one and else the last, and the rest are inputs. Columns not
-    chosen are not read and may hold anything.
+    is the column ``y`` if there is one and else the last; the inputs are those whose names are
+    ``mentioned`` (in an expression, say), or the rest. ``weights`` is a column of numbers of at
+    least 0, the weights of the rows. Columns not chosen are not read and may hold anything.
 
     >>> import tempfile, pathlib
     >>> file = pathlib.Path(tempfile.mkdtemp(), "data.csv")
@@ -49,8 +53,9 @@ def read_table(
     Raises :class:`~identkit.errors.InputError` for a file that cannot be read, a column that does
     not exist, and a cell that is not a finite number (with its line and column).
     """
+    wanted = Wanted(target, inputs, weights, mentioned)
     if os.fspath(path) == "-":
-        return read_csv("standard input", standard_input(), target, inputs)
+        return read_csv("standard input", standard_input(), wanted)
     path = Path(path)
     label, suffix = str(path), path.suffix.lower()
     try:
@@ -66,10 +71,10 @@ def read_table(
         if path.stat().st_size == 0:
             raise InputError(f"{label}: the file is empty; write at least one row of numbers.")
         if suffix == ".npz":
-            return read_npz(label, path, target, inputs)
+            return read_npz(label, path, wanted)
         if suffix == ".parquet":
-            return read_parquet(label, path, target, inputs)
-        return read_csv(label, lambda: path.open("rb"), target, inputs)
+            return read_parquet(label, path, wanted)
+        return read_csv(label, lambda: path.open("rb"), wanted)
     except OSError as error:
         reason = error.strerror or "the system gave no reason"
         raise InputError(f"{label}: cannot be read ({reason}); check the file.") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from identkit.files import check_unpacked
 from identkit.tables.columns import (
     MOST_BYTES,
     MOST_COLUMNS,
-    Column,
     Table,
+    Wanted,
     choose,
     table_of,
 )
@@ -27,9 +26,9 @@ _INDEX = re.compile(r"__index_level_\d+__")  # the name pandas gives an index in
 
 
 def read_npz(
-    label: str, path: Path, target: Column | None, inputs: Column | Sequence[Column] | None
+    label: str, path: Path, wanted: Wanted
 ) -> Table:
-    arrays = _npz_arrays(label, path, only_xy=target is None and inputs is None)
+    arrays = _npz_arrays(label, path, only_xy=wanted == Wanted())
     columns: list[NDArray[Any]] = []
     names: list[str] = []
     for name, array in arrays.items():
@@ -52,7 +51,7 @@ def read_npz(
         raise InputError(
             f"{label}: holds no 1-D or 2-D array; save x of shape (n, d) and y of shape (n,)."
         )
-    choice = choose(label, names, target, inputs)
+    choice = choose(label, names, wanted)
     chosen = [columns[i] for i in choice.positions]
     for name, column in zip(choice.names, chosen, strict=True):
         if column.dtype.kind not in "iuf":
@@ -107,7 +106,7 @@ def _damaged_npz(label: str) -> InputError:
 
 
 def read_parquet(
-    label: str, path: Path, target: Column | None, inputs: Column | Sequence[Column] | None
+    label: str, path: Path, wanted: Wanted
 ) -> Table:
     try:
         import pyarrow as pa
@@ -121,7 +120,7 @@ def read_parquet(
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
             names = [name for name in schema.names if not _INDEX.fullmatch(name)]
-            choice = choose(label, names, target, inputs)
+            choice = choose(label, names, wanted)
             for name in choice.names:
                 kind = schema.field(name).type
                 numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import operator
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -46,22 +46,41 @@ class Table:
         """d, the number of inputs."""
         return self.x.shape[1]
 
+    def rows(self, which: NDArray[np.intp]) -> Table:
+        """The table of some rows."""
+        weight = None if self.weight is None else self.weight[which].copy()
+        return replace(self, x=self.x[which].copy(), y=self.y[which].copy(), weight=weight)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which columns are asked for; see :func:`identkit.tables.read_table`."""
+
+    target: Column | None = None
+    inputs: Column | Sequence[Column] | None = None
+    weights: Column | None = None
+    mentioned: Collection[str] = ()
+
 
 @dataclass(frozen=True)
 class Choice:
-    """Positions and names of the chosen columns, the inputs in order and the target last."""
+    """Positions and names of the chosen columns, the inputs in order and the target last.
+
+    Before the target stand the weights, if it is ``weighted``.
+    """
 
     positions: tuple[int, ...]
     names: tuple[str, ...]
+    weighted: bool = False
 
 
 def choose(
     label: str,
     names: Sequence[str | None],
-    target: Column | None,
-    inputs: Column | Sequence[Column] | None,
+    wanted: Wanted,
 ) -> Choice:
     """Positions of the inputs and the target among columns; None is a column without a name."""
+    target, inputs = wanted.target, wanted.inputs
     count = len(names)
     if count > MOST_COLUMNS:
         raise InputError(
@@ -86,16 +105,25 @@ def choose(
         y = known["y"]
     else:
         y = _position(label, "target", -1 if target is None else target, known, count)
+    w = None
+    if wanted.weights is not None:
+        w = _position(label, "weights", wanted.weights, known, count)
+        if w == y:
+            raise InputError(
+                f"{label}: column '{names[y]}' is both the target and the weights; choose another."
+            )
     if inputs is None:
-        x = [i for i in range(count) if i != y]
+        others = [i for i in range(count) if i not in (y, w)]
+        x = [i for i in others if names[i] in wanted.mentioned] or others
     else:
-        wanted = inputs.split(",") if isinstance(inputs, str) else inputs
-        wanted = [wanted] if isinstance(wanted, int) else list(wanted)
-        x = [_position(label, "inputs", column, known, count) for column in wanted]
+        listed = inputs.split(",") if isinstance(inputs, str) else inputs
+        listed = [listed] if isinstance(listed, int) else list(listed)
+        x = [_position(label, "inputs", column, known, count) for column in listed]
     if not x:
         raise InputError("inputs: none is chosen; name at least one column.")
     chosen = []
-    for i in (*x, y):
+    weights = () if w is None else (w,)
+    for i in (*x, *weights, y):
         name = names[i]
         if name is None:
             raise InputError(
@@ -109,7 +137,11 @@ def choose(
     if y in x:
         remedy = "name another --target" if target is None else "drop it from one"
         raise InputError(f"{label}: column '{names[y]}' is both the target and an input; {remedy}.")
-    return Choice((*x, y), tuple(chosen))
+    if w in x:
+        raise InputError(
+            f"{label}: column '{names[w]}' is both an input and the weights; drop it from one."
+        )
+    return Choice((*x, *weights, y), tuple(chosen), bool(weights))
 
 
 def _position(label: str, role: str, column: Column, known: dict[str, int], count: int) -> int:
@@ -160,5 +192,18 @@ def table_of(label: str, choice: Choice, columns: Sequence[Array]) -> Table:
     if not len(columns[-1]):
         raise InputError(f"{label}: has columns but no rows; add at least one row of numbers.")
     checked = [_finite(label, n, c) for n, c in zip(choice.names, columns, strict=True)]
-    x = np.stack(checked[:-1], axis=1)
-    return Table(x, checked[-1], choice.names[:-1], choice.names[-1])
+    return split(label, choice, np.stack(checked[:-1], axis=1), checked[-1])
+
+
+def split(label: str, choice: Choice, x: Array, y: Array) -> Table:
+    """The table of x (n, d) and y (n,), the weights being the last column of x if there are any."""
+    weight = None
+    if choice.weighted:
+        x, weight = np.ascontiguousarray(x[:, :-1]), x[:, -1].copy()
+    if weight is not None and ((weight < 0).any() or not weight.any()):
+        fault = "are all 0" if not weight.any() else f"hold {weight.min():g}"
+        raise InputError(
+            f"{label}: the weights in column '{choice.names[-2]}' {fault}; give numbers of at "
+            "least 0, not all of them 0."
+        )
+    return Table(x, y, choice.names[: x.shape[1]], choice.names[-1], weight)

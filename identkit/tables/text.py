@@ -23,9 +23,10 @@ from identkit.tables.columns import (
     MOST_BYTES,
     Array,
     Choice,
-    Column,
     Table,
+    Wanted,
     choose,
+    split,
 )
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -58,8 +59,7 @@ class _Layout:
 def read_csv(
     label: str,
     open_binary: Callable[[], Any],
-    target: Column | None,
-    inputs: Column | Sequence[Column] | None,
+    wanted: Wanted,
 ) -> Table:
     def open_text() -> TextIO:
         return io.TextIOWrapper(open_binary(), encoding="utf-8-sig")
@@ -68,7 +68,7 @@ def read_csv(
     try:
         with open_text() as file:
             layout = _layout(label, file)
-        choice = choose(label, layout.names, target, inputs)
+        choice = choose(label, layout.names, wanted)
         with open_text() as file:
             xy = _fast(file, layout, choice)
         if xy is None:
@@ -81,7 +81,7 @@ def read_csv(
         ) from None
     except csv.Error as error:
         raise InputError(f"{label}: is not CSV ({error}); save it as CSV again.") from None
-    return Table(*xy, choice.names[:-1], choice.names[-1])
+    return split(label, choice, *xy)
 
 
 def _check_lengths(label: str, open_binary: Callable[[], Any]) -> None:

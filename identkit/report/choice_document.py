@@ -1,0 +1,110 @@
+"""A choice of k as the document ``identkit.fit-choice/1``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from identkit import __version__
+from identkit.choice.choosing import Candidate, Choice
+from identkit.choice.criteria import PRESUMES, plain
+from identkit.fit.result import number
+from identkit.likelihoods import asked_under
+from identkit.report.choice_report import notes
+
+SCHEMA = "identkit.fit-choice/1"
+
+
+def document(
+    choice: Choice,
+    *,
+    file: str,
+    target: str,
+    inputs: Sequence[str],
+    chosen_by: str,
+    fit: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """The document; ``fit`` is that of the fit of the k that ``chosen_by`` names, if there is one.
+
+    Numbers that are not finite are null.
+    """
+    gate = choice.model.gate
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "expert": choice.model.expert.canonical(),
+        **asked_under(gate.name, gate.likelihood),
+        "data": {"file": file, "target": target, "inputs": list(inputs)},
+        "samples": choice.samples,
+        "seed": choice.seed,
+        "folds": choice.folds,
+        "asked": list(choice.asked),
+        "ended": choice.ended or None,
+        "interrupted": choice.interrupted,
+        "candidates": [_candidate(choice, c) for c in choice.candidates],
+        "dendrogram": _dendrogram(choice),
+        "named": [
+            {
+                "criterion": n.criterion,
+                "k": n.k,
+                "reason": n.reason or None,
+                "presumes": PRESUMES[n.criterion],
+            }
+            for n in choice.named
+        ],
+        "least_error": choice.least_error,
+        "published": choice.published,
+        "agreed": choice.agreed,
+        "chosen_by": chosen_by,
+        "chosen": choice.of(chosen_by).k,
+        "notes": [f"{label}: {text}" for label, text in notes(choice)],
+        "fit": fit,
+    }
+
+
+def _candidate(choice: Choice, c: Candidate) -> dict[str, Any]:
+    return {
+        "k": c.k,
+        "status": c.result.status.value,
+        "cost": number(c.result.cost),
+        "free": c.free,
+        "r_squared": c.r_squared,
+        "log_likelihood": number(c.log_likelihood),
+        "bic": number(c.bic),
+        "icl": plain(c.icl),
+        "cv": None
+        if c.cv is None
+        else {
+            "mean": c.cv.mean,
+            "standard_error": c.cv.standard_error,
+            "errors": list(c.cv.errors),
+            "sizes": list(c.cv.sizes),
+        },
+        "height": plain(choice.heights.get(c.k)),
+        "measure": c.result.measure.to_dict(),
+    }
+
+
+def _dendrogram(choice: Choice) -> dict[str, Any] | None:
+    tree = choice.dendrogram
+    if tree is None:
+        return None
+    return {
+        "k": choice.merged_from,
+        "masses": list(tree.masses),
+        "merges": [
+            {"left": m.left, "right": m.right, "height": m.height, "atoms": list(m.atoms)}
+            for m in tree.merges
+        ],
+        "levels": [
+            {
+                "k": level.k,
+                "height": level.height,
+                "part": level.part,
+                "merged": number(level.merged),
+                "published": number(level.published),
+                "dsc": plain(level.dsc),
+            }
+            for level in choice.levels
+        ],
+    }
