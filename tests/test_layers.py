@@ -58,7 +58,7 @@ LAYERS = {
     "certificates.kernel.arcs certificates.kernel.orders certificates.kernel.refits "
     "certificates.kernel certificates.statement certificates.order_entry certificates.store "
     "certificates.rederive certificates.verify",
-    "mixture": "fit.structure fit.model simulation",
+    "mixture": "fit.structure fit.gradient fit.model simulation",
     "losses": "losses losses.shifts losses.levels losses.partition losses.norms losses.identified",
     "fit": "fit fit.objective fit.result fit.problem fit.solver fit.nodes fit.vector_math "
     "fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu fit.job "
