@@ -214,6 +214,25 @@ class Expert:
         )
         return cls("custom", text.strip(), _inputs(text, used_inputs, dim), chosen)
 
+    @classmethod
+    def from_canonical(cls, document: dict) -> Expert:
+        """The expert that :meth:`canonical` wrote, of a document of that form.
+
+        A user's text goes through the same door as ever: roles of names cannot be swapped or
+        invented. Whether it is the expert of the document, whoever reads it compares. Raises
+        :class:`~identkit.errors.InputError` for one that cannot be.
+
+        >>> Expert.from_canonical(builtin("gelu", "ffn", dim=1).canonical()).label
+        'gelu ffn'
+        """
+        if document["name"] != "custom":
+            return builtin(document["name"], document["shape"], document["dim"])
+        return cls.from_expression(
+            document.get("components", document["expression"]),
+            dim=document["dim"],
+            parameters=tuple(document["parameters"]),
+        )
+
     def canonical(self) -> dict:
         """The JSON form of results and certificates; ``components`` where there are several."""
         several = {"components": list(self.components)} if self.markers else {}

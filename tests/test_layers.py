@@ -29,7 +29,7 @@ LAYERS = {
     "gates.router_normal gates.dense_to_sparse "
     "gates.sigmoid_temperature gates.euclidean_sigmoid gates.top_k "
     "gates.top_k_unnormalised gates.top_k_biased gates.hierarchical gates "
-    "atoms mixing tables.columns tables.text tables.binary tables",
+    "atoms mixing tables.columns tables.text tables.binary tables tables.new_rows",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions.algebraic_independence conditions.separate conditions",
     "record": "certificates.witness degeneracy.records architecture.records orders "
@@ -62,7 +62,7 @@ LAYERS = {
     "losses": "losses losses.shifts losses.levels losses.partition losses.norms losses.identified",
     "fit": "fit fit.objective fit.result fit.problem fit.solver fit.nodes fit.vector_math "
     "fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu fit.job "
-    "fit.engine fit.starts fit.inference fit.summary fit.running",
+    "fit.engine fit.starts fit.inference fit.prediction fit.saved fit.summary fit.running",
     "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
     "rates.fits rates.audit rates.formats rates.plan_values rates.plan "
@@ -71,14 +71,15 @@ LAYERS = {
     "report.listings report.paragraphs report.counterexample report.gauges report.argument "
     "report.explain report.tables report.claims_report report.paper_tables report.fit_report "
     "report.fit_document report.rates_report report.rates_document report.orders_report "
-    "report.verified report.regions_report rates.drawing rates.figure_files rates.figures "
+    "report.prediction report.verified report.regions_report rates.drawing rates.figure_files "
+    "rates.figures report.fit_figure "
     "rates.page.pieces "
     "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
     "api": "presented fit.presented rates.presented estimator gate_contract strategies testing "
     "rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run cli.main "
-    "cli.check cli.explain cli.order cli.table cli.fit cli.rates cli.truth cli.sweep cli.runs "
-    "cli.report cli.claims cli.interactions cli.regions cli.verify cli.listings __main__",
+    "cli.check cli.explain cli.order cli.table cli.fit cli.predict cli.rates cli.truth cli.sweep "
+    "cli.runs cli.report cli.claims cli.interactions cli.regions cli.verify cli.listings __main__",
 }
 """From below: layer -> its modules."""
 HEAVY = {
@@ -203,6 +204,8 @@ PLACES = {
     "degeneracy.semidefinite": 1,  # NumPy and SciPy: only where a conic program is solved
     "fit.engine": 1,  # torch
     "fit.inference": 1,  # torch
+    "fit.prediction": 1,  # SciPy: a quantile
+    "fit.saved": 1,  # jsonschema
     "fit.model": 1,  # SciPy: only where f is evaluated
     "gates.gaussian_gate": 1,  # NumPy
     "gates.normalized_sigmoid": 1,  # NumPy: `check` does without, here and in the other gates

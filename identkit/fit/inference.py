@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -70,7 +70,8 @@ class Covariance:
     would exceed the width of their box: the linear approximation says nothing there. ``sigma`` is
     the estimate of the error's standard deviation; ``rank`` the rank of the information matrix,
     ``tolerance`` what its scaled eigenvalues were compared with and ``smallest`` the smallest of
-    those above it. ``assumes`` says what makes it valid.
+    those above it. ``assumes`` says what makes it valid. ``degrees`` are those of freedom of σ²,
+    n − rank; ``information`` (p, p) is Jᵀ diag(w·ρ'') J, None where it is not known: of a file.
     """
 
     matrix: Array
@@ -83,6 +84,26 @@ class Covariance:
     undetermined: tuple[Direction, ...]
     wide: tuple[tuple[int | None, str], ...]
     assumes: str
+    degrees: int = 0
+    information: Array | None = None
+
+
+class Spectrum(NamedTuple):
+    """Eigenvalues (f,) and vectors (f, f) of an information matrix scaled to diagonal 1 by
+    ``scale`` (f,), and which of them are ``sound``, above rounding."""
+
+    scale: Array
+    values: Array
+    vectors: Array
+    sound: NDArray[np.bool_]
+
+
+def spectrum(inner: Array, tolerance: float) -> Spectrum:
+    """The spectrum of the information (f, f) of free parameters."""
+    root = np.sqrt(np.diag(inner))
+    scale = np.where(root > 0, root, 1.0)
+    values, vectors = np.linalg.eigh(inner / np.outer(scale, scale))
+    return Spectrum(scale, values, vectors, values > tolerance)
 
 
 @dataclass(frozen=True)
@@ -142,12 +163,7 @@ def covariance(
     size = len(gram)
     matrix, errors = np.zeros((size, size)), np.full(size, np.nan)
     tolerance = ROUNDING * size * np.sqrt(n) * np.finfo(float).eps
-    inner = gram[np.ix_(free, free)]
-    root = np.sqrt(np.diag(inner))
-    used = np.where(root > 0, root, 1.0)
-    scaled = inner / np.outer(used, used)
-    values, vectors = np.linalg.eigh(scaled)
-    sound = values > tolerance
+    used, values, vectors, sound = spectrum(gram[np.ix_(free, free)], tolerance)
     rank = int(sound.sum())
     sigma = float(np.sqrt(stated.variance(result.cost, n, rank)))
     null = vectors[:, ~sound] @ vectors[:, ~sound].T
@@ -173,6 +189,8 @@ def covariance(
         _directions(numbers, null, lost, used, free),
         tuple(numbers[i] for i in np.flatnonzero(wide)),
         stated.assumes,
+        n - rank,
+        gram,
     )
 
 

@@ -8,15 +8,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError
 from identkit.experts import Expert
 from identkit.fit import summary
 from identkit.fit.model import Model
+from identkit.fit.prediction import LEVEL, Prediction, predict
 from identkit.fit.problem import Compute, check_table
 from identkit.fit.result import Box
 from identkit.fit.running import Steps, best_fit, reported
+from identkit.fit.saved import SavedFit, read_fit, with_interval
 from identkit.gates import Gate
 from identkit.mixing import real_array
 from identkit.presented import presented
@@ -35,6 +37,28 @@ class FitReport(summary.FitReport):
     def save(self, path: str) -> None:
         """Write the JSON form to ``path``. Raises InputError if it cannot be written."""
         fit_document.save(self, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> SavedFit:
+        """The fit in a file of :meth:`save`: :func:`identkit.read_fit`."""
+        return read_fit(path)
+
+    def predictions(self, x: ArrayLike, level: float = LEVEL) -> Prediction:
+        """f at x (n, d) with standard errors, both kinds of intervals, and where it extrapolates.
+
+        :func:`identkit.fit.prediction.predict` says what they presume and raises.
+        """
+        return predict(self.result, self.covariance, x, level=level, ranges=self.ranges)
+
+    def predict(
+        self, x: ArrayLike, interval: str | None = None, level: float = LEVEL
+    ) -> NDArray[np.float64]:
+        """f at x (n, d), shape (n,); with an ``interval`` (n, 3): f, and its ends at ``level``.
+
+        ``confidence`` is of f, ``prediction`` of one new y; both NaN where the data do not
+        determine f. Raises InputError for x of another shape and for other intervals and levels.
+        """
+        return with_interval(self.predictions(x, level), interval)
 
     def __repr__(self) -> str:
         model = self.result.model

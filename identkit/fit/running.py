@@ -112,4 +112,5 @@ def reported(
         covariance=matrix,
         shared=shared,
         identifiability=proved,
+        table=table,
     )

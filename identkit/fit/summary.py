@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from identkit.fit.inference import Covariance, Identifiability, SharedGate
+from identkit.fit.prediction import data_ranges
 from identkit.fit.result import FitResult, Status
+from identkit.tables import Table
 
 SAME_COST = 1e-6
 """Starts whose costs differ by this part reached the same minimum."""
@@ -42,7 +44,7 @@ class FitReport:
 
     ``covariance`` is None where the fit is not at a minimum or its objective knows no standard
     errors, ``identifiability`` where no check was asked for. ``variance`` is the mean square of y
-    about its mean; ``means`` and ``spreads`` are of the inputs, in order.
+    about its mean; ``means`` and ``spreads`` are of the inputs, in order. ``table`` are the data.
     """
 
     result: FitResult
@@ -59,6 +61,12 @@ class FitReport:
     covariance: Covariance | None
     shared: tuple[SharedGate, ...]
     identifiability: Identifiability | None
+    table: Table | None = field(default=None, repr=False)
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float], ...]:
+        """(lowest, highest) of each input of the data; empty without them."""
+        return () if self.table is None else data_ranges(self.table.x)
 
     @property
     def r_squared(self) -> float | None:

@@ -17,6 +17,9 @@ from identkit.errors import InputError
 Array = NDArray[np.float64]
 Column = str | int
 
+IF_THERE = "\0"
+"""Before the name of the target: without such a column ``y`` repeats the first input, and has its
+name. No file has a name that begins so."""
 MOST_BYTES = 2**30
 """Largest table, in bytes of memory or of text."""
 MOST_COLUMNS = 100_000
@@ -75,6 +78,8 @@ def choose(
                 f"'{name}'; rename one."
             )
         known[name] = i
+    if isinstance(target, str) and target.startswith(IF_THERE) and inputs is not None:
+        return _if_there(label, names, target.removeprefix(IF_THERE), _listing(inputs), known)
     if count < 2:
         raise InputError(
             f"{label}: has only one column; a fit needs a target and at least one input, in "
@@ -87,9 +92,7 @@ def choose(
     if inputs is None:
         x = [i for i in range(count) if i != y]
     else:
-        wanted = inputs.split(",") if isinstance(inputs, str) else inputs
-        wanted = [wanted] if isinstance(wanted, int) else list(wanted)
-        x = [_position(label, "inputs", column, known, count) for column in wanted]
+        x = [_position(label, "inputs", column, known, count) for column in _listing(inputs)]
     if not x:
         raise InputError("inputs: none is chosen; name at least one column.")
     chosen = []
@@ -108,6 +111,37 @@ def choose(
         remedy = "name another --target" if target is None else "drop it from one"
         raise InputError(f"{label}: column '{names[y]}' is both the target and an input; {remedy}.")
     return Choice((*x, y), tuple(chosen))
+
+
+def _if_there(
+    label: str,
+    names: Sequence[str | None],
+    target: str,
+    inputs: Sequence[Column],
+    known: dict[str, int],
+) -> Choice:
+    """The inputs, and the target if there is such a column that is none of them."""
+    missing = [c for c in inputs if isinstance(c, str) and c not in known and not _counted(c)]
+    if len(missing) > 1:
+        quoted = ", ".join(f"'{c}'" for c in missing)
+        raise InputError(
+            f"inputs: {label} has no columns {quoted}; it has {_listed(known)}; add "
+            "them, or rename those that are meant."
+        )
+    x = [_position(label, "inputs", column, known, len(names)) for column in inputs]
+    y = known.get(target, int(target) if _counted(target) else -1)
+    chosen = (*x, y if 0 <= y < len(names) and y not in x else x[0])
+    return Choice(chosen, tuple(names[i] or str(i) for i in chosen))
+
+
+def _counted(column: str) -> bool:
+    """Whether a name can be that of a column that has none, its position."""
+    return re.fullmatch(r"\d{1,9}", column, re.ASCII) is not None
+
+
+def _listing(inputs: Column | Sequence[Column]) -> list[Column]:
+    wanted = inputs.split(",") if isinstance(inputs, str) else inputs
+    return [wanted] if isinstance(wanted, int) else list(wanted)
 
 
 def _position(label: str, role: str, column: Column, known: dict[str, int], count: int) -> int:
