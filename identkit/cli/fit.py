@@ -31,6 +31,7 @@ examples:
   identkit fit data.csv --expr "c*tanh(a*x + b)" --gate sigmoid --k 2 \\
       --box c=0:20 --starts 20
   identkit fit data.parquet --expert relu --gate softmax --k 4 --save fit.json
+  identkit fit data.csv --expert tanh --gate softmax --k 2 --figure fit.png
   identkit fit data.csv --expert linear --gate hierarchical --k 4 --groups 2,2
   identkit fit data.csv --expert tanh --gate dense-to-sparse --router tanh --k 2
 
@@ -103,6 +104,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--json", action="store_true", help="schema identkit.fit/1 (/2 of other gates), sorted keys"
     )
     out.add_argument("--save", metavar="FILE.json", help="write the same to a file")
+    out.add_argument(
+        "--figure", metavar="FILE", help="draw data and fit to a .png, .svg or .pdf file"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -119,6 +123,10 @@ def run(options: argparse.Namespace) -> int:
         from identkit.files import check_json_target
 
         check_json_target(options.save)
+    if options.figure is not None:
+        from identkit.rates.figure_files import check_path
+
+        check_path(options.figure)
     table = read_table(options.data, options.target, options.inputs)
     expert = _expert(options, table)
     check_table(table)
@@ -135,12 +143,19 @@ def run(options: argparse.Namespace) -> int:
 
     if options.save is not None:
         fit_document.save(report, options.save)
+    if options.figure is not None:
+        from identkit.rates.figure_files import save
+        from identkit.report.fit_figure import figure
+
+        save(figure(report), options.figure)
     if options.json:
         print(dumps(fit_document.document(report)))
     else:
         show(fit_report.terminal(report))
         if options.save is not None:
             print(f"written to {options.save}")
+        if options.figure is not None:
+            print(f"drawn to {options.figure}")
     return report.exit_code
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,9 +22,13 @@ from identkit.fit.saved import SavedFit, read_fit, with_interval
 from identkit.gates import Gate
 from identkit.mixing import real_array
 from identkit.presented import presented
-from identkit.report import fit_document, fit_report
+from identkit.rates import figure_files
+from identkit.report import fit_document, fit_figure, fit_report
 from identkit.report.terminal import plain
 from identkit.tables import Column, Table, read_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class FitReport(summary.FitReport):
@@ -59,6 +63,20 @@ class FitReport(summary.FitReport):
         determine f. Raises InputError for x of another shape and for other intervals and levels.
         """
         return with_interval(self.predictions(x, level), interval)
+
+    def figure(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Data and fit as a matplotlib figure, written to a .png, .svg or .pdf file ``path``.
+
+        One input: data, f with its confidence band, experts, weights. Several: f by the inputs of
+        the largest effect, observed against fitted. Raises InputError without matplotlib, for
+        other endings, and where the file cannot be written.
+        """
+        if path is not None:
+            figure_files.check_path(path)
+        made = fit_figure.figure(self)
+        if path is not None:
+            figure_files.save(made, path)
+        return made
 
     def __repr__(self) -> str:
         model = self.result.model
