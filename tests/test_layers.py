@@ -62,7 +62,8 @@ LAYERS = {
     "losses": "losses losses.shifts losses.levels losses.partition losses.norms losses.identified",
     "fit": "fit fit.objective fit.result fit.problem fit.solver fit.nodes fit.vector_math "
     "fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu fit.job "
-    "fit.engine fit.starts fit.inference fit.prediction fit.saved fit.summary fit.running",
+    "fit.engine fit.starts fit.inference fit.prediction fit.saved fit.statistics fit.summary "
+    "fit.running",
     "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
     "rates.fits rates.audit rates.formats rates.plan_values rates.plan "
@@ -72,7 +73,7 @@ LAYERS = {
     "report.explain report.tables report.claims_report report.paper_tables report.fit_report "
     "report.fit_document report.rates_report report.rates_document report.orders_report "
     "report.prediction report.verified report.regions_report rates.drawing rates.figure_files "
-    "rates.figures report.fit_figure "
+    "rates.figures report.fit_figure report.fit_summary "
     "rates.page.pieces "
     "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
     "api": "presented fit.presented rates.presented estimator gate_contract strategies testing "

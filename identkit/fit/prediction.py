@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -58,15 +57,6 @@ class Prediction:
     reason: str
     presumes: str
 
-    @cached_property
-    def quantile(self) -> float:
-        """Of Student's t, for two-sided intervals of the level; NaN without degrees of freedom."""
-        from scipy import special
-
-        if self.degrees < 1:
-            return float("nan")
-        return float(special.stdtrit(self.degrees, 0.5 + self.level / 2.0))
-
     @property
     def confidence(self) -> Array:
         """The interval of f, (n, 2), for each x on its own."""
@@ -78,8 +68,15 @@ class Prediction:
         return self._interval(np.sqrt(self.sigma**2 + self.error**2))
 
     def _interval(self, error: Array) -> Array:
-        half = self.quantile * error
+        half = quantile(self.degrees, self.level) * error
         return np.stack([self.f - half, self.f + half], axis=1)
+
+
+def quantile(degrees: int, level: float) -> float:
+    """Of Student's t, for two-sided intervals of the level; NaN without degrees of freedom."""
+    from scipy import special
+
+    return float(special.stdtrit(degrees, 0.5 + level / 2.0)) if degrees > 0 else float("nan")
 
 
 def data_ranges(x: Array) -> tuple[tuple[float, float], ...]:

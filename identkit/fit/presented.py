@@ -19,11 +19,12 @@ from identkit.fit.problem import Compute, check_table
 from identkit.fit.result import Box
 from identkit.fit.running import Steps, best_fit, reported
 from identkit.fit.saved import SavedFit, read_fit, with_interval
+from identkit.fit.statistics import Statistics, statistics
 from identkit.gates import Gate
 from identkit.mixing import real_array
 from identkit.presented import presented
 from identkit.rates import figure_files
-from identkit.report import fit_document, fit_figure, fit_report
+from identkit.report import fit_document, fit_figure, fit_report, fit_summary
 from identkit.report.terminal import plain
 from identkit.tables import Column, Table, read_table
 
@@ -63,6 +64,22 @@ class FitReport(summary.FitReport):
         determine f. Raises InputError for x of another shape and for other intervals and levels.
         """
         return with_interval(self.predictions(x, level), interval)
+
+    @property
+    def statistics(self) -> Statistics:
+        """n, degrees of freedom, residual s.d., R², adjusted R², BIC and the atoms' mean weights.
+
+        Raises InputError for a report without its data.
+        """
+        if self.table is None:
+            raise InputError("statistics: the report has no data; fit again.")
+        return statistics(self.result, self.covariance, self.table.x, self.table.y)
+
+    def summary(self, level: float = LEVEL) -> str:
+        """One page of text: statistics, then estimates with t intervals of the ``level``."""
+        return fit_summary.summary(
+            self.result, self.covariance, self.statistics, self.inputs, self.target, level
+        )
 
     def figure(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Data and fit as a matplotlib figure, written to a .png, .svg or .pdf file ``path``.

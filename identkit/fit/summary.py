@@ -93,23 +93,7 @@ class FitReport:
     @property
     def bounds(self) -> list[Bound]:
         """Parameters at a bound of the box; those held to fix the gauge are not."""
-        result, model = self.result, self.result.model
-        low, high = result.settings.box.bounds(model, result.measure.atoms)
-        vector = model.pack(result.measure)
-        options = model.layout.options(model.parameters, result.measure.atoms)
-        numbers = model.layout.numbers(model.parameters, result.measure.atoms)
-        found = []
-        for i in np.flatnonzero(result.held & ~self.fixed):
-            upper = bool(vector[i] >= high[i])
-            found.append(
-                Bound(
-                    *numbers[i],
-                    "upper" if upper else "lower",
-                    options[i],
-                    (float(low[i]), float(high[i])),
-                )
-            )
-        return found
+        return bounds_of(self.result)
 
     @property
     def fixed(self) -> NDArray[np.bool_]:
@@ -130,3 +114,18 @@ class FitReport:
         if self.interrupted:
             return 130
         return 0 if self.result.status.finished else 1
+
+
+def bounds_of(result: FitResult) -> list[Bound]:
+    """The parameters of one fit at a bound of its box; those held to fix the gauge are not."""
+    model, atoms = result.model, result.measure.atoms
+    low, high = result.settings.box.bounds(model, atoms)
+    vector = model.pack(result.measure)
+    options = model.layout.options(model.parameters, atoms)
+    numbers = model.layout.numbers(model.parameters, atoms)
+    found = []
+    for i in np.flatnonzero(result.held & ~model.pinned(atoms)):
+        upper = bool(vector[i] >= high[i])
+        between = (float(low[i]), float(high[i]))
+        found.append(Bound(*numbers[i], "upper" if upper else "lower", options[i], between))
+    return found
