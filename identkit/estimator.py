@@ -199,7 +199,9 @@ class MoERegressor(RegressorMixin, BaseEstimator):
         )
         targets = np.asarray(checked[1], dtype=np.float64)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        copies: list[Any] = [clone(self).set_params(random_state=seed) for _ in targets.T]
+        copies: list[Any] = [clone(self) for _ in targets.T]
+        for copy in copies:
+            copy.set_params(random_state=seed)
         for j, (copy, target) in enumerate(zip(copies, targets.T, strict=True)):
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
@@ -276,15 +278,15 @@ class MoERegressor(RegressorMixin, BaseEstimator):
 def remarks(result: FitResult, found: Statistics) -> list[str]:
     """What is to be warned of after a fit, each with the remedy in Python's terms."""
     sentences = []
-    bounds = bounds_of(result)
-    if bounds and result.status in (Status.AT_THE_BOX, Status.LIGHT_ATOM):
+    if result.status is Status.AT_THE_BOX:
+        bounds = bounds_of(result)
         named = [f"{b.parameter}{'' if b.atom is None else f' of atom {b.atom}'}" for b in bounds]
         more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
         sentences.append(
             f"the fit ended 'at the box': {', '.join(named[:MOST_NAMED])}{more} at a bound; widen "
             f"it, as in box={_wider(result, bounds)}, or read them as not estimated."
         )
-    if result.status is not Status.AT_THE_BOX and result.status in WARNED:
+    elif result.status in WARNED:
         sentences.append(
             f"the fit ended with status '{result.status.value}': {result.status.remedy}."
         )
@@ -314,7 +316,7 @@ def _wider(result: FitResult, bounds: list[Bound]) -> str:
 def _outputs(y: Any) -> int:
     """The columns of y, 1 where it is no table; whatever else is wrong with it is said later."""
     try:
-        shape = np.shape(y)
+        shape = np.asarray(y).shape
     except ValueError:
         return 1
     return int(shape[1]) if len(shape) == 2 else 1

@@ -488,3 +488,17 @@ def test_help_shows_the_columns(capsys):
     out = capsys.readouterr().out
     assert "y_low, y_high" in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_report_has_a_summary():
+    report = identkit.fit_data("data.csv", "tanh", "sigmoid", 2, check=False)
+    text = report.summary(level=0.99)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "y on dose" in text
+    assert "n = 300, d = 1, 8 free parameters, 292 degrees of freedom" in text
+    assert "99 % interval" in text
+    found = report.statistics
+    assert report.covariance is not None
+    assert found.sigma == pytest.approx(report.covariance.sigma)
+    assert found.r_squared == pytest.approx(report.r_squared)
+    assert f"R² {found.r_squared:.4g}" in text

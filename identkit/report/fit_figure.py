@@ -169,7 +169,8 @@ def _dependence(report: FitReport, s: int) -> tuple[Array, Array, Array]:
     assert table is not None
     rows = table.x[_evenly(len(table), PARTIAL_ROWS)]
     # the middle of the data: at its ends there is one row, and combinations that no data have
-    values = np.linspace(*np.quantile(table.x[:, s], [0.02, 0.98]), PARTIAL_GRID)
+    low, high = np.quantile(table.x[:, s], [0.02, 0.98])
+    values = np.linspace(low, high, PARTIAL_GRID)
     points = np.repeat(rows[None], PARTIAL_GRID, axis=0)
     points[:, :, s] = values[:, None]
     flat = points.reshape(-1, rows.shape[1])

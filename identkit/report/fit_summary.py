@@ -67,17 +67,17 @@ def _estimates(
         error = np.nan if covariance is None else float(covariance.standard_errors[i])
         value = float(vector[i])
         if fixed[i]:
-            said = ("", "fixed: a gauge")
+            said, interval = "", "fixed: a gauge"
         elif result.held[i]:
-            said = ("", "at a bound")
+            said, interval = "", "at a bound"
         elif np.isfinite(error):
             low, high = value - t * error, value + t * error
-            said = (f"{error:.3g}", f"[{low:.4g}, {high:.4g}]")
+            said, interval = f"{error:.3g}", f"[{low:.4g}, {high:.4g}]"
         else:
             none = covariance is None or not np.isfinite(covariance.sigma)
-            said = ("", "" if none else "not determined")
+            said, interval = "", "" if none else "not determined"
         shown = "" if atom == before else "" if atom is None else str(atom)
-        rows.append((shown, name, f"{value:.4g}", *said))
+        rows.append((shown, name, f"{value:.4g}", said, interval))
         before = atom
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []

@@ -46,9 +46,9 @@ class Predicted:
         for name, ends in (("f", found.confidence), ("y", found.prediction)):
             columns |= {f"{name}_low": ends[:, 0], f"{name}_high": ends[:, 1]}
         if self.weights is not None:
-            columns |= {f"weight_{i}": row for i, row in enumerate(self.weights)}
+            columns |= {f"weight_{i}": self.weights[i] for i in range(len(self.weights))}
         if found.outside is not None:
-            columns["outside"] = found.outside.any(axis=1).astype(np.float64)
+            columns["outside"] = np.asarray(found.outside.any(axis=1), dtype=np.float64)
         return columns
 
     @property
