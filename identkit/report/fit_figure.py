@@ -49,7 +49,7 @@ SHARE_WIDTH = (0.6, 2.0)
 DASH = (0.10, 0.05)
 """Inches of a dash and of the gap behind it."""
 ATOMS_NAMED = 8
-"""Atoms with an entry in the legend; colours repeat beyond 7."""
+"""Atoms with an entry in the legend; colours repeat beyond 6, with other dashes."""
 
 
 def figure(report: FitReport) -> Figure:
@@ -215,9 +215,13 @@ def _rug(ax: Axes, values: Array) -> None:
 
 
 def _looks(count: int) -> list[Look]:
-    """A look for each atom; black is that of f."""
+    """A look for each atom; black is that of f. Beyond them lines are paired anew with colours."""
     own = [look for look in LOOKS if look.colour != "#000000"]
-    return [own[i % len(own)] for i in range(count)]
+    size = len(own)
+    return [
+        Look(own[i % size].colour, own[i % size].marker, own[(i + 2 * (i // size)) % size].dashes)
+        for i in range(count)
+    ]
 
 
 def _evenly(count: int, most: int) -> NDArray[np.intp]:
