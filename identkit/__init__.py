@@ -2,8 +2,8 @@
 
 What the commands do can be done from Python: :func:`check`, :func:`explain`,
 :func:`certified_table`, :func:`paper_table`, :func:`interactions`, :func:`order`, :func:`verify`,
-:func:`list_claims`, :func:`check_claims`; with data, :func:`fit_data` and :func:`choose_atoms`;
-with simulated data,
+:func:`list_claims`, :func:`check_claims`; with data, :func:`fit_data`, :func:`choose_atoms`,
+:func:`read_fit`; with simulated data,
 :func:`search_truth`, :func:`run_rates`, :func:`run_sweep`, :func:`stored_results`,
 :func:`write_report`.
 """
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from identkit.estimator import MoERegressor as MoERegressor
     from identkit.experts import Expert
     from identkit.fit.presented import FitReport, fit_data
+    from identkit.fit.saved import read_fit
     from identkit.gates import Gate
     from identkit.interaction import interactions
     from identkit.mixing import MixingMeasure
@@ -70,6 +71,7 @@ _HOME = {
     "losses": "identkit.losses",
     "order": "identkit.orders.deciding",
     "paper_table": "identkit.presented",
+    "read_fit": "identkit.fit.saved",
     "router_interactions": "identkit.router_interaction",
     "run_rates": "identkit.rates.presented",
     "run_sweep": "identkit.rates.presented",
@@ -104,6 +106,7 @@ __all__ = [
     "losses",
     "order",
     "paper_table",
+    "read_fit",
     "router_interactions",
     "run_rates",
     "run_sweep",

@@ -169,8 +169,8 @@ class Expert:
         Inputs are ``x`` (d = 1) or ``x0, x1, …``; every other symbol is a parameter unless
         ``parameters`` lists them (then the remaining symbols must be inputs). ``dim`` adds inputs
         that the expression does not use. ``inputs`` names the inputs instead, as columns of a
-        table; they need not be used, x stands for none then. Components, a list or a text with semicolons, share
-        inputs and parameters; each may be free of some of them.
+        table; they need not be used, and x is none then. Components, a list or a text with
+        semicolons, share inputs and parameters; each may be free of some of them.
 
         >>> Expert.from_expression("c*atan(a*x + b)").parameters
         ('c', 'a', 'b')
@@ -224,6 +224,25 @@ class Expert:
         )
         known = _inputs(text, used_inputs, dim) if inputs is None else tuple(inputs)
         return cls("custom", text.strip(), known, chosen)
+
+    @classmethod
+    def from_canonical(cls, document: dict) -> Expert:
+        """The expert that :meth:`canonical` wrote, of a document of that form.
+
+        A user's text goes through the same door as ever: roles of names cannot be swapped or
+        invented. Whether it is the expert of the document, whoever reads it compares. Raises
+        :class:`~identkit.errors.InputError` for one that cannot be.
+
+        >>> Expert.from_canonical(builtin("gelu", "ffn", dim=1).canonical()).label
+        'gelu ffn'
+        """
+        if document["name"] != "custom":
+            return builtin(document["name"], document["shape"], document["dim"])
+        return cls.from_expression(
+            document.get("components", document["expression"]),
+            dim=document["dim"],
+            parameters=tuple(document["parameters"]),
+        )
 
     def canonical(self) -> dict:
         """The JSON form of results and certificates; ``components`` where there are several."""

@@ -29,7 +29,7 @@ LAYERS = {
     "gates.router_normal gates.dense_to_sparse "
     "gates.sigmoid_temperature gates.euclidean_sigmoid gates.top_k "
     "gates.top_k_unnormalised gates.top_k_biased gates.hierarchical gates "
-    "atoms mixing tables.columns tables.text tables.binary tables tables.given",
+    "atoms mixing tables.columns tables.text tables.binary tables tables.given tables.new_rows",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions.algebraic_independence conditions.separate conditions",
     "record": "certificates.witness degeneracy.records architecture.records orders "
@@ -58,11 +58,12 @@ LAYERS = {
     "certificates.kernel.arcs certificates.kernel.orders certificates.kernel.refits "
     "certificates.kernel certificates.statement certificates.order_entry certificates.store "
     "certificates.rederive certificates.verify",
-    "mixture": "fit.structure fit.printing fit.model simulation",
+    "mixture": "fit.structure fit.printing fit.gradient fit.model simulation",
     "losses": "losses losses.shifts losses.levels losses.partition losses.norms losses.identified",
     "fit": "fit fit.objective fit.result fit.problem fit.solver fit.nodes fit.vector_math "
     "fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu fit.job "
-    "fit.engine fit.starts fit.inference fit.summary fit.running",
+    "fit.engine fit.closure fit.starts fit.change fit.inference fit.prediction fit.saved "
+    "fit.statistics fit.summary fit.running",
     "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice",
     "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
@@ -72,15 +73,16 @@ LAYERS = {
     "report.listings report.paragraphs report.counterexample report.gauges report.argument "
     "report.explain report.tables report.claims_report report.paper_tables report.fit_report "
     "report.fit_document report.choice_report report.choice_document report.choice_figure "
-    "report.rates_report report.rates_document report.orders_report "
+    "report.rates_report report.rates_document report.orders_report report.prediction "
     "report.verified report.regions_report rates.drawing rates.figure_files rates.figures "
+    "report.fit_figure report.fit_summary "
     "rates.page.pieces "
     "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
     "api": "presented fit.presented choice.presented choice.of_estimator rates.presented "
     "estimator gate_contract strategies testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run cli.main "
-    "cli.check cli.explain cli.order cli.table cli.choose cli.fit cli.rates cli.truth cli.sweep "
-    "cli.runs cli.report cli.claims cli.interactions cli.regions cli.verify cli.listings __main__",
+    "cli.check cli.explain cli.order cli.table cli.choose cli.fit cli.predict cli.rates cli.truth "
+    "cli.sweep     "cli.runs cli.report cli.claims cli.interactions cli.regions cli.verify cli.listings __main__",
 }
 """From below: layer -> its modules."""
 HEAVY = {
@@ -205,6 +207,8 @@ PLACES = {
     "degeneracy.semidefinite": 1,  # NumPy and SciPy: only where a conic program is solved
     "fit.engine": 1,  # torch
     "fit.inference": 1,  # torch
+    "fit.prediction": 1,  # SciPy: a quantile
+    "fit.saved": 1,  # jsonschema
     "fit.model": 1,  # SciPy: only where f is evaluated
     "gates.gaussian_gate": 1,  # NumPy
     "gates.merging": 2,

@@ -45,7 +45,7 @@ from identkit.coordinates import structural
 from identkit.deadline import Deadline
 from identkit.degeneracy.records import SecondOrder
 from identkit.errors import CertificateError, IdentkitError, InputError, OutOfTime
-from identkit.experts import Expert, builtin
+from identkit.experts import Expert
 from identkit.gates import Gate, RegimeCode
 from identkit.gates import resolve as resolve_gate
 from identkit.likelihoods import LEAST_SQUARES, from_document
@@ -343,15 +343,7 @@ def _check_form(document: dict[str, Any]) -> None:
 
 
 def _expert(data: dict[str, Any]) -> Expert:
-    if data["name"] == "custom":
-        # through the same door as a user's text: roles of names cannot be swapped or invented
-        expert = Expert.from_expression(
-            data.get("components", data["expression"]),
-            dim=data["dim"],
-            parameters=tuple(data["parameters"]),
-        )
-    else:
-        expert = builtin(data["name"], data["shape"], data["dim"])
+    expert = Expert.from_canonical(data)
     if expert.canonical() != data:
         raise CertificateError("expert: it is not the expert of that name, shape and dimension.")
     return expert

@@ -31,7 +31,6 @@ def add(fit: argparse.ArgumentParser) -> None:
     many.add_argument(
         "--folds", type=int, metavar="N", help=f"folds of cross-validation ({FOLDS}); 0: none"
     )
-    many.add_argument("--figure", metavar="FILE", help="draw the criteria: .svg, .pdf or .png")
 
 
 def atoms(text: str) -> int | range:
@@ -51,7 +50,7 @@ def atoms(text: str) -> int | range:
 
 def check_one(options: argparse.Namespace) -> None:
     """Raise InputError for options about a range where --k is one number."""
-    for name in ("choose", "folds", "figure"):
+    for name in ("choose", "folds"):
         if getattr(options, name) is not None:
             raise InputError(f"--{name}: it is about a range of k; give one, such as --k 1:6.")
 

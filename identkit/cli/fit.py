@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from identkit.cli import choose
@@ -36,6 +36,7 @@ examples:
   identkit fit data.csv --expr "v*dose/(K + dose)" --gate softmax --k 1 \\
       --target rate --start K=0.1 --weights w
   identkit fit data.parquet --expert relu --gate softmax --k 4 --save fit.json
+  identkit fit data.csv --expert tanh --gate softmax --k 2 --figure fit.png
   identkit fit data.csv --expert linear --gate hierarchical --k 4 --groups 2,2
   identkit fit data.csv --expert tanh --gate dense-to-sparse --router tanh --k 2
   identkit fit data.csv --expert linear --gate softmax --k 1:6 --choose cv
@@ -140,9 +141,14 @@ def add(commands: argparse._SubParsersAction) -> None:
     choose.add(fit)
     out = fit.add_argument_group("output")
     out.add_argument(
-        "--json", action="store_true", help="schema identkit.fit/1 (/2 of other gates), sorted keys"
+        "--json", action="store_true", help="schema identkit.fit/3 (/1, /2 with --no-standardise)"
     )
     out.add_argument("--save", metavar="FILE.json", help="write the same to a file")
+    out.add_argument(
+        "--figure",
+        metavar="FILE",
+        help="draw the fit, or the criteria of a range of k (.svg, .pdf, .png)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -160,6 +166,10 @@ def run(options: argparse.Namespace) -> int:
         from identkit.files import check_json_target
 
         check_json_target(options.save)
+    if options.figure is not None:
+        from identkit.rates.figure_files import check_path
+
+        check_path(options.figure)
     read_starts(options.start)  # before the data: refused at once
     mentioned: set[str] = set()
     if options.expr is not None:
@@ -179,6 +189,8 @@ def run(options: argparse.Namespace) -> int:
     blocks = tuple(sorted(b.name for b in model.layout.of_gate))
     box = parse_box(options.box, model.parameters, blocks, options.fix)
     if many:
+        if options.start:
+            raise InputError("--start: it is for one k; give one number of atoms, or leave it out.")
         return choose.run(
             options, model, table, lambda k, *rest: _best(options, model, box, k, *rest)
         )
@@ -189,12 +201,19 @@ def run(options: argparse.Namespace) -> int:
 
     if options.save is not None:
         fit_document.save(report, options.save)
+    if options.figure is not None:
+        from identkit.rates.figure_files import save
+        from identkit.report.fit_figure import figure
+
+        save(figure(report), options.figure)
     if options.json:
         print(dumps(fit_document.document(report)))
     else:
         show(fit_report.terminal(report))
         if options.save is not None:
             print(f"written to {options.save}")
+        if options.figure is not None:
+            print(f"drawn to {options.figure}")
     return report.exit_code
 
 

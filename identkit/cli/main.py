@@ -21,6 +21,7 @@ from identkit.cli import (
     interactions,
     listings,
     order,
+    predict,
     rates,
     regions,
     report,
@@ -34,8 +35,8 @@ from identkit.errors import CertificateError, IdentkitError, InputError, OutputE
 
 EXIT_NOT_MET, EXIT_BAD_INPUT = 1, 2
 COMMANDS = (
-    check, explain, order, table, fit, rates, truth, sweep, runs, report, claims, interactions,
-    regions, verify, listings,
+    check, explain, order, table, fit, predict, rates, truth, sweep, runs, report, claims,
+    interactions, regions, verify, listings,
 )  # fmt: skip
 """In the order of the help."""
 

@@ -23,7 +23,6 @@ from identkit.errors import InputError
 from identkit.fit.closure import Closure
 from identkit.fit.result import Box, FitResult
 from identkit.fit.starts import linear_parameters
-from identkit.mixing import MixingMeasure
 
 if TYPE_CHECKING:
     from identkit.fit.model import Model
@@ -32,7 +31,7 @@ Array = NDArray[np.float64]
 
 STEEP = 30.0
 """Default bound of the numbers of a score or a pre-activation, in standard units: there a sigmoid
-goes from 0.1 to 0.9 within a seventh of a standard deviation of an input; steeper ones are steps."""
+goes from 0.1 to 0.9 within a seventh of a standard deviation; steeper ones are steps."""
 NONLINEAR = 1e3
 """Of other numbers in which h is not linear, as exponents and places: they are of order 1 in
 standard units, or far away where a curve is nearly a simpler one."""
@@ -89,10 +88,34 @@ class Change:
             mean, deviation, size = _moments(column, weight)
             centre[i] = mean if may[i] else 0.0
             wanted[i] = (deviation if may[i] else size) or 1.0
-        factors, scale = closure.factors(wanted)
+        _, scale = closure.factors(wanted)
+        return cls._made(model, closure, centre, scale, atoms)
+
+    @classmethod
+    def from_document(cls, model: Model, atoms: int, document: Mapping[str, Any]) -> Change:
+        """The inverse of :meth:`document`. Raises InputError for a change that changes f."""
+        inputs, target = document["inputs"], document["target"]
+        centre = np.array([*inputs["origin"], target["origin"]])
+        scale = np.array([*inputs["scale"], target["scale"]])
+        if len(inputs["origin"]) != model.dim or len(inputs["scale"]) != model.dim:
+            raise InputError(f"it has origins and scales of other than {model.dim} inputs.")
+        closure = Closure(model)
+        if not np.allclose(closure.factors(scale)[1], scale, rtol=1e-9, atol=0.0):
+            raise InputError("its scales are none that the model is closed under.")
+        level = model.gate.adds_up and closure.level is not None
+        may = [*(entries is not None for entries in closure.moves), level]
+        if any(c and not can for c, can in zip(centre, may, strict=True)):
+            raise InputError("its origins are none that the model is closed under.")
+        return cls._made(model, closure, centre, scale, atoms)
+
+    @classmethod
+    def _made(
+        cls, model: Model, closure: Closure, centre: Array, scale: Array, atoms: int
+    ) -> Change:
+        factors, _ = closure.factors(scale)
         unit, shift = np.diag(factors), np.zeros(len(factors))
         for s, entries in enumerate(closure.moves):
-            if not moves[s] or not centre[s]:
+            if not centre[s]:
                 continue
             # h(x; θ) = h(x − m; θ') with θ = B·θ' + b
             step, more = np.eye(len(factors)), np.zeros(len(factors))
@@ -103,13 +126,11 @@ class Change:
                 else:
                     step[e.row, e.column] += gain
             unit, shift = step @ unit, step @ shift + more
-        if level is not None:
-            row, slope = level
+        if centre[-1] and closure.level is not None:
+            row, slope = closure.level
             shift[row] += centre[-1] / slope
         matrix, offset = _assembled(model, unit, shift, atoms)
-        return cls(
-            model, centre, scale, matrix, offset, tuple(_kept(model, closure, moves, level, wanted))
-        )
+        return cls(model, centre, scale, matrix, offset, tuple(_kept(model, closure, centre)))
 
     @property
     def is_identity(self) -> bool:
@@ -245,13 +266,11 @@ def _bounds(model: Model) -> list[float]:
     ]
 
 
-def _kept(
-    model: Model, closure: Closure, moves: Sequence[bool], level: Any, wanted: Array
-) -> list[str]:
+def _kept(model: Model, closure: Closure, centre: Array) -> list[str]:
     """What stays in the user's units or at their origin."""
     names = (*model.expert.inputs, "y")
     unscaled = [n for n, can in zip(names, closure.scaled, strict=True) if not can]
-    unmoved = [n for n, can in zip(names, (*moves, level is not None), strict=True) if not can]
+    unmoved = [n for n, c in zip(names, centre, strict=True) if not c]
     found = []
     if unscaled:
         found.append(f"units of {', '.join(unscaled)}")

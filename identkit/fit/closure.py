@@ -206,9 +206,7 @@ class Closure:
                 coefficients[powers] = (None, coefficient)
                 continue
             constant, rest = coefficient.as_coeff_Mul()
-            if rest not in self.index or self.index[rest] in [
-                n for n, _ in coefficients.values()
-            ]:
+            if rest not in self.index or self.index[rest] in [n for n, _ in coefficients.values()]:
                 return None
             coefficients[powers] = (self.index[rest], constant)
         entries = []

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -72,8 +72,10 @@ class Covariance:
     would exceed the width of their box: the linear approximation says nothing there. ``sigma`` is
     the estimate of the error's standard deviation; ``rank`` the rank of the information matrix,
     ``tolerance`` what its scaled eigenvalues were compared with and ``smallest`` the smallest of
-    those above it. ``assumes`` says what makes it valid. ``inner`` is that of the standard
-    numbers, where data were standardised: rank, tolerance and eigenvalues are its.
+    those above it. ``assumes`` says what makes it valid. ``degrees`` are those of freedom of σ²,
+    n − rank; ``information`` (p, p) is Jᵀ diag(w·ρ'') J, None where it is not known: of a file.
+    ``inner`` is that of the standard numbers, where data were standardised: rank, tolerance,
+    eigenvalues and information are its.
     """
 
     matrix: Array
@@ -86,7 +88,27 @@ class Covariance:
     undetermined: tuple[Direction, ...]
     wide: tuple[tuple[int | None, str], ...]
     assumes: str
+    degrees: int = 0
+    information: Array | None = None
     inner: Covariance | None = None
+
+
+class Spectrum(NamedTuple):
+    """Eigenvalues (f,) and vectors (f, f) of an information matrix scaled to diagonal 1 by
+    ``scale`` (f,), and which of them are ``sound``, above rounding."""
+
+    scale: Array
+    values: Array
+    vectors: Array
+    sound: NDArray[np.bool_]
+
+
+def spectrum(inner: Array, tolerance: float) -> Spectrum:
+    """The spectrum of the information (f, f) of free parameters."""
+    root = np.sqrt(np.diag(inner))
+    scale = np.where(root > 0, root, 1.0)
+    values, vectors = np.linalg.eigh(inner / np.outer(scale, scale))
+    return Spectrum(scale, values, vectors, values > tolerance)
 
 
 @dataclass(frozen=True)
@@ -148,19 +170,28 @@ def covariance(
             weight,
         )
         return _outward(inner, change, result)
-    gram = information(result, x, y, weight)
-    free = np.flatnonzero(~result.held)
     # a sample of weight 0 is none
     n = result.samples if weight is None else int(np.count_nonzero(weight))
+    return _of_information(result, information(result, x, y, weight), n)
+
+
+def covariance_of_information(result: FitResult, gram: Array, samples: int) -> Covariance:
+    """The covariance of a fit from its information Jᵀ diag(w·ρ'') J (p, p), in standard units.
+
+    ``samples`` are those of weight above 0. As :func:`covariance`, without the data.
+    """
+    inner = _of_information(result.scaled, gram, samples)
+    return inner if result.change is None else _outward(inner, result.change, result)
+
+
+def _of_information(result: FitResult, gram: Array, n: int) -> Covariance:
+    stated = result.objective.errors
+    assert stated is not None
+    free = np.flatnonzero(~result.held)
     size = len(gram)
     matrix, errors = np.zeros((size, size)), np.full(size, np.nan)
     tolerance = ROUNDING * size * np.sqrt(n) * np.finfo(float).eps
-    inner = gram[np.ix_(free, free)]
-    root = np.sqrt(np.diag(inner))
-    used = np.where(root > 0, root, 1.0)
-    scaled = inner / np.outer(used, used)
-    values, vectors = np.linalg.eigh(scaled)
-    sound = values > tolerance
+    used, values, vectors, sound = spectrum(gram[np.ix_(free, free)], tolerance)
     rank = int(sound.sum())
     sigma = float(np.sqrt(stated.variance(result.cost, n, rank)))
     null = vectors[:, ~sound] @ vectors[:, ~sound].T
@@ -186,6 +217,8 @@ def covariance(
         _directions(numbers, null, lost, used, free),
         tuple(numbers[i] for i in np.flatnonzero(wide)),
         stated.assumes,
+        n - rank,
+        gram,
     )
 
 
@@ -215,9 +248,7 @@ def _outward(inner: Covariance, change: Change, result: FitResult) -> Covariance
     )
 
 
-def _turned(
-    direction: Direction, a: Array, numbers: Sequence[tuple[int | None, str]]
-) -> Direction:
+def _turned(direction: Direction, a: Array, numbers: Sequence[tuple[int | None, str]]) -> Direction:
     """A direction in the user's units of one in standard units."""
     at = [numbers.index(p) for p in direction.parameters]
     touched = np.flatnonzero((a[:, at] != 0.0).any(axis=1))
@@ -285,8 +316,8 @@ def shared_gates(
     SAME_GATE alone; those of atoms in different groups are not.
     """
     if result.change is not None and result.inner is not None:
-        within = None if covariance is None else covariance.inner
-        return shared_gates(result.inner, result.change.inputs(x), within)
+        inner = None if covariance is None else covariance.inner
+        return shared_gates(result.inner, result.change.inputs(x), inner)
     measure, model = result.measure, result.model
     if not model.gate.is_affine:
         return _alike(result, x)

@@ -23,7 +23,18 @@ from identkit.fit.problem import Compute, Data
 from identkit.fit.result import Box, FitResult, Settings, Status
 from identkit.fit.routed_cpu import RoutedCpuSums
 from identkit.fit.routed_kernel import RoutedSums
-from identkit.fit.solver import DONE, FAILED, FLAT, LIMIT, ROUNDING, Options, Problems, Ridged, Solution, solve
+from identkit.fit.solver import (
+    DONE,
+    FAILED,
+    FLAT,
+    LIMIT,
+    ROUNDING,
+    Options,
+    Problems,
+    Ridged,
+    Solution,
+    solve,
+)
 from identkit.fit.torch_kernel import TorchSums
 
 Array = NDArray[np.float64]

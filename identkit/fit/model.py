@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from identkit.errors import InputError
 from identkit.experts import Expert, builtin, scalar
 from identkit.expression import Step, symbol
+from identkit.fit.gradient import gradient_chunk
 from identkit.fit.printing import function_of
 from identkit.fit.structure import (
     Places,
@@ -269,6 +270,11 @@ class Model:
         )
 
     @cached_property
+    def numpy_heads(self) -> Heads:
+        """The heads for NumPy arrays."""
+        return self.heads(numpy_functions())
+
+    @cached_property
     def _values(self) -> tuple[Callable[..., Any], ...]:
         """φ and ω alone, for NumPy, and the scores of atoms and groups where there are slots."""
         expert, gate = self.expressions
@@ -333,6 +339,35 @@ class Model:
         """The scores of the atoms, within their groups, shape (…, k, n)."""
         return self._by_chunks(measure, x, lambda w, h: w, 1, "_scores")
 
+    def gradient(self, measure: MixingMeasure, x: ArrayLike) -> Array:
+        """∂f_G(x)/∂θ of one measure for x (n, d): shape (n, p), in the order of the vector.
+
+        Raises :class:`~identkit.errors.InputError` for a batch of measures, and as
+        :meth:`predict` does. Formulas: :mod:`identkit.fit.gradient`.
+        """
+        self.gate.needs_weights("fit")
+        if measure.batch:
+            raise InputError("gradient: there are several measures; choose one, as in measure[0].")
+        if measure.layout.groups != self.groups and measure.layout.groups and self.groups:
+            return self.grouped(measure.layout.groups).gradient(measure, x)
+        size, points = self.pack(measure).size, self._points(x)
+        if points.ndim != 2:
+            raise InputError(f"x: has shape {points.shape}, must be (n, {self.dim}).")
+        out = np.empty((len(points), size))
+        # as many numbers at a time as there are in a chunk of weights
+        step = max(1, CHUNK // max(1, size // 8))
+        for start in range(0, len(points), step):
+            part = slice(start, start + step)
+            out[part] = gradient_chunk(self, measure, points[part])
+        return out
+
+    def _points(self, x: ArrayLike) -> Array:
+        """x as an array (…, n, d). Raises InputError for another shape."""
+        points = real_array("x", x)
+        if points.ndim < 2 or points.shape[-1] != self.dim:
+            raise InputError(f"x: has shape {points.shape}, must be (n, {self.dim}).")
+        return points
+
     def _by_chunks(
         self,
         measure: MixingMeasure,
@@ -346,9 +381,7 @@ class Model:
             other = self.grouped(measure.layout.groups)
             return other._by_chunks(measure, x, combine, axes, computed)
         self.pack(measure)
-        points = real_array("x", x)
-        if points.ndim < 2 or points.shape[-1] != self.dim:
-            raise InputError(f"x: has shape {points.shape}, must be (n, {self.dim}).")
+        points = self._points(x)
         n = points.shape[-2]
         batch = np.broadcast_shapes(measure.batch, points.shape[:-2])
         shape = (*batch, *((measure.atoms,) if axes else ()), n)
@@ -363,7 +396,7 @@ class Model:
     def _chunk(self, measure: MixingMeasure, x: Array) -> tuple[Array, Array]:
         """Weights and expert values, (…, k, n) each."""
         s, expert = self.structure, self._values[0]
-        weight = self._divided(measure, *self._scores(measure, x))
+        weight = self.weights_of_scores(measure, *self._scores(measure, x))
         slots: list[Any] = [0.0] * self.slots
         for value, t, feature, scale in zip(
             np.moveaxis(measure.eta, -1, 0), s.slot_of, s.feature_of, s.scale_of, strict=True
@@ -418,7 +451,7 @@ class Model:
                 slots[t] = slots[t] + term
         return [*slots, *(x[..., None, :, feature] for feature in found.direct)]
 
-    def _divided(self, measure: MixingMeasure, score: Array, group: Array | None) -> Array:
+    def weights_of_scores(self, measure: MixingMeasure, score: Array, group: Array | None) -> Array:
         """Weights of scores (…, k, n), those of groups repeated for each of their atoms."""
         members, selection = self.layout.members or (slice(None),), self.gate.selection
         gate = self._values[1]
@@ -478,7 +511,9 @@ def _derivatives(found: Structure) -> tuple[Any, ...]:
     return tuple(_decimals(stable(e)) for e in (found.phi, *first, *second))
 
 
-_OF_ANY_GROUPS = ("structure", "score", "group_score", "expressions", "exponential", "_values")
+_OF_ANY_GROUPS = (
+    "structure", "score", "group_score", "expressions", "exponential", "_values", "numpy_heads",
+)  # fmt: skip
 """What a model has that does not depend on the sizes of groups."""
 SCORE = sp.Symbol("s", real=True)
 

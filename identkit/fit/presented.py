@@ -6,23 +6,32 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError
 from identkit.experts import Expert
 from identkit.fit import summary
 from identkit.fit.model import Model
+from identkit.fit.prediction import LEVEL, Prediction, predict
 from identkit.fit.problem import Compute, check_table
 from identkit.fit.result import Box
 from identkit.fit.running import Steps, best_fit, reported
+from identkit.fit.saved import SavedFit, read_fit, with_interval
+from identkit.fit.statistics import Statistics, statistics
 from identkit.gates import Gate
+from identkit.mixing import real_array
 from identkit.presented import presented
-from identkit.report import fit_document, fit_report
+from identkit.rates import figure_files
+from identkit.report import fit_document, fit_figure, fit_report, fit_summary
 from identkit.report.terminal import plain
 from identkit.tables import Column, Table
 from identkit.tables.given import table_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class FitReport(summary.FitReport):
@@ -35,6 +44,59 @@ class FitReport(summary.FitReport):
     def save(self, path: str) -> None:
         """Write the JSON form to ``path``. Raises InputError if it cannot be written."""
         fit_document.save(self, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> SavedFit:
+        """The fit in a file of :meth:`save`: :func:`identkit.read_fit`."""
+        return read_fit(path)
+
+    def predictions(self, x: ArrayLike, level: float = LEVEL) -> Prediction:
+        """f at x (n, d) with standard errors, both kinds of intervals, and where it extrapolates.
+
+        :func:`identkit.fit.prediction.predict` says what they presume and raises.
+        """
+        return predict(self.result, self.covariance, x, level=level, ranges=self.ranges)
+
+    def predict(
+        self, x: ArrayLike, interval: str | None = None, level: float = LEVEL
+    ) -> NDArray[np.float64]:
+        """f at x (n, d), shape (n,); with an ``interval`` (n, 3): f, and its ends at ``level``.
+
+        ``confidence`` is of f, ``prediction`` of one new y; both NaN where the data do not
+        determine f. Raises InputError for x of another shape and for other intervals and levels.
+        """
+        return with_interval(self.predictions(x, level), interval)
+
+    @property
+    def statistics(self) -> Statistics:
+        """n, degrees of freedom, residual s.d., R², adjusted R², BIC and the atoms' mean weights.
+
+        Raises InputError for a report without its data.
+        """
+        if self.table is None:
+            raise InputError("statistics: the report has no data; fit again.")
+        table = self.table
+        return statistics(self.result, self.covariance, table.x, table.y, table.weight)
+
+    def summary(self, level: float = LEVEL) -> str:
+        """One page of text: statistics, then estimates with t intervals of the ``level``."""
+        return fit_summary.summary(
+            self.result, self.covariance, self.statistics, self.inputs, self.target, level
+        )
+
+    def figure(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Data and fit as a matplotlib figure, written to a .png, .svg or .pdf file ``path``.
+
+        One input: data, f with its confidence band, experts, weights. Several: f by the inputs of
+        the largest effect, observed against fitted. Raises InputError without matplotlib, for
+        other endings, and where the file cannot be written.
+        """
+        if path is not None:
+            figure_files.check_path(path)
+        made = fit_figure.figure(self)
+        if path is not None:
+            figure_files.save(made, path)
+        return made
 
     def __repr__(self) -> str:
         model = self.result.model

@@ -111,7 +111,7 @@ class Box:
         found = {}
         for block in layout.blocks:
             entry, size = self.entries.get(block.name), layout.size(block)
-            own = list(entry) if _is_several(entry) else [entry] * size
+            own: Any = entry if _is_several(entry) else [entry] * size
             found[block.name] = [e is not None for e in own]
         return found
 

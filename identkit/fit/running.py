@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identkit.errors import InputError
-
 from identkit.fit import inference
 from identkit.fit.change import Change, places_of
 from identkit.fit.engine import least_squares
@@ -161,9 +160,7 @@ def reported(
     report.
     """
     x, y = table.x, table.y
-    known = (
-        result.status.finished and result.objective.errors is not None and not result.ridge
-    )
+    known = result.status.finished and result.objective.errors is not None and not result.ridge
     matrix = inference.covariance(result, x, y, table.weight) if known else None
     shared = inference.shared_gates(result, x, matrix)
     proved = None
@@ -187,8 +184,6 @@ def reported(
         inputs=table.input_names,
         means=tuple(map(float, means)),
         spreads=tuple(map(float, spreads)),
-        ranges=tuple((float(c.min()), float(c.max())) for c in x.T),
-        weighted=table.weight is not None,
         variance=variance,
         mean_square=square,
         seed=seed,
@@ -197,4 +192,5 @@ def reported(
         covariance=matrix,
         shared=shared,
         identifiability=proved,
+        table=table,
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from identkit.fit.inference import Covariance, Identifiability, SharedGate
+from identkit.fit.prediction import data_ranges
 from identkit.fit.result import FitResult, Status
+from identkit.tables import Table
 
 SAME_COST = 1e-6
 """Starts whose costs differ by this part reached the same minimum."""
@@ -44,7 +46,8 @@ class FitReport:
 
     ``covariance`` is None where the fit is not at a minimum or its objective knows no standard
     errors, ``identifiability`` where no check was asked for. ``variance`` is the mean square of y
-    about its mean; ``means``, ``spreads`` and ``ranges`` are of the inputs, in order.
+    about its mean; ``means``, ``spreads`` and ``ranges`` are of the inputs, in order. ``table`` are
+    the data.
     """
 
     result: FitResult
@@ -53,8 +56,6 @@ class FitReport:
     inputs: tuple[str, ...]
     means: tuple[float, ...]
     spreads: tuple[float, ...]
-    ranges: tuple[tuple[float, float], ...]
-    weighted: bool
     variance: float
     mean_square: float
     seed: int
@@ -63,6 +64,17 @@ class FitReport:
     covariance: Covariance | None
     shared: tuple[SharedGate, ...]
     identifiability: Identifiability | None
+    table: Table | None = field(default=None, repr=False)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the data have weights."""
+        return self.table is not None and self.table.weight is not None
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float], ...]:
+        """(lowest, highest) of each input of the data; empty without them."""
+        return () if self.table is None else data_ranges(self.table.x)
 
     @property
     def r_squared(self) -> float | None:
@@ -89,22 +101,7 @@ class FitReport:
     @property
     def bounds(self) -> list[Bound]:
         """Parameters at a bound of the box; those held to fix the gauge are not."""
-        inner, change = self.result.scaled, self.result.change
-        model, atoms = inner.model, inner.measure.atoms
-        low, high = inner.settings.box.bounds(model, atoms)
-        vector = model.pack(inner.measure)
-        options = model.layout.options(model.parameters, atoms)
-        numbers = model.layout.numbers(model.parameters, atoms)
-        found = []
-        for i in np.flatnonzero(inner.held & ~self.fixed):
-            side = "upper" if vector[i] >= high[i] else "lower"
-            own = change is None or bool(change.alone[i])
-            between = low[i], high[i]
-            if change is not None and own:
-                between = (change.matrix[i, i] * np.array(between) + change.offset[i]).tolist()
-            ends = (float(between[0]), float(between[1]))
-            found.append(Bound(*numbers[i], side, options[i], ends, not own))
-        return found
+        return bounds_of(self.result)
 
     @property
     def fixed(self) -> NDArray[np.bool_]:
@@ -132,3 +129,23 @@ class FitReport:
         if self.interrupted:
             return 130
         return 0 if self.result.status.finished else 1
+
+
+def bounds_of(result: FitResult) -> list[Bound]:
+    """The parameters of one fit at a bound of its box; those that are held are not."""
+    inner, change = result.scaled, result.change
+    model, atoms = inner.model, inner.measure.atoms
+    low, high = inner.settings.box.bounds(model, atoms)
+    vector = model.pack(inner.measure)
+    options = model.layout.options(model.parameters, atoms)
+    numbers = model.layout.numbers(model.parameters, atoms)
+    found = []
+    for i in np.flatnonzero(inner.held & ~model.pinned(atoms) & (low < high)):
+        side = "upper" if vector[i] >= high[i] else "lower"
+        own = change is None or bool(change.alone[i])
+        between = low[i], high[i]
+        if change is not None and own:
+            between = (change.matrix[i, i] * np.array(between) + change.offset[i]).tolist()
+        ends = (float(between[0]), float(between[1]))
+        found.append(Bound(*numbers[i], side, options[i], ends, not own))
+    return found

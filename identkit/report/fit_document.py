@@ -17,6 +17,12 @@ def document(report: FitReport) -> dict[str, Any]:
     model, plain = report.result.model, report.result.to_dict()
     third = plain["schema"] == "identkit.fit/3"
     more = {"ranges": [list(r) for r in report.ranges], "weighted": report.weighted}
+    inner = None if report.covariance is None else report.covariance.inner
+    if inner is not None and inner.information is not None:
+        plain["standardised"] |= {
+            "information": inner.information.tolist(),
+            "counted": inner.degrees + inner.rank,
+        }
     return {
         **plain,
         "report": {

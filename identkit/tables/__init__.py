@@ -53,7 +53,11 @@ def read_table(
     Raises :class:`~identkit.errors.InputError` for a file that cannot be read, a column that does
     not exist, and a cell that is not a finite number (with its line and column).
     """
-    wanted = Wanted(target, inputs, weights, mentioned)
+    return read_columns(path, Wanted(target, inputs, weights, mentioned))
+
+
+def read_columns(path: str | os.PathLike[str], wanted: Wanted) -> Table:
+    """As :func:`read_table`."""
     if os.fspath(path) == "-":
         return read_csv("standard input", standard_input(), wanted)
     path = Path(path)

@@ -25,9 +25,7 @@ from identkit.tables.columns import (
 _INDEX = re.compile(r"__index_level_\d+__")  # the name pandas gives an index in Parquet
 
 
-def read_npz(
-    label: str, path: Path, wanted: Wanted
-) -> Table:
+def read_npz(label: str, path: Path, wanted: Wanted) -> Table:
     arrays = _npz_arrays(label, path, only_xy=wanted == Wanted())
     columns: list[NDArray[Any]] = []
     names: list[str] = []
@@ -105,9 +103,7 @@ def _damaged_npz(label: str) -> InputError:
     return InputError(f"{label}: the NPZ file is damaged; save it again with np.savez.")
 
 
-def read_parquet(
-    label: str, path: Path, wanted: Wanted
-) -> Table:
+def read_parquet(label: str, path: Path, wanted: Wanted) -> Table:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -54,12 +54,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which columns are asked for; see :func:`identkit.tables.read_table`."""
+    """Which columns are asked for; see :func:`identkit.tables.read_table`.
+
+    ``if_there``: the target may be missing, where the first input stands in for it.
+    """
 
     target: Column | None = None
     inputs: Column | Sequence[Column] | None = None
     weights: Column | None = None
     mentioned: Collection[str] = ()
+    if_there: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ def choose(
                 f"'{name}'; rename one."
             )
         known[name] = i
+    if wanted.if_there and inputs is not None:
+        return _if_there(label, names, str(target or ""), _listing(inputs), known)
     if count < 2:
         raise InputError(
             f"{label}: has only one column; a fit needs a target and at least one input, in "
@@ -116,9 +122,7 @@ def choose(
         others = [i for i in range(count) if i not in (y, w)]
         x = [i for i in others if names[i] in wanted.mentioned] or others
     else:
-        listed = inputs.split(",") if isinstance(inputs, str) else inputs
-        listed = [listed] if isinstance(listed, int) else list(listed)
-        x = [_position(label, "inputs", column, known, count) for column in listed]
+        x = [_position(label, "inputs", column, known, count) for column in _listing(inputs)]
     if not x:
         raise InputError("inputs: none is chosen; name at least one column.")
     chosen = []
@@ -142,6 +146,37 @@ def choose(
             f"{label}: column '{names[w]}' is both an input and the weights; drop it from one."
         )
     return Choice((*x, *weights, y), tuple(chosen), bool(weights))
+
+
+def _if_there(
+    label: str,
+    names: Sequence[str | None],
+    target: str,
+    inputs: Sequence[Column],
+    known: dict[str, int],
+) -> Choice:
+    """The inputs, and the target if there is such a column that is none of them."""
+    missing = [c for c in inputs if isinstance(c, str) and c not in known and not _counted(c)]
+    if len(missing) > 1:
+        quoted = ", ".join(f"'{c}'" for c in missing)
+        raise InputError(
+            f"inputs: {label} has no columns {quoted}; it has {_listed(known)}; add "
+            "them, or rename those that are meant."
+        )
+    x = [_position(label, "inputs", column, known, len(names)) for column in inputs]
+    y = known.get(target, int(target) if _counted(target) else -1)
+    chosen = (*x, y if 0 <= y < len(names) and y not in x else x[0])
+    return Choice(chosen, tuple(names[i] or str(i) for i in chosen))
+
+
+def _counted(column: str) -> bool:
+    """Whether a name can be that of a column that has none, its position."""
+    return re.fullmatch(r"\d{1,9}", column, re.ASCII) is not None
+
+
+def _listing(inputs: Column | Sequence[Column]) -> list[Column]:
+    wanted = inputs.split(",") if isinstance(inputs, str) else inputs
+    return [wanted] if isinstance(wanted, int) else list(wanted)
 
 
 def _position(label: str, role: str, column: Column, known: dict[str, int], count: int) -> int:

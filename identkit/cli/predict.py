@@ -1,0 +1,118 @@
+"""``identkit predict``: a saved fit at new rows, with standard errors and intervals."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from identkit.cli.help import Help
+from identkit.cli.progress import require
+from identkit.errors import InputError
+
+if TYPE_CHECKING:
+    from identkit.report.prediction import Predicted
+
+EXAMPLES = """\
+examples:
+  identkit fit data.csv --expert gelu --gate softmax --k 3 --save fit.json
+  identkit predict fit.json new.csv                     # CSV on standard output
+  identkit predict fit.json new.csv --out predicted.csv --level 0.9
+  identkit predict fit.json new.parquet --weights --json
+  cut -d, -f2- new.csv | identkit predict fit.json -
+
+data: read as by 'identkit fit'. Inputs are found by the names they had there,
+in any order; other columns are not read. If the target is among them, the root
+mean square of the residuals and R² are said on standard error, as is all else
+that is no number: what intervals presume, rows outside the range of the data
+fitted, why a row has no interval.
+
+columns of the output, one row for each of DATA:
+  f, f_se          the fitted function, and its standard error
+  f_low, f_high    a confidence interval of f
+  y_low, y_high    a prediction interval of one new observation
+  weight_0, …      with --weights: of each atom's expert in f
+  outside          1 where an input lies outside the data fitted, else 0
+
+The standard errors are those of the delta method, from the covariance in the
+file. Cells are empty where the data do not determine f, and where the fit has
+no standard errors (not at a minimum).
+
+exit codes: 0 done, 2 bad input, 74 standard output cannot be written."""
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """The parser of the command."""
+    predict = commands.add_parser(
+        "predict",
+        help="predict new rows by a saved fit, with intervals",
+        description="The fitted function at the rows of a data file, with standard errors, "
+        "confidence intervals and prediction intervals.",
+        epilog=EXAMPLES,
+        formatter_class=Help,
+    )
+    predict.set_defaults(call=run)
+    predict.add_argument("fit", metavar="FIT.json", help="written by identkit fit --save")
+    predict.add_argument("data", metavar="DATA", help="a .csv, .npz or .parquet file, or -")
+    predict.add_argument(
+        "--level", type=float, default=0.95, metavar="P", help="of intervals (0.95)"
+    )
+    predict.add_argument("--weights", action="store_true", help="the atoms' weights as columns too")
+    predict.add_argument("--out", metavar="FILE", help="write there, not to standard output")
+    predict.add_argument(
+        "--json", action="store_true", help="schema identkit.prediction/1, sorted keys"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Predict, print or write; the exit code."""
+    require("predict", "numpy", "scipy")
+    from identkit.fit.prediction import check_level
+
+    check_level(options.level)
+    if options.out is not None:
+        _check_target(options.out, json=options.json)
+    predicted = _predicted(options)
+
+    from identkit.files import write_whole
+    from identkit.report import prediction
+    from identkit.report.json_text import dumps
+
+    if options.json:
+        lines = iter([dumps(prediction.document(predicted)) + "\n"])
+    else:
+        lines = prediction.csv_lines(predicted)
+        for label, text in prediction.notes(predicted):
+            print(f"identkit: {label}: {text}", file=sys.stderr)
+    if options.out is None:
+        sys.stdout.writelines(lines)
+    else:
+        write_whole(options.out, lambda s: s.writelines(line.encode() for line in lines), "--out")
+        rows = len(predicted.found.f)
+        print(f"identkit: {rows:,} rows written to {options.out}", file=sys.stderr)
+    return 0
+
+
+def _check_target(path: str, *, json: bool) -> None:
+    """Raise InputError, before any work, for a path of another kind or in no folder."""
+    from identkit.files import regular
+
+    ending = ".json" if json else ".csv"
+    target = regular(path, f"--out {path}")
+    if target.suffix.lower() != ending:
+        raise InputError(f"--out {path}: the name must end in {ending}.")
+    if not target.parent.is_dir():
+        raise InputError(f"--out {path}: its directory does not exist; make it, or choose another.")
+
+
+def _predicted(options: argparse.Namespace) -> Predicted:
+    from identkit.fit.saved import read_fit
+    from identkit.report.prediction import Predicted
+    from identkit.tables.new_rows import read_new_rows
+
+    fit = read_fit(options.fit)
+    rows = read_new_rows(options.data, fit.inputs, fit.target)
+    found = fit.predictions(rows.x, options.level)
+    weights = fit.model.weights(fit.measure, rows.x) if options.weights else None
+    file = options.data if options.data != "-" else "standard input"
+    return Predicted(fit, file, rows, found, weights)
