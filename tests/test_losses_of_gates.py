@@ -46,11 +46,11 @@ NAMES = [
 QUADRATIC = ("quadratic", "gaussian-gate")
 """Gates whose own second moments are invisible whatever the expert."""
 SURELY = 0.5
-"""Part of (smallest weight) · (distance moved) that a loss has at least: all of it, since a shift to
-the moved atom costs the others as much, but for the change of its own weight (.89 in 3,000 draws)."""
+"""Part of (smallest weight) · (distance moved) that a loss has at least: all of it, since a shift
+to the moved atom costs the others as much, but for the change of its own weight (.89 measured)."""
 SEEN = 0.01
-"""Part of (smallest weight) · (change of weights) that a loss has at least, under any router: a
-score changes by at most x² ~ 25 times what γ does, and weights by a quarter of that."""
+"""Part of (smallest weight) · (change of weights) that a loss has at least, under any router:
+the change of a score is at most x² ~ 25 times that of γ, of weights a quarter (.10 measured)."""
 seeds = st.integers(0, 2**32 - 1)
 few = settings(deadline=None, max_examples=amount(15, 100))
 
