@@ -60,7 +60,7 @@ LAYERS = {
     "certificates.rederive certificates.verify",
     "mixture": "fit.structure fit.model simulation",
     "losses": "losses losses.shifts losses.levels losses.partition losses.norms losses.identified",
-    "fit": "fit fit.objective fit.result fit.problem fit.solver fit.nodes fit.vector_math "
+    "fit": "fit fit.objective fit.result fit.problem fit.solver fit.nodes fit.vector_math fit.kept "
     "fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu fit.job "
     "fit.engine fit.starts fit.inference fit.summary fit.running",
     "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
@@ -203,7 +203,6 @@ PLACES = {
     "degeneracy.semidefinite": 1,  # NumPy and SciPy: only where a conic program is solved
     "fit.engine": 1,  # torch
     "fit.inference": 1,  # torch
-    "fit.model": 1,  # SciPy: only where f is evaluated
     "gates.gaussian_gate": 1,  # NumPy
     "gates.normalized_sigmoid": 1,  # NumPy: `check` does without, here and in the other gates
     "gates.sigmoid": 2,
