@@ -25,6 +25,8 @@ MOST = 300
 """Functions kept, of some 30 kB each; the oldest go first."""
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 """Of all functions: sums may use fused multiply-adds; division by 0 gives infinity."""
+SUFFIX = ".source"
+"""Of the files: tools that look for modules are not to find any."""
 _NAME = "_lambdifygenerated"
 """SymPy's name for what it prints."""
 
@@ -42,7 +44,7 @@ def compiled(scalar: Any, block: str, signature: Any, folder: Path | None) -> An
     depends = (printed, repr(signature), options, _functions(), __version__)
     name = f"block_{sha256(repr(depends).encode()).hexdigest()[:24]}"
     source = printed.replace("def block(", f"def {name}(")
-    path = None if folder is None else _written(source, folder / f"{name}.py")
+    path = None if folder is None else _written(source, folder / f"{name}{SUFFIX}")
     # Numba imports the module of what it loads
     space = {**scalar.__globals__, "__name__": vector_math.__name__}
     exec(compile(source, path or "<heads>", "exec"), space)
@@ -74,7 +76,7 @@ def _functions() -> str:
 def _tidy(folder: Path) -> None:
     """Drop the oldest functions beyond MOST, with what Numba made of them."""
     with suppress(OSError):  # another process tidies too
-        files = sorted(folder.glob("*.py"), key=lambda file: file.stat().st_mtime)
+        files = sorted(folder.glob(f"*{SUFFIX}"), key=lambda file: file.stat().st_mtime)
         for old in files[:-MOST]:
             for made in (*folder.glob(f"__pycache__/{old.stem}.*"), old):
                 made.unlink(missing_ok=True)
