@@ -14,7 +14,7 @@ from hypothesis import settings
 from identkit import bounded
 
 # Hypothesis fails an example that takes 200 ms: on a busy machine any may
-settings.register_profile("identkit", deadline=None, max_examples=amount(40, 100))
+settings.register_profile("identkit", deadline=None, max_examples=amount(25, 100))
 settings.load_profile("identkit")
 
 collect_ignore = ["conftest.py"]  # no doctests here, and proofs_check/ has a module of this name

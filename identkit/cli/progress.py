@@ -129,7 +129,7 @@ def progress_bar() -> Iterator[Bar]:
 
 @contextmanager
 def telling_of_compilation(bar: Bar) -> Iterator[None]:
-    """The bar is told when Numba compiles what is kept on disk, not when it is loaded from there."""
+    """The bar is told when Numba compiles what it keeps on disk, not when that is loaded."""
     if bar.screen is None:
         yield
         return

@@ -48,7 +48,7 @@ def native_heads(model: Model) -> tuple[Any, Any]:
 
 
 def block_function(scalar: Any, inputs: int, outputs: int) -> Any:
-    """A loop over samples around a scalar function returning a tuple, kept on disk as the loops are.
+    """A loop over samples around a scalar function returning a tuple, kept as the loops are.
 
     The source is assembled from row indices alone; the function itself was printed by SymPy.
     """

@@ -32,10 +32,10 @@ _NAME = "_lambdifygenerated"
 
 
 def compiled(scalar: Any, block: str, signature: Any, folder: Path | None) -> Any:
-    """``block``, source of a function of that name that calls ``scalar`` as ``scalar``, in C.
+    """``block``, source of a function of that name that calls ``scalar``, as a C function.
 
-    ``scalar`` was printed by SymPy with :data:`identkit.fit.vector_math.FUNCTIONS`. Where ``folder``
-    is None or cannot be written, nothing is kept.
+    ``scalar`` was printed by SymPy with :data:`identkit.fit.vector_math.FUNCTIONS`. Nothing is kept
+    where ``folder`` is None or cannot be written.
     """
     printed = f"{inspect.getsource(scalar)}\n\n{block}"
     # Numba knows of no change in what a function calls, so the name does; and native functions of

@@ -512,7 +512,7 @@ def numpy_functions() -> dict[str, Any]:
 
 
 def _of_library(place: str) -> Callable[..., Any]:
-    """The function at ``module:name``; SciPy, which takes a while, is imported by the first call."""
+    """The function at ``module:name``; SciPy takes a while, and is imported by the first call."""
     module, name = place.split(":")
     if module == "numpy":
         return getattr(np, name)
