@@ -24,16 +24,22 @@ def regular(path: str | os.PathLike[str], label: str) -> Path:
     raise InputError(f"{label}: {reason}; choose another path.")
 
 
-def check_json_target(path: str, option: str = "--save") -> None:
-    """Raise InputError, before any work, if a JSON file cannot be written there."""
-    label = f"{option} '{path}'"
+def check_target(path: str | os.PathLike[str], label: str) -> Path:
+    """The file, which can be written. Raises InputError, with ``label``, before any work if not."""
     target = regular(path, label)
-    if target.suffix.lower() != ".json":
-        raise InputError(f"{label}: the name must end in .json.")
     if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
         raise InputError(
             f"{label}: its directory does not exist or cannot be written to; choose another path."
         )
+    return target
+
+
+def check_json_target(path: str, option: str = "--save") -> None:
+    """Raise InputError, before any work, if a JSON file cannot be written there."""
+    label = f"{option} '{path}'"
+    if regular(path, label).suffix.lower() != ".json":
+        raise InputError(f"{label}: the name must end in .json.")
+    check_target(path, label)
 
 
 def write_whole(

@@ -12,6 +12,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from amounts import amount
 from checked import check
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -249,7 +250,7 @@ def test_ranks_of_the_literal_functions(text):
 TERMS = st.sampled_from(["a*x", "b", "c*x**2", "a*b*x", "exp(c*x)", "tanh(a*x + b)", "sin(x)*c"])
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=amount(5, 12), deadline=None)
 @given(
     st.lists(TERMS, min_size=1, max_size=2, unique=True), st.lists(TERMS, max_size=2, unique=True)
 )
@@ -268,7 +269,7 @@ POLYNOMIALS = st.sampled_from(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=amount(5, 12), deadline=None)
 @given(
     st.lists(POLYNOMIALS, min_size=1, max_size=3, unique=True),
     st.lists(POLYNOMIALS, max_size=2, unique=True),

@@ -11,6 +11,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from amounts import amount
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -195,7 +196,7 @@ PIECES = st.sampled_from(
 OUTER = st.sampled_from(["{}", "{} + c", "c*{}", "({})**2"])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=amount(5, 15), deadline=None)
 @given(PIECES, PIECES, OUTER)
 def test_generated_experts_agree_with_the_numbers(first, second, outer):
     text = outer.format(f"({first} + {second})")
@@ -204,7 +205,7 @@ def test_generated_experts_agree_with_the_numbers(first, second, outer):
         assert holds_positive(invisible(text)) == (result.nondegenerate == "no"), text
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=amount(4, 8), deadline=None)
 @given(PIECES, PIECES)
 def test_an_output_bias_costs_the_rate_unless_the_variance_is_known(first, second):
     """For every expert: (∂_c h)² = 1; known variance asks for independent ∇g and 1 alone."""
@@ -471,7 +472,7 @@ def test_a_kink_that_another_move_leaves_where_it_is():
 # -- the expansion against the density itself ----------------------------------------------------
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=amount(4, 10), deadline=None)
 @given(
     st.sampled_from(["tanh(a*x + b)", "c*sin(a*x)", "a*x**2 + b", "exp(a*x) + b*x"]),
     st.lists(st.integers(-8, 8), min_size=12, max_size=12),

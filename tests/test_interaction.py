@@ -8,6 +8,7 @@ import random
 import mpmath as mp
 import pytest
 import sympy as sp
+from amounts import amount
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,7 +86,7 @@ def test_relations_are_a_basis(text, inputs):
     assert found.complete
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=amount(5, 15), deadline=None)
 @given(st.permutations(["b0", "b1", "a", "b"]), st.sampled_from(["tanh", "gelu", "softplus"]))
 def test_names_do_not_matter(names, activation):
     """Renaming parameters renames the relation."""
@@ -260,7 +261,7 @@ def test_what_an_interaction_does_to_orders(expert, gate, likelihood, orders):
     assert {o.direction: (o.order, o.changed) for o in found.orders} == orders
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=amount(4, 8), deadline=None)
 @given(st.sampled_from(["w", "omega", "k"]), st.sampled_from(["tanh", "exp", "sigmoid"]))
 def test_names_of_a_router_do_not_matter(name, function):
     own = f"dense-to-sparse {function}({name}*x + u)"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import sympy as sp
+from amounts import amount
 from by_hand import atom_of
 from checked import check
 from flint import fmpq_poly
@@ -417,7 +418,7 @@ SMALL = st.integers(-2, 2)
 CURVE = st.tuples(SMALL, SMALL, SMALL)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=amount(15, 40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     which=st.sampled_from([(LINE, GAUSS), ("a*x**2 + b*x", GAUSS), ("(a*x + b)**3", None)]),
     curves=st.lists(st.tuples(CURVE, CURVE), min_size=1, max_size=2),

@@ -60,7 +60,7 @@ LAYERS = {
     "certificates.rederive certificates.verify",
     "mixture": "fit.structure fit.printing fit.gradient fit.model simulation",
     "losses": "losses losses.shifts losses.levels losses.partition losses.norms losses.identified",
-    "fit": "fit fit.objective fit.result fit.problem fit.solver fit.nodes fit.vector_math "
+    "fit": "fit fit.objective fit.result fit.problem fit.solver fit.nodes fit.vector_math fit.kept "
     "fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu fit.job "
     "fit.engine fit.closure fit.starts fit.change fit.inference fit.prediction fit.saved "
     "fit.statistics fit.summary fit.running",
@@ -82,7 +82,8 @@ LAYERS = {
     "estimator gate_contract strategies testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run cli.main "
     "cli.check cli.explain cli.order cli.table cli.choose cli.fit cli.predict cli.rates cli.truth "
-    "cli.sweep     "cli.runs cli.report cli.claims cli.interactions cli.regions cli.verify cli.listings __main__",
+    "cli.sweep cli.runs cli.report cli.claims cli.interactions cli.regions cli.verify cli.listings "
+    "__main__",
 }
 """From below: layer -> its modules."""
 HEAVY = {

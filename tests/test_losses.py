@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from amounts import amount
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy import integrate, optimize
@@ -537,7 +538,7 @@ def test_relu_along_its_scale_family():
     assert np.isnan(found.identified_error).all()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=amount(12, 25))
 @example([(0.0, 0.0), (-1.0, 0.0), (0.5, 0.5)], (1.0, 0.5))
 @given(
     st.lists(st.tuples(eighth, eighth), min_size=3, max_size=3),
@@ -618,7 +619,7 @@ def test_joint_orbit_of_several_families():
         assert found.orbit[i] <= distance[i] + 1e-12
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=amount(12, 25))
 @given(
     st.lists(st.tuples(eighth, eighth, eighth), min_size=3, max_size=3),
     st.tuples(eighth, eighth, eighth).filter(lambda v: v[0] and any(v[1:])),

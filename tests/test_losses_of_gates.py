@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 from amounts import amount
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
@@ -45,6 +45,12 @@ NAMES = [
 ]
 QUADRATIC = ("quadratic", "gaussian-gate")
 """Gates whose own second moments are invisible whatever the expert."""
+SURELY = 0.5
+"""Part of (smallest weight) · (distance moved) that a loss has at least: all of it, since a shift
+to the moved atom costs the others as much, but for the change of its own weight (.89 measured)."""
+SEEN = 0.01
+"""Part of (smallest weight) · (change of weights) that a loss has at least, under any router:
+the change of a score is at most x² ~ 25 times that of γ, of weights a quarter (.10 measured)."""
 seeds = st.integers(0, 2**32 - 1)
 few = settings(deadline=None, max_examples=amount(15, 100))
 
@@ -148,6 +154,7 @@ def test_free_of_gauges_and_labels(name, seed, dim, near):
 @pytest.mark.parametrize("name", NAMES)
 @few
 @given(seed=seeds, dim=st.integers(1, 2))
+@example(seed=23, dim=2)  # an atom of a Gaussian gate that weighs 1e-11
 def test_zero_on_the_orbit_of_the_truth_and_positive_away(name, seed, dim):
     gate, rng = resolve(name), np.random.default_rng(seed)
     truth = measure(gate, dim, 3, rng)
@@ -163,8 +170,10 @@ def test_zero_on_the_orbit_of_the_truth_and_positive_away(name, seed, dim):
         changed = MixingMeasure.of(truth.layout, values)
         if name == "cosine" and dim == 1 and block.name == "direction":
             continue  # a sign
-        # a Gaussian gate far from 0 weighs little there
-        assert voronoi(changed, truth, gate).value > 1e-10, block.name
+        least = SURELY * weights_by_hand(name, by_hand(name, truth)).min()
+        assert voronoi(changed, truth, gate).value > least * moved_by(name, changed, truth, 1), (
+            block.name
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -215,17 +224,28 @@ def by_hand(name, m):
     return found
 
 
+def weights_by_hand(name, side):
+    """What atoms weigh, of their offsets; 1e-16 for an atom of a Gaussian gate far from 0."""
+    offsets = np.array([o for o, _ in side])
+    if name in ("sigmoid-temperature", "euclidean-sigmoid"):
+        return 1 / (1 + np.exp(-offsets))
+    weights = np.exp(offsets)
+    return weights / math.fsum(weights)
+
+
+def moved_by(name, fitted, truth, atom):
+    """How far an atom was moved in (offset, γ, η): its direction may have stayed as it was."""
+    (offset, gamma), (before, old) = by_hand(name, fitted)[atom], by_hand(name, truth)[atom]
+    return math.hypot(
+        offset - before, math.dist(gamma, old), math.dist(fitted.eta[atom], truth.eta[atom])
+    )
+
+
 def slow(name, fitted, truth, shift, order=2.0, whole=False):
     """The loss at one shift; ``whole`` with the gate's terms that are left out of the value."""
     mine, true = by_hand(name, fitted), by_hand(name, truth)
 
-    def weights(side):
-        if name in ("sigmoid-temperature", "euclidean-sigmoid"):
-            return [1 / (1 + math.exp(-o)) for o, _ in side]
-        total = math.fsum(math.exp(o) for o, _ in side)
-        return [math.exp(o) / total for o, _ in side]
-
-    own, others = weights(mine), weights(true)
+    own, others = weights_by_hand(name, mine), weights_by_hand(name, true)
     divided = resolve(name).divides
     where = []
     for i, (_, gamma) in enumerate(mine):
@@ -477,6 +497,13 @@ def weights_at(text, m, x):
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
+def offsets_at(text, m):
+    """β0 and what the router adds to it: −w²/τ of a Gaussian score is far below 0 for w far off."""
+    w, tau = m["router"], m["temperature"]
+    added = {"-(x - w)**2": -(w[:, 0] ** 2) / tau, "w*x + v": w[:, -1] / tau}
+    return m.beta0 + added.get(text, 0.0)
+
+
 def along(text, m, rng):
     """Another measure with the same weights at every x, by the gauges known of each router."""
     w, tau, beta0 = m["router"].copy(), float(m["temperature"]), m.beta0 + rng.normal()
@@ -516,6 +543,7 @@ def along(text, m, rng):
 @pytest.mark.parametrize("text", ROUTERS)
 @few
 @given(seed=seeds)
+@example(seed=785)  # an atom that weighs 1e-8
 def test_any_router(text, seed):
     """Free of its gauges, which are gauges; zero on the orbit, positive away; what moves."""
     gate, rng = resolve(f"dense-to-sparse {text}"), np.random.default_rng(seed)
@@ -532,8 +560,10 @@ def test_any_router(text, seed):
     values = {b.name: truth[b.name].copy() for b in truth.layout.blocks}
     values["router"][1] += 0.05
     changed = MixingMeasure.of(truth.layout, values)
-    if not np.allclose(weights_at(text, changed, x), weights_at(text, truth, x), atol=1e-7):
-        assert voronoi(changed, truth, gate).value > 1e-7
+    change = np.abs(weights_at(text, changed, x) - weights_at(text, truth, x)).max()
+    if change > 1e-7:
+        lightest = np.exp(offsets := offsets_at(text, truth)).min() / np.exp(offsets).sum()
+        assert voronoi(changed, truth, gate).value > SEEN * lightest * change
     moving, count, shared = ROUTERS[text]
     assert before.shift.shape == (count,)
     assert not before.shift[moving:].any()

@@ -14,6 +14,7 @@ from itertools import pairwise
 import mpmath as mp
 import pytest
 import sympy as sp
+from amounts import amount
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -208,7 +209,7 @@ def test_numbers_agree_with_the_series(kind, m):
     assert len(steps) == 5
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=amount(8, 25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     kind=st.sampled_from(ARCS),
     group=st.integers(0, 2),
@@ -256,7 +257,7 @@ SMALL = st.integers(-2, 2)
 CURVE = st.tuples(SMALL, SMALL, SMALL)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=amount(8, 25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     which=st.sampled_from([("a*x**2 + b*x", Through.DENSITY), ("(a*x + b)**3", Through.VALUE)]),
     curves=st.lists(st.tuples(CURVE, CURVE), min_size=2, max_size=3),
@@ -328,7 +329,7 @@ def test_a_pair_has_order_two():
 # -- what must not change the answer ------------------------------------------------------------
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=amount(4, 6), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     names=st.permutations(["u", "v", "w"]),
     scale=st.sampled_from(["", "3*", "-2*"]),

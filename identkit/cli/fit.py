@@ -12,7 +12,13 @@ from identkit.cli import choose
 from identkit.cli.help import Help
 from identkit.cli.options import add_expert_options, chosen_expert, chosen_gate
 from identkit.cli.output import show
-from identkit.cli.progress import check_device, interruptible, progress_bar, require
+from identkit.cli.progress import (
+    check_device,
+    interruptible,
+    progress_bar,
+    require,
+    telling_of_compilation,
+)
 from identkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -154,7 +160,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Fit, print, save; the exit code."""
     _check_numbers(options)
-    require("fit", "numpy")
+    require("fit", "numpy", "torch", "numba")
     from identkit.fit.problem import check_table
     from identkit.gates import resolve
     from identkit.tables import read_table
@@ -182,7 +188,6 @@ def run(options: argparse.Namespace) -> int:
     )
     expert = _expert(options, table, mentioned)
     check_table(table)
-    require("fit", "torch", "numba")
     from identkit.fit.model import Model
 
     model = Model(expert, gate, groups)
@@ -377,7 +382,7 @@ def _fitted(options: argparse.Namespace, model: Model, table: Table, box: Box) -
     from identkit.fit.running import reported
 
     began = time.perf_counter()
-    with progress_bar() as bar:
+    with progress_bar() as bar, telling_of_compilation(bar):
         with interruptible() as stopped:
             result = _best(options, model, box, options.k, table, bar, stopped)
             interrupted = stopped()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import signal
 import sys
 import threading
@@ -18,18 +18,21 @@ QUIET_SECONDS = 2.0
 """Nothing is shown before: most runs are done by then."""
 PLAIN_SECONDS = 30.0
 """Between lines of progress where standard error is no terminal."""
+COMPILING = "compiling for this machine, once"
+"""Instead of a label, while Numba compiles what it will keep on disk: some ten seconds."""
 
 
 def require(command: str, *libraries: str, extra: str = "fit") -> None:
-    """Import, or say how to install: the proofs need none of these."""
+    """Say how to install what is not there: the proofs need none of these.
+
+    Nothing is imported: torch alone takes a second, and the options are not looked at yet.
+    """
     for name in libraries:
-        try:
-            importlib.import_module(name)
-        except ImportError:
+        if importlib.util.find_spec(name) is None:
             raise InputError(
                 f"identkit {command} needs {name}, which is not installed; "
                 f"run pip install identkit[{extra}]."
-            ) from None
+            )
 
 
 def check_device(name: str) -> None:
@@ -80,6 +83,14 @@ class Bar:
             self.screen.update(self.task, advance=1, runs=f"{done} of {total} done, time left ≤")
             self._look()
 
+    def compiling(self, begins: bool) -> None:
+        """Numba begins to compile its loops, or ends: shown at once, since no step ends before."""
+        if self.screen is not None and self.task is not None:
+            self.screen.update(self.task, description=COMPILING if begins else self.label)
+            if not self.shown:
+                self.screen.start()
+                self.shown = True
+
     def _look(self) -> None:
         if not self.shown and time.monotonic() - self.since > QUIET_SECONDS:
             self.screen.start()
@@ -114,6 +125,32 @@ def progress_bar() -> Iterator[Bar]:
         yield Bar(screen)
     finally:
         screen.stop()
+
+
+@contextmanager
+def telling_of_compilation(bar: Bar) -> Iterator[None]:
+    """The bar is told when Numba compiles what it keeps on disk, not when that is loaded."""
+    if bar.screen is None:
+        yield
+        return
+    from numba.core import event
+
+    class Told(event.Listener):
+        depth = 0  # a loop compiles those it calls
+
+        def on_start(self, event: Any) -> None:
+            self._count(event, 1)
+
+        def on_end(self, event: Any) -> None:
+            self._count(event, -1)
+
+        def _count(self, event: Any, change: int) -> None:
+            if event.data["dispatcher"].stats.cache_path is not None:
+                self.depth += change
+                bar.compiling(self.depth > 0)
+
+    with event.install_listener("numba:compile", Told()):
+        yield
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from identkit.errors import InputError, unknown_name, whole
 from identkit.vocabulary import Basis
 
 if TYPE_CHECKING:
-    from identkit.fit.model import Model
     from identkit.rates.setting import Experiment
 
 EXAMPLES = """\
@@ -103,6 +102,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run, print; the exit code."""
     require("rates", "numpy", "torch", "numba")
+    sizes = parse_sizes(options.n)
+    budgets, starts = _check_numbers(options)
     if options.figure is not None:
         require("rates --figure", "matplotlib", extra="figures")
         from identkit.rates.figure_files import check_path
@@ -112,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
     from identkit.rates.running import check_requirement, observed, required
     from identkit.rates.store import Store
 
-    experiment = _experiment(options)
+    experiment = _experiment(options, sizes, budgets, starts)
     check_requirement(experiment, options.require)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -145,19 +146,27 @@ def run(options: argparse.Namespace) -> int:
     return code or required(result, options.require)
 
 
-def _experiment(options: argparse.Namespace) -> Experiment:
+def _experiment(
+    options: argparse.Namespace,
+    sizes: tuple[int, ...],
+    budgets: tuple[int, ...],
+    starts: tuple[str, ...],
+) -> Experiment:
     """The experiment that the options ask for."""
     from identkit.rates.plan import defaults
     from identkit.rates.running import experiment_of
     from identkit.rates.truth import load_truth
 
-    sizes, file = parse_sizes(options.n), None
+    file = None
     if options.truth is not None:
         file = load_truth(options.truth)
         if options.regime is None:
             options.regime = file.regime
     model, regime = chosen_model(options)
-    budgets, starts = _check_numbers(options, model, sizes)
+    # of groups the experiment says it, when their sizes are known
+    least = 1 if model.gate.level is not None else model.layout.length(options.k or 3)
+    if sizes[0] < least:
+        raise InputError(f"--n {options.n}: the fit has {least} parameters; start higher.")
     with status_line() as progress:
         defaults(model, regime, progress=progress)  # what is proved is kept for the experiment
     truth = searched(model, regime, 2, options.seed, 2000) if file is None else file
@@ -168,10 +177,8 @@ def _experiment(options: argparse.Namespace) -> Experiment:
     )  # fmt: skip
 
 
-def _check_numbers(
-    options: argparse.Namespace, model: Model, sizes: tuple[int, ...]
-) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Budgets and starts, empty if not given; all that needs no truth is checked first."""
+def _check_numbers(options: argparse.Namespace) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Budgets and starts, empty if not given; all that needs no model is checked first."""
     from identkit.simulation import STARTS
 
     whole("--seed", options.seed, least=0)
@@ -181,10 +188,6 @@ def _check_numbers(
         whole("--k", options.k, least=1)
     if options.noise is not None and not 0 < options.noise < float("inf"):
         raise InputError(f"--noise {options.noise:g}: give a standard deviation above 0.")
-    # of groups the experiment says it, when their sizes are known
-    least = 1 if model.gate.level is not None else model.layout.length(options.k or 3)
-    if sizes[0] < least:
-        raise InputError(f"--n {options.n}: the fit has {least} parameters; start higher.")
     budgets: tuple[int, ...] = ()
     if options.budgets is not None:
         budgets = tuple(_whole("--budgets", part) for part in options.budgets.split(","))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from identkit.cli.progress import require, work_bar
+from identkit.files import check_target
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -25,6 +26,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the page of a store; the exit code."""
     require("report", "numpy", "torch", "numba", "matplotlib", extra="figures")
+    if options.out is not None:
+        check_target(options.out, f"--out '{options.out}'")
     from identkit.rates.presented import write_report
 
     with work_bar() as bar:

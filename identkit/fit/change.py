@@ -160,14 +160,15 @@ class Change:
 
     def inward(self, vector: Array) -> Array:
         """θ̃ (…, p) of θ."""
-        return np.linalg.solve(self.matrix, (vector - self.offset)[..., None])[..., 0]
+        moved: Any = np.linalg.solve(self.matrix, (vector - self.offset)[..., None])
+        return moved[..., 0]
 
     @property
     def alone(self) -> NDArray[np.bool_]:
         """Which of the user's numbers are one standard number, times a factor and moved: (p,)."""
         other = self.matrix.copy()
         np.fill_diagonal(other, 0.0)
-        return ~other.any(axis=1)
+        return np.asarray(~other.any(axis=1))
 
     def box(self, box: Box) -> Box:
         """The bounds in standard units: the user's where given, else the default ones."""

@@ -144,7 +144,7 @@ class Closure:
     def scaled(self) -> NDArray[np.bool_]:
         """Which inputs, and y (the last), can change their unit at all: (d + 1,)."""
         basis, _ = self._free_units
-        return basis[len(self.numbers) :].any(axis=1)
+        return np.asarray(basis[len(self.numbers) :].any(axis=1))
 
     # -- origins --------------------------------------------------------------------------------
 
@@ -347,5 +347,5 @@ def _locations(expression: Any, x: Any) -> list[Any]:
 
 
 def _fraction(value: Any) -> fmpq:
-    rational = sp.Rational(value)
+    rational: Any = sp.Rational(value)
     return fmpq(int(rational.p), int(rational.q))

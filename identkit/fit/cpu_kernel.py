@@ -14,13 +14,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import cfunc, njit, types
+from numba import njit, types
 from numpy.typing import NDArray
 
 from identkit.fit import vector_math
+from identkit.fit.kept import compiled
 
 if TYPE_CHECKING:
     from identkit.fit.model import Model
@@ -46,11 +48,10 @@ def native_heads(model: Model) -> tuple[Any, Any]:
 
 
 def block_function(scalar: Any, inputs: int, outputs: int) -> Any:
-    """A loop over samples around a scalar function returning a tuple.
+    """A loop over samples around a scalar function returning a tuple, kept as the loops are.
 
     The source is assembled from row indices alone; the function itself was printed by SymPy.
     """
-    inner = njit(inline="always", error_model="numpy", fastmath={"contract"})(scalar)
     arguments = ", ".join(f"rows[{i}, j]" for i in range(inputs))
     stores = "\n".join(f"        out[{i}, j] = value[{i}]" for i in range(outputs))
     source = (
@@ -58,9 +59,9 @@ def block_function(scalar: Any, inputs: int, outputs: int) -> Any:
         "    for j in range(count):\n"
         f"        value = scalar({arguments})\n{stores}\n"
     )
-    space: dict[str, Any] = {"scalar": inner}
-    exec(source, space)
-    return cfunc(_SIGNATURE, error_model="numpy", fastmath={"contract"})(space["block"])
+    place: Any = _steps
+    beside = place.stats.cache_path
+    return compiled(scalar, source, _SIGNATURE, None if beside is None else Path(beside, "heads"))
 
 
 @njit(cache=True)

@@ -250,7 +250,7 @@ def _outward(inner: Covariance, change: Change, result: FitResult) -> Covariance
 
 def _turned(direction: Direction, a: Array, numbers: Sequence[tuple[int | None, str]]) -> Direction:
     """A direction in the user's units of one in standard units."""
-    at = [numbers.index(p) for p in direction.parameters]
+    at = np.array([numbers.index(p) for p in direction.parameters], dtype=np.intp)
     touched = np.flatnonzero((a[:, at] != 0.0).any(axis=1))
     along = direction.along
     if along is not None:
@@ -258,7 +258,7 @@ def _turned(direction: Direction, a: Array, numbers: Sequence[tuple[int | None, 
         vector = vector / np.linalg.norm(vector)
         vector = vector * np.sign(vector[np.abs(vector).argmax()])
         along = tuple(float(v) for v in vector)
-    return Direction(tuple(numbers[i] for i in touched), direction.count, along)
+    return Direction(tuple(numbers[int(i)] for i in touched), direction.count, along)
 
 
 def information(

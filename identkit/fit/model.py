@@ -528,14 +528,11 @@ def _decimals(expression: Any) -> Any:
 
 def numpy_functions() -> dict[str, Any]:
     """The grammar's functions for NumPy arrays."""
-    from scipy import special
-
-    named = [(h, *h.numpy.split(":")) for h in HEADS]
     return {
-        **{h.name: getattr(import_module(module), name) for h, module, name in named},
+        **{h.name: _of_library(h.numpy) for h in HEADS},
         "sqrt": np.sqrt,
         "acos": np.arccos,
-        "Logistic": special.expit,
+        "Logistic": _of_library("scipy.special:expit"),
         "Softplus": lambda z: np.logaddexp(0.0, z),
         "Root": np.sqrt,
         "InverseRoot": lambda z: np.where(z > 0, 1.0 / np.sqrt(z), 0.0),
@@ -543,3 +540,11 @@ def numpy_functions() -> dict[str, Any]:
         "Abs": np.abs,
         "sign": np.sign,
     }
+
+
+def _of_library(place: str) -> Callable[..., Any]:
+    """The function at ``module:name``; SciPy takes a while, and is imported by the first call."""
+    module, name = place.split(":")
+    if module == "numpy":
+        return getattr(np, name)
+    return lambda z: getattr(import_module(module), name)(z)

@@ -10,7 +10,7 @@ from typing import Any
 
 from identkit.errors import InputError
 from identkit.experts import Expert
-from identkit.files import regular
+from identkit.files import check_target
 from identkit.fit.model import Model
 from identkit.gates import Gate, RegimeCode, resolve
 from identkit.presented import presented, presenting
@@ -187,7 +187,7 @@ def write_report(
     """
     stem, _ = os.path.splitext(store)
     path = os.fspath(out or f"{stem}.html")
-    regular(path, path)
+    check_target(path, path)
     with Store.open(store, read_only=True) as kept:
         experiments = kept.experiments()
         if not experiments:
