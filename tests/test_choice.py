@@ -375,7 +375,7 @@ def fitting(x, y, model, starts=4, seed=0):
     def fit(k, rows, steps):
         part = slice(None) if rows is None else rows
         table = Table(x[part].copy(), y[part].copy(), ("x",), "y")
-        return best_fit(model, table, k, starts=starts, seed=seed)
+        return best_fit(model, table.x, table.y, k, starts=starts, seed=seed)
 
     return fit
 

@@ -79,7 +79,7 @@ def test_json_file_and_figure_say_the_same(capsys):
     assert text == json.dumps(found, sort_keys=True, ensure_ascii=False, indent=1) + "\n"
     with open("c.svg", encoding="utf-8") as file:
         assert "<svg" in file.read()
-    Draft202012Validator(schema("fit-1")).validate(found["fit"])
+    Draft202012Validator(schema("fit-3")).validate(found["fit"])
     assert found["chosen"] == 2
     assert found["chosen_by"] == "bic"
     assert len(found["fit"]["fits"][0]["measure"]["beta0"]) == 2
@@ -120,10 +120,10 @@ def test_ctrl_c_prints_what_is_there(capsys, monkeypatch):
 
     best = running.best_fit
 
-    def counted(model, table, k, **options):
+    def counted(model, x, y, k, **options):
         asked.append(k)
         options["stop"] = None
-        return best(model, table, k, **options)
+        return best(model, x, y, k, **options)
 
     monkeypatch.setattr(cli_choose, "interruptible", pressed)
     monkeypatch.setattr(running, "best_fit", counted)

@@ -69,7 +69,7 @@ def document(capsys, *arguments):
     code = main(["fit", *arguments, "--json"])
     text = capsys.readouterr().out
     found = json.loads(text)
-    Draft202012Validator(schema("fit-1")).validate(found)
+    Draft202012Validator(schema("fit-3")).validate(found)
     assert text == json.dumps(found, sort_keys=True, ensure_ascii=False, indent=1) + "\n"
     return code, found
 
@@ -407,4 +407,4 @@ def test_a_fit_under_a_gate_without_an_expansion_has_a_valid_document(tmp_path, 
     assert main([*arguments, "--k", "1", "--starts", "2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["report"]["identifiability"]["rate"]["cause"] == "no-expansion"
-    Draft202012Validator(schema("fit-1")).validate(found)
+    Draft202012Validator(schema("fit-3")).validate(found)

@@ -14,9 +14,10 @@ from identkit.errors import InputError
 from identkit.estimator import MoERegressor
 from identkit.experts import builtin
 from identkit.fit import Box, least_squares
-from identkit.fit.inference import covariance, shared_gates
+from identkit.fit.inference import covariance
 from identkit.fit.model import Model
 from identkit.fit.problem import Compute
+from identkit.fit.shared_gates import shared_gates
 from identkit.fit.starts import random_starts
 from identkit.gates import resolve
 from identkit.mixing import MixingMeasure
@@ -187,9 +188,13 @@ def test_the_command_fits_and_writes_its_format(data, capsys, given):
     options = ["--expert", "linear", "--starts", "2", "--max-steps", "60", "--no-check"]
     assert main(["fit", data, *given, *options, "--json"]) in (0, 1)
     found = json.loads(capsys.readouterr().out)
+    assert found["schema"] == "identkit.fit/3"
+    Draft202012Validator(schema("fit-3")).validate(found)
+    assert main(["fit", data, *given, *options, "--no-standardise", "--json"]) in (0, 1)
+    plain = json.loads(capsys.readouterr().out)
     number = 1 if "top-2" in given else 2  # a selection has no blocks of its own
-    assert found["schema"] == f"identkit.fit/{number}"
-    Draft202012Validator(schema(f"fit-{number}")).validate(found)
+    assert plain["schema"] == f"identkit.fit/{number}"
+    Draft202012Validator(schema(f"fit-{number}")).validate(plain)
     measured = found["fits"][0]["measure"]
     assert MixingMeasure.from_dict(measured).atoms == int(given[given.index("--k") + 1])
     assert main(["fit", data, *given, *options]) in (0, 1)

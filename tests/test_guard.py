@@ -16,7 +16,7 @@ from identkit.certificates.verify import verify
 from identkit.cli import main
 from identkit.errors import CertificateError
 from identkit.fit import Box, Model, least_squares
-from identkit.fit.inference import shared_gates
+from identkit.fit.shared_gates import shared_gates
 from identkit.gates import GATES
 from identkit.rates.setting import Setting
 from identkit.vocabulary import Cause

@@ -60,10 +60,10 @@ LAYERS = {
     "certificates.rederive certificates.verify",
     "mixture": "fit.structure fit.printing fit.gradient fit.model simulation",
     "losses": "losses losses.shifts losses.levels losses.partition losses.norms losses.identified",
-    "fit": "fit fit.objective fit.result fit.problem fit.solver fit.nodes fit.vector_math fit.kept "
-    "fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu fit.job "
-    "fit.engine fit.closure fit.starts fit.change fit.inference fit.prediction fit.saved "
-    "fit.statistics fit.summary fit.running",
+    "fit": "fit fit.objective fit.box fit.result fit.problem fit.solver fit.nodes "
+    "fit.vector_math fit.kept fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu fit.sums fit.job "
+    "fit.engine fit.closure fit.starts fit.change fit.inference fit.shared_gates "
+    "fit.prediction fit.saved fit.statistics fit.summary fit.running",
     "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice",
     "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
@@ -210,7 +210,6 @@ PLACES = {
     "fit.inference": 1,  # torch
     "fit.prediction": 1,  # SciPy: a quantile
     "fit.saved": 1,  # jsonschema
-    "fit.model": 1,  # SciPy: only where f is evaluated
     "gates.gaussian_gate": 1,  # NumPy
     "gates.merging": 2,
     "gates.normalized_sigmoid": 1,  # NumPy: `check` does without, here and in the other gates

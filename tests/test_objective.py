@@ -19,11 +19,11 @@ import torch
 import identkit
 from identkit import InputError, MixingMeasure
 from identkit.cli import main
-from identkit.fit import Compute, Model, job, least_squares, solver, starts
+from identkit.fit import Box, Compute, Model, job, least_squares, solver, starts
 from identkit.fit.inference import covariance
-from identkit.fit.job import kernel_sums
 from identkit.fit.objective import OBJECTIVES, Objective, objective_of, register
 from identkit.fit.starts import random_starts
+from identkit.fit.sums import kernel_sums
 from identkit.gates import GATES
 from identkit.likelihoods import LEAST_SQUARES, LIKELIHOODS, Likelihood
 from identkit.likelihoods import register as register_likelihood
@@ -218,7 +218,9 @@ def test_starts_are_compared_by_it():
     gains = []
     for seed in range(10):
         by_robust, by_squares = (
-            starts._Drawing(model, x, y, 2).trial(np.random.default_rng(seed))
+            starts._Drawing(model, x, y, 2, Box().bounds(model, 2), None).trial(
+                np.random.default_rng(seed)
+            )
             for model in (robust, plain)
         )
         costs = [
@@ -264,7 +266,7 @@ def test_nothing_is_said_that_only_squares_allow():
     assert "RMS" not in text
     assert "R²" not in text
     document = json.loads(json.dumps(report.to_dict()))
-    Draft202012Validator(schema("fit-1")).validate(document)
+    Draft202012Validator(schema("fit-3")).validate(document)
     assert document["likelihood"] == {"name": HEAVY.name}
     assert document["fits"][0]["root_mean_square"] is None
     plain = identkit.fit_data((x, y), "tanh", "sigmoid", 2, starts=2, check=False).to_dict()

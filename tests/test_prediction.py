@@ -246,7 +246,7 @@ def test_files_of_every_kind_of_gate(gate, options):
     table = read_table("data.csv")
     model = Model.of("tanh", gate, 1, **options)
     box = Box(eta=np.inf, beta0=(-np.inf, 4.0)) if "beta0" in model.layout else None
-    result = best_fit(model, table, 2, starts=1, max_steps=40, box=box)
+    result = best_fit(model, table.x, table.y, 2, starts=1, max_steps=40, box=box)
     report = reported(result, table, file="data.csv", seed=0, began=0.0, check=False)
     saved = fit_of(json.loads(json.dumps(document(report))))
     assert saved.model == model

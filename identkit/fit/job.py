@@ -15,14 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from identkit import __version__
 from identkit.errors import InputError, whole
-from identkit.fit.cpu_kernel import CpuSums
 from identkit.fit.model import Model
 from identkit.fit.nodes import ORDER, cell_count, compress
 from identkit.fit.objective import objective_of
 from identkit.fit.problem import Compute, Data
 from identkit.fit.result import Box, FitResult, Settings, Status
-from identkit.fit.routed_cpu import RoutedCpuSums
-from identkit.fit.routed_kernel import RoutedSums
 from identkit.fit.solver import (
     DONE,
     FAILED,
@@ -35,7 +32,7 @@ from identkit.fit.solver import (
     Solution,
     solve,
 )
-from identkit.fit.torch_kernel import TorchSums
+from identkit.fit.sums import kernel_sums
 
 Array = NDArray[np.float64]
 
@@ -310,46 +307,6 @@ class Job:
             name, self.kernel, cells, self.threads if self.kernel == "native" else 0,
             tuple(sorted(libraries)),
         )  # fmt: skip
-
-
-class NativeSums:
-    """The native kernel behind the solver's tensors; on the CPU they share memory with NumPy."""
-
-    def __init__(self, kernel: Any) -> None:
-        self.kernel = kernel
-
-    def steps(self, theta: Any, which: Any, second: bool) -> Any:
-        sums = self.kernel.steps(theta.contiguous().numpy(), which.numpy(), second)
-        return tuple(torch.from_numpy(a) for a in sums)
-
-    def bends(self, theta: Any, velocity: Any, which: Any) -> Any:
-        out = self.kernel.bends(
-            theta.contiguous().numpy(), velocity.contiguous().numpy(), which.numpy()
-        )
-        return torch.from_numpy(out)
-
-
-def kernel_sums(
-    model: Model,
-    x: Array,
-    y: Array,
-    weight: Array | None,
-    kernel: str,
-    threads: int,
-    device: torch.device,
-) -> Any:
-    """The sums over x (R or 1, n, d), y and weight (R, n) that steps need, by ``kernel``."""
-    affine = model.gate.is_affine
-    if kernel == "native":
-        fused = CpuSums if affine else RoutedCpuSums
-        return NativeSums(fused(model, x, y, weight, threads))
-    return (TorchSums if affine else RoutedSums)(
-        model,
-        torch.from_numpy(x),
-        torch.from_numpy(y),
-        None if weight is None else torch.from_numpy(weight),
-        device,
-    )
 
 
 def squared_jacobian(

@@ -16,6 +16,7 @@ from identkit.fit.engine import least_squares
 from identkit.fit.model import Model
 from identkit.fit.problem import Compute, Data
 from identkit.fit.result import Box, FitResult
+from identkit.fit.shared_gates import shared_gates
 from identkit.fit.starts import TRIAL_STEPS, random_starts
 from identkit.fit.summary import FitReport
 from identkit.tables import Table
@@ -162,7 +163,7 @@ def reported(
     x, y = table.x, table.y
     known = result.status.finished and result.objective.errors is not None and not result.ridge
     matrix = inference.covariance(result, x, y, table.weight) if known else None
-    shared = inference.shared_gates(result, x, matrix)
+    shared = shared_gates(result, x, matrix)
     proved = None
     if check and not interrupted:
         if steps is not None:

@@ -249,23 +249,28 @@ def _changed(result: FitResult, standard: dict[str, Any]) -> FitResult:
 def _covariance(document: dict[str, Any], section: dict[str, Any], result: FitResult) -> Covariance:
     """The covariance of a report, from the information in standard units where there is one."""
     standard = document.get("standardised", {})
+    plain = covariance_of(section, result, standard.get("counted"))
     if "information" not in standard:
-        return covariance_of(section, result)
+        return plain
     gram = np.array(standard["information"], dtype=np.float64)
     size = len(result.held)
     if gram.shape != (size, size):
         raise _altered(f"its information has shape {gram.shape} for {size} parameters")
     found = covariance_of_information(result, gram, standard["counted"])
-    errors = np.array(section["standard_errors"], dtype=np.float64)
-    if errors.shape != found.standard_errors.shape or not np.allclose(
-        errors, found.standard_errors, rtol=AGREE_OF_INVERSE, equal_nan=True
-    ):
+    alike = np.allclose(
+        plain.standard_errors, found.standard_errors, rtol=AGREE_OF_INVERSE, equal_nan=True
+    )
+    if not alike or plain.rank != found.rank:
         raise _altered("standard errors are not those of its information")
     return found
 
 
-def covariance_of(section: dict[str, Any], result: FitResult) -> Covariance:
+def covariance_of(
+    section: dict[str, Any], result: FitResult, counted: int | None = None
+) -> Covariance:
     """The covariance of a report's section; ``information`` is read where a file has it.
+
+    ``counted`` are the samples of weight above 0, all unless they are given.
 
     Raises :class:`~identkit.errors.InputError` where its numbers contradict each other.
     """
@@ -275,6 +280,8 @@ def covariance_of(section: dict[str, Any], result: FitResult) -> Covariance:
     if matrix.shape != (size, size) or errors.shape != (size,):
         raise _altered(f"its covariance has shape {matrix.shape} for {size} parameters")
     seen = np.isfinite(errors)
+    alone = None if result.change is None else result.change.alone
+    samples = result.samples if counted is None else counted
     sigma, rank = _number(section["sigma"]), section["rank"]
     objective = result.objective.errors
     if objective is None:
@@ -282,14 +289,14 @@ def covariance_of(section: dict[str, Any], result: FitResult) -> Covariance:
     if not (
         np.allclose(matrix, matrix.T, rtol=AGREE, atol=0.0, equal_nan=True)
         and np.allclose(errors[seen] ** 2, np.diag(matrix)[seen], rtol=AGREE, atol=0.0)
-        and not np.any(matrix[result.held])
+        and not np.any(matrix[result.held if alone is None else result.held & alone])
     ):
         raise _altered("standard errors are not those of its covariance")
     free = int((~result.held).sum())
     if section["free"] != free or not 0 <= rank <= free:
         raise _altered(f"a rank of {rank} with {free} free parameters cannot be")
-    degrees = result.samples - rank
-    if not _agree(sigma, float(np.sqrt(objective.variance(result.cost, result.samples, rank)))):
+    degrees = samples - rank
+    if not _agree(sigma, float(np.sqrt(objective.variance(result.cost, samples, rank)))):
         raise _altered("the error's standard deviation is not that of cost and rank")
     information = section.get("information")
     return Covariance(

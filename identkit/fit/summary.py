@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from identkit.fit.inference import Covariance, Identifiability, SharedGate
+from identkit.fit.inference import Covariance, Identifiability
 from identkit.fit.prediction import data_ranges
 from identkit.fit.result import FitResult, Status
+from identkit.fit.shared_gates import SharedGate
 from identkit.tables import Table
 
 SAME_COST = 1e-6

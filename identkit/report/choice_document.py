@@ -8,7 +8,7 @@ from typing import Any
 from identkit import __version__
 from identkit.choice.choosing import Candidate, Choice
 from identkit.choice.criteria import PRESUMES, plain
-from identkit.fit.result import number
+from identkit.fit.box import number
 from identkit.likelihoods import asked_under
 from identkit.report.choice_report import notes
 

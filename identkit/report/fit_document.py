@@ -6,7 +6,7 @@ from typing import Any
 
 from identkit.degeneracy.document import document as plain_records
 from identkit.files import check_json_target, write_whole
-from identkit.fit.result import number
+from identkit.fit.box import number
 from identkit.fit.summary import FitReport
 from identkit.report.fit_report import REMEDIES, identifiability_lines, notes, widened
 from identkit.report.json_text import dumps

@@ -9,8 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from identkit.fit.inference import Direction, SharedGate
+from identkit.fit.inference import Direction
 from identkit.fit.result import FitResult, Status
+from identkit.fit.shared_gates import SharedGate
 from identkit.fit.summary import ALIKE, FitReport
 from identkit.report import statements
 from identkit.report.terminal import COLOURS

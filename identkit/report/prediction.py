@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identkit import __version__
+from identkit.fit.box import number
 from identkit.fit.prediction import Prediction
-from identkit.fit.result import Status, number
+from identkit.fit.result import Status
 from identkit.fit.saved import SavedFit
 from identkit.likelihoods import asked_under
 from identkit.tables.new_rows import NewRows
