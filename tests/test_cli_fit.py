@@ -99,7 +99,14 @@ def test_json_says_what_the_report_says(capsys):
     code, found = document(capsys, "tanh.csv", *ARGUMENTS)
     assert code == 0
     (fit,), report = found["fits"], found["report"]
-    assert report["data"] == {"file": "tanh.csv", "target": "y", "inputs": ["dose"]}
+    data = np.loadtxt("tanh.csv", delimiter=",", skiprows=1)[:, 0]
+    assert report["data"] == {
+        "file": "tanh.csv",
+        "target": "y",
+        "inputs": ["dose"],
+        "ranges": [[data.min(), data.max()]],
+        "weighted": False,
+    }
     assert report["parameters"] == ["β1", "β0", "a", "b"]
     assert fit["status"] == "converged"
     assert len(fit["starts"]) == 5

@@ -13,14 +13,8 @@ pytest.importorskip("numba")
 import identkit
 from identkit.errors import InputError
 from identkit.fit import Box, Model, least_squares
-from identkit.fit.inference import (
-    MAYBE_SAME_GATE,
-    SAME_GATE,
-    covariance,
-    identifiability,
-    information,
-    shared_gates,
-)
+from identkit.fit.inference import covariance, identifiability, information
+from identkit.fit.shared_gates import MAYBE_SAME_GATE, SAME_GATE, shared_gates
 from identkit.fit.starts import linear_parameters, random_starts
 
 M = identkit.MixingMeasure

@@ -208,9 +208,11 @@ def _outward(inner: Covariance, change: Change, result: FitResult) -> Covariance
     numbers = result.model.layout.numbers(result.model.parameters, result.measure.atoms)
     unknown = np.isnan(np.diag(inner.matrix))
     matrix = a @ np.nan_to_num(inner.matrix) @ a.T
+    matrix = 0.5 * (matrix + matrix.T)  # rounding
     lost = (a[:, unknown] != 0.0).any(axis=1)
-    matrix[lost] = np.nan
-    matrix[:, lost] = np.nan
+    moving = (a[:, ~result.scaled.held] != 0.0).any(axis=1)  # others are 0, with any
+    matrix[np.ix_(lost, moving)] = np.nan
+    matrix[np.ix_(moving, lost)] = np.nan
     with np.errstate(invalid="ignore"):
         errors = np.sqrt(np.diag(matrix))
     errors = np.where(errors > 0, errors, np.nan)
