@@ -401,8 +401,9 @@ def test_columns_are_found_by_name_and_rows_outside_are_named(capsys, monkeypatc
     expected = read_fit("plane.json").predict([[2.0, 1.0], [20.0, 1.0], [2.0, -9.0]])
     assert np.array_equal(found["f"], expected)
     assert found["outside"].tolist() == [0, 1, 1]
-    assert "2 of 3 rows lie outside that of the data fitted: 'age' 1 times (fitted on -2.995 to 2.944)" in (
-        captured.err
+    assert (
+        "2 of 3 rows lie outside that of the data fitted: 'age' 1 times (fitted on -2.995 to 2.944)"
+        in (captured.err)
     )
     assert "residuals" not in captured.err
 

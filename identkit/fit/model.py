@@ -536,10 +536,22 @@ def numpy_functions() -> dict[str, Any]:
         "Softplus": lambda z: np.logaddexp(0.0, z),
         "Root": np.sqrt,
         "InverseRoot": lambda z: np.where(z > 0, 1.0 / np.sqrt(z), 0.0),
+        "Power": _power,
+        "LogPower": _log_power,
         "Step": lambda z: np.heaviside(z, 0.0),
         "Abs": np.abs,
         "sign": np.sign,
     }
+
+
+def _power(z: Any, b: Any) -> Any:
+    with np.errstate(divide="ignore"):  # 0 to a negative power, in 1/(1 + z^b) say
+        return np.power(z, b)
+
+
+def _log_power(z: Any, b: Any, n: int) -> Any:
+    at = np.where(z == 0.0, 1.0, z)
+    return np.where(z == 0.0, 0.0, np.power(at, b) * np.log(at) ** n)
 
 
 def _of_library(place: str) -> Callable[..., Any]:

@@ -42,6 +42,45 @@ class InverseRoot(sp.Function):
         return -(own**3) / 2
 
 
+class Power(sp.Function):
+    """z^b with an exponent that is fitted; its derivatives are 0 at z = 0.
+
+    There z^b·log z is 0·log 0 in floating point, where it tends to 0, b > 0; and where b < 0 and a
+    function is finite although z^b is not, as 1/(1 + z^b), its derivatives tend to 0 too. A number
+    in a denominator of z is differentiated by its logarithm: b·z^(b−1)·(−x/e²) would be ∞·0.
+    """
+
+    nargs = 2
+
+    def _eval_derivative(self, s: Any) -> Any:
+        return _slope_of_power(*self.args, 0, s)
+
+
+class LogPower(sp.Function):
+    """z^b·(log z)^n, and 0 at z = 0."""
+
+    nargs = 3
+
+    def _eval_derivative(self, s: Any) -> Any:
+        return _slope_of_power(*self.args, s)
+
+
+def _slope_of_power(z: Any, b: Any, n: Any, s: Any) -> Any:
+    """The derivative of z^b·(log z)^n with respect to s."""
+
+    def power(exponent: Any, logs: Any) -> Any:
+        return LogPower(z, exponent, logs)
+
+    found: Any = b.diff(s) * power(b, n + 1)
+    above, below = z.as_numer_denom()
+    if below.has(s):
+        found -= below.diff(s) / below * (b * power(b, n) + (n * power(b, n - 1) if n else 0))
+    if above.has(s):
+        inner = b * power(b - 1, n) + (n * power(b - 1, n - 1) if n else 0)
+        found += above.diff(s) / below * inner
+    return found
+
+
 class Logistic(sp.Function):
     """σ(z) without overflow: 1/(1 + exp(-z)) is inf/inf in its derivatives for large -z."""
 
@@ -164,7 +203,7 @@ def _found(phi: Any, inputs: list[Any], parameters: list[Any], forms: list[Any])
     where = {p: t for t, form in enumerate(groups) for p in form}
     return Structure(
         tuple(slots),
-        stable(phi),
+        _powered(stable(phi)),
         tuple(s for s, x in enumerate(inputs) if phi.has(x)),
         tuple(where[p] for p in parameters),
         tuple(groups[where[p]][p][1] for p in parameters),
@@ -178,6 +217,14 @@ def _rooted(expression: Any) -> Any:
     return expression.replace(
         lambda node: node.is_Pow and node.exp in roots and not node.base.is_number,
         lambda node: roots[node.exp](node.base),
+    )
+
+
+def _powered(expression: Any) -> Any:
+    """The same with powers of fitted exponents that have derivatives at 0."""
+    return expression.replace(
+        lambda node: node.is_Pow and not node.exp.is_number,
+        lambda node: Power(node.base, node.exp),
     )
 
 

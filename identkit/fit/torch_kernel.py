@@ -43,6 +43,8 @@ def torch_functions() -> dict[str, Any]:
         "sqrt": torch.sqrt,
         "Root": torch.sqrt,
         "InverseRoot": lambda z: torch.where(z > 0, torch.rsqrt(z), torch.zeros_like(z)),
+        "Power": torch.pow,
+        "LogPower": _log_power,
         "acos": torch.acos,
         "Logistic": torch.sigmoid,
         "Softplus": _softplus,
@@ -50,6 +52,11 @@ def torch_functions() -> dict[str, Any]:
         "Abs": torch.abs,
         "sign": torch.sign,
     }
+
+
+def _log_power(z: Any, b: Any, n: int) -> Any:
+    found = torch.pow(z, b) * torch.log(z) ** n
+    return torch.where(z == 0, torch.zeros_like(found), found)
 
 
 def _softplus(z: Tensor) -> Tensor:

@@ -143,10 +143,26 @@ def inverse_root(z):
     return 1.0 / math.sqrt(z) if z > 0.0 else 0.0
 
 
+@njit(inline="always", error_model="numpy")
+def power(z, b):
+    return math.pow(z, b)
+
+
+@njit(inline="always", error_model="numpy")
+def log_power(z, b, n):
+    if z == 0.0:
+        return 0.0
+    found = math.pow(z, b)
+    for _ in range(n):
+        found *= math.log(z)
+    return found
+
+
 FUNCTIONS: dict[str, Any] = {
     **{h.name: globals().get(h.name) or getattr(math, h.name) for h in HEADS},
     "Logistic": logistic, "Softplus": softplus,
     "Step": step, "sign": sign, "Abs": abs, "acos": math.acos, "sqrt": math.sqrt,
     "Root": math.sqrt, "InverseRoot": inverse_root,
+    "Power": power, "LogPower": log_power,
 }  # fmt: skip
 """The grammar's functions for Numba; those from ``math`` run one value at a time."""

@@ -24,6 +24,11 @@ WIDTH = 68
 """Columns for the atoms of one block of estimates."""
 SHOWN = 4
 """Directions, bounds and groups printed before "and n more"; all are in the JSON."""
+REGULAR = (
+    " The usual n^-1/2 of exactly specified ones presumes an interior truth and a nonsingular "
+    "information matrix; at this estimate it is nonsingular."
+)
+"""What is said of rates where every parameter is determined."""
 
 
 REMEDIES = {
@@ -185,6 +190,12 @@ def identifiability_lines(report: FitReport) -> list[tuple[str, str]]:
     if found.result is None:
         return [("check", f"not decided: {found.reason}")]
     r = found.result
+    if report.result.measure.atoms == 1:
+        text = (
+            "one atom shares no true atom with another: families and rates of over-specified "
+            "cells need two and are left out."
+        )
+        return [("k = 1", text + (REGULAR if report.regular else ""))]
     lines = [("proved" if r.verdict != Verdict.UNDECIDED else "check", _verdict(report, r))]
     families = () if r.second_order is None else r.second_order.families
     if families:
@@ -202,10 +213,7 @@ def identifiability_lines(report: FitReport) -> list[tuple[str, str]]:
             text += f"; published: {r.rate.published} ({statements.rate_agreement(r.rate)})"
         text += "."
         if report.regular:
-            text += (
-                " The usual n^-1/2 of exactly specified ones presumes an interior truth and a "
-                "nonsingular information matrix; at this estimate it is nonsingular."
-            )
+            text += REGULAR
         lines.append(("rate", text))
     return lines
 
