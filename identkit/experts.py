@@ -226,8 +226,10 @@ class Expert:
         return cls("custom", text.strip(), known, chosen)
 
     @classmethod
-    def from_canonical(cls, document: dict) -> Expert:
+    def from_canonical(cls, document: dict, *, columns: bool = False) -> Expert:
         """The expert that :meth:`canonical` wrote, of a document of that form.
+
+        With ``columns`` its inputs may be called otherwise than x, as the columns of a table.
 
         A user's text goes through the same door as ever: roles of names cannot be swapped or
         invented. Whether it is the expert of the document, whoever reads it compares. Raises
@@ -238,10 +240,12 @@ class Expert:
         """
         if document["name"] != "custom":
             return builtin(document["name"], document["shape"], document["dim"])
+        named = document["inputs"] if columns else None
         return cls.from_expression(
             document.get("components", document["expression"]),
             dim=document["dim"],
             parameters=tuple(document["parameters"]),
+            inputs=named,
         )
 
     def canonical(self) -> dict:

@@ -512,3 +512,22 @@ def test_a_report_has_a_summary():
     assert found.sigma == pytest.approx(report.covariance.sigma)
     assert found.r_squared == pytest.approx(report.r_squared)
     assert f"R² {found.r_squared:.4g}" in text
+
+
+def test_columns_named_in_an_expression(capsys):
+    """The inputs are those that the expression names, also in the file and for new rows."""
+    rng = np.random.default_rng(3)
+    dose, other, weight = rng.uniform(0, 2, 60), rng.normal(size=60), rng.uniform(0.5, 2.0, 60)
+    rate = 3.0 * dose / (0.4 + dose) + 0.05 * rng.normal(size=60)
+    np.savetxt("dose.csv", np.column_stack([other, dose, weight, rate]), delimiter=",",
+               header="other,dose,w,rate", comments="")  # fmt: skip
+    given = ["--expr", "v*dose/(K + dose)", "--gate", "softmax", "--k", "1", "--target", "rate"]
+    assert main(["fit", "dose.csv", *given, "--weights", "w", "--save", "dose.json"]) == 0
+    assert "rate on dose; n = 60, d = 1" in capsys.readouterr().out
+    saved = read_fit("dose.json")
+    assert saved.inputs == ("dose",)
+    assert saved.document["report"]["data"]["weighted"] is True
+    assert main(["predict", "dose.json", "dose.csv"]) == 0
+    found = columns(capsys.readouterr().out)
+    np.testing.assert_allclose(found["f"], saved.predict(dose[:, None]), rtol=1e-12)
+    assert np.isfinite(found["f_se"]).all()

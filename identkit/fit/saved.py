@@ -157,7 +157,7 @@ def _altered(what: str) -> InputError:
 
 
 def _fit(document: dict[str, Any], label: str) -> SavedFit:
-    expert = Expert.from_canonical(document["expert"])
+    expert = Expert.from_canonical(document["expert"], columns=True)
     if expert.canonical() != document["expert"]:
         raise _altered("the expert is not the one of its name, shape and dimension")
     likelihood = from_document(document.get("likelihood"))
