@@ -61,8 +61,8 @@ LAYERS = {
     "mixture": "fit.structure fit.printing fit.gradient fit.model simulation",
     "losses": "losses losses.shifts losses.levels losses.partition losses.norms losses.identified",
     "fit": "fit fit.objective fit.box fit.result fit.problem fit.solver fit.nodes "
-    "fit.vector_math fit.kept fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu fit.sums "
-    "fit.job fit.engine fit.closure fit.starts fit.change fit.inference fit.shared_gates "
+    "fit.vector_math fit.kept fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu "
+    "fit.sums fit.job fit.engine fit.closure fit.starts fit.change fit.inference fit.shared_gates "
     "fit.prediction fit.saved fit.statistics fit.summary fit.running",
     "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice",
     "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
