@@ -63,7 +63,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def executed(path: Path, folder: Path):
-    """A notebook run from top to bottom in a kernel of its own, in a folder with nothing but data."""
+    """A notebook run from top to bottom in a kernel of its own, in a folder of data alone."""
     startup = folder / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)
     (startup / "checks.py").write_text(STARTUP, encoding="utf-8")
