@@ -34,7 +34,7 @@ from identkit.errors import InputError  # noqa: E402
 
 def main() -> int:
     """Run one part; exit code 2 where data are missing."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("part", choices=("regression", "nist"))
     parser.add_argument("--data", nargs="+", metavar="NAME", help="data sets (all)")
     parser.add_argument("--problem", nargs="+", metavar="NAME", help="NIST's problems (all)")

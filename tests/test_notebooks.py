@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -32,6 +33,8 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+SECONDS_TAKEN = re.compile(r", \d+\.\d s$", re.MULTILINE)
+"""At the end of a line of a report."""
 COMPARED = ("text/html", "text/markdown")
 """Of displayed objects."""
 STARTUP = f"""\
@@ -60,15 +63,18 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def executed(path: Path, folder: Path):
-    """A notebook run from top to bottom in a kernel of its own, which starts in an empty folder."""
+    """A notebook run from top to bottom in a kernel of its own, in a folder of data alone."""
     startup = folder / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)
     (startup / "checks.py").write_text(STARTUP, encoding="utf-8")
     notebook = nbformat.read(path, as_version=4)
     for cell in code_cells(notebook):
         cell.outputs, cell.execution_count = [], None
-    place = folder / "empty"
+    place = folder / "place"
     place.mkdir()
+    for data in path.parent.glob("*.csv"):
+        shutil.copy(data, place)
+    given = sorted(place.iterdir())
     client = nbclient.NotebookClient(
         notebook,
         timeout=SECONDS,
@@ -78,11 +84,13 @@ def executed(path: Path, folder: Path):
         resources={"metadata": {"path": str(place)}},
     )
     client.execute(env=environment(folder))  # raises CellExecutionError with the traceback
-    assert not list(place.iterdir()), "it leaves files in the working directory"
+    assert sorted(place.iterdir()) == given, "it leaves files in the working directory"
     notebook.metadata = nbformat.from_dict(METADATA)
     for output in (o for cell in code_cells(notebook) for o in cell.outputs):
         if "text/html" in output.get("data", {}):
             output.data.pop("text/plain", None)  # a long repr, which holds seconds
+        if output.output_type == "stream":
+            output.text = SECONDS_TAKEN.sub("", output.text)
     return notebook
 
 

@@ -26,7 +26,8 @@ class Box:
     Each entry is a bound b for [-b, b] or a pair (low, high), which holds the number where both are
     equal; ``eta`` also a sequence of q such entries, None for those left to the default. Infinite
     bounds are allowed. ``others`` are (name, entry) of further blocks of a gate. What is not named
-    lies in ±10, and in [0.1, 10] if it divides; in standard units where a fit changes to these.
+    lies in ±10, and in [0.1, 10] if it divides; where a fit changes to standard units, in the wider
+    bounds of :mod:`identkit.fit.change`.
 
     >>> Box(beta0=(-1.5, 4)).pair("beta0")
     (-1.5, 4.0)
