@@ -220,6 +220,7 @@ def _outward(inner: Covariance, change: Change, result: FitResult) -> Covariance
     lost = np.sqrt(np.diag(null).clip(min=0.0)) > PART
     seen = sums @ vectors[:, sound]
     matrix = inner.sigma**2 * (seen / values[sound]) @ seen.T
+    matrix = 0.5 * (matrix + matrix.T)  # rounding
     matrix[lost] = np.nan
     matrix[:, lost] = np.nan
     matrix[held] = matrix[:, held] = 0.0
