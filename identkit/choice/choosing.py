@@ -213,6 +213,8 @@ def choose(
             seed=seed, steps=steps, stop=stop,
         )  # fmt: skip
     n, candidates, ended = len(y), [], ""
+    if folds > n:
+        raise InputError(f"folds: {folds} are more than the {n} samples; give {n} or fewer.")
     for k in ks:
         free = model.free(k)
         if free > n and candidates:

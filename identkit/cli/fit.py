@@ -258,6 +258,8 @@ def _check_numbers(options: argparse.Namespace) -> None:
     ):
         if value is not None and not low <= value <= high:
             raise InputError(f"--{name} {value}: give a whole number from {low} to {high}.")
+    if not 0.0 <= options.ridge < math.inf:
+        raise InputError(f"--ridge {options.ridge:g}: give a number of at least 0.")
     check_device(options.device)
 
 

@@ -94,9 +94,10 @@ class Closure:
         _equal(rows, _units(self.expert, rows, None), {target: sp.Integer(1)})
         for score in self.scores:
             terms = list(sp.Add.make_args(score))
-            if self.model.gate.pinning is not None:  # a common constant changes no weight
+            if self.model.exponential:  # a common constant changes no weight
                 for term in [t for t in terms if _is_log(t)]:
-                    _units(next(a for a in sp.Mul.make_args(term) if a.func is sp.log), rows, None)
+                    log: Any = next(a for a in sp.Mul.make_args(term) if a.func is sp.log)
+                    _units(log.args[0], rows, None)
                     terms.remove(term)
             for term in terms:
                 _equal(rows, _units(term, rows, None), {})

@@ -203,44 +203,41 @@ def _of_information(result: FitResult, gram: Array, n: int) -> Covariance:
 
 
 def _outward(inner: Covariance, change: Change, result: FitResult) -> Covariance:
-    """The covariance in the user's units of one in standard units."""
-    a = change.matrix
-    numbers = result.model.layout.numbers(result.model.parameters, result.measure.atoms)
-    unknown = np.isnan(np.diag(inner.matrix))
-    matrix = a @ np.nan_to_num(inner.matrix) @ a.T
+    """The covariance in the user's units of one in standard units.
+
+    A number of the user's is a sum of standard ones, and is determined where that sum is: of slopes
+    p and q of one input neither is, but p + q, and an intercept after a move of the origin.
+    """
+    assert inner.information is not None
+    free = np.flatnonzero(~result.scaled.held)
+    used, values, vectors, sound = spectrum(inner.information[np.ix_(free, free)], inner.tolerance)
+    sums = change.matrix[:, free] / used  # rows: the user's numbers, in scaled standard ones
+    size = np.linalg.norm(sums, axis=1)
+    held = size == 0.0
+    size[held] = 1.0
+    hidden = np.linalg.qr(sums @ vectors[:, ~sound] / size[:, None])[0]
+    null = hidden @ hidden.T
+    lost = np.sqrt(np.diag(null).clip(min=0.0)) > PART
+    seen = sums @ vectors[:, sound]
+    matrix = inner.sigma**2 * (seen / values[sound]) @ seen.T
     matrix = 0.5 * (matrix + matrix.T)  # rounding
-    lost = (a[:, unknown] != 0.0).any(axis=1)
-    moving = (a[:, ~result.scaled.held] != 0.0).any(axis=1)  # others are 0, with any
-    matrix[np.ix_(lost, moving)] = np.nan
-    matrix[np.ix_(moving, lost)] = np.nan
-    with np.errstate(invalid="ignore"):
-        errors = np.sqrt(np.diag(matrix))
-    errors = np.where(errors > 0, errors, np.nan)
+    matrix[lost] = np.nan
+    matrix[:, lost] = np.nan
+    matrix[held] = matrix[:, held] = 0.0
+    errors = np.where(held, np.nan, np.sqrt(np.diag(matrix)))
+    numbers = result.model.layout.numbers(result.model.parameters, result.measure.atoms)
     far = np.array([number in inner.wide for number in numbers])
-    wide = (a[:, far] != 0.0).any(axis=1)
+    wide = (change.matrix[:, far] != 0.0).any(axis=1) & ~lost
     errors[wide] = np.nan
     return replace(
         inner,
         matrix=matrix,
         standard_errors=errors,
         sigma=inner.sigma * change.unit,
-        undetermined=tuple(_turned(d, a, numbers) for d in inner.undetermined),
+        undetermined=_directions(numbers, null, lost, 1.0 / size, np.arange(len(size))),
         wide=tuple(numbers[i] for i in np.flatnonzero(wide)),
         inner=inner,
     )
-
-
-def _turned(direction: Direction, a: Array, numbers: Sequence[tuple[int | None, str]]) -> Direction:
-    """A direction in the user's units of one in standard units."""
-    at = np.array([numbers.index(p) for p in direction.parameters], dtype=np.intp)
-    touched = np.flatnonzero((a[:, at] != 0.0).any(axis=1))
-    along = direction.along
-    if along is not None:
-        vector = a[np.ix_(touched, at)] @ np.array(along)
-        vector = vector / np.linalg.norm(vector)
-        vector = vector * np.sign(vector[np.abs(vector).argmax()])
-        along = tuple(float(v) for v in vector)
-    return Direction(tuple(numbers[int(i)] for i in touched), direction.count, along)
 
 
 def information(

@@ -27,6 +27,10 @@ CHECK_SECONDS = 20.0
 """Time limit of the check that goes with a fit."""
 
 
+ROUNDED = 1e-12
+"""Relative rounding of bounds that went to standard units and back."""
+
+
 class Steps(Protocol):
     """What is told of the parts of a run, and of their steps."""
 
@@ -86,6 +90,7 @@ def best_fit(
     if change is not None:
         where, inner_box = (change.inputs(x), change.target(y)), change.box(box)
     if values:
+        _check_inside(model, change, inner_box, values, k)
         given = _given(change, values)
     drawn = where
     if rows is not None:
@@ -130,6 +135,33 @@ def _placed(model: Model, start: Mapping[str, Sequence[float]], k: int) -> dict[
         several = list(values) * (len(places) if len(values) == 1 else 1)
         found |= dict(zip(places, map(float, several), strict=True))
     return found
+
+
+def _check_inside(
+    model: Model, change: Change | None, box: Box, values: Mapping[int, float], k: int
+) -> None:
+    """Raise InputError for a value outside its bounds: a start is clipped to the box.
+
+    ``box`` is in standard units, where there is a ``change``. What an origin mixes with other
+    numbers has no bounds of its own.
+    """
+    low, high = box.bounds(model, k)
+    for i, value in values.items():
+        ends = low[i], high[i]
+        if change is not None:
+            if not change.alone[i]:
+                continue
+            ends = (change.matrix[i, i] * np.array(ends) + change.offset[i]).tolist()
+        # bounds there and back are rounded
+        if ends[0] - ROUNDED * abs(ends[0]) <= value <= ends[1] + ROUNDED * abs(ends[1]):
+            continue
+        name = model.layout.options(model.parameters, k)[i]
+        where = (
+            f"it is held at {ends[0]:g}"
+            if low[i] == high[i]
+            else f"its bounds are {ends[0]:g} and {ends[1]:g}"
+        )
+        raise InputError(f"start: {name} = {value:g}, but {where}; change one of them.")
 
 
 def _given(change: Change | None, values: Mapping[int, float]) -> Callable[[Array], Array]:

@@ -53,7 +53,8 @@ class Power(sp.Function):
     nargs = 2
 
     def _eval_derivative(self, s: Any) -> Any:
-        return _slope_of_power(*self.args, 0, s)
+        z, b = self.args
+        return _slope_of_power(z, b, 0, s)
 
 
 class LogPower(sp.Function):
@@ -62,7 +63,8 @@ class LogPower(sp.Function):
     nargs = 3
 
     def _eval_derivative(self, s: Any) -> Any:
-        return _slope_of_power(*self.args, s)
+        z, b, n = self.args
+        return _slope_of_power(z, b, n, s)
 
 
 def _slope_of_power(z: Any, b: Any, n: Any, s: Any) -> Any:
@@ -187,7 +189,7 @@ def _found(phi: Any, inputs: list[Any], parameters: list[Any], forms: list[Any])
     for form in forms:
         if any(p in known for known in groups for p in form):
             continue
-        slot = sp.Symbol(f"u_{len(slots)}", real=True)
+        slot = _slot(len(slots))
         replaced = _through(phi, form, slot, inputs)
         if replaced is not None:
             phi = replaced
@@ -196,7 +198,7 @@ def _found(phi: Any, inputs: list[Any], parameters: list[Any], forms: list[Any])
     constant = len(inputs)
     for parameter in parameters:
         if not any(parameter in form for form in groups):
-            slot = sp.Symbol(f"u_{len(slots)}", real=True)
+            slot = _slot(len(slots))
             phi = phi.xreplace({parameter: slot})
             groups.append({parameter: (sp.Integer(1), constant)})
             slots.append(slot)
@@ -209,6 +211,11 @@ def _found(phi: Any, inputs: list[Any], parameters: list[Any], forms: list[Any])
         tuple(groups[where[p]][p][1] for p in parameters),
         tuple(float(groups[where[p]][p][0]) for p in parameters),
     )
+
+
+def _slot(number: int) -> Any:
+    """A symbol that no parameter and no input is: the grammar's names begin with a letter."""
+    return sp.Symbol(f"_u{number}", real=True)
 
 
 def _rooted(expression: Any) -> Any:
