@@ -15,6 +15,7 @@ from identkit.choice.dendrogram import Dendrogram, dendrogram
 from identkit.choice.frame import Frame
 from identkit.errors import InputError, whole
 from identkit.fit.model import Model
+from identkit.fit.result import Status
 from identkit.fit.running import Silent, Steps
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Candidate:
 
     ``free`` is the number of its parameters when gauges are fixed, ``r_squared`` is None for a
     constant y. ``finished``: whether the fit ended at a minimum; otherwise no criterion names it.
+    ``settled``: and neither in a flat valley nor with an atom of no weight, where the data do not
+    determine it: such a k is named only if there is no other.
     """
 
     k: int
@@ -51,6 +54,10 @@ class Candidate:
     @property
     def finished(self) -> bool:
         return self.result.status.finished
+
+    @property
+    def settled(self) -> bool:
+        return self.finished and self.result.status not in (Status.FLAT_VALLEY, Status.LIGHT_ATOM)
 
 
 @dataclass(frozen=True)
@@ -234,8 +241,8 @@ def choose(
         candidates = _cross_validated(candidates, cut, fit, x, y, weight, steps, stopped, model)
     tree, merged_from, reason = _tree(model, candidates, x)
     levels = () if tree is None else _levels(model, tree, candidates, x, y, weight)
-    held = {c.k: c.cv for c in candidates if c.cv is not None and c.finished}
-    finished = [c for c in candidates if c.finished]
+    finished = [c for c in candidates if c.settled] or [c for c in candidates if c.finished]
+    held = {c.k: c.cv for c in finished if c.cv is not None}
     named = (
         _named("bic", criteria.smallest({c.k: c.bic for c in finished}), _UNFINISHED),
         _named(

@@ -287,6 +287,7 @@ def identifiability(
     groups: Sequence[SharedGate],
     x: Array,
     *,
+    held: Sequence[str] = (),
     time_limit: float = 20.0,
     progress: Callable[[str], None] | None = None,
 ) -> Identifiability:
@@ -294,10 +295,17 @@ def identifiability(
 
     The regime follows from the fitted gates: sparse if all that are shared are constant, dense if
     one is not; without shared gates every cell looks exactly specified, and the first-order
-    condition of the dense regime is the one that matters.
+    condition of the dense regime is the one that matters. Nothing is said where parameters of the
+    expert are ``held``: what is proved is about all of them free.
     """
     regime = model.gate.of_truth(not (groups and all(g.constant for g in groups))).code
     domain = None
+    if held:
+        reason = (
+            f"{', '.join(held)} held; check is about all parameters free: write the numbers into "
+            "the expression instead"
+        )
+        return Identifiability(None, reason, regime, None, None)
     try:
         domain = data_domain(x, model.expert.inputs)
         checked: CheckResult = check(

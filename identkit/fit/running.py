@@ -110,6 +110,14 @@ def best_fit(
     return found if change is None else change.result(found, box)
 
 
+def _held(result: FitResult) -> list[str]:
+    """The expert's parameters that bounds hold at one value."""
+    inner, model = result.scaled, result.model
+    low, high = inner.settings.box.bounds(model, inner.measure.atoms)
+    at = model.layout["eta"]  # alike for all atoms
+    return [p for p, same in zip(model.parameters, (low == high)[at], strict=True) if same]
+
+
 def _named(model: Model, box: Box) -> list[int]:
     """The numbers of a unit that the box names."""
     layout = model.layout
@@ -201,7 +209,9 @@ def reported(
         if steps is not None:
             steps.begin("checking identifiability")
         try:
-            proved = inference.identifiability(result.model, shared, x, time_limit=CHECK_SECONDS)
+            proved = inference.identifiability(
+                result.model, shared, x, held=_held(result), time_limit=CHECK_SECONDS
+            )
         except KeyboardInterrupt:
             interrupted = True
     with np.errstate(all="ignore"):

@@ -37,6 +37,10 @@ def notes(choice: Choice) -> list[tuple[str, str]]:
         text = f"k = {ks} costs more than fewer atoms, so its fit is not the best there is; "
         lines.append(("starts", text + "raise --starts."))
     unfinished = [str(c.k) for c in choice.candidates if not c.finished]
+    loose = [str(c.k) for c in choice.candidates if c.finished and not c.settled]
+    if loose and any(c.settled for c in choice.candidates):
+        text = f"not determined by the data for k = {', '.join(loose)}: not named."
+        lines.append(("loose", text))
     if unfinished:
         lines.append(("minimum", f"not reached for k = {', '.join(unfinished)}: left out."))
     without = [str(c.k) for c in choice.candidates if c.cv is None]

@@ -311,7 +311,8 @@ def terminal(report: FitReport) -> RenderableType:
     proved = identifiability_lines(report)
     if report.identifiability is not None and proved:
         title = Text("\nidentifiability", style="bold")
-        title.append(f" (identkit check, x in {report.identifiability.domain})", style="dim")
+        if report.identifiability.domain is not None:
+            title.append(f" (identkit check, x in {report.identifiability.domain})", style="dim")
         verdict = report.identifiability.verdict or Verdict.UNDECIDED
         rows = [
             (a, Text(b, style=COLOURS.get(verdict, "")) if a in ("proved", "check") else b)
