@@ -7,6 +7,8 @@ what must not be closed is written down with its reason.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -150,7 +152,7 @@ def test_names_that_identkit_uses_itself(text, parameters):
     x = rng.normal(size=(4, model.dim))
     names = [symbol(n) for n in (*model.expert.inputs, *model.parameters)]
     for row, value in zip(x, model.predict(drawn, x), strict=True):
-        at = dict(zip(names, [*row, *drawn.eta[0]], strict=True))
+        at: Any = dict(zip(names, [*row, *drawn.eta[0]], strict=True))
         assert value == pytest.approx(float(model.expert.expression.subs(at)), rel=1e-12)
 
 
