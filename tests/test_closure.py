@@ -7,6 +7,8 @@ what must not be closed is written down with its reason.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -24,7 +26,9 @@ from identkit.expression import symbol
 from identkit.fit.change import Change
 from identkit.fit.closure import Closure
 from identkit.fit.model import Model
-from identkit.gates import GATES, resolve
+from identkit.gates import GATES, Gate, resolve
+from identkit.gates.regime import Regime
+from identkit.layout import SLOPE, Block
 
 SEED = 20261130
 OTHER_GATES = ("top-2-unnormalised", "top-2-biased", "(1 + tanh(s))/2", "normalised 1/(1 + s**2)")
@@ -116,6 +120,8 @@ OF_USERS = (
     "a*(x0 - m)*(x1 - n) + c",
     "a*x0*x1 + b*x0 + c*x1 + e",
     "a*x0**2*x1 + b*x0*x2 + c",
+    "x0*x1 + b*x0 + c*x1 + e",  # what one origin adds the other one multiplies
+    "a*sqrt((x - m)**2) + b",  # SymPy's Abs
     "exp(-(x0 - x1)**2/s**2)*a",
     "a*(x - m) + m",
     "m*(x - m) + b",
@@ -150,7 +156,7 @@ def test_names_that_identkit_uses_itself(text, parameters):
     x = rng.normal(size=(4, model.dim))
     names = [symbol(n) for n in (*model.expert.inputs, *model.parameters)]
     for row, value in zip(x, model.predict(drawn, x), strict=True):
-        at = dict(zip(names, [*row, *drawn.eta[0]], strict=True))
+        at: Any = dict(zip(names, [*row, *drawn.eta[0]], strict=True))
         assert value == pytest.approx(float(model.expert.expression.subs(at)), rel=1e-12)
 
 
@@ -277,6 +283,7 @@ KNOWN = (
     ("a*exp(x) + c", "softmax", "01", "0", True, "x stands in exp without a factor"),
     ("a*sin(2*pi*x/12 + p) + c", "softmax", "01", "0", True, "the period 12 is a number"),
     ("a*sin(w*x + p) + c", "softmax", "11", "1", True, "the frequency is not"),
+    ("a*2**x + c", "softmax", "01", "0", True, "an exponent is a number"),
     ("a*x**b", "softmax", "01", "0", False, "x^b has no unit of x's for b unknown"),
     ("a*(x/s)**b", "softmax", "11", "0", False, "s takes the unit"),
     ("a*x**2 + b", "softmax", "11", "0", True, "2·m·x has no number"),
@@ -320,6 +327,51 @@ def test_two_levels_move_together(gate):
     closure = Closure(grouped(gate, builtin("linear", None, 2)))
     assert all(entries is not None for entries in closure.moves)
     assert closure.scaled.tolist() == [gate == "hierarchical"] * 2 + [True]
+
+
+THRESHOLD = Block("threshold", "t", "", "weight", "1", per_atom=False)
+"""One number that all atoms share."""
+OTHERS = {
+    "a threshold for all": (
+        lambda x, v: v["beta1"][0] * x[0] + v["threshold"][0],
+        (True, True), False, "β1·m is another number for each atom",
+    ),
+    "within a function": (
+        lambda x, v: sp.tanh(v["beta1"][0] * x[0] + v["threshold"][0]),
+        (True, True), False, "the same",
+    ),
+    "a slope for all": (
+        lambda x, v: v["threshold"][0] * x[0] + v["beta1"][0],
+        (True, True), True, "each atom's offset can take t·m",
+    ),
+    "a logarithm": (
+        lambda x, v: v["beta1"][0] * x[0] + v["threshold"][0] + sp.log(v["beta1"][0] ** 2),
+        (False, True), False, "under σ a constant in all scores changes every weight",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_gates_of_others(name):
+    """Under σ, with one input: nothing is divided by, and no shift is common."""
+    written, scaled, moved, reason = OTHERS[name]
+    gate = Gate(
+        name="of-others",
+        formula=name,
+        weight=lambda s: 1 / (1 + sp.exp(-s)),
+        normalised=False,
+        declared=None,
+        regimes=(Regime("any", "weak", "any truth"),),
+        source="a test",
+        blocks=(SLOPE, THRESHOLD),
+        score=lambda values, x: values["beta1"][:, 0] * x[0] + values["threshold"],
+        written=written,
+    )
+    model = Model(builtin("linear", None, 1), gate)
+    closure = Closure(model)
+    assert tuple(closure.scaled.tolist()) == scaled, reason
+    assert (closure.moves[0] is not None) == moved, reason
+    assert_exact(model, 3, np.random.default_rng(SEED))
 
 
 def test_units_that_go_together_are_the_nearest():

@@ -7,6 +7,7 @@ and predictions not at all.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from identkit import Expert, fit_data
 from identkit.errors import InputError
 from identkit.fit import Box, Model, least_squares
 from identkit.fit.change import places_of
+from identkit.fit.inference import Covariance
+from identkit.fit.running import best_fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -38,6 +41,11 @@ def fit(data, expert, gate="softmax", k=1, **options):
     report = fit_data(data, expert, gate, k, check=False, **{"starts": 3, **options})
     assert report.result.status.value == "converged"
     return report
+
+
+def covariance(report) -> Covariance:
+    assert report.covariance is not None
+    return report.covariance
 
 
 def peak(rng):
@@ -145,12 +153,12 @@ def test_units_and_origins_of_columns(fitted, name, change):
     np.testing.assert_allclose(told, expected, rtol=SAME, atol=SAME * unit)
     # covariances follow the same matrix
     expected, found = (
-        np.sqrt(np.diag(m @ np.nan_to_num(report.covariance.matrix) @ m.T))
+        np.sqrt(np.diag(m @ np.nan_to_num(covariance(report).matrix) @ m.T))
         for m, report in ((a @ own, before), (new, after))
     )
     np.testing.assert_allclose(found, expected, rtol=ERRORS)
-    assert (found > 0).sum() == after.covariance.rank
-    assert after.covariance.sigma == pytest.approx(unit * before.covariance.sigma, rel=SAME)
+    assert (found > 0).sum() == covariance(after).rank
+    assert covariance(after).sigma == pytest.approx(unit * covariance(before).sigma, rel=SAME)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -206,12 +214,12 @@ def test_a_fixed_number_is_the_model_with_it_written_in(fitted, name, value):
     assert held.result.cost == pytest.approx(other.result.cost, rel=1e-10)
     np.testing.assert_allclose(held.predict(x), other.predict(x), rtol=1e-7, atol=1e-7)
     np.testing.assert_allclose(
-        np.delete(held.covariance.standard_errors[2:], expert.parameters.index(name)),
-        other.covariance.standard_errors[2:],
+        np.delete(covariance(held).standard_errors[2:], expert.parameters.index(name)),
+        covariance(other).standard_errors[2:],
         rtol=1e-6,
     )
     assert len(written.parameters) == len(expert.parameters) - 1
-    assert held.covariance.degrees == other.covariance.degrees
+    assert covariance(held).degrees == covariance(other).degrees
 
 
 def test_the_box_holds_in_the_units_of_the_user(fitted):
@@ -235,23 +243,60 @@ def test_the_box_holds_in_the_units_of_the_user(fitted):
 
 
 def test_starts_are_where_the_user_says():
-    """One step of a fit that begins at the solution, in far units, ends there."""
+    """A fit that begins at the solution, in far units, ends there; one that is begun elsewhere, and
+    stopped, does not."""
     expert = Expert.from_expression(PEAK)
     x, y = peak(np.random.default_rng(SEED))
     far = 2000.0 + 10.0 * x, 1e3 * y
     report = fit(far, expert)
     values = dict(zip(expert.parameters, report.result.measure.eta[0], strict=True))
-    begun = fit_data(
-        far, expert, "softmax", 1, starts=1, max_steps=2, check=False,
-        start={name: [float(v)] for name, v in values.items()},
-    )  # fmt: skip
-    np.testing.assert_allclose(begun.result.measure.eta, report.result.measure.eta, rtol=1e-7)
-    elsewhere = {**values, "m": 1995.0, "s": 1.0}  # another peak: there is none there
-    away = fit_data(
-        far, expert, "softmax", 1, starts=1, max_steps=1, check=False,
-        start={name: [float(v)] for name, v in elsewhere.items()},
-    )  # fmt: skip
-    assert away.result.cost > report.result.cost
+
+    def begun(steps, **others):
+        return fit_data(
+            far, expert, "softmax", 1, starts=1, max_steps=steps, check=False,
+            start={name: float(v) for name, v in {**values, **others}.items()},
+        ).result  # fmt: skip
+
+    np.testing.assert_allclose(begun(2).measure.eta, report.result.measure.eta, rtol=1e-7)
+    # a peak at the other end, where there is none: its centre has not come back in one step
+    away = begun(1, m=1981.0, s=1.0)
+    assert away.cost > 2.0 * report.result.cost
+    at = expert.parameters.index("m")
+    assert abs(away.measure.eta[0][at] - 1981.0) < abs(away.measure.eta[0][at] - values["m"])
+
+
+WRONG_STARTS = {
+    "outside": ({"m": 9.0}, Box(eta=(None, (0.0, 2.0), None, None, None)), "bounds are 0 and 2"),
+    "held": ({"m": 1.0}, Box(eta=(None, (2.0, 2.0), None, None, None)), "it is held at 2"),
+    "beyond what is default": ({"a": 1e12}, None, "start: a = 1e.12, but its bounds are"),
+    "not finite": ({"m": np.inf}, None, "m is inf; give a finite number"),
+    "a word": ({"m": "here"}, None, "m is 'here'; give a finite number"),
+    "too many": ({"m": [1.0, 2.0]}, None, "m has 2 values; give one, or 1 for 1 atom"),
+    "no parameter": ({"z": 1.0}, None, "there is no 'z'; the parameters are"),
+    "no names": (3.0, None, "3.0 is no mapping"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_STARTS)
+def test_starts_that_cannot_be_honoured_are_refused(wrong):
+    start, box, said = WRONG_STARTS[wrong]
+    x, y = peak(np.random.default_rng(SEED))
+    model = Model.of(Expert.from_expression(PEAK), "softmax")
+    with pytest.raises(InputError, match=said):
+        best_fit(model, x, y, 1, start=start, box=box)
+
+
+def test_bounds_and_ridges_of_another_kind_are_refused():
+    x, y = peak(np.random.default_rng(SEED))
+    model = Model.of(Expert.from_expression(PEAK), "softmax")
+    several: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"box": 3}, "box: 3 is none; give an identkit.fit.Box"),
+        ({"ridge": "x"}, "ridge: 'x' is no number"),
+        ({"ridge": True}, "ridge: True is no number"),
+    )
+    for options, said in several:
+        with pytest.raises(InputError, match=said):
+            best_fit(model, x, y, 1, **options)
 
 
 def test_a_ridge_of_0_is_none_and_a_large_one_leaves_small_standard_numbers(fitted):
@@ -296,13 +341,13 @@ def test_standard_errors_are_those_of_scipy_far_from_the_origin(seed):
     def f(x, a, m, s, b, c):
         return a * np.exp(-((x - m) ** 2) / s**2) + b * x + c
 
-    found, covariance = curve_fit(
+    found, peer = curve_fit(
         f, x, y, p0=eta, method="trf", x_scale=np.abs(eta), ftol=1e-14, xtol=1e-14
     )
     assert found == pytest.approx(eta, rel=1e-6)
-    errors = report.covariance.standard_errors[2:]
+    errors = covariance(report).standard_errors[2:]
     # SciPy's derivatives are differences: five digits
-    np.testing.assert_allclose(errors, np.sqrt(np.diag(covariance)), rtol=1e-4)
+    np.testing.assert_allclose(errors, np.sqrt(np.diag(peer)), rtol=1e-4)
 
 
 def test_places_of_names():

@@ -73,6 +73,7 @@ class Closure:
             self.scores.append(level.score(self.inputs, values))
             self._score_numbers.append([v for b in level.blocks for v in values[b.name]])
         self.numbers: list[Any] = [v for b in blocks for v in values[b.name]]
+        # 0 for a number of an atom, 1 of a group, 2 of all
         self.levels = [
             0 if b.per_atom else 1 if b.per_group else 2
             for b in blocks
@@ -169,18 +170,21 @@ class Closure:
         """
         for p in self.model.parameters:
             slope = sp.diff(self.expert, symbol(p))
-            if slope.is_number and slope != 0:
+            if slope.is_number and slope.is_finite and slope != 0:
                 return self.index[symbol(p)], float(slope)
         return None
 
     def _moved(self, expression: Any, s: int, own: Sequence[Any]) -> tuple[Entry, ...] | None:
         """The entries for one expression in ``own``, verified; None if no candidate is right."""
-        x = self.inputs[s]
+        x, levels = self.inputs[s], self.levels
         if not expression.has(x):
             return ()
         for rule in (self._polynomial, self._sums):
             entries = rule(expression, s, own)
-            if entries is not None and self._follows(expression, x, entries):
+            if entries is None or not self._follows(expression, x, entries):
+                continue
+            # what atoms share cannot gain what each has its own of
+            if all(e.column is None or levels[e.row] <= levels[e.column] for e in entries):
                 return entries
         return None
 
@@ -235,7 +239,7 @@ class Closure:
             if feature != s:
                 continue
             level = self._beside(at, read, slot)
-            if level is None or self.levels[at[level]] > self.levels[number]:
+            if level is None:
                 return None
             ratio = sp.nsimplify(scale / read.scale_of[level], rational=True)
             entries.append(Entry(at[level], number, -ratio * MOVE))

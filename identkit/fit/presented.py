@@ -123,7 +123,7 @@ def fit_data(
     weight: ArrayLike | None = None,
     standardise: bool = True,
     box: Box | None = None,
-    start: Mapping[str, Sequence[float]] | None = None,
+    start: Mapping[str, Sequence[float] | float] | None = None,
     ridge: float = 0.0,
     max_steps: int = 500,
     compute: Compute | None = None,

@@ -61,7 +61,7 @@ def best_fit(
     seed: int = 0,
     standardise: bool = True,
     box: Box | None = None,
-    start: Mapping[str, Sequence[float]] | None = None,
+    start: Mapping[str, Sequence[float] | float] | None = None,
     ridge: float = 0.0,
     max_steps: int = 500,
     compute: Compute | None = None,
@@ -79,6 +79,10 @@ def best_fit(
     """
     steps = Silent() if steps is None else steps
     box = Box() if box is None else box
+    if not isinstance(box, Box):
+        raise InputError(f"box: {box!r} is none; give an identkit.fit.Box.")
+    if isinstance(ridge, bool) or not isinstance(ridge, int | float | np.number):
+        raise InputError(f"ridge: {ridge!r} is no number; give one of at least 0.")
     data = Data.checked(model, x, y, weight)  # before anything is computed of them
     x, y, weight = data.x[0], data.y[0], None if data.weight is None else data.weight[0]
     values = _placed(model, start or {}, k)
@@ -127,10 +131,13 @@ def _named(model: Model, box: Box) -> list[int]:
     return [i for i, flag in enumerate(flags) if flag]
 
 
-def _placed(model: Model, start: Mapping[str, Sequence[float]], k: int) -> dict[int, float]:
+def _placed(model: Model, start: Mapping[str, Sequence[float] | float], k: int) -> dict[int, float]:
     """Values by their place in the vector. Raises InputError."""
+    if not isinstance(start, Mapping):
+        raise InputError(f"start: {start!r} is no mapping; give values by name, such as a=[1.0].")
     found = {}
-    for name, values in start.items():
+    for name, entry in start.items():
+        values = _values(name, entry)
         try:
             places = places_of(model, name, k)
         except InputError as error:
@@ -140,9 +147,20 @@ def _placed(model: Model, start: Mapping[str, Sequence[float]], k: int) -> dict[
                 f"start: {name} has {len(values)} values; give one, or {len(places)} for "
                 f"{k} {'atoms' if k > 1 else 'atom'}."
             )
-        several = list(values) * (len(places) if len(values) == 1 else 1)
-        found |= dict(zip(places, map(float, several), strict=True))
+        several = values * (len(places) if len(values) == 1 else 1)
+        found |= dict(zip(places, several, strict=True))
     return found
+
+
+def _values(name: str, entry: Sequence[float] | float) -> list[float]:
+    """The finite numbers of one entry. Raises InputError."""
+    try:
+        values = np.atleast_1d(np.asarray(entry, dtype=np.float64))
+    except (TypeError, ValueError):
+        values = np.array([np.nan])
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise InputError(f"start: {name} is {entry!r}; give a finite number, or one for each atom.")
+    return values.tolist()
 
 
 def _check_inside(

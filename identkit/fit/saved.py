@@ -252,10 +252,7 @@ def _covariance(document: dict[str, Any], section: dict[str, Any], result: FitRe
     plain = covariance_of(section, result, standard.get("counted"))
     if "information" not in standard:
         return plain
-    gram = np.array(standard["information"], dtype=np.float64)
-    size = len(result.held)
-    if gram.shape != (size, size):
-        raise _altered(f"its information has shape {gram.shape} for {size} parameters")
+    gram = _square("information", standard["information"], len(result.held))
     found = covariance_of_information(result, gram, standard["counted"])
     alike = np.allclose(
         plain.standard_errors, found.standard_errors, rtol=AGREE_OF_INVERSE, equal_nan=True
@@ -274,11 +271,11 @@ def covariance_of(
 
     Raises :class:`~identkit.errors.InputError` where its numbers contradict each other.
     """
-    matrix = np.array(section["matrix"], dtype=np.float64)
-    errors = np.array(section["standard_errors"], dtype=np.float64)
     size = len(result.held)
-    if matrix.shape != (size, size) or errors.shape != (size,):
-        raise _altered(f"its covariance has shape {matrix.shape} for {size} parameters")
+    matrix = _square("covariance", section["matrix"], size)
+    errors = np.array(section["standard_errors"], dtype=np.float64)
+    if errors.shape != (size,):
+        raise _altered(f"it has {errors.size} standard errors for {size} parameters")
     seen = np.isfinite(errors)
     alone = None if result.change is None else result.change.alone
     samples = result.samples if counted is None else counted
@@ -320,6 +317,17 @@ def covariance_of(
         degrees,
         None if information is None else np.array(information, dtype=np.float64),
     )
+
+
+def _square(what: str, rows: list[list[float | None]], size: int) -> Array:
+    """Rows of a file as a matrix (p, p); null is NaN."""
+    lengths = sorted({len(row) for row in rows})
+    if len(rows) != size or lengths != [size]:
+        raise _altered(
+            f"its {what} has {len(rows)} rows of {' or '.join(map(str, lengths))} numbers for "
+            f"{size} parameters"
+        )
+    return np.array(rows, dtype=np.float64)
 
 
 def _names(entries: list[dict[str, Any]]) -> tuple[tuple[int | None, str], ...]:
