@@ -324,8 +324,8 @@ def _square(what: str, rows: list[list[float | None]], size: int) -> Array:
     lengths = sorted({len(row) for row in rows})
     if len(rows) != size or lengths != [size]:
         raise _altered(
-            f"its {what} has {len(rows)} rows of {' or '.join(map(str, lengths))} numbers for "
-            f"{size} parameters"
+            f"the shape of its {what}, {len(rows)} rows of {' or '.join(map(str, lengths))} "
+            f"numbers, is not that of {size} parameters"
         )
     return np.array(rows, dtype=np.float64)
 
