@@ -47,7 +47,7 @@ class Change:
 
     ``origin`` and ``scale`` (d + 1,) are of the inputs and, last, of y: x̃ = (x − origin)/scale.
     ``matrix`` A (p, p) and ``offset`` a (p,) map standard numbers to the user's, θ = A·θ̃ + a.
-    ``kept`` says what could not be changed, and why, a sentence each.
+    ``kept`` names the units and the origins of inputs that stay the user's.
     """
 
     model: Model
@@ -268,10 +268,10 @@ def _bounds(model: Model) -> list[float]:
 
 
 def _kept(model: Model, closure: Closure, centre: Array) -> list[str]:
-    """What stays in the user's units or at their origin."""
+    """The units that stay the user's, and the origins of inputs that do."""
     names = (*model.expert.inputs, "y")
     unscaled = [n for n, can in zip(names, closure.scaled, strict=True) if not can]
-    unmoved = [n for n, c in zip(names, centre, strict=True) if not c]
+    unmoved = [n for n, c in zip(model.expert.inputs, centre, strict=False) if not c]
     found = []
     if unscaled:
         found.append(f"units of {', '.join(unscaled)}")

@@ -115,8 +115,6 @@ def notes(report: FitReport) -> list[tuple[str, str]]:
 
 def _units(report: FitReport, change: Change) -> list[tuple[str, str]]:
     """In which units the fit was made, and what could not change."""
-    if change.is_identity:
-        return []
     lines = []
     names = [*report.inputs, report.target]
     moved = [
@@ -124,8 +122,13 @@ def _units(report: FitReport, change: Change) -> list[tuple[str, str]]:
         for name, o, s in zip(names, change.origin, change.scale, strict=True)
         if o or s != 1.0
     ]
-    text = f"fitted in standard units, {_listed(moved)}; all numbers here are in yours."
-    lines.append(("units", text))
+    if moved:
+        text = f"fitted in standard units, {_listed(moved)}; all numbers here are in yours."
+        lines.append(("units", text))
+    if change.kept:
+        kept = " and ".join(change.kept)
+        text = f"{kept} kept: no exact change of the parameters, or your bounds, allow another."
+        lines.append(("units", text))
     return lines
 
 
