@@ -343,6 +343,14 @@ WRONG = [
     (["tanh.csv", *ARGUMENTS, "--params", "a"], "--params"),
     (["tanh.csv", *ARGUMENTS, "--box", "a"], "NAME=LO:HI"),
     (["tanh.csv", *ARGUMENTS, "--box", "q=3"], "the parameters are beta0, beta1, eta, a, b"),
+    (
+        ["tanh.csv", "--expr", "y*dose + b", "--gate", "softmax", "--k", "1", "--target", "y"],
+        "--target y: the expression names it too",
+    ),
+    (
+        ["tanh.csv", "--expr", "a*dose + w", "--gate", "softmax", "--k", "1", "--weights", "w"],
+        "--weights w: the expression names it too",
+    ),
     (["tanh.csv", *ARGUMENTS, "--box", "a=5:1"], "5 is not below 1"),
     (["tanh.csv", *ARGUMENTS, "--box", "a=-3"], "must be above 0"),
     (["tanh.csv", *ARGUMENTS, "--box", "a=1:2:3"], "two numbers or one"),

@@ -183,6 +183,12 @@ def run(options: argparse.Namespace) -> int:
 
         listed = {n.strip() for n in (options.params or "").split(",")}
         mentioned = names_written(options.expr) - listed
+        for name, column in (("weights", options.weights), ("target", options.target)):
+            if column in mentioned:
+                raise InputError(
+                    f"--{name} {column}: the expression names it too; rename the parameter, or "
+                    "list it in --params."
+                )
     table = read_table(
         options.data, options.target, options.inputs, weights=options.weights, mentioned=mentioned
     )
