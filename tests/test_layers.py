@@ -80,10 +80,10 @@ LAYERS = {
     "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
     "api": "presented fit.presented choice.presented choice.of_estimator rates.presented "
     "estimator gate_contract strategies testing rates identkit",
-    "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run cli.main "
-    "cli.check cli.explain cli.order cli.table cli.choose cli.fit cli.predict cli.rates cli.truth "
-    "cli.sweep cli.runs cli.report cli.claims cli.interactions cli.regions cli.verify cli.listings "
-    "__main__",
+    "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run "
+    "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers cli.fit "
+    "cli.predict cli.rates cli.truth cli.sweep cli.runs cli.report cli.claims cli.interactions "
+    "cli.regions cli.verify cli.listings __main__",
 }
 """From below: layer -> its modules."""
 HEAVY = {
