@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike, NDArray
@@ -11,16 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from identkit.choice.choosing import CRITERIA, FOLDS, Choice, check_range, choose
 from identkit.errors import InputError
 from identkit.experts import Expert
-from identkit.fit.model import Model
-from identkit.fit.problem import Compute, check_table
+from identkit.fit.presented import asked
+from identkit.fit.problem import Compute
 from identkit.fit.result import Box, FitResult
 from identkit.fit.running import Steps, best_fit
 from identkit.gates import Gate
-from identkit.mixing import real_array
 from identkit.report import choice_document, choice_figure, choice_report
 from identkit.report.terminal import plain
 from identkit.tables import Column, Table
-from identkit.tables.given import Data, table_of
+from identkit.tables.given import Data
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,16 +109,7 @@ def choose_atoms(
     Raises :class:`~identkit.errors.InputError` as :func:`identkit.fit_data` does, and for a range
     that cannot be compared.
     """
-    table, file = table_of(data, target, inputs)
-    model = Model.of(expert, gate, table.dim if isinstance(expert, str) else None, shape)
-    if model.dim != table.dim:
-        raise InputError(
-            f"x: it has {table.dim} columns, the expert {model.expert.label} has {model.dim} "
-            "inputs; choose the columns or set the dimension."
-        )
-    if weight is not None:
-        table = replace(table, weight=real_array("weight", weight))
-    check_table(table)
+    model, table, file = asked(data, expert, gate, shape, target, inputs, weight)
     wanted = check_range(model, tuple(ks), folds, "bic")
 
     def fit(k: int, rows: NDArray[Any] | None, steps: Steps) -> FitResult:

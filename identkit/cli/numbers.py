@@ -39,6 +39,14 @@ def _number(text: str) -> float | None:
         return None
 
 
+def _check_name(option: str, entry: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise InputError(
+            f"--{option} '{entry}': there is no '{name}'; the parameters are "
+            f"{', '.join(dict.fromkeys(known))}."
+        )
+
+
 def parse_box(
     entries: list[str],
     parameters: tuple[str, ...],
@@ -60,11 +68,7 @@ def parse_box(
         name, equals, value = (part.strip() for part in entry.partition("="))
         if not equals or not value:
             raise InputError(f"--box '{entry}': write NAME=LO:HI, or NAME=B for ±B.")
-        if name not in known:
-            raise InputError(
-                f"--box '{entry}': there is no '{name}'; the parameters are "
-                f"{', '.join(dict.fromkeys(known))}."
-            )
+        _check_name("box", entry, name, known)
         if name in given:
             raise InputError(f"--box '{entry}': '{name}' has bounds already; give them once.")
         ends = value.split(":")
@@ -85,11 +89,7 @@ def parse_box(
         value = _number(text)
         if not equals or value is None or not math.isfinite(value):
             raise InputError(f"--fix '{entry}': write NAME=VALUE.")
-        if name not in known:
-            raise InputError(
-                f"--fix '{entry}': there is no '{name}'; the parameters are "
-                f"{', '.join(dict.fromkeys(known))}."
-            )
+        _check_name("fix", entry, name, known)
         if name in given:
             raise InputError(f"--fix '{entry}': '{name}' has bounds already; give one of them.")
         given[name] = (value, value)

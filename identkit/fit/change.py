@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +55,7 @@ class Change:
     scale: Array
     matrix: Array
     offset: Array
-    kept: tuple[str, ...] = field(default=())
+    kept: tuple[str, ...] = ()
 
     @classmethod
     def of(

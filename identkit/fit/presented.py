@@ -28,7 +28,7 @@ from identkit.rates import figure_files
 from identkit.report import fit_document, fit_figure, fit_report, fit_summary
 from identkit.report.terminal import plain
 from identkit.tables import Column, Table
-from identkit.tables.given import table_of
+from identkit.tables.given import Data, table_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,6 +109,32 @@ class FitReport(summary.FitReport):
         return plain(fit_report.terminal(self))
 
 
+def asked(
+    data: Data,
+    expert: Expert | str,
+    gate: Gate | str,
+    shape: str | None,
+    target: Column | None,
+    inputs: Column | Sequence[Column] | None,
+    weight: ArrayLike | None,
+) -> tuple[Model, Table, str]:
+    """The model and the table with its weights, checked, and what to call the data.
+
+    Raises :class:`~identkit.errors.InputError` for what does not fit or cannot be used.
+    """
+    table, file = table_of(data, target, inputs)
+    model = Model.of(expert, gate, table.dim if isinstance(expert, str) else None, shape)
+    if model.dim != table.dim:
+        raise InputError(
+            f"x: it has {table.dim} columns, the expert {model.expert.label} has {model.dim} "
+            "inputs; choose the columns or set the dimension."
+        )
+    if weight is not None:
+        table = replace(table, weight=real_array("weight", weight))
+    check_table(table)
+    return model, table, file
+
+
 def fit_data(
     data: str | os.PathLike[str] | Table | tuple[ArrayLike, ArrayLike],
     expert: Expert | str,
@@ -151,16 +177,7 @@ def fit_data(
     for an expert with another number of inputs.
     """
     began = time.perf_counter()
-    table, file = table_of(data, target, inputs)
-    model = Model.of(expert, gate, table.dim if isinstance(expert, str) else None, shape)
-    if model.dim != table.dim:
-        raise InputError(
-            f"x: it has {table.dim} columns, the expert {model.expert.label} has {model.dim} "
-            "inputs; choose the columns or set the dimension."
-        )
-    if weight is not None:
-        table = replace(table, weight=real_array("weight", weight))
-    check_table(table)
+    model, table, file = asked(data, expert, gate, shape, target, inputs, weight)
     result = best_fit(
         model, table.x, table.y, k,
         weight=table.weight, starts=starts, seed=seed, standardise=standardise, box=box,
