@@ -18,7 +18,7 @@ from identkit.density.box import DensityBox
 from identkit.density.measure import DensityMeasure
 from identkit.density.model import DensityModel
 from identkit.density.result import DensityFit
-from identkit.fit.change import Change, moments
+from identkit.fit.change import LINEAR, STEEP, Change, moments
 from identkit.fit.closure import Closure
 
 Array = NDArray[np.float64]
@@ -50,10 +50,8 @@ class Units:
         """The change that brings x (n, d) and y (n,) nearest to mean 0 and standard deviation 1.
 
         ``bounded`` are numbers of a unit of each half that the user bounds. None where the halves
-        allow no common change, or logits of several classes are fitted.
+        allow no common change.
         """
-        if model.routed.outputs > 1:
-            return None
         halves = [(model.routed, bounded)]
         if model.shared is not None:
             halves.append((model.shared, bounded_shared))
@@ -141,12 +139,13 @@ class Units:
     def box(self, box: DensityBox) -> DensityBox:
         """The bounds in standard units: the user's where given, else the default ones."""
         variance = None
+        linear = LINEAR if self.model.density.spread else STEEP  # classes that separate bound none
         if box.variance is not None:
             variance = np.asarray(box.variance, dtype=np.float64) / self.unit**2
         return replace(
             box,
-            routed=self.routed.box(box.routed),
-            shared=box.shared if self.shared is None else self.shared.box(box.shared),
+            routed=self.routed.box(box.routed, linear),
+            shared=box.shared if self.shared is None else self.shared.box(box.shared, linear),
             variance=variance,
         )
 
