@@ -17,6 +17,7 @@ from identkit.estimating import (
     DensityMixin,
     check_classification_targets,
     check_is_fitted,
+    check_random_state,
     check_wholes,
     refuse_masks,
     validate_data,
@@ -158,7 +159,12 @@ class MoEDensity(DensityMixin, DensityEstimator):
         """log p(y|x) of the rows of X (n, d) and y (n,), shape (n,), natural logarithms."""
         return self._of_rows.log_density(self.measure_, *self._rows(X, y))
 
-    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:  # noqa: N803
+    def score(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        X: Any,  # noqa: N803
+        y: Any,
+        sample_weight: Any = None,
+    ) -> float:
         """The mean of log p(y|x), weighted by ``sample_weight`` (n,)."""
         return float(np.average(self.log_density(X, y), weights=sample_weight))
 
