@@ -139,13 +139,14 @@ class Units:
     def box(self, box: DensityBox) -> DensityBox:
         """The bounds in standard units: the user's where given, else the default ones."""
         variance = None
-        linear = LINEAR if self.model.density.spread else STEEP  # classes that separate bound none
         if box.variance is not None:
             variance = np.asarray(box.variance, dtype=np.float64) / self.unit**2
+        # logits beyond STEEP are probabilities of 0 and 1, to which the likelihood may drift
+        most = LINEAR if self.model.density.spread else STEEP
         return replace(
             box,
-            routed=self.routed.box(box.routed, linear),
-            shared=box.shared if self.shared is None else self.shared.box(box.shared, linear),
+            routed=self.routed.box(box.routed, most),
+            shared=box.shared if self.shared is None else self.shared.box(box.shared, most),
             variance=variance,
         )
 
