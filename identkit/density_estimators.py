@@ -294,7 +294,8 @@ class MoEClassifier(ClassifierMixin, DensityEstimator):
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """The most probable label at each row of X (n, d), shape (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probable = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[probable]
 
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
         """P(y = c | x) at the rows of X (n, d), (n, classes), in the order of ``classes_``."""
