@@ -269,7 +269,7 @@ class MoEClassifier(ClassifierMixin, DensityEstimator):
         if len(self.classes_) < 2:
             raise InputError(
                 "This solver needs samples of at least 2 classes in the data, but the data "
-                f"contains only one class: {self.classes_[0]!r}"
+                f"contains only one class: {self.classes_.tolist()[0]!r}"
             )
         model = DensityModel.of(
             self._logits(x.shape[1]), self.gate, "categorical", groups=self.groups or ()
