@@ -1,0 +1,1 @@
+"""Conditional densities: mixtures of experts fitted by maximum likelihood."""
