@@ -4,15 +4,16 @@ p(y|x) = ½ Σ_a ω_a N(y | h1(x, κ_a), τ_a) + ½ Σ_i w_i(x) N(y | h2(x, η_i
 alone; or of classes, then without variances. The template (theory section 12), over the cells of
 true atoms, one fitted atom *exact* and several *over-specified*:
 
-    Σ_j |Σ weight − weight_j*| + Σ_exact weight·(‖Δγ‖ + ‖Δ‖) + Σ_over weight·(‖Δγ‖^r + Σ_u |Δ_u|^r_u)
+    Σ_j |Σ weight − weight_j*| + Σ_exact weight·(‖Δγ‖ + ‖Δ‖)
+      + Σ_over weight·(‖Δγ‖^r + Σ_u |Δ_u|^r_u)
 
 Δ is of (η, ν), γ are the gate's normal coordinates, r_u is the order at which direction u becomes
 visible. Before any distance is taken
 
 - the gate's gauges go, as in :mod:`identkit.losses.shifts`: common shifts of (β0, β1);
 - η goes to the representative of its function (:mod:`identkit.losses.quotient`): scale orbits;
-- where the true routed weights are constants, weights count as they are at x = 0, divided by their
-  sum (the factor of σ goes), and slopes count from what they have in common;
+- where the true routed weights are constants, so that the factor of σ is a gauge, weights count as
+  they are at x = 0, divided by their sum, and gates count by how far they are from constant ones;
 - where besides both experts have functions in common, the halves are one mixing measure P + Q on
   pairs (function, variance): all that p shows of them (transport and exchange).
 
@@ -22,55 +23,33 @@ common spreading of their gates, and periods, as 2π in c·sin(ax + b). ``caveat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
-import sympy as sp
 
-from identkit.architecture.overlap import Overlap, overlap
-from identkit.deadline import Deadline
 from identkit.density.measure import DensityMeasure
 from identkit.density.model import DensityModel
 from identkit.errors import InputError
-from identkit.experts import Expert, symbols
-from identkit.fit.model import Model, numpy_functions
-from identkit.gates import Gate, LossTerms, RegimeCode
-from identkit.gates.input_free import GAUSSIAN as INPUT_FREE_GATES
-from identkit.gates.normal import Coordinates, Normal
-from identkit.gates.softmax import weigh
+from identkit.fit.model import Model
+from identkit.gates import Gate, RegimeCode
 from identkit.likelihoods import LEAST_SQUARES
-from identkit.likelihoods import resolve as resolve_likelihood
-from identkit.losses.quotient import SECONDS, Quotient, quotient
-from identkit.losses.shifts import Formula, Gates, Labels, Parts, Power, Powers, Problem, formula_of
-from identkit.mixing import Array, MixingMeasure
+from identkit.losses.joint import as_constants, both_halves, common_functions
+from identkit.losses.quotient import Quotient, quotient
+from identkit.losses.shifts import Formula, Gates, Parts, formula_of
+from identkit.losses.template import (
+    DEFAULT_ORDER,
+    INPUT_FREE,
+    HalfLoss,
+    Orders,
+    atoms_of,
+    loss_of,
+    plain_gates,
+    powers_of,
+)
+from identkit.mixing import Array
 
-VARIANCE = "variance"
-GATE = "gate"
-"""Names in ``orders`` besides those of the expert's parameters."""
-DEFAULT_ORDER = 2.0
-Orders = Power | Mapping[str, Power]
-"""One power for all, or powers by the names of parameters, ``variance`` and ``gate``, 2 for those
-that are not named. A power is a number or a function of the cell's size, as ``lambda m: 2 * m``."""
 _EQUAL = 1e-9
-"""Relative: true pairs (function, variance) that differ by less are one pair."""
-
-
-@dataclass(frozen=True, eq=False)
-class HalfLoss:
-    """The loss of some atoms: ``value`` (…,) is the sum of ``parts``.
-
-    ``cells`` (…, k) is the true atom of each fitted one, ``sizes`` (…, k*) count them. Where the
-    halves are one measure, fitted atoms are the shared ones, then the routed ones, and true atoms
-    the pairs (function, variance), each named in ``pairs`` by its true atoms in the same order.
-    """
-
-    value: Array
-    parts: Parts
-    cells: Labels
-    sizes: Labels
-    pairs: tuple[tuple[int, ...], ...] = ()
+"""Relative: gates that differ by less are equal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +90,7 @@ def density_loss(
     whose function stays along curves on which no coordinates are known.
     """
     _check(model, fitted, truth)
-    own = fitted if fitted.batch else _lifted(fitted)
+    own = fitted if fitted.batch else DensityMeasure.stack([fitted])
     gate = model.routed.gate.under(LEAST_SQUARES)
     quotients = {"routed": _quotient(model, model.routed)}
     if model.shared is not None:
@@ -140,7 +119,7 @@ def density_loss(
             halves["shared"] = _shared(model.shared, own, truth, quotients["shared"], shared_orders)
     if found is not None:
         onto_shared = found.to_shared is not None
-        halves["both"] = _both(
+        halves["both"] = both_halves(
             model,
             own,
             truth,
@@ -153,26 +132,34 @@ def density_loss(
         divided.append("transport and exchange between the halves, whose gates are constants")
     else:
         if constant and gate.pinning is None:
-            formula, gates = _as_constants(formula, gates)
+            # as constants, whatever their regime: the factor of σ is a gauge of all of these
+            pairs = [as_constants(formula, g) for g in gates]
+            gates = [plain_gates(pairs[0][0], pairs[0][1])]
+            gates.append(plain_gates(pairs[1][0], np.zeros_like(pairs[1][1])))
+            formula = INPUT_FREE
             divided.append("a common factor of the routed weights, which are constants")
         elif gate.pinning is not None:
             divided.append(gate.pinning.text)
-        halves["routed"] = _routed(model.routed, own, truth, formula, gates, quotients, orders)
+        halves["routed"] = _routed(
+            model.routed, own, truth, formula, gates, quotients["routed"], orders
+        )
     if gate.pinning is not None and fitted.routed.atoms >= 2 * truth.routed.atoms:
         caveats.append(
             "k ≥ 2k* routed atoms: copies of all true atoms with a common spreading of their gates "
             "have the same density, and are not divided out"
         )
+    sizes = None if "routed" not in halves or constant else halves["routed"].sizes
+    if sizes is not None and gate.chosen(regime).key == "sparse":
+        sloped = (gates[1].gamma != 0).any(axis=-1)
+        if (sizes[:, sloped] > 1).any():
+            caveats.append(
+                "a true atom with β1* ≠ 0 is fitted by several, outside of the sparse regime: a "
+                "small loss does not mean that the densities agree"
+            )
     if not fitted.batch:
         halves = {name: _single(half) for name, half in halves.items()}
     value = np.asarray(sum(half.value for half in halves.values()))
     return DensityLoss(value, halves, tuple(divided), tuple(caveats))
-
-
-@lru_cache(maxsize=64)
-def common_functions(shared: Expert, routed: Expert) -> Overlap | None:
-    """The functions that both halves have, by proof (:mod:`identkit.architecture.overlap`)."""
-    return overlap(shared, routed, Deadline(SECONDS))
 
 
 # -- halves ----------------------------------------------------------------------------------------
@@ -185,14 +172,15 @@ def _shared(
     found: Quotient,
     orders: Orders,
 ) -> HalfLoss:
-    assert own.shared is not None and truth.shared is not None
+    assert own.shared is not None
+    assert truth.shared is not None
     sides = [
-        _atoms(found, own.shared.eta, own.shared_variances),
-        _atoms(found, truth.shared.eta, truth.shared_variances),
+        atoms_of(found, own.shared.eta, own.shared_variances),
+        atoms_of(found, truth.shared.eta, truth.shared_variances),
     ]
-    gates = [_plain(own.shared.beta0, 0), _plain(truth.shared.beta0, 0)]
-    powers = _powers(model, orders, "shared_orders", own.shared_variances is not None)
-    return _loss(INPUT_FREE, gates, sides, powers)
+    gates = [plain_gates(own.shared.beta0), plain_gates(truth.shared.beta0)]
+    powers = powers_of(model, orders, "shared_orders", own.shared_variances is not None)
+    return loss_of(INPUT_FREE, gates, sides, powers)
 
 
 def _routed(
@@ -201,132 +189,24 @@ def _routed(
     truth: DensityMeasure,
     formula: Formula,
     gates: list[Gates],
-    quotients: Mapping[str, Quotient],
+    found: Quotient,
     orders: Orders,
 ) -> HalfLoss:
-    found = quotients["routed"]
     sides = [
-        _atoms(found, own.routed.eta, own.variances),
-        _atoms(found, truth.routed.eta, truth.variances),
+        atoms_of(found, own.routed.eta, own.variances),
+        atoms_of(found, truth.routed.eta, truth.variances),
     ]
-    powers = _powers(model, orders, "orders", own.variances is not None)
+    powers = powers_of(model, orders, "orders", own.variances is not None)
     if formula.terms.fixed:
         if orders != DEFAULT_ORDER:
             raise InputError(
                 "orders: the loss of this regime has first powers everywhere; leave them out."
             )
         powers = None
-    return _loss(formula, gates, sides, powers)
-
-
-def _both(
-    model: DensityModel,
-    own: DensityMeasure,
-    truth: DensityMeasure,
-    formula: Formula,
-    gates: list[Gates],
-    found: Overlap,
-    space: Quotient,
-    orders: Orders,
-) -> HalfLoss:
-    """The halves as one measure P + Q of total 2 on the pairs (function, variance)."""
-    assert model.shared is not None
-    onto_shared = found.to_shared is not None
-    images = found.to_shared if onto_shared else found.to_routed
-    assert images is not None
-    source, target = (model.routed, model.shared) if onto_shared else (model.shared, model.routed)
-    move = _compiled(tuple(source.parameters), tuple(images[p] for p in target.parameters))
-    measures, sides = [], []
-    for measure, gate in zip((own, truth), gates, strict=True):
-        shared = measure.shared
-        assert shared is not None
-        routed = np.log(formula.terms.weigh(gate.offset))
-        routed = routed - np.logaddexp.reduce(routed, axis=-1)[..., None]
-        omega = shared.beta0 - np.logaddexp.reduce(shared.beta0, axis=-1)[..., None]
-        kappa = shared.eta if onto_shared else move(shared.eta)
-        eta = move(measure.routed.eta) if onto_shared else measure.routed.eta
-        slopes = _spread(formula, gate, np.exp(routed))
-        gamma = np.concatenate([np.zeros((*kappa.shape[:-1], slopes.shape[-1])), slopes], axis=-2)
-        offset = np.concatenate([omega, routed], axis=-1)
-        variances = None
-        if measure.variances is not None and measure.shared_variances is not None:
-            variances = np.concatenate([measure.shared_variances, measure.variances], axis=-1)
-        measures.append(Gates(offset, gamma, 0, ()))
-        sides.append(_atoms(space, np.concatenate([kappa, eta], axis=-2), variances))
-    measures[1], sides[1], pairs = _merged(measures[1], sides[1])
-    name = "shared_orders" if onto_shared else "orders"
-    powers = _powers(target, orders, name, own.variances is not None)
-    return replace(_loss(BOTH, measures, sides, powers), pairs=pairs)
-
-
-def _merged(
-    gates: Gates, side: tuple[Array, Array | None]
-) -> tuple[Gates, tuple[Array, Array | None], tuple[tuple[int, ...], ...]]:
-    """True atoms that are one pair (function, variance) as one, with the sum of their weights."""
-    eta, images = side
-    every = [eta] if images is None else [eta, *images]
-    near = _EQUAL * (1 + np.abs(eta).max())
-    pairs: list[list[int]] = []
-    for i in range(len(eta)):
-        for pair in pairs:
-            if min(np.abs(own[i] - eta[pair[0]]).max() for own in every) <= near:
-                pair.append(i)
-                break
-        else:
-            pairs.append([i])
-    offset = np.array([np.logaddexp.reduce(gates.offset[pair]) for pair in pairs])
-    first = [pair[0] for pair in pairs]
-    still = Gates(offset, np.zeros((len(pairs), gates.gamma.shape[-1])), 0, ())
-    merged = (eta[first], None if images is None else images[:, first])
-    return still, merged, tuple(map(tuple, pairs))
-
-
-def _loss(
-    formula: Formula,
-    gates: list[Gates],
-    sides: list[tuple[Array, Array | None]],
-    powers: Powers | None,
-) -> HalfLoss:
-    problem = Problem.between(
-        formula, gates[0], sides[0][0], gates[1], sides[1][0], sides[0][1], powers
-    )
-    _, at = problem.align(problem.prepared())
-    cells = np.empty_like(at.cells)
-    np.put_along_axis(cells, problem.order, problem.true_order[at.cells], axis=-1)
-    sizes = np.empty_like(at.sizes)
-    sizes[:, problem.true_order] = at.sizes
-    return HalfLoss(np.asarray(sum(at.parts)), at.parts, cells, sizes)
+    return loss_of(formula, gates, sides, powers)
 
 
 # -- gates -----------------------------------------------------------------------------------------
-
-
-def _no_gauge(values: Mapping[str, Array], shift: Array, other: Mapping[str, Array]) -> dict:
-    return {}
-
-
-def _weights_alone(values: Mapping[str, Array]) -> Normal:
-    offset = values["beta0"]
-    return Normal(offset, (), (np.zeros((*offset.shape, 0)),))
-
-
-def _twice(offset: Array) -> Array:
-    return 2 * weigh(offset)
-
-
-_CONSTANT = LossTerms(
-    weigh,
-    share=True,
-    compared="all",
-    beta0="none",
-    coordinates=Coordinates("weights", _weights_alone, _no_gauge),
-)
-
-
-INPUT_FREE = Formula(INPUT_FREE_GATES[0], _CONSTANT, DEFAULT_ORDER)
-"""The template for weights that are constants and add up to 1."""
-BOTH = replace(INPUT_FREE, terms=replace(_CONSTANT, weigh=_twice))
-"""The same for P + Q."""
 
 
 def _formula(gate: Gate, regime: RegimeCode) -> Formula:
@@ -341,96 +221,24 @@ def _formula(gate: Gate, regime: RegimeCode) -> Formula:
     return formula_of(gate, gate.chosen(regime), None)
 
 
-def _plain(offset: Array, slopes: int) -> Gates:
-    return Gates(offset, np.zeros((*offset.shape, slopes)), 0, ())
-
-
 def _constant(gate: Gate, true: Gates) -> bool:
-    """Whether the true routed weights do not depend on x (``Setting.constant`` in numbers).
-
-    Raises InputError where they do not because all gates are equal with β1 ≠ 0, and the gate has no
-    common shift: of that no loss is known, and with β1 = 0 the truth is the same density.
-    """
+    """Whether the true routed weights do not depend on x (``Setting.constant``, in numbers)."""
     gamma = true.gamma
-    if gamma.shape[-1] == 0 or len(gamma) == 1:
+    if not gate.divides or gamma.shape[-1] == 0 or len(gamma) == 1:
         return gate.divides
-    if not gate.divides:
-        return False
     near = _EQUAL * (1 + np.abs(gamma).max())
     alike = bool((np.abs(gamma - gamma[0]) <= near).all())
-    if gate.pinning is not None or not alike:
+    if gate.pinning is not None:
         return alike
-    if (np.abs(gamma) <= near).all():
-        return True
-    if (np.abs(true.offset - true.offset[0]) <= near).all():
-        raise InputError(
-            "truth: all routed gates are equal, so that the weights are constants; write it with "
-            "β1 = 0, which is the same density."
-        )
-    return False
-
-
-def _spread(formula: Formula, gate: Gates, weight: Array) -> Array:
-    """Slopes (…, k, m) counted from what all have in common where that is a gauge."""
-    if formula.gate.pinning is None or gate.gamma.shape[-1] == 0:
-        return gate.gamma
-    return gate.gamma - (weight[..., None] * gate.gamma).sum(axis=-2, keepdims=True)
-
-
-def _as_constants(formula: Formula, gates: list[Gates]) -> tuple[Formula, list[Gates]]:
-    """Of gates without a common shift: weights at x = 0 over their sum, and β1 beside them."""
-    made = []
-    for gate in gates:
-        weight = formula.terms.weigh(gate.offset)
-        made.append(Gates(np.log(weight), gate.gamma, 0, ()))
-    return INPUT_FREE, made
+    flat = bool((np.abs(gamma) <= near).all())
+    return flat or (alike and bool((np.abs(true.offset - true.offset[0]) <= near).all()))
 
 
 # -- experts ---------------------------------------------------------------------------------------
 
 
 def _quotient(model: DensityModel, half: Model) -> Quotient:
-    return quotient(resolve_likelihood(model.likelihood).seen(half.expert))
-
-
-def _atoms(found: Quotient, eta: Array, variances: Array | None) -> tuple[Array, Array | None]:
-    """(η, ν) with η at its representative, (…, k, q + 1), and at those of other signs."""
-
-    def beside(values: Array) -> Array:
-        if variances is None:
-            return values
-        column = np.broadcast_to(variances[..., None], (*values.shape[:-1], 1))
-        return np.concatenate([values, column], axis=-1)
-
-    images = found.images(eta)
-    return beside(found.representatives(eta)), None if images is None else beside(images)
-
-
-def _compiled(names: tuple[str, ...], images: tuple[sp.Expr, ...]):  # noqa: ANN202
-    call = sp.lambdify(symbols(names), list(images), modules=[numpy_functions(), "numpy"])
-
-    def evaluate(eta: Array) -> Array:
-        values = call(*np.moveaxis(eta, -1, 0))
-        return np.stack([np.broadcast_to(v, eta.shape[:-1]) for v in values], axis=-1)
-
-    return evaluate
-
-
-def _powers(model: Model, orders: Orders, option: str, variance: bool) -> Powers | None:
-    """None for one number: then ‖Δ‖ has it, not each number by itself."""
-    names = (*model.parameters, *((VARIANCE,) if variance else ()))
-    given = orders if isinstance(orders, Mapping) else dict.fromkeys((*names, GATE), orders)
-    stray = set(given) - {*names, GATE}
-    if stray:
-        raise InputError(
-            f"{option}: {', '.join(sorted(stray))} is none of {', '.join((*names, GATE))}."
-        )
-    for name, power in given.items():
-        for size in (2, 3):
-            value = power(size) if callable(power) else power
-            if not 1 <= value < np.inf:
-                raise InputError(f"{option}: {name} has {value}; give a number of at least 1.")
-    return Powers(given.get(GATE, DEFAULT_ORDER), tuple(given.get(n, DEFAULT_ORDER) for n in names))
+    return quotient(model.likelihood.seen(half.expert))
 
 
 # -- shapes ----------------------------------------------------------------------------------------
@@ -439,27 +247,8 @@ def _powers(model: Model, orders: Orders, option: str, variance: bool) -> Powers
 def _check(model: DensityModel, fitted: DensityMeasure, truth: DensityMeasure) -> None:
     if truth.batch:
         raise InputError(f"truth: it is a batch of {truth.batch[0]} measures; give one of them.")
-    for name, measure in (("fitted", fitted), ("truth", truth)):
-        model.routed.pack(measure.routed)
-        if (measure.shared is None) != (model.shared is None):
-            said = "has no shared atoms" if measure.shared is None else "has shared atoms"
-            raise InputError(f"{name}: it {said}, unlike the model; give measures of this model.")
-        if model.shared is not None and measure.shared is not None:
-            model.shared.pack(measure.shared)
-    kinds = [[m.variances is None, m.shared_variances is None] for m in (fitted, truth)]
-    if kinds[0] != kinds[1]:
-        raise InputError("fitted: one measure has variances, the other not; give both alike.")
-
-
-def _lifted(measure: DensityMeasure) -> DensityMeasure:
-    """One measure as a batch of one."""
-    shared = measure.shared
-    return DensityMeasure(
-        MixingMeasure.stack([measure.routed]),
-        None if measure.variances is None else measure.variances[None],
-        None if shared is None else MixingMeasure.stack([shared]),
-        None if measure.shared_variances is None else measure.shared_variances[None],
-    )
+    for measure in (fitted, truth):
+        model.pack(measure)
 
 
 def _single(half: HalfLoss) -> HalfLoss:

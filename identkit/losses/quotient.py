@@ -182,12 +182,13 @@ def _shortest(eta: Array, scalings: NDArray[np.int64]) -> Array:
         step = -np.linalg.solve(hessian, gradient[..., None])[..., 0]
         size = np.abs(step).max(axis=-1)
         step *= np.minimum(1.0, step_most / np.maximum(size, 1e-300))[:, None]
+        trial = _logsum(log[active] + 2 * (s[active] + step) @ powers)
         for _ in range(40):
-            trial = _logsum(log[active] + 2 * (s[active] + step) @ powers)
             worse = trial > value + 1e-15 * np.abs(value)
             if not worse.any():
                 break
             step[worse] /= 2
+            trial = _logsum(log[active] + 2 * (s[active] + step) @ powers)
         s[active] += step
         value = trial
         going = (np.abs(step).max(axis=-1) > 1e-15 * (1 + np.abs(s[active]).max(axis=-1))) & (
