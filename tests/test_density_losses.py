@@ -372,7 +372,7 @@ def test_measures_are_checked():
 
 
 def slow(name, fitted, truth, minimiser=None, active=None):
-    """Theory section 12 in loops, for one measure."""
+    """The printed formulas in loops, for one measure."""
 
     def cells(own, true):
         return [min(range(len(true)), key=lambda j: math.dist(a, true[j])) for a in own]
