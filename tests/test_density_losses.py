@@ -18,7 +18,9 @@ from identkit.losses.density import density_loss
 from identkit.losses.divergence import total_variation
 from identkit.losses.printed import printed_loss
 from identkit.losses.quotient import quotient
+from identkit.losses.template import known_orders
 from identkit.mixing import MixingMeasure
+from identkit.orders.deciding import order
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -247,6 +249,18 @@ def test_orders_of_directions_by_hand():
     assert many.halves["routed"].cells.tolist() == [[0, 0], [0, 0]]
 
 
+def test_orders_that_were_decided():
+    answers = [order("linear", "softmax", likelihood="gaussian", dim=1, cell=m) for m in (2, 3)]
+    truth, fitted = single(), pair(0.1, 0.7)
+    twice = {"b": lambda m: 2 * m, "variance": lambda m: m}
+    value = density_loss(ONE, fitted, truth, orders=twice).value
+    assert density_loss(ONE, fitted, truth, orders=known_orders(*answers)).value == value
+    with pytest.raises(InputError, match="ask with cell=2"):
+        density_loss(ONE, fitted, truth, orders=known_orders(answers[1]))
+    # along an orbit there is none, and none is made up
+    assert not known_orders(order("relu", "softmax", likelihood="gaussian", shape="ffn", dim=1))
+
+
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
 @pytest.mark.parametrize("gate", ["softmax", "quadratic", "laplace"])
@@ -343,7 +357,7 @@ def test_logits_that_see_each_other():
     [
         ({"orders": {"z": 2}}, "z is none of a, b, variance, gate"),
         ({"orders": 0.5}, "give a number of at least 1"),
-        ({"orders": {"b": lambda m: 0}}, "b has 0"),
+        ({"orders": {"b": lambda m: 0}}, "0 in cells of 2 atoms"),
         ({"regime": "dense"}, "regime"),
     ],
 )
