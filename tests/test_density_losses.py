@@ -282,7 +282,9 @@ def test_the_routed_half_is_the_loss_of_regression_with_the_variance_in_eta(gate
 
     (fitted, flat), (truth, true) = both(3), both(2)
     value = density_loss(model, fitted, truth[0]).value
-    np.testing.assert_allclose(value, voronoi(flat, true[0], gate).value, rtol=1e-9)
+    # both descend over shifts, and squares that add up in another order may end a step earlier:
+    # 3e-7 was the largest difference over 4500 draws
+    np.testing.assert_allclose(value, voronoi(flat, true[0], gate).value, rtol=1e-5)
 
 
 def test_the_shared_half_by_hand():
