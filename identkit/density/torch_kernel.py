@@ -11,76 +11,27 @@ whatever it is batched with, is said in :mod:`identkit.fit.torch_kernel`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from identkit.fit.printing import function_of
-from identkit.fit.routed_kernel import _selected
-from identkit.fit.torch_kernel import LANES, _padded, _products, cut, torch_functions
+from identkit.density.torch_values import Side, Values, sides
+from identkit.fit.torch_kernel import LANES, _padded, _products, cut
 
 if TYPE_CHECKING:
-    from identkit.density.model import DensityModel, Half, Rows
+    from identkit.density.model import DensityModel
 
 Array = NDArray[np.float64]
 Tensor = torch.Tensor
 
 
-class _Side(NamedTuple):
-    """A half: its functions, and where its atoms, rows and groups stand among all.
-
-    ``members`` are the atoms of each of its groups, counted within the half; ``rows`` the rows of
-    its atoms, ``outer`` those of its groups' scores.
-    """
-
-    half: Half
-    density: Callable[..., tuple]
-    gate: Callable[..., tuple]
-    score: Callable[..., tuple] | None
-    group: Callable[..., tuple] | None
-    atoms: slice
-    rows: slice
-    members: tuple[slice, ...]
-    outer: slice
-
-    @property
-    def inner(self) -> int:
-        """Slots of the score."""
-        return 1 if self.half.score is None else len(self.half.score.slots)
-
-    @property
-    def width(self) -> int:
-        """Rows of an atom."""
-        return self.inner + len(self.half.variables)
-
-
-class _Values(NamedTuple):
-    """Of one half on a chunk of n samples, lists of (A, k, n) each but where said.
-
-    ``score``: ψ, ψ_t, ψ_tu; ``gate``: λ and κ; ``within`` w̃ (A, k, n); ``heads`` those of log V.
-    ``level``: τ, τ_t, τ_tu (A, G, n) of the groups and their ``share`` (A, G, n), or empty and
-    None. ``logs`` (A, k, n) is log of weight times V.
-    """
-
-    score: list[Tensor]
-    gate: tuple[Tensor, Tensor]
-    within: Tensor
-    heads: list[Tensor]
-    level: list[Tensor]
-    share: Tensor | None
-    logs: Tensor
-
-
 class _Rows(NamedTuple):
-    """First derivatives by rows (A, total, n) each: u, v, m = posterior·u and g."""
+    """First derivatives by rows, (A, total, n) each."""
 
     u: Tensor
     v: Tensor
-    m: Tensor
     g: Tensor
 
 
@@ -115,14 +66,6 @@ class TorchSums:
             self.weight = _padded(torch.from_numpy(np.array(weight)), missing, device)
             if missing:
                 self.weight[:, -missing:] = 0.0
-        self.own_log = 0.0 if model.shared is None else float(np.log(0.5))
-        selection = model.routed.gate.selection
-        self.most = 0 if selection is None else selection.count
-        self.bias: list[int] = []
-        if selection is not None and selection.bias is not None:
-            layout = model.routed.layout
-            place = layout[selection.bias.name].start
-            self.bias = [layout.index(i, place) for i in range(atoms[1])]
         rows = model.rows(atoms)
         self.total, self.length = rows.total, model.length(atoms)
         index, row, feature, scale = rows.entries
@@ -138,7 +81,7 @@ class TorchSums:
         pairs = (row[:, None] * rows.total + row) * len(low) + of_pair[feature[:, None], feature]
         self.pairs = torch.from_numpy(pairs.reshape(-1)).to(device)
         self.factors = self.scale[:, None] * self.scale
-        self.sides = _sides(model, atoms, rows)
+        self.sides = sides(model, atoms, rows)
 
     # -- one chunk ------------------------------------------------------------------------------
 
@@ -156,62 +99,12 @@ class TorchSums:
             rows = rows + of[:, :, f, None] * features[:, None, f]
         return rows
 
-    def _of_side(
-        self, side: _Side, theta: Tensor, rows: Tensor, features: Tensor, columns: Tensor
-    ) -> _Values:
-        half, inner = side.half, side.inner
-        own = rows[:, side.rows].unflatten(1, (-1, side.width))
-        slots = [own[:, :, t] for t in range(side.width)]
-        like = slots[0]
-        score = [like, torch.ones_like(like), torch.zeros_like(like)]
-        if side.score is not None:
-            assert half.score is not None
-            score = _called(side.score, slots[:inner], half.score.direct, features)
-        routed = half is self.sides[-1].half
-        logs, first, second = self._gated(side, theta, score[0], self.most if routed else 0)
-        logs = torch.cat([logs[:, part].log_softmax(dim=1) for part in side.members], dim=1)
-        within = torch.exp(logs)
-        level, share = [], None
-        outer = torch.full_like(logs, self.own_log)
-        if side.group is not None:
-            assert half.group_score is not None
-            of_groups = rows[:, side.outer].unflatten(1, (len(side.members), -1))
-            given = [of_groups[:, :, t] for t in range(of_groups.shape[2])]
-            level = _called(side.group, given, half.group_score.direct, features)
-            of_level = level[0].log_softmax(dim=1)
-            share = torch.exp(of_level)
-            outer = _repeated(side, of_level) + self.own_log
-        direct = [*half.structure.direct]
-        answers = [columns[:, e, None] for e in range(columns.shape[1])]
-        heads = _called(side.density, slots[inner:], direct, features, answers)
-        return _Values(
-            score, (first, second), within, heads, level, share, logs + outer + heads[0]
-        )  # fmt: skip
-
-    def _gated(
-        self, side: _Side, theta: Tensor, score: Tensor, most: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """log ω, λ = ω'/ω and κ = ω''/ω of scores (A, k, n); −∞ where an atom is not selected."""
-        exponential = side.half.exponential
-        gate: list[Tensor] = []
-        if self.bias or not exponential:
-            shifted = score - score.amax(dim=1, keepdim=True) if exponential else score
-            gate = _full(side.gate(shifted), score)
-        if exponential:
-            logs, first, second = score, torch.ones_like(score), torch.ones_like(score)
-        else:
-            logs, first, second = torch.log(gate[0]), gate[1] / gate[0], gate[2] / gate[0]
-        if most:
-            compared = gate[0] + theta[:, self.bias, None] if self.bias else score
-            logs = torch.where(_selected(compared, most), logs, -torch.inf)
-        return logs, first, second
-
     def _first(
-        self, values: list[_Values], posterior: Tensor
+        self, values: list[Values], posterior: Tensor
     ) -> tuple[_Rows, list[Tensor], list[Tensor | None], list[Tensor]]:
         """Rows; of each half the mass R of its atoms' groups (A, k, n), of its groups
         (A, G, n), and its own (A, 1, n)."""
-        parts: list[list[Tensor]] = [[], [], [], []]
+        parts: list[list[Tensor]] = [[], [], []]
         of_atoms: list[Tensor] = []
         of_groups: list[Tensor | None] = []
         of_halves: list[Tensor] = []
@@ -219,7 +112,7 @@ class TorchSums:
         for side, found in zip(self.sides, values, strict=True):
             r = posterior[:, side.atoms]
             mass = torch.stack([r[:, part].sum(dim=1) for part in side.members], dim=1)
-            spread = _repeated(side, mass)
+            spread = side.repeated(mass)
             slopes = [found.gate[0] * found.score[1 + t] for t in range(side.inner)]
             slots = found.heads[1 : 1 + side.width - side.inner]
             u = torch.stack([*slopes, *slots], dim=2)
@@ -227,9 +120,8 @@ class TorchSums:
             v = torch.stack(
                 [*(found.within * slope for slope in slopes), *(nothing for _ in slots)], dim=2
             )
-            m = r[:, :, None] * u
-            g = m - spread[:, :, None] * v
-            for rows, more in zip(parts, (u, v, m, g), strict=True):
+            g = r[:, :, None] * u - spread[:, :, None] * v
+            for rows, more in zip(parts, (u, v, g), strict=True):
                 rows.append(more.flatten(1, 2))
             whole = r.sum(dim=1, keepdim=True)
             of_atoms.append(spread)
@@ -239,15 +131,14 @@ class TorchSums:
                 count = (side.outer.stop - side.outer.start) // len(side.members)
                 u = torch.stack(found.level[1 : 1 + count], dim=2)
                 v = found.share[:, :, None] * u
-                m = mass[:, :, None] * u
-                last = [u, v, m, m - whole[:, :, None] * v]
+                last = [u, v, mass[:, :, None] * u - whole[:, :, None] * v]
         for rows, more in zip(parts, last, strict=False):  # rows of groups come behind all atoms
             rows.append(more.flatten(1, 2))
         together = _Rows(*(torch.cat(rows, dim=1) for rows in parts))
         return together, of_atoms, of_groups, of_halves
 
     def _pairs(
-        self, values: list[_Values], posterior: Tensor, rows: _Rows, masses: Any, second: bool
+        self, values: list[Values], posterior: Tensor, rows: _Rows, masses: Any, second: bool
     ) -> tuple[Tensor, Tensor]:
         """−∂² log p by rows (A, total, total, n), or what EM leaves of it, and widths of the
         latter (A, total, n)."""
@@ -263,7 +154,7 @@ class TorchSums:
             r, inner, width = posterior[:, side.atoms], side.inner, side.width
             own = _own_pairs(side, found, r, mass, rows, second)
             for i in range(r.shape[1]):
-                part = _atom(side, i)
+                part = side.atom(i)
                 out[:, part, part] += own[:, i]
             flat = widths[:, side.rows].unflatten(1, (-1, width))
             ours, theirs = (z[:, side.rows].unflatten(1, (-1, width))[:, :, :inner] for z in (u, v))
@@ -274,15 +165,13 @@ class TorchSums:
                 flat[:, :, inner + t] = r * found.heads[row]
                 row += slots - t
             for members in side.members:
-                first, last = _atom(side, members.start), _atom(side, members.stop - 1)
-                together = slice(first.start, last.stop)
-                _shared(out, together, rows, mass[:, members.start, None], second)
+                _shared(out, side.of_group(members), rows, mass[:, members.start, None], second)
             if of_group is not None:
                 self._of_groups(out, widths, side, found, rows, of_group, whole, second)
         return out, widths
 
     def _of_groups(
-        self, out: Tensor, widths: Tensor, side: _Side, found: _Values, rows: _Rows,
+        self, out: Tensor, widths: Tensor, side: Side, found: Values, rows: _Rows,
         mass: Tensor, whole: Tensor, second: bool,
     ) -> None:  # fmt: skip
         """The pairs with rows of groups, into ``out`` and ``widths``."""
@@ -307,7 +196,7 @@ class TorchSums:
                     if s > t:
                         out[:, b, a] -= entry
                     row += 1
-            rows_of = slice(_atom(side, members.start).start, _atom(side, members.stop - 1).stop)
+            rows_of = side.of_group(members)
             mixed = g[:, rows_of, None] * u[:, None, at]
             out[:, rows_of, at] -= mixed
             out[:, at, rows_of] -= mixed.transpose(1, 2)
@@ -325,7 +214,8 @@ class TorchSums:
         batch, size = theta.shape
         cost, gradient = theta.new_zeros(batch), torch.zeros_like(theta)
         matrix, diagonal = theta.new_zeros((batch, size, size)), torch.zeros_like(theta)
-        groups, parts = cut(batch, self.samples, self.total**2, self.device)
+        numbers = max(self.total**2, len(self.products[0]))
+        groups, parts = cut(batch, self.samples, numbers, self.device)
         for group in groups:
             found = self._sums(theta[group], which[group], parts, second)
             cost[group], slopes, squares, sums = found
@@ -351,7 +241,7 @@ class TorchSums:
             weight = None if self.weight is None else self.weight[which, None, part]
             rows = self._rows(theta, features)
             columns = self.columns[which, :, part]
-            values = [self._of_side(s, theta, rows, features, columns) for s in self.sides]
+            values = [s.values(theta, rows, features, columns) for s in self.sides]
             logs = torch.cat([found.logs for found in values], dim=1)
             value, posterior = logs.logsumexp(dim=1), logs.softmax(dim=1)
             first, *masses = self._first(values, posterior)
@@ -372,69 +262,8 @@ class TorchSums:
         return entries.new_zeros(shape).index_add_(1, self.index, entries)
 
 
-def _sides(model: DensityModel, atoms: tuple[int, int], rows: Rows) -> tuple[_Side, ...]:
-    functions = torch_functions()
-    found = []
-    for at, half in enumerate((model.shared, model.routed)):
-        if half is None:
-            continue
-        own = np.flatnonzero(rows.half == at)
-        groups = np.flatnonzero(rows.group_half == at)
-        sizes = [int((rows.group == h).sum()) for h in groups]
-        ends = np.cumsum([0, *sizes]).tolist()
-        outer = 0 if half.group_score is None else len(half.group_score.slots) * len(groups)
-        side = _Side(
-            half,
-            function_of(half.given, half.density_heads, functions),
-            half.gate_heads(functions),
-            half.compiled(half.score, functions),
-            half.compiled(half.group_score, functions),
-            slice(int(own[0]), int(own[-1]) + 1),
-            slice(int(rows.start[own[0]]), 0),
-            tuple(slice(a, b) for a, b in pairwise(ends)),
-            slice(int(rows.group_start[groups[0]]), int(rows.group_start[groups[0]]) + outer),
-        )
-        end = side.rows.start + side.width * len(own)
-        found.append(side._replace(rows=slice(side.rows.start, end)))
-    return tuple(found)
-
-
-def _full(heads: tuple, like: Tensor) -> list[Tensor]:
-    return [
-        v.expand_as(like) if isinstance(v, torch.Tensor) else torch.full_like(like, float(v))
-        for v in heads
-    ]
-
-
-def _called(
-    call: Callable[..., tuple],
-    slots: list[Tensor],
-    direct: Sequence[int],
-    features: Tensor,
-    more: Sequence[Tensor] = (),
-) -> list[Tensor]:
-    """Heads (A, k, n) of slots, of the inputs that are used directly, and of responses."""
-    return _full(call(*slots, *(features[:, None, f] for f in direct), *more), slots[0])
-
-
-def _repeated(side: _Side, of_groups: Tensor) -> Tensor:
-    """(A, G, n) for each atom of the groups: (A, k, n)."""
-    if len(side.members) == 1:
-        return of_groups.expand(-1, side.members[0].stop, -1)
-    sizes = [part.stop - part.start for part in side.members]
-    return torch.cat(
-        [of_groups[:, h, None].expand(-1, size, -1) for h, size in enumerate(sizes)], dim=1
-    )
-
-
-def _atom(side: _Side, i: int) -> slice:
-    """The rows of the i-th atom of a half."""
-    first = side.rows.start + i * side.width
-    return slice(first, first + side.width)
-
-
 def _own_pairs(
-    side: _Side, found: _Values, r: Tensor, mass: Tensor, rows: _Rows, second: bool
+    side: Side, found: Values, r: Tensor, mass: Tensor, rows: _Rows, second: bool
 ) -> Tensor:
     """What the pairs of rows of one atom have beside products of g and v, (A, k, w, w, n)."""
     inner, width = side.inner, side.width
