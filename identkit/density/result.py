@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from identkit.density.measure import DensityMeasure
 from identkit.density.model import DensityModel
+
+if TYPE_CHECKING:
+    from identkit.density.units import Units
 
 Array = NDArray[np.float64]
 
@@ -101,11 +104,15 @@ class DensityFit:
     ``measure`` has the batch of the problems; so have ``status`` (list or one), ``log_likelihood``
     (Σ w·log p, natural logarithms), ``gradient_norm`` (Euclidean, in the coordinates of the
     solver, variances by their logarithms, without what the box holds), ``steps`` and ``start``,
-    the index of the start it came from. ``log_likelihoods`` and ``statuses`` have a row per
+    the index of the start it came from. ``fixed`` (p,) marks what equal bounds hold.
+    ``log_likelihoods`` and ``statuses`` have a row per
     problem, a column per start; ``held`` (…, p) marks numbers of the vector at a bound or held.
 
     Of several starts the largest likelihood wins among those that ended at no spike; with spikes
     alone, one of them is returned, with that status.
+
+    Where data were standardised, ``units`` says how and ``inner`` is the fit in standard units
+    (:mod:`identkit.density.units`): gradient and ``held`` are of its numbers.
     """
 
     model: DensityModel
@@ -118,9 +125,17 @@ class DensityFit:
     log_likelihoods: Array
     statuses: tuple[tuple[Status, ...], ...]
     held: NDArray[np.bool_]
+    fixed: NDArray[np.bool_]
     samples: int
     seconds: float
     settings: Settings
+    units: Units | None = None
+    inner: DensityFit | None = None
+
+    @property
+    def scaled(self) -> DensityFit:
+        """The same fit in standard units, itself where nothing was changed."""
+        return self if self.inner is None else self.inner
 
     @property
     def free(self) -> Any:
