@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-
-
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from routed_models import NAMES, dims, measure, parts_by_torch
 from torch.distributions import Categorical, Normal
 
@@ -33,6 +33,7 @@ KINDS = {
     "free, shared": ("gaussian", "linear", "linear", 3),
 }
 """Likelihood, expert, shared expert and inputs."""
+KERNELS = ("native", "torch")
 CPU = torch.device("cpu")
 
 
@@ -71,10 +72,10 @@ class Problem(NamedTuple):
 
     def sums(self, kernel: str, weighted: bool = True, threads: int = 1) -> Any:
         columns = self.model.density.columns(self.y, self.model.routed.outputs)
-        given = (self.model, self.atoms, self.x, columns, self.weight if weighted else None)
+        parts = (self.model, self.atoms, self.x, columns, self.weight if weighted else None)
         if kernel == "torch":
-            return TorchSums(*given, CPU)
-        return CpuSums(*given, threads)
+            return TorchSums(*parts, CPU)
+        return CpuSums(*parts, threads)
 
 
 def steps(sums: Any, theta: np.ndarray, which: Any, second: bool) -> tuple[np.ndarray, ...]:
@@ -138,26 +139,26 @@ def log_components(
     return torch.cat(parts)
 
 
-def minus_log(given: Problem, x: Any, y: Any, weight: Any) -> Any:
+def minus_log(of: Problem, x: Any, y: Any, weight: Any) -> Any:
     def cost(theta: torch.Tensor) -> torch.Tensor:
-        parts = log_components(given.model, given.atoms, theta, x, y)
+        parts = log_components(of.model, of.atoms, theta, x, y)
         return -(weight * parts.logsumexp(0)).sum()
 
     return cost
 
 
-def averaged(given: Problem, theta: torch.Tensor, x: Any, y: Any, weight: Any) -> Any:
+def averaged(of: Problem, theta: torch.Tensor, x: Any, y: Any, weight: Any) -> Any:
     """What EM minimises if weights at θ, of atoms in a group and of groups in a half, stand for
     the rows that each has of its group's or half's, and every atom's own y for the data."""
-    at = halves(given.model, given.atoms, theta, x)
-    posterior = log_components(given.model, given.atoms, theta, x, y).softmax(0).detach()
+    at = halves(of.model, of.atoms, theta, x)
+    posterior = log_components(of.model, of.atoms, theta, x, y).softmax(0).detach()
 
     def crossed(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
         return torch.where(p > 0, p * torch.log(torch.where(p > 0, q, 1.0)), 0.0).sum(0)
 
     def cost(moved: torch.Tensor) -> torch.Tensor:
         total, first = torch.zeros(()), 0
-        each = zip(at, halves(given.model, given.atoms, moved, x), strict=True)
+        each = zip(at, halves(of.model, of.atoms, moved, x), strict=True)
         for (half, w, h, spread), (_, w_moved, h_moved, spread_moved) in each:
             r = posterior[first : first + len(w)]
             first += len(w)
@@ -200,7 +201,7 @@ def test_sums_are_those_of_automatic_differentiation(name, kind):
     log_p = model.log_density(model.unpack(drawn.theta[0], atoms), drawn.x[0], drawn.y[0])
     assert -(drawn.weight[0] * log_p).sum() == pytest.approx(float(value), rel=1e-12)
     found = {}
-    for kernel in ("native", "torch"):
+    for kernel in KERNELS:
         sums = drawn.sums(kernel)
         for second, matrix in ((True, hessian), (False, em)):
             got = steps(sums, drawn.theta, [0], second)
@@ -216,3 +217,148 @@ def test_sums_are_those_of_automatic_differentiation(name, kind):
     for second in (True, False):
         for ours, theirs in zip(found["native", second], found["torch", second], strict=True):
             assert np.abs(ours - theirs).max() <= 1e-12 * np.abs(ours).max()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("name", ["softmax", "normalized-sigmoid", "hierarchical", "top-2"])
+def test_sums_of_a_problem_do_not_depend_on_the_batch(name, kernel):
+    """Bitwise, whatever else is asked for, in what order, by how many threads; 1500 samples are
+    two blocks of the native loop, 60 problems several groups in torch."""
+    model = made_of(name, "free, shared")
+    drawn = problem(model, (1, 3), 11, batch=60, samples=150 if kernel == "torch" else 1500)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        sums, many = drawn.sums(kernel), drawn.sums(kernel, threads=3)
+        every = np.arange(60)
+        turned = np.random.default_rng(0).permutation(60)
+        for second in (True, False):
+            whole = steps(sums, drawn.theta, every, second)
+            other = steps(many, drawn.theta[turned], turned, second)
+            for a, b in zip(whole, other, strict=True):
+                assert np.array_equal(a[turned], b)
+            for r in (0, 17, 59):
+                alone = steps(sums, drawn.theta[[r]], [r], second)
+                apart = Problem(model, (1, 3), *(v[[r]] for v in drawn[2:])).sums(kernel)
+                again = steps(apart, drawn.theta[[r]], [0], second)
+                for a, b, c in zip(whole, alone, again, strict=True):
+                    assert np.array_equal(a[r], b[0])
+                    assert np.array_equal(a[r], c[0])
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_inputs_may_be_shared_and_weights_left_out(kernel):
+    model = made_of("softmax", "free, shared")
+    drawn = problem(model, (2, 2), 5, batch=3)
+    shared = drawn._replace(x=drawn.x[:1])
+    repeated = drawn._replace(x=np.repeat(drawn.x[:1], 3, axis=0), weight=np.ones_like(drawn.y))
+    for second in (True, False):
+        ours = steps(shared.sums(kernel, weighted=False), drawn.theta, [0, 1, 2], second)
+        theirs = steps(repeated.sums(kernel), drawn.theta, [0, 1, 2], second)
+        for a, b in zip(ours, theirs, strict=True):
+            assert np.abs(a - b).max() <= 1e-13 * np.abs(b).max()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_row_of_weight_two_is_two_rows(kernel):
+    model = made_of("normalized-sigmoid", "free")
+    drawn = problem(model, (0, 3), 6)
+    count = np.random.default_rng(1).integers(0, 4, size=SAMPLES)
+    weighted = drawn._replace(weight=count[None].astype(float))
+    rows = np.repeat(np.arange(SAMPLES), count)
+    repeated = drawn._replace(x=drawn.x[:, rows], y=drawn.y[:, rows])
+    for second in (True, False):
+        ours = steps(weighted.sums(kernel), drawn.theta, [0], second)
+        theirs = steps(repeated.sums(kernel, weighted=False), drawn.theta, [0], second)
+        for a, b in zip(ours, theirs, strict=True):
+            assert np.abs(a - b).max() <= 1e-12 * np.abs(b).max()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_many_samples_are_the_sum_of_their_parts(kernel, monkeypatch):
+    """Whatever the chunks."""
+    from identkit.fit import torch_kernel
+
+    model = made_of("softmax", "3 classes")
+    drawn = problem(model, (0, 3), 7, samples=3000)
+    monkeypatch.setitem(torch_kernel.CHUNK_BYTES, "cpu", 2**17)
+    for second in (True, False):
+        whole = steps(drawn.sums(kernel), drawn.theta, [0], second)
+        parts = [
+            drawn._replace(x=drawn.x[:, p], y=drawn.y[:, p], weight=drawn.weight[:, p])
+            for p in (slice(0, 1), slice(1, 777), slice(777, 3000))
+        ]
+        added = [steps(p.sums(kernel), drawn.theta, [0], second) for p in parts]
+        for a, *b in zip(whole, *added, strict=True):
+            assert np.abs(a - sum(b)).max() <= 1e-11 * np.abs(a).max()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_fit_alone_is_the_fit_in_a_batch(kernel):
+    model = DensityModel.of("linear", "softmax", shared="linear")
+    drawn = problem(model, (1, 2), 8, batch=4, samples=90)
+    starts = model.unpack(drawn.theta, (1, 2))
+
+    def fitted(part: Any, threads: int) -> Any:
+        return maximum_likelihood(
+            model, drawn.x[part], drawn.y[part], starts[part], weight=drawn.weight[part],
+            compute=Compute(kernel=kernel, threads=threads), max_steps=15, em_steps=5,
+        )  # fmt: skip
+
+    first = fitted(slice(None), 1)
+    for threads in (1, 3):
+        whole = fitted(slice(None), threads)
+        assert np.array_equal(model.pack(first.measure), model.pack(whole.measure))
+        for r in (0, 3):
+            alone = fitted(r, threads)
+            assert np.array_equal(model.pack(alone.measure), model.pack(whole.measure[r]))
+            assert alone.log_likelihood == whole.log_likelihood[r]
+            assert alone.status == whole.status[r]
+
+
+@pytest.mark.parametrize("kind", ["2 classes, shared", "free, shared"])
+@pytest.mark.parametrize("name", ["softmax", "normalized-sigmoid"])
+def test_both_kernels_fit_the_same(name, kind):
+    model = made_of(name, kind)
+    drawn = problem(model, (1, 2), 9, batch=3, samples=120)
+    starts = model.unpack(drawn.theta, (1, 2))
+    ours, theirs = (
+        maximum_likelihood(
+            model, drawn.x, drawn.y, starts, max_steps=10, compute=Compute(kernel=kernel)
+        )
+        for kernel in KERNELS
+    )
+    assert theirs.settings.kernel == "torch"
+    assert theirs.log_likelihood == pytest.approx(ours.log_likelihood, rel=1e-8)
+
+
+@settings(max_examples=15)
+@given(
+    seed=st.integers(0, 10**6),
+    k=st.integers(1, 4),
+    m=st.integers(1, 3),
+    name=st.sampled_from(["softmax", "normalized-sigmoid", "quadratic", "laplace"]),
+    size=st.sampled_from([0.1, 1.0, 30.0]),
+)
+def test_any_numbers_of_atoms(seed, k, m, name, size):
+    """Far from 0 as well, where posterior probabilities are 0 and 1 and scores saturate."""
+    model = made_of(name, "free, shared")
+    drawn = problem(model, (m, k), seed, samples=30)
+    routed = model.parts((m, k))[0]
+    drawn.theta[0, routed] *= size
+    theta, x, y, weight = (
+        torch.from_numpy(array[0]) for array in (drawn.theta, drawn.x, drawn.y, drawn.weight)
+    )
+    cost = minus_log(drawn, x, y, weight)
+    value, gradient = float(cost(theta)), torch.autograd.functional.jacobian(cost, theta)
+    native, ours = (steps(drawn.sums(kernel), drawn.theta, [0], True) for kernel in KERNELS)
+    for found in (native, ours):
+        assert found[0][0] == pytest.approx(value, rel=1e-11)
+        close(found[1][0], gradient, 1e-9)
+    for a, b in zip(native, ours, strict=True):
+        assert np.abs(a - b).max() <= 1e-10 * max(np.abs(a).max(), 1e-3)
+    for kernel in KERNELS:
+        first = steps(drawn.sums(kernel), drawn.theta, [0], False)[2][0]
+        assert np.linalg.eigvalsh(first)[0] >= -1e-12 * np.trace(first)

@@ -18,7 +18,8 @@ from identkit.fit.routed_kernel import _selected
 from identkit.fit.torch_kernel import torch_functions
 
 if TYPE_CHECKING:
-    from identkit.density.model import DensityModel, Half, Rows
+    from identkit.density.half import Half
+    from identkit.density.model import DensityModel, Rows
 
 Tensor = torch.Tensor
 
