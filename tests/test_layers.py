@@ -65,7 +65,8 @@ LAYERS = {
     "fit.vector_math fit.kept fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu "
     "fit.sums fit.job fit.engine fit.closure fit.starts fit.change fit.inference "
     "fit.shared_gates fit.prediction fit.saved fit.statistics fit.summary fit.running",
-    "density": "density.half density.measure density.model density.kernel density.result density.box "
+    "density": "density.half density.measure density.model density.kernel density.torch_values "
+    "density.torch_kernel density.result density.box "
     "density.engine density.starts density.units density.running density.inference "
     "density.summary density",
     "distances": "losses.template losses.joint losses.density losses.divergence losses.printed",
