@@ -23,7 +23,7 @@ from identkit.estimating import (
     validate_data,
     weights_of,
 )
-from identkit.experts import Expert, builtin
+from identkit.experts import MAX_COMPONENTS, Expert, builtin
 from identkit.fit.box import Box
 from identkit.likelihoods import resolve as resolve_likelihood
 from identkit.likelihoods.categorical import probabilities, with_classes
@@ -282,6 +282,11 @@ class MoEClassifier(ClassifierMixin, DensityEstimator):
         own, classes = self.expert, len(self.classes_)
         if isinstance(own, str):
             own = builtin(own, self.shape, dim)
+        if not own.markers and classes > MAX_COMPONENTS + 1:
+            raise InputError(
+                f"y: it has {classes} classes, and at most {MAX_COMPONENTS + 1} are fitted; put "
+                "some together."
+            )
         if not own.markers:
             return with_classes(own, classes)
         if len(own.functions) != classes - 1:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from identkit.choice.choosing import check_range
 from identkit.choice.of_estimator import check_criterion
 from identkit.density.box import DensityBox
 from identkit.density.choosing import DensityChoice, choose_density, frame_of
@@ -155,6 +156,7 @@ class DensityEstimator(BaseEstimator):
         """The fit of the k, of 1 to ``max_atoms``, that a criterion names."""
         criterion = check_criterion(str(self.n_atoms))
         most = whole("max_atoms", self.max_atoms, least=1)
+        check_range(model.routed, range(most, most + 1), 0, "bic")
         if criterion == "dsc":
             frame_of(model)  # raises
         first = 1 if model.routed.gate.selection is None else model.routed.gate.selection.count

@@ -90,7 +90,8 @@ class DensityLevel:
     """A level of the dendrogram, of k atoms.
 
     ``height`` is that of the merge to k − 1 atoms, ``part`` that over the sum of all heights,
-    ``merged`` ℓ of the level's measure and ``published`` the DSC of both, as in the papers;
+    ``merged`` ℓ of the level's measure and ``published`` the DSC of both, as in the papers, with
+    heights in standard units where the fit was in these;
     ``dsc`` is that of ``part`` and of ℓ of the fit of k atoms, None without one at a maximum.
     """
 
