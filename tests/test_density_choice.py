@@ -56,6 +56,22 @@ def test_bic_and_icl_name_two(seed):
     assert found.of("cv").reason == "no folds were asked for"
 
 
+@pytest.mark.slow
+def test_how_often_two_are_named():
+    """Of 40 data sets of 1000 rows all three name 2; DSC as in the papers, of raw heights and the
+    merged measures that are not fitted again, named 2 in 31 when this was written."""
+    tally = dict.fromkeys(("bic", "icl", "dsc", "published"), 0)
+    for seed in range(40):
+        rng = np.random.default_rng([11, seed])
+        x = rng.uniform(-2.0, 2.0, (1000, 1))
+        found = choose_density(LINES, x, LINES.sample(TWO, x, rng), range(1, 6), seed=seed)
+        for name in ("bic", "icl", "dsc"):
+            tally[name] += found.of(name).k == 2
+        tally["published"] += min(found.levels, key=lambda v: v.published).k == 2
+    assert min(tally[name] for name in ("bic", "icl", "dsc")) >= 39
+    assert tally["published"] < 36
+
+
 def test_one_atom_is_named_where_there_is_one():
     rng = np.random.default_rng(3)
     x = rng.uniform(-2.0, 2.0, (500, 1))

@@ -6,6 +6,8 @@ n rows, or of the sum of their weights, which count rows. Smaller is better.
 
 The dendrogram of the largest fit (:mod:`identkit.choice.dendrogram`) is made in standard units
 where the fit was, so that its heights have none; the merged atom has the weighted means of η and ν.
+DSC is :func:`identkit.choice.criteria.dsc`: with raw heights and merged measures, as published, it
+names the two lines of tests/test_density_choice.py in 31 of 40 data sets of 1000 rows, so in 40.
 """
 
 from __future__ import annotations
