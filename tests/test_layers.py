@@ -51,6 +51,7 @@ LAYERS = {
     "check": "checking alternatives interaction interaction_effects router_interaction "
     "stated table "
     "selecting.regions selecting.records selecting.examples selecting.filling selecting.answers",
+    "layers": "layers.record layers.keys layers.families layers.config",
     "document": "degeneracy.document certificates.document report.json_text "
     "report.json_results report.json_form",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.outputs "
@@ -110,7 +111,7 @@ DEFERRED = {
     "rates.scheduling": {"rates.fits"},  # a worker sets its threads before NumPy
 }
 """Modules of identkit imported inside functions for what comes with them."""
-EMPTY = {"architecture", "certificates", "degeneracy", "report", "selecting"}
+EMPTY = {"architecture", "certificates", "degeneracy", "layers", "report", "selecting"}
 """Packages that hold nothing themselves."""
 LEVEL = {m: i for i, modules in enumerate(LAYERS.values()) for m in modules.split()}
 
