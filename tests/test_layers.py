@@ -51,7 +51,8 @@ LAYERS = {
     "check": "checking alternatives interaction interaction_effects router_interaction "
     "stated table "
     "selecting.regions selecting.records selecting.examples selecting.filling selecting.answers",
-    "layers": "layers.record layers.keys layers.families layers.config",
+    "layers": "layers.record layers.keys layers.families layers.config layers.findings "
+    "layers.symbols layers.gauges layers.verdicts layers.analysis",
     "document": "degeneracy.document certificates.document report.json_text "
     "report.json_results report.json_form",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.outputs "
@@ -83,7 +84,8 @@ LAYERS = {
     "report.explain report.tables report.claims_report report.paper_tables report.fit_report "
     "report.fit_document report.choice_report report.choice_document report.choice_figure "
     "report.rates_report report.rates_document report.orders_report report.prediction "
-    "report.verified report.regions_report rates.drawing rates.figure_files rates.figures "
+    "report.verified report.regions_report report.layer_words report.layer_report "
+    "report.layer_document rates.drawing rates.figure_files rates.figures "
     "report.fit_figure report.fit_summary "
     "rates.page.pieces "
     "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
@@ -93,7 +95,7 @@ LAYERS = {
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run "
     "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers cli.fit "
     "cli.predict cli.rates cli.truth cli.sweep cli.runs cli.report cli.claims cli.interactions "
-    "cli.regions cli.verify cli.listings __main__",
+    "cli.regions cli.layer cli.verify cli.listings __main__",
 }
 """From below: layer -> its modules."""
 HEAVY = {

@@ -19,6 +19,7 @@ from identkit.cli import (
     explain,
     fit,
     interactions,
+    layer,
     listings,
     order,
     predict,
@@ -36,7 +37,7 @@ from identkit.errors import CertificateError, IdentkitError, InputError, OutputE
 EXIT_NOT_MET, EXIT_BAD_INPUT = 1, 2
 COMMANDS = (
     check, explain, order, table, fit, predict, rates, truth, sweep, runs, report, claims,
-    interactions, regions, verify, listings,
+    interactions, regions, layer, verify, listings,
 )  # fmt: skip
 """In the order of the help."""
 

@@ -1,0 +1,273 @@
+"""The gauges of a layer: found at width 1, proved again with 2 units, 2 inputs and 2 outputs.
+
+*Unit*: an expert is the sum of its hidden units, each a function of its own numbers, so what leaves
+one unit as it is, for any number of inputs and outputs, acts on each unit of any expert by itself.
+*None beside them*: with one number of each unit held, derivatives of m units at one input are
+independent for every m. Restrict an expert with d inputs to x = t·v, v generic: a tangent vector
+that leaves it as it is moves no gate_j·v and of (down, up·v) the scale alone; for all v that is the
+scale of the unit. Each output says so by itself. Without ``up`` the same with planes for lines.
+
+*Router*: exp((w_i + v)ᵀx) = exp(vᵀx)·exp(w_iᵀx), and a sigmoid has no such factor.
+Source: theory section 14; tests/test_layer_gauges.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import sympy as sp
+
+from identkit.architecture.measures import Setting
+from identkit.architecture.records import FoundGauge
+from identkit.architecture.search import keeps_h, of_the_gate
+from identkit.checking import SHARED, check
+from identkit.deadline import Deadline
+from identkit.expression import parse, symbol
+from identkit.gates import resolve
+from identkit.interaction import interactions
+from identkit.layers.findings import Absent, LayerGauge
+from identkit.layers.record import Architecture, Divided, ExpertForm, Form, Scores
+from identkit.layers.symbols import MATRICES, expert, gate_of
+from identkit.results import QUANTIFIERS, CheckResult
+from identkit.vocabulary import GaugeKind, Verdict
+
+SMALL = {"units": 2, "inputs": 2, "outputs": 2}
+"""The expert at which an action is proved, beside width 1."""
+SHIFT = "shift of the router"
+SCALE = "scale of a unit"
+PLACES = {"a": "gate[j]", "u": "up[j]", "c": "down[:, j]", "b": "gate bias[j]", "v": "up bias[j]"}
+_CONSTANT = "its own numbers alone are in the sum over units"
+
+Found = LayerGauge | Absent
+
+
+def inputs_of(form: ExpertForm) -> int:
+    """d of the small expert: one input, or two where one would leave nothing but an amplitude."""
+    return 2 if form.form is Form.PLAIN and not form.bias else 1
+
+
+def of_the_router(architecture: Architecture, seconds: float) -> Iterator[Found]:
+    """What moves W, its intercepts and selection biases."""
+    router = architecture.router
+    setting = Setting(expert(architecture.expert, inputs=2), _gate(architecture), Deadline(seconds))
+    declared = {g.name: g for g in of_the_gate(setting)}
+    if router.on_input:
+        yield _on_input(architecture)
+    elif router.scores is Scores.SOFTMAX:
+        yield _shift(architecture, declared["common shift"])
+        if router.selected == 1 and router.divided is Divided.SELECTED:
+            own = declared["common scale"]
+            yield LayerGauge(
+                "router", "scale of the router", "W → c·W, c > 0", 1, own.proved, own.method,
+                "the weight of the largest score is 1, and the order of scores stays",
+            )  # fmt: skip
+    else:
+        yield _of_sigmoids()
+    if router.selection_bias:
+        own = declared["shift of the selection"]
+        yield LayerGauge(
+            part="router",
+            name=own.name,
+            action="b → b + t, one t for all experts",
+            dimension=1,
+            proved=own.proved,
+            proof=f"{own.method} (gate {setting.gate.name})",
+            widths="b decides by differences alone"
+            + (", and scores of groups all move by 2t" if router.grouped else ""),
+        )
+    yield LayerGauge(
+        part="expert",
+        name="permutation of experts",
+        action="rows of W and experts, in any order"
+        + (" that keeps the groups together" if router.grouped else ""),
+        dimension=0,
+        proved=True,
+        proof="f is a sum over experts",
+        widths="the order of a sum",
+    )
+
+
+def _gate(architecture: Architecture) -> Any:
+    """The registered gate by which the router's gauge is proved."""
+    router = architecture.router
+    name, _ = gate_of(router)
+    if name is None:
+        k = min(router.selected, router.count - 1)
+        name = "softmax" if router.scores is Scores.SOFTMAX else f"top-{max(k, 1)}-biased"
+    return resolve(name)
+
+
+def _shift(architecture: Architecture, own: FoundGauge) -> LayerGauge:
+    router = architecture.router
+    widths = (
+        "exp((w_i + v)ᵀx) = exp(vᵀx)·exp(w_iᵀx): one factor for all experts, which divides out, "
+        "and the order of scores stays"
+    )
+    if router.grouped:
+        widths += "; groups are chosen by softmax weights, which stay"
+    return LayerGauge(
+        part="router",
+        name=SHIFT,
+        action="W → W + 1·vᵀ" + (", intercepts + t" if router.bias else ""),
+        dimension=architecture.hidden + router.bias,
+        proved=own.proved,
+        proof=own.method,
+        widths=f"{widths}; {_left(architecture)}",
+    )
+
+
+def _left(architecture: Architecture) -> str:
+    """What softmax weights show of W beside its shift."""
+    if architecture.router.divided is Divided.ALL:
+        return "nothing else moves: 1/w_i = Σ_l exp((W_l − W_i)x) shows all differences of rows"
+    if architecture.router.selected == 1:
+        return "beside it and the scale, weights are 1 and W is seen in the regions alone"
+    return (
+        "nothing else moves between experts that are selected together: w_i/w_j shows (W_i − W_j)x"
+    )
+
+
+def _of_sigmoids() -> Absent:
+    """Whether two sigmoid weights, divided by their sum, determine both scores near the truth."""
+    found = interactions("sigmoid(a*x)/(sigmoid(a*x) + sigmoid(b*x))", order=1)
+    excluded = found.independent == Verdict.YES and found.quantifier is not None
+    who = QUANTIFIERS[found.quantifier] if found.quantifier is not None else ""
+    reason = (
+        f"the derivatives of σ(ax)/(σ(ax) + σ(bx)) by a and b are independent, for {who}; with d "
+        "inputs along every line x = t·v, so that no curve of W leaves the weights of two experts "
+        "that are selected together"
+    )
+    return Absent("router", SHIFT, excluded, reason if excluded else "not proved at one input")
+
+
+def _on_input(architecture: Architecture) -> Absent:
+    """Whether h(σ(wx)·x) determines w beside what leaves h as it is."""
+    held = expert(architecture.expert, scaled=False)
+    score = "sigmoid(w*x)"
+    text = str(held.expression.subs(symbol("x"), parse(f"x*{score}")))
+    found = interactions(text, order=1)
+    by_w = [r.text for r in found.relations if "∂w" in r.text]
+    excluded = found.complete and not by_w and not found.vanishing
+    return Absent(
+        "router",
+        SHIFT,
+        excluded,
+        f"at one input no relation holds between ∂/∂w and the derivatives of h(σ(wx)·x) by the "
+        f"expert's numbers, for {QUANTIFIERS[found.quantifier]}; with d inputs along every line"
+        if excluded and found.quantifier is not None
+        else "not proved at one input",
+    )
+
+
+# -- one expert -----------------------------------------------------------------------------------
+
+
+def of_the_expert(
+    architecture: Architecture, result: CheckResult, seconds: float, seed: int
+) -> Iterator[Found]:
+    """What moves the numbers of a hidden unit, from a check of the expert at width 1.
+
+    ``result`` is of the expert as it is, under any gate.
+    """
+    form = architecture.expert
+    own = [g for g in result.gauges if g.kind in (GaugeKind.ORBIT, GaugeKind.SYMMETRY) and g.each]
+    setting = Setting(expert(form, **SMALL), resolve(SHARED, "gaussian"), Deadline(seconds))
+    units = architecture.router.count * form.width
+    units += 0 if architecture.shared is None else architecture.shared.width
+    flips = [_ratios(g) for g in own if g.kind is GaugeKind.SYMMETRY]
+    for gauge in own:
+        if gauge.kind is not GaugeKind.ORBIT:
+            continue
+        ratios = _ratios(gauge)
+        signed = any(set(flip) == set(ratios) for flip in flips)
+        proved = _at_the_small_layer(setting, ratios, gauge.amounts)
+        yield LayerGauge(
+            part="unit",
+            name=SCALE,
+            action=f"{_action(ratios, gauge.amounts)}, r {'≠' if signed else '>'} 0, "
+            "for each unit j of each expert",
+            dimension=units,
+            proved=gauge.proved and proved,
+            proof=f"found at width 1: {gauge.action}; {gauge.method}; again with 2 units, 2 inputs "
+            "and 2 outputs",
+            widths=f"a unit adds down[:, j] times a number to the output, and {_CONSTANT}",
+        )
+    if not any(g.kind is GaugeKind.ORBIT for g in own):
+        none = next((n for n in result.no_gauges if "curve" in n.name), None)
+        reason = "no curve was found at width 1" if none is None else none.reason
+        yield Absent("unit", SCALE, none is not None and none.excluded, reason)
+    swapped = {p: parse(_swap(p)) for p in setting.expert.parameters if p[0] != "e"}
+    yield LayerGauge(
+        part="unit",
+        name="permutation of units",
+        action="rows of gate and up, columns of down, in any order"
+        if form.form is not Form.PLAIN
+        else "rows of gate, columns of down, in any order",
+        dimension=0,
+        proved=keeps_h(setting, swapped),
+        proof="two units exchanged, 2 inputs and 2 outputs: normal form",
+        widths="the order of a sum; exchanges of two make every permutation",
+    )
+    yield _no_other(form, seconds, seed)
+
+
+def _no_other(form: ExpertForm, seconds: float, seed: int) -> Absent:
+    """That nothing else moves the hidden units, near generic numbers."""
+    held = expert(form, scaled=False, inputs=inputs_of(form), output_bias=False)
+    found = check(
+        held, SHARED, likelihood="gaussian", condition="shared-strong", seed=seed,
+        time_limit=seconds, atoms=2 if form.form is Form.CLAMPED else 3,
+    )  # fmt: skip
+    proof = found.results[0].proofs[0]
+    name = "another curve of units"
+    if proof.verdict != Verdict.YES or proof.quantifier is None:
+        return Absent("unit", name, False, "none was found, and none is excluded")
+    count = "any number of" if proof.every_k else f"{found.options.atoms}"
+    who = QUANTIFIERS[proof.quantifier].replace("the atoms'", "their")
+    lines = "planes" if inputs_of(form) == 2 else "lines x = t·v"
+    reason = (
+        f"with the scale held, the derivatives of {count} units at {inputs_of(form)} input"
+        f"{'s' * (inputs_of(form) > 1)} are independent, for {who}; with d inputs along all {lines}"
+    )
+    return Absent("unit", name, True, reason)
+
+
+def _ratios(gauge: FoundGauge) -> dict[str, Any]:
+    """Letter of a matrix -> what its numbers of this unit are multiplied by."""
+    found: dict[str, Any] = {}
+    for name, image in gauge.images:
+        ratio = sp.simplify(parse(image) / symbol(name))
+        if ratio != 1:
+            found[name[0]] = ratio
+    return found
+
+
+def _at_the_small_layer(
+    setting: Setting, ratios: Mapping[str, Any], amounts: tuple[str, ...]
+) -> bool:
+    """Proved: so moved, the first of two units leaves both outputs as they are."""
+    images = {
+        p: symbol(p) * ratios[p[0]]
+        for p in setting.expert.parameters
+        if p[0] in ratios and p[1] == "0"
+    }
+    return bool(images) and keeps_h(setting, images, amounts)
+
+
+def _action(ratios: Mapping[str, Any], amounts: tuple[str, ...]) -> str:
+    """With a positive factor r for exp(s)."""
+    r = sp.Symbol("r", positive=True)
+    moved = []
+    for letter, ratio in sorted(ratios.items(), key=lambda item: -[*MATRICES].index(item[0])):
+        factor = sp.simplify(ratio.subs({symbol(s): sp.log(r) for s in amounts}))
+        place = PLACES[letter]
+        numerator, denominator = factor.as_numer_denom()
+        new = place if numerator == 1 else f"{numerator}·{place}"
+        moved.append(f"{place} → {new}{'' if denominator == 1 else f'/{denominator}'}")
+    return ", ".join(moved)
+
+
+def _swap(name: str) -> str:
+    """The same number of the other unit."""
+    return name[0] + {"0": "1", "1": "0"}[name[1]] + name[2:]
