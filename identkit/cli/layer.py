@@ -55,9 +55,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--time-limit",
         type=float,
-        default=20.0,
+        default=60.0,
         metavar="S",
-        help="seconds for each of about ten checks, then undecided (20)",
+        help="seconds for each source, then undecided (60)",
     )
     parser.add_argument("--json", action="store_true", help="schema identkit.layer/1")
 

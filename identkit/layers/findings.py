@@ -39,7 +39,10 @@ class Absent:
 
 @dataclass(frozen=True)
 class RegimeVerdict:
-    """A condition in one regime of the gate, and the rate that follows under that gate."""
+    """A condition in one regime of the gate, and the rate that follows under that gate.
+
+    ``provided`` are the hypotheses of a rate, ``why`` the reason where there is none.
+    """
 
     regime: str
     condition: str
@@ -47,6 +50,7 @@ class RegimeVerdict:
     nondegenerate: Verdict | None
     rate: str
     why: str
+    provided: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

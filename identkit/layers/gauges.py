@@ -32,8 +32,8 @@ from identkit.layers.symbols import MATRICES, expert, gate_of
 from identkit.results import QUANTIFIERS, CheckResult
 from identkit.vocabulary import GaugeKind, Verdict
 
-SMALL = {"units": 2, "inputs": 2, "outputs": 2}
-"""The expert at which an action is proved, beside width 1."""
+SMALL = 2
+"""Units, inputs and outputs of the expert at which an action is proved, beside width 1."""
 SHIFT = "shift of the router"
 SCALE = "scale of a unit"
 PLACES = {"a": "gate[j]", "u": "up[j]", "c": "down[:, j]", "b": "gate bias[j]", "v": "up bias[j]"}
@@ -172,7 +172,11 @@ def of_the_expert(
     """
     form = architecture.expert
     own = [g for g in result.gauges if g.kind in (GaugeKind.ORBIT, GaugeKind.SYMMETRY) and g.each]
-    setting = Setting(expert(form, **SMALL), resolve(SHARED, "gaussian"), Deadline(seconds))
+    setting = Setting(
+        expert(form, units=SMALL, inputs=SMALL, outputs=SMALL),
+        resolve(SHARED, "gaussian"),
+        Deadline(seconds),
+    )
     units = architecture.router.count * form.width
     units += 0 if architecture.shared is None else architecture.shared.width
     flips = [_ratios(g) for g in own if g.kind is GaugeKind.SYMMETRY]

@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from identkit.architecture.measures import Setting
+from identkit.architecture.records import FoundGauge
+from identkit.architecture.search import of_the_gate
 from identkit.checking import check
+from identkit.deadline import Deadline
 from identkit.experts import Expert
 from identkit.gates import regime_title, resolve
 from identkit.layers.findings import Change, Decided, RegimeVerdict
@@ -27,28 +31,38 @@ DENSITY = "gaussian"
 LIKELIHOODS = (LEAST_SQUARES, DENSITY)
 
 _CAUSES = {
-    RateCause.PREMISE_OPEN: "the premise of its theorem, that f has no exact refit, is open",
-    RateCause.WEAK_OPEN: "weak is undecided",
-    RateCause.SECOND_ORDER_OPEN: "the second order is undecided",
+    str(RateCause.PREMISE_OPEN): "the premise of its theorem, that f has no exact refit, is open",
+    str(RateCause.WEAK_OPEN): "weak is undecided",
+    str(RateCause.SECOND_ORDER_OPEN): "the second order is undecided",
 }
+
+SHARE = 1 / 6
+"""Of the time for all, for one check."""
+SHORTEST = 0.5
+"""Seconds that each check has even when the time is up, so that it can say so."""
 
 Ask = Callable[..., CheckResult]
 
 
-def asking(seed: int, seconds: float, progress: Callable[[str], None] | None) -> Ask:
-    """``check`` with these options, each question asked once."""
+def asking(seed: int, deadline: Deadline, progress: Callable[[str], None] | None) -> Ask:
+    """``check`` with these options, each question asked once, and a part of the time for each."""
     known: dict[Any, CheckResult] = {}
 
     def ask(of: Expert, gate: str, likelihood: str, shared: Expert | None = None) -> CheckResult:
         key = (of, gate, likelihood, shared)
         if key not in known:
             known[key] = check(
-                of, gate, likelihood=likelihood, shared=shared, seed=seed, time_limit=seconds,
-                progress=progress,
+                of, gate, likelihood=likelihood, shared=shared, seed=seed,
+                time_limit=share_of(deadline), progress=progress,
             )  # fmt: skip
         return known[key]
 
     return ask
+
+
+def share_of(deadline: Deadline) -> float:
+    """Seconds for one check: a part of the whole, and of what is left."""
+    return max(min(deadline.seconds * SHARE, deadline.left()), SHORTEST)
 
 
 def decided(architecture: Architecture, ask: Ask) -> Iterator[Decided]:
@@ -96,10 +110,9 @@ def _decided(
     moved = _moves(architecture, ask) if scaled else ()
     if moved:
         rate = f"{NONE} of {' and '.join(moved)}"
-    elif reasons or len({v.rate for v in verdicts}) > 1:
-        rate = str(UNDECIDED)
     else:
-        rate = verdicts[0].rate
+        rates = {v.rate for v in verdicts}
+        rate = rates.pop() if len(rates) == 1 and not reasons else str(UNDECIDED)
     return Decided(scaled, own.text, gate, likelihood, rate, tuple(reasons), verdicts, command)
 
 
@@ -120,6 +133,7 @@ def verdicts_of(found: CheckResult, half: str = "") -> tuple[RegimeVerdict, ...]
                 nondegenerate=r.nondegenerate,
                 rate=rate,
                 why=_why(r),
+                provided=r.caveats if r.rate is not None and r.rate.derived.polynomial else (),
             )
         )
     return tuple(verdicts)
@@ -131,7 +145,9 @@ def _why(result: ConditionResult) -> str:
     if second is not None and second.verdict != Verdict.YES:
         text = second.reason.rstrip(".")
         return text[:1].lower() + text[1:]
-    return "" if rate is None or rate.cause is None else _CAUSES.get(rate.cause, str(rate.cause))
+    return (
+        "" if rate is None or rate.cause is None else _CAUSES.get(str(rate.cause), str(rate.cause))
+    )
 
 
 def command_of(found: CheckResult) -> str:
@@ -155,14 +171,13 @@ def changes(architecture: Architecture, ask: Ask) -> Iterator[Change]:
     whole = expert(form, inputs=inputs_of(form))
     held = expert(form, scaled=False, inputs=inputs_of(form))
     gate, hold = gate_of(architecture.router)[0], ""
-    before = _now(architecture, ask(whole, _any_gate(architecture), LEAST_SQUARES))
-    if _moves(architecture, ask):
+    before = _of_router(architecture)
+    if moved := _moves(architecture, ask):
         hold = "hold one number of each unit at 1, so that it has no scale"
         found = ask(held, _any_gate(architecture), LEAST_SQUARES)
-        after = _now(architecture, found)
-        verdicts = () if gate is None else verdicts_of(found)
-        yield Change(hold, tuple(sorted(before - after)), (), verdicts, command_of(found))
-        before, hold = after, "the same, and "
+        gone = (f"scale of {' and '.join(moved)}",) if _no_curve(found) else ()
+        yield Change(hold, gone, (), () if gate is None else verdicts_of(found), command_of(found))
+        hold = "the same, and "
     else:
         held = whole
     asked = (
@@ -177,29 +192,42 @@ def changes(architecture: Architecture, ask: Ask) -> Iterator[Change]:
         if (name, likelihood, shared) == (gate, LEAST_SQUARES, None):
             continue  # it is that layer
         said = text if text.startswith("…") else f"{hold}{text}"
-        yield _change(said, ask(held, name, likelihood, shared), before)
+        yield _change(architecture, said, ask(held, name, likelihood, shared), before)
 
 
-def _now(architecture: Architecture, found: CheckResult) -> set[str]:
-    """Names of the layer's gauges; ``found`` is under another gate where none is registered."""
-    own = names(found)
+def _of_router(architecture: Architecture) -> set[str]:
+    """Names of what moves the layer's router; where no gate is registered, as its parts say."""
     router = architecture.router
-    if gate_of(router)[0] is None:
-        gates = {g.name for g in found.gauges if g.kind is GaugeKind.GATE}
-        own = {n for n in own if n not in gates}
-        own |= {"common shift"} if router.scores is Scores.SOFTMAX else set()
-        own |= {"shift of the selection"} if router.selection_bias else set()
-    return own
+    name, _ = gate_of(router)
+    if name is not None:
+        return _of_gate(architecture, name)
+    own = {"common shift"} if router.scores is Scores.SOFTMAX else set()
+    return own | ({"shift of the selection"} if router.selection_bias else set())
 
 
-def names(found: CheckResult) -> set[str]:
-    """Its gauges that need no condition, by name and whose parameters move."""
-    kept = (GaugeKind.GATE, GaugeKind.ORBIT, GaugeKind.EXCHANGE, GaugeKind.TRANSPORT)
-    return {f"{g.name}{f' [{g.where}]' if g.where else ''}" for g in found.gauges if g.kind in kept}
+def _of_gate(architecture: Architecture, name: str, likelihood: str = LEAST_SQUARES) -> set[str]:
+    """Names of what the gate declares."""
+    form = architecture.expert
+    small = expert(form, inputs=inputs_of(form))
+    setting = Setting(small, resolve(name, likelihood), Deadline(SHORTEST))
+    return {_name(g) for g in of_the_gate(setting) if g.kind is GaugeKind.GATE}
 
 
-def _change(text: str, found: CheckResult, before: set[str]) -> Change:
-    after = names(found)
+def _name(gauge: FoundGauge) -> str:
+    return f"{gauge.name} where {gauge.where}" if gauge.where else gauge.name
+
+
+def _no_curve(found: CheckResult) -> bool:
+    """Proved: h changes along every curve of one expert."""
+    return any(n.excluded for n in found.no_gauges if "curve of" in n.name) or any(
+        r.verdict == Verdict.YES for r in found.results
+    )
+
+
+def _change(architecture: Architecture, text: str, found: CheckResult, before: set[str]) -> Change:
+    after = _of_gate(architecture, found.gate, found.likelihood)
+    between = (GaugeKind.EXCHANGE, GaugeKind.TRANSPORT)
+    after |= {_name(g) for g in found.gauges if g.kind in between}
     half = () if found.shared is None else verdicts_of(found.shared, "shared half")
     return Change(
         change=text,

@@ -19,9 +19,10 @@ SCALE_HELD = "the scale of its unit held"
 def layer_report(found: Findings) -> RenderableType:
     """The report of ``identkit layer``."""
     blocks: list[RenderableType] = [_head(found.architecture), Text(), _grid(_rows(found))]
-    blocks.append(_title(f"gauges (other numbers, the same layer): {found.dimension} dimensions"))
+    size = _dimensions(found.dimension)
+    blocks.append(_title(f"gauges (other numbers, the same layer): {size}"))
     for gauge in found.gauges:
-        size = f", {gauge.dimension} dimensions" if gauge.dimension else ""
+        size = f", {_dimensions(gauge.dimension)}" if gauge.dimension else ""
         blocks.append(Text(f"  {gauge.name}: {gauge.action}{size}"))
         how = "proved" if gauge.proved else "not proved here"
         blocks.append(_grid([(how, gauge.proof), ("any width", gauge.widths)]))
@@ -67,6 +68,10 @@ def _rows(found: Findings) -> list[tuple[str, str]]:
     return [*rows, ("gate", gate)]
 
 
+def _dimensions(count: int) -> str:
+    return f"{count} dimension{'s' * (count != 1)}"
+
+
 def _small(found: Findings) -> str:
     inputs = "1 input" if found.inputs == 1 else f"{found.inputs} inputs"
     return f"1 unit, {inputs}, 1 output"
@@ -105,8 +110,15 @@ def _change(change: Change) -> list[RenderableType]:
     if change.new:
         rows.append(("new", ", ".join(change.new)))
     rows += [("then", regime_line(v)) for v in change.verdicts]
+    rows += [("", f"provided {p}") for p in dict.fromkeys(_provided(change))]
     rows.append(("", change.command))
     return [Text(f"  {change.change}"), _grid(rows)]
+
+
+def _provided(change: Change) -> list[str]:
+    """The hypotheses of its rates, without the sentence's dress."""
+    found = [p.rstrip(".") for v in change.verdicts for p in v.provided]
+    return [p[:1].lower() + p[1:] for p in found]
 
 
 def _title(text: str) -> Text:

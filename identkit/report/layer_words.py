@@ -57,7 +57,8 @@ def shared_text(architecture: Architecture) -> str:
     shared = architecture.shared
     if shared is None:
         return "none"
-    text = f"{shared.count}, {shared.width} hidden units together, added for every x"
+    count = "1 expert of" if shared.count == 1 else f"{shared.count} experts, together"
+    text = f"{count} {shared.width} hidden units, added for every x"
     return text + (", times σ(vᵀx)" if shared.gated else "")
 
 
