@@ -1,0 +1,165 @@
+"""docs/layers.md: published mixture-of-experts layers, as `identkit layer` reads and decides them.
+
+python benchmarks/layers_page.py            writes the page (two minutes)
+python benchmarks/layers_page.py --check    compares the page with what is found now
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from identkit.layers.analysis import analyse
+from identkit.layers.config import read_config
+from identkit.layers.findings import Absent, Findings, LayerGauge
+from identkit.layers.gauges import SCALE, SHIFT
+from identkit.report.layer_report import compared
+from identkit.report.layer_words import expert_text, regime_line, router_text, shared_text
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "layers.md"
+CONFIGS = ROOT / "tests" / "configs"
+NAMES = (
+    "mixtral-8x7b", "olmoe-1b-7b-0924", "qwen1.5-moe-a2.7b", "qwen3-30b-a3b", "deepseek-v2-lite",
+    "deepseek-v2", "deepseek-v3", "granite-3.0-1b-a400m", "gpt-oss-20b", "llama-4-scout",
+    "jetmoe-8b", "switch-base-8",
+)  # fmt: skip
+CHANGED = ("mixtral-8x7b", "switch-base-8")
+"""Of which the changes are shown: one for each form of expert without clamps."""
+HEAD = """\
+# Layers of published models
+
+Made by `benchmarks/layers_page.py` from the configurations in `tests/configs`: keys and values of
+the models' published config.json that say what a layer computes. Each row is what
+`identkit layer FILE` reads and decides, seed 0. How a family turns keys into a layer is taken from
+its modeling file in transformers 5.24 (`identkit/layers/families.py`).
+
+A layer is Σ w_i(x)·h(x, η_i), x in R^d. σ is the sigmoid, ⊙ the product of units, b the selection
+bias.
+
+## What is read
+
+| model | d | router | expert | shared experts |
+|---|---|---|---|---|
+"""
+DECIDED = """
+## What is decided
+
+*Gate*: the registered gate with these weights; none is registered for selections by groups, nor for
+a weight on the input of an expert. *Shift*: whether W → W + 1·vᵀ leaves the layer as it is.
+*Scale*: whether each hidden unit can be scaled, proved at small widths with the argument for every
+width in the report. *Dimensions*: of these gauges together, over the whole layer. *As it is*: what
+is known of the rate of the layer's parameters under least squares. *Scale held*: the condition
+`strong` and the rate, with one number of each unit held at 1. A rate is undecided where no theorem
+covers the layer, for the reasons under the numbers.
+
+| model | gate | shift | scale | dimensions | as it is | scale held |
+|---|---|---|---|---|---|---|
+"""
+REASONS = """
+Reasons:
+
+"""
+BUYS = """
+## What a change buys
+
+Each line is a check of the expert with one hidden unit, the scale of its unit held, under the gate
+that is named; the hypotheses of the rates are in the report.
+
+"""
+
+
+def analysed(name: str) -> Findings:
+    """What is found of one configuration."""
+    return analyse(read_config(CONFIGS / f"{name}.json"))
+
+
+def read_row(found: Findings) -> str:
+    """A line of the first table."""
+    made = found.architecture
+    cells = [
+        made.source, str(made.hidden), router_text(made.router), expert_text(made.expert),
+        shared_text(made) + ("; a vector is added to the sum" if made.output_bias else ""),
+    ]  # fmt: skip
+    return _row(cells)
+
+
+def decided_row(found: Findings, reasons: list[str]) -> str:
+    """A line of the second table; new reasons are added to the list."""
+    parts: dict[str, LayerGauge | Absent] = {g.name: g for g in (*found.gauges, *found.absent)}
+    squares = [each for each in found.decided if each.likelihood == "least-squares"]
+    cells = [
+        found.architecture.source,
+        f"`{found.gate}`" if found.gate else "none",
+        _moves(parts[SHIFT]),
+        _moves(parts[SCALE]),
+        f"{found.dimension:,}",
+    ]
+    for scaled in (True, False):
+        each = next((e for e in squares if e.scaled is scaled), None)
+        if each is None:
+            cells.append("as it is")
+            continue
+        reasons += [r for r in each.reasons if r not in reasons]
+        numbers = ", ".join(str(reasons.index(r) + 1) for r in each.reasons)
+        strong = "" if scaled or not each.verdicts else f"strong {each.verdicts[0].verdict}; "
+        cells.append(f"{strong}{each.rate}" + (f"<sup>{numbers}</sup>" if numbers else ""))
+    return _row(cells)
+
+
+def _moves(part: LayerGauge | Absent) -> str:
+    if isinstance(part, LayerGauge):
+        return f"{'yes' if part.proved else 'yes, not proved'}"
+    return "no, proved" if part.excluded else "not found"
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
+
+
+def changes_part(found: Findings) -> str:
+    """The changes of one layer."""
+    lines = [f"### {found.architecture.source}", ""]
+    for change in found.changes:
+        then = "; ".join(regime_line(v, short=True) for v in change.verdicts)
+        gone = f" Gone: {', '.join(change.gone)}." if change.gone else ""
+        lines.append(f"- {change.change}: {then}.{gone} `{change.command}`")
+    return "\n".join(lines) + "\n"
+
+
+def side_by_side(one: Findings, other: Findings) -> str:
+    """What differs between two layers."""
+    names = (one.architecture.source, other.architecture.source)
+    rows = [_row(["", *names]), "|---|---|---|"]
+    rows += [_row([*row]) for row in compared(one, other) if row[1] != row[2]]
+    return "\n## Two beside each other\n\n" + "\n".join(rows) + "\n"
+
+
+def page() -> str:
+    """The whole page."""
+    found = {name: analysed(name) for name in NAMES}
+    reasons: list[str] = []
+    text = HEAD + "\n".join(read_row(f) for f in found.values()) + "\n"
+    text += DECIDED + "\n".join(decided_row(f, reasons) for f in found.values()) + "\n"
+    text += REASONS + "\n".join(f"{i}. {r}" for i, r in enumerate(reasons, 1)) + "\n"
+    text += BUYS + "\n".join(changes_part(found[name]) for name in CHANGED)
+    return text + side_by_side(found["olmoe-1b-7b-0924"], found["deepseek-v3"])
+
+
+def main() -> int:
+    """Write or compare; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    options = parser.parse_args()
+    text = page()
+    if options.check:
+        same = text == PAGE.read_text(encoding="utf-8")
+        print("the same" if same else "docs/layers.md differs; make it again")
+        return 0 if same else 1
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
