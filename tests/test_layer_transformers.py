@@ -5,6 +5,7 @@ Slow for the imports alone; skipped where transformers (extra) or torch is missi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from layer_by_hand import ACTIVATIONS, layer
 from scipy.special import expit
 
+from identkit.errors import InputError
 from identkit.layers.config import read_config
 from identkit.layers.families import FAMILIES
 
@@ -142,6 +144,25 @@ def test_a_layer_is_what_is_read(family):
     out = (out[0] if isinstance(out, tuple) else out).reshape(16, -1).numpy()
     mine = [layer(architecture, numbers, p) + added(architecture, state, p) for p in x]
     assert np.abs(out - np.array(mine)).max() < 1e-6 * max(1, np.abs(out).max())
+
+
+READ = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "granitemoe", "llama4_text")
+"""Layers that are read as modules too; the others have groups, clamps, or maps of another shape."""
+
+
+@pytest.mark.parametrize("family", BLOCKS)
+def test_a_module_is_read_as_its_configuration(family):
+    module = pytest.importorskip("identkit.layers.module")
+    config, block = built(family)
+    if family not in READ:
+        with pytest.raises(InputError):
+            module.read_module(block)
+        return
+    by_config, by_module = read_config(config.to_dict()), module.read_module(block)
+    assert by_module.expert == by_config.expert
+    assert by_module.shared == by_config.shared
+    assert by_module.hidden == by_config.hidden
+    assert replace(by_module.router, first="") == replace(by_config.router, first="")
 
 
 def test_every_family_is_built():

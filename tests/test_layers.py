@@ -52,7 +52,7 @@ LAYERS = {
     "stated table "
     "selecting.regions selecting.records selecting.examples selecting.filling selecting.answers",
     "layers": "layers.record layers.keys layers.families layers.config layers.findings "
-    "layers.symbols layers.gauges layers.verdicts layers.analysis",
+    "layers.symbols layers.gauges layers.verdicts layers.analysis layers.traced layers.module",
     "document": "degeneracy.document certificates.document report.json_text "
     "report.json_results report.json_form",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.outputs "
