@@ -6,6 +6,7 @@ proved.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,10 @@ def test_units(name):
     partner = "gate" if made.expert.form is Form.PLAIN else "up"
     scaled = {"down": numbers["down"] * r, partner: numbers[partner] / r[:, None]}
     assert kept(made, numbers, {**numbers, **scaled}) == (made.expert.form is not Form.CLAMPED)
+    if made.expert.form is Form.CLAMPED:  # in up bias + 1, where no clamp is reached
+        scaled["up bias"] = (numbers["up bias"] + 1) / r - 1
+        high = replace(made, expert=replace(made.expert, limit="1000"))
+        assert kept(high, numbers, {**numbers, **scaled})
     flipped = {"down": -numbers["down"], "up": -numbers["up"]}
     assert kept(made, numbers, {**numbers, **flipped}) == (made.expert.form is Form.GLU)
 

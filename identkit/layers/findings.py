@@ -15,7 +15,8 @@ class LayerGauge:
 
     ``part`` is ``router``, ``unit``, ``expert``. ``dimension`` counts continuous parameters over
     the whole layer, 0 for a finite action. ``proved``: the identity was computed here, as
-    ``proof`` says; ``widths`` is the argument for every width, number of inputs and of experts.
+    ``proof`` says; ``widths`` is the argument for every width, number of inputs and of experts;
+    ``where`` is the condition under which it is one, empty if it always is.
     """
 
     part: str
@@ -25,6 +26,7 @@ class LayerGauge:
     proved: bool
     proof: str
     widths: str
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,8 @@ class Findings:
 
     @property
     def dimension(self) -> int:
-        """How many continuous parameters of the layer its gauges move."""
-        return sum(g.dimension for g in self.gauges)
+        """How many continuous parameters of the layer its gauges move, under no condition."""
+        return sum(g.dimension for g in self.gauges if not g.where)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, without the schema's name; ``seconds`` is the only part that varies."""

@@ -14,6 +14,7 @@ Source: theory section 14; tests/test_layer_gauges.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import sympy as sp
@@ -36,7 +37,10 @@ SMALL = 2
 """Units, inputs and outputs of the expert at which an action is proved, beside width 1."""
 SHIFT = "shift of the router"
 SCALE = "scale of a unit"
-PLACES = {"a": "gate[j]", "u": "up[j]", "c": "down[:, j]", "b": "gate bias[j]", "v": "up bias[j]"}
+PLACES = {
+    "a": "gate[j]", "u": "up[j]", "c": "down[:, j]", "b": "gate bias[j]", "v": "up bias[j]",
+    "w": "(up bias[j] + 1)",
+}  # fmt: skip
 _CONSTANT = "its own numbers alone are in the sum over units"
 
 Found = LayerGauge | Absent
@@ -171,12 +175,44 @@ def of_the_expert(
     ``result`` is of the expert as it is, under any gate.
     """
     form = architecture.expert
-    own = [g for g in result.gauges if g.kind in (GaugeKind.ORBIT, GaugeKind.SYMMETRY) and g.each]
-    setting = Setting(
-        expert(form, units=SMALL, inputs=SMALL, outputs=SMALL),
-        resolve(SHARED, "gaussian"),
-        Deadline(seconds),
+    setting = _small(form, seconds)
+    found = list(_scales(architecture, form, result, seconds))
+    yield from found
+    if not found:
+        none = next((n for n in result.no_gauges if "curve" in n.name), None)
+        reason = "no curve was found at width 1" if none is None else none.reason
+        yield Absent("unit", SCALE, none is not None and none.excluded, reason)
+    if form.form is Form.CLAMPED:
+        free = replace(form, limit="")
+        inside = check(expert(free), SHARED, likelihood="gaussian", seed=seed, time_limit=seconds)
+        for gauge in _scales(architecture, free, inside, seconds):
+            yield replace(gauge, where="no input reaches a clamp of the unit")
+    swapped = {p: parse(_swap(p)) for p in setting.expert.parameters if p[0] != "e"}
+    yield LayerGauge(
+        part="unit",
+        name="permutation of units",
+        action="rows of gate and up, columns of down, in any order"
+        if form.form is not Form.PLAIN
+        else "rows of gate, columns of down, in any order",
+        dimension=0,
+        proved=keeps_h(setting, swapped),
+        proof="two units exchanged, 2 inputs and 2 outputs: normal form",
+        widths="the order of a sum; exchanges of two make every permutation",
     )
+    yield _no_other(form, seconds, seed)
+
+
+def _small(form: ExpertForm, seconds: float) -> Setting:
+    own = expert(form, units=SMALL, inputs=SMALL, outputs=SMALL)
+    return Setting(own, resolve(SHARED, "gaussian"), Deadline(seconds))
+
+
+def _scales(
+    architecture: Architecture, form: ExpertForm, result: CheckResult, seconds: float
+) -> Iterator[LayerGauge]:
+    """The curves of one unit that were found at width 1, proved at the small layer."""
+    own = [g for g in result.gauges if g.kind in (GaugeKind.ORBIT, GaugeKind.SYMMETRY) and g.each]
+    setting = _small(form, seconds)
     units = architecture.router.count * form.width
     units += 0 if architecture.shared is None else architecture.shared.width
     flips = [_ratios(g) for g in own if g.kind is GaugeKind.SYMMETRY]
@@ -197,23 +233,6 @@ def of_the_expert(
             "and 2 outputs",
             widths=f"a unit adds down[:, j] times a number to the output, and {_CONSTANT}",
         )
-    if not any(g.kind is GaugeKind.ORBIT for g in own):
-        none = next((n for n in result.no_gauges if "curve" in n.name), None)
-        reason = "no curve was found at width 1" if none is None else none.reason
-        yield Absent("unit", SCALE, none is not None and none.excluded, reason)
-    swapped = {p: parse(_swap(p)) for p in setting.expert.parameters if p[0] != "e"}
-    yield LayerGauge(
-        part="unit",
-        name="permutation of units",
-        action="rows of gate and up, columns of down, in any order"
-        if form.form is not Form.PLAIN
-        else "rows of gate, columns of down, in any order",
-        dimension=0,
-        proved=keeps_h(setting, swapped),
-        proof="two units exchanged, 2 inputs and 2 outputs: normal form",
-        widths="the order of a sum; exchanges of two make every permutation",
-    )
-    yield _no_other(form, seconds, seed)
 
 
 def _no_other(form: ExpertForm, seconds: float, seed: int) -> Absent:

@@ -74,7 +74,8 @@ class Router:
 class ExpertForm:
     """One expert: its form, activation by name, ``width`` hidden units, whether it has biases.
 
-    ``alpha`` and ``limit`` are those of the clamped form, empty for others.
+    ``alpha`` and ``limit`` are those of the clamped form, empty for others; without ``limit`` it is
+    the clamped form at inputs that reach no clamp.
     """
 
     form: Form

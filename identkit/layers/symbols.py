@@ -6,13 +6,14 @@ from identkit.experts import Expert
 from identkit.layers.record import Architecture, Divided, ExpertForm, Form, Router, Scores
 
 GATE, UP, DOWN = "a", "u", "c"
-"""Letters of the matrices gate, up and down; their biases are b, v and e."""
+"""Letters of the matrices gate, up and down; their biases are b, v (or w = v + 1) and e."""
 MATRICES = {
     GATE: "gate",
     UP: "up",
     DOWN: "down",
     "b": "gate bias",
     "v": "up bias",
+    "w": "up bias + 1",
     "e": "down bias",
 }
 WRITTEN = {
@@ -57,6 +58,8 @@ def _unit(form: ExpertForm, unit: int, units: int, inputs: list[str], scaled: bo
         return activated(form.activation, gate)
     weights = names(UP, unit, units, len(inputs))
     up = _sum(weights if scaled else ["", *weights[1:]], inputs)
+    if form.form is Form.CLAMPED and not form.limit:  # in w = v + 1 its scale is a factor
+        return f"({gate})*sigmoid({form.alpha}*({gate}))*({up} + w{own})"
     up += f" + v{own}" if form.bias else ""
     if form.form is Form.GLU:
         return f"{activated(form.activation, gate)}*{up if up in inputs else f'({up})'}"

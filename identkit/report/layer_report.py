@@ -25,7 +25,8 @@ def layer_report(found: Findings) -> RenderableType:
         size = f", {_dimensions(gauge.dimension)}" if gauge.dimension else ""
         blocks.append(Text(f"  {gauge.name}: {gauge.action}{size}"))
         how = "proved" if gauge.proved else "not proved here"
-        blocks.append(_grid([(how, gauge.proof), ("any width", gauge.widths)]))
+        rows = [("where", gauge.where)] if gauge.where else []
+        blocks.append(_grid([*rows, (how, gauge.proof), ("any width", gauge.widths)]))
     if found.absent:
         blocks.append(_title("no gauge"))
         for none in found.absent:
@@ -155,8 +156,9 @@ def _facts(found: Findings) -> dict[str, str]:
         "output bias": "yes" if made.output_bias else "no",
         "gate": found.gate or "none registered",
     }
-    facts |= {g.name: f"{g.action}" for g in found.gauges}
     facts |= {n.name: "none" if n.excluded else "not found" for n in found.absent}
+    facts |= {g.name: g.action for g in found.gauges if not g.where}
+    facts |= {f"{g.name} where {g.where}": g.action for g in found.gauges if g.where}
     facts["dimensions of gauges"] = str(found.dimension)
     for each in found.decided:
         what = "as it is" if each.scaled else SCALE_HELD
