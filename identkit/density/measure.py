@@ -20,8 +20,8 @@ SCHEMA = "identkit.density-measure/1"
 class DensityMeasure:
     """The atoms of p(y|x), one measure or a batch of R.
 
-    ``routed`` has k atoms in the layout of the gate; ``variances`` (…, k), in the squared unit of y,
-    are None where the likelihood has none. ``shared`` has m atoms in the layout of the gate
+    ``routed`` has k atoms in the layout of the gate; ``variances`` (…, k), in the squared unit of
+    y, are None where the likelihood has none. ``shared`` has m atoms in the layout of the gate
     ``input-free``, whose β0 is the logarithm of ω up to a constant; ``shared_variances`` (…, m).
 
     >>> import identkit

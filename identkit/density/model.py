@@ -66,6 +66,12 @@ class Half(Model):
         return tuple(sp.diff(phi, e) for e in markers) if markers else (phi,)
 
     @cached_property
+    def expressions(self) -> tuple[tuple[sp.Expr, ...], tuple[sp.Expr, ...]]:
+        """As of a model; of several outputs the values alone."""
+        own, gate = super().expressions
+        return (self.values_of_slots, gate) if self.expert.markers else (own, gate)
+
+    @cached_property
     def columns(self) -> tuple[Any, ...]:
         """Symbols of the columns of the response."""
         assert self.density is not None
