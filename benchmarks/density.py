@@ -87,9 +87,9 @@ def _peers(options: argparse.Namespace) -> int:
 
 def _in_lines(value: Any, depth: int = 0) -> str:
     """JSON with one line per entry, and one per list of plain values."""
-    if not isinstance(value, dict | list) or not any(isinstance(v, dict | list) for v in value):
-        if not isinstance(value, dict):
-            return json.dumps(value)
+    nested = isinstance(value, list) and any(isinstance(v, dict | list) for v in value)
+    if not nested and not isinstance(value, dict):
+        return json.dumps(value)
     inner, outer = "\n" + " " * (depth + 1), "\n" + " " * depth
     if isinstance(value, dict):
         parts = [f"{json.dumps(k)}: {_in_lines(v, depth + 1)}" for k, v in value.items()]

@@ -26,11 +26,11 @@ SCRIPT = Path(__file__).with_name("density_peers.R")
 TOLERANCE = 1e-10
 """Of flexmix: relative change of the log-likelihood at which it stops."""
 SPIKE = 1e-5
-"""Smallest variance, in units of the variance of y, of a fit that is compared: the likelihood has no
-bound where a variance goes to 0. Polishing stops at 1e-6."""
+"""Smallest variance, in units of that of y, of a fit that is compared: the likelihood has no bound
+where a variance goes to 0. Polishing stops at 1e-6."""
 STILL = 1e-2
-"""Largest slope at a maximum, in standard units. Towards a spike the slope along log σ is the number
-of rows of the expert, and polishing may crawl there until its steps are used up."""
+"""Largest slope at a maximum, in standard units. Towards a spike the slope along log σ is the
+number of rows of the expert, and polishing may crawl there until its steps are used up."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Fits:
-    """All starts of a method for one problem; ``asked`` were to run, a limit of time may stop it."""
+    """Starts of a method for one problem; ``asked`` were to run, a limit may have stopped it."""
 
     method: str
     asked: int
@@ -155,8 +155,8 @@ def data(package: str, item: str, target: str, inputs: tuple[str, ...]) -> tuple
 def fits(x: Array, y: Array, k: int, method: str, starts: int, seed: int, limit: float) -> Fits:
     """Run a method: start i = 1, … from R's generator seeded with seed + i.
 
-    x (n, d), y (n,). No start begins after ``limit`` CPU seconds of fits. Raises InputError where R or a package
-    is missing.
+    x (n, d), y (n,). No start begins after ``limit`` CPU seconds of fits. Raises InputError where
+    R or a package is missing.
     """
     with tempfile.TemporaryDirectory() as folder:
         rows, out = Path(folder, "data.csv"), Path(folder, "out.csv")
@@ -205,7 +205,7 @@ def _run(*arguments: str) -> str:
             "peers: Rscript is not on the path; install R with flexmix and mixtools (Debian: "
             "r-base-core r-cran-flexmix r-cran-mixtools)."
         )
-    single = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     done = subprocess.run(
         ["Rscript", "--vanilla", str(SCRIPT), *arguments],
         capture_output=True,

@@ -63,7 +63,7 @@ def checksum(x: Array, y: Array) -> str:
 
 
 def simulated(n: int, dim: int, atoms: int, gate: str, seed: int) -> tuple[Array, Array]:
-    """Standard normal x (n, dim), a truth of ``atoms`` linear experts drawn from ``seed``, its y."""
+    """Standard normal x (n, dim), ``atoms`` linear experts drawn from ``seed``, y (n,) of them."""
     rng = np.random.default_rng(seed)
     slopes = 1.5 * rng.normal(size=(atoms, dim)) * (gate == "softmax")
     levels = 0.5 * rng.normal(size=atoms)
