@@ -21,6 +21,8 @@ from identkit.errors import InputError
 
 Array = NDArray[np.float64]
 
+STARTS = 20
+"""Random starts of a method for a problem."""
 IN_R = {
     "NPreg": ("flexmix", "NPreg", "yn", ("x",)),
     "tonedata": ("mixtools", "tonedata", "tuned", ("stretchratio",)),
@@ -33,13 +35,12 @@ IN_R = {
 class Problem:
     """A data set, how many linear experts are fitted, and the gate: softmax or input-free.
 
-    ``starts`` random starts are asked of every method, of ``slow`` methods five.
+    Of ``slow`` methods five starts are asked, not twenty.
     """
 
     data: str
     atoms: int
     gate: str
-    starts: int = 20
     slow: tuple[str, ...] = ()
 
     @property
@@ -145,7 +146,7 @@ def methods(problem: Problem, dim: int) -> dict[str, int]:
         names = ["flexmix"]
         if "hmeEM" in problem.slow and problem.atoms == 2 and dim == 1:
             names.append("hmeEM")
-    return {n: SLOW_STARTS if n in problem.slow else problem.starts for n in names}
+    return {n: SLOW_STARTS if n in problem.slow else STARTS for n in names}
 
 
 def default_peers() -> Path:
