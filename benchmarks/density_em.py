@@ -2,9 +2,9 @@
 
     python benchmarks/density_em.py [--starts 20] [--seed 0]
 
-Data: x ~ U[-2, 2], n = 2,000, two linear experts under a softmax gate; fitted with k = 2 (as many as
-there are) and k = 3 (over-specified). All starts are random ones of identkit; a start counts once
-where both ways end at the same log-likelihood to 1e-6.
+Data: x ~ U[-2, 2], n = 2,000, two linear experts under a softmax gate; fitted with k = 2 (as many
+as there are) and k = 3 (over-specified). All starts are random ones of identkit; a start counts
+once where both ways end at the same log-likelihood to 1e-6.
 """
 
 from __future__ import annotations
