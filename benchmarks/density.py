@@ -145,7 +145,7 @@ class Compared:
             "–" if top is None else f"{top:.4f}",
             "–" if top is None or self.returned is None else f"{self.returned - top:.1g}",
             "spike" if self.difference is None else _signed(self.difference),
-            self.in_the_box, self.ours.status,
+            self.in_the_box,
             f"{there} of {len(self.ours.loglik)}", f"{reached} of {run}",
             self.fits.left_out(self.dim), f"{self.ours.seconds:.4f}", f"{seconds:.3f}",
             f"{seconds / self.ours.seconds:.0f}",
@@ -168,7 +168,7 @@ class Compared:
 
 HEADS = (
     "data", "n, d", "k", "peer", "its maximum", "returned", "ours less it", "in the box",
-    "our status", "there, ours", "theirs", "left out", "s, ours", "s, theirs", "ratio",
+    "there, ours", "theirs", "left out", "s, ours", "s, theirs", "ratio",
 )  # fmt: skip
 
 
@@ -184,12 +184,13 @@ def _compare(options: argparse.Namespace) -> int:
     document = json.loads(path.read_text(encoding="utf-8"))
     kept = {row["name"]: row for row in document["problems"]}
     libraries = {n: version(n) for n in ("numpy", "torch", "numba")}
-    said = ", ".join(f"{n} {v}" for n, v in (*libraries.items(), *document["versions"].items()))
+    tools = {n: v.removeprefix("R version ") for n, v in document["versions"].items()}
+    said = ", ".join(f"{n} {v}" for n, v in (*libraries.items(), *tools.items()))
     print(
         f"{density_sets.STARTS} starts; seed {options.seed}; identkit {__version__}, Python "
-        f"{platform.python_version()}, {said}; peers on {document['machine']}, one thread.\n"
+        f"{platform.python_version()}, {said}; R on {document['machine']}, one thread.\n"
     )
-    print(f"| {' | '.join(HEADS)} |\n|{' --- |' * len(HEADS)}")
+    print(f"| {' | '.join(HEADS)} |\n| --- | --- |{' ---: |' * (len(HEADS) - 2)}")
     rows: list[Compared] = []
     missing = 0
     for problem in density_sets.chosen(options.problem):
