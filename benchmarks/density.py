@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=90.0, help="of R, CPU seconds (90)")
     parser.add_argument("--peers", metavar="FILE", default=str(density_sets.default_peers()))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", metavar="FILE", help="write every number to FILE")
+    parser.add_argument("--json", metavar="FILE", help="of compare: write every number to FILE")
     options = parser.parse_args()
     try:
         return _peers(options) if options.part == "peers" else _compare(options)
@@ -220,6 +220,8 @@ def _compare(options: argparse.Namespace) -> int:
     if options.json:
         found = {"seed": options.seed, "libraries": libraries, "rows": [r.to_dict() for r in rows]}
         Path(options.json).write_text(_in_lines(found) + "\n", encoding="utf-8")
+    if not rows:
+        raise InputError(f"compare: none of {missing} problems could be compared; see above.")
     compared = [r.difference for r in rows if r.difference is not None]
     worse = sum(d < -SAME for d in compared)
     formulas = max((abs(r.formula) for r in rows if r.formula is not None), default=0.0)
