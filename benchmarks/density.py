@@ -29,7 +29,6 @@ import density_peers  # noqa: E402
 import density_sets  # noqa: E402
 
 from identkit import __version__  # noqa: E402
-from identkit.density.result import Status  # noqa: E402
 from identkit.errors import InputError  # noqa: E402
 
 SAME = 1e-6
@@ -96,15 +95,13 @@ def _peers(options: argparse.Namespace) -> int:
 @dataclass(frozen=True)
 class Compared:
     """A problem and a peer: what is in a row of the table. ``formula`` is how far identkit's
-    log-likelihood at the peer's parameters is from the peer's own; ``boxed`` are fits with the
-    default bounds of the gate."""
+    log-likelihood at the peer's parameters is from the peer's own."""
 
     problem: density_sets.Problem
     samples: int
     dim: int
     fits: density_peers.Fits
     ours: density_ours.Ours
-    boxed: density_ours.Ours
     formula: float | None
 
     @property
@@ -126,12 +123,6 @@ class Compared:
             return None
         return self.ours.best - self.maximum
 
-    @property
-    def in_the_box(self) -> str:
-        """What the default bounds cost, if a bound holds the best fit."""
-        held = self.boxed.status == Status.AT_THE_BOX.value
-        return _signed(self.boxed.best - self.ours.best) if held else "–"
-
     def row(self) -> str:
         """A line of Markdown."""
         p, top = self.problem, self.maximum
@@ -145,7 +136,6 @@ class Compared:
             "–" if top is None else f"{top:.4f}",
             "–" if top is None or self.returned is None else f"{self.returned - top:.1g}",
             "spike" if self.difference is None else _signed(self.difference),
-            self.in_the_box,
             f"{there} of {len(self.ours.loglik)}", f"{reached} of {run}",
             self.fits.left_out(self.dim), f"{self.ours.seconds:.4f}", f"{seconds:.3f}",
             f"{seconds / self.ours.seconds:.0f}",
@@ -162,12 +152,11 @@ class Compared:
             "formula": self.formula,
             "seconds": self.fits.seconds(),
             "ours": asdict(self.ours),
-            "boxed": asdict(self.boxed),
         }
 
 
 HEADS = (
-    "data", "n, d", "k", "peer", "its maximum", "returned", "ours less it", "in the box",
+    "data", "n, d", "k", "peer", "its maximum", "returned", "ours less it",
     "there, ours", "theirs", "left out", "s, ours", "s, theirs", "ratio",
 )  # fmt: skip
 
@@ -208,14 +197,14 @@ def _compare(options: argparse.Namespace) -> int:
         if row["sha256"] != density_sets.checksum(x, y):
             raise InputError(f"{problem.name}: the peers' results are of other data; run 'peers'.")
         given = (x, y, problem.atoms, density_sets.STARTS, options.seed, problem.gate)
-        fitted, boxed = (density_ours.ours(*given, bounded=b) for b in (False, True))
+        fitted = density_ours.ours(*given)
         for entry in row["fits"]:
             fits = density_peers.Fits.from_dict(entry)
             best = fits.best(x.shape[1])
             formula = None
             if best is not None and best.polished is not None:
                 formula = density_ours.log_likelihood(best, problem.gate, x, y) - best.polished
-            rows.append(Compared(problem, len(y), x.shape[1], fits, fitted, boxed, formula))
+            rows.append(Compared(problem, len(y), x.shape[1], fits, fitted, formula))
             print(rows[-1].row(), flush=True)
     if options.json:
         found = {"seed": options.seed, "libraries": libraries, "rows": [r.to_dict() for r in rows]}

@@ -9,12 +9,10 @@ import numpy as np
 from density_peers import SPIKE, Start
 from numpy.typing import NDArray
 
-from identkit.density.box import DensityBox
 from identkit.density.measure import DensityMeasure
 from identkit.density.model import DensityModel
 from identkit.density.result import Status
 from identkit.density.running import best_density
-from identkit.fit.box import Box
 from identkit.gates import input_free
 from identkit.mixing import MixingMeasure
 
@@ -71,20 +69,12 @@ class Ours:
         return not spike and self.status != Status.SPIKE.value
 
 
-def ours(
-    x: Array, y: Array, k: int, starts: int, seed: int, gate: str, bounded: bool = False
-) -> Ours:
-    """Fit k linear experts to x (n, d), y (n,); functions are compiled before the clock runs.
-
-    ``bounded`` is the default box; without it the parameters of the gate have no bounds, as those
-    of the peers have none. Experts and variances keep the default bounds, which no fit here meets.
-    """
+def ours(x: Array, y: Array, k: int, starts: int, seed: int, gate: str) -> Ours:
+    """Fit k linear experts to x (n, d), y (n,); functions are compiled before the clock runs."""
     fitted = model(gate, x.shape[1])
-    names = ("beta0",) if gate == "input-free" else ("beta0", "beta1")
-    box = None if bounded else DensityBox(routed=Box.of(dict.fromkeys(names, np.inf)))
     best_density(fitted, x, y, k, starts=1, seed=seed, max_steps=1)
     began = time.process_time()
-    found = best_density(fitted, x, y, k, starts=starts, seed=seed, box=box)
+    found = best_density(fitted, x, y, k, starts=starts, seed=seed)
     seconds = (time.process_time() - began) / starts
     return Ours(
         loglik=tuple(float(v) for v in found.log_likelihoods[0]),
