@@ -64,7 +64,9 @@ def read_npz(label: str, path: Path, wanted: Wanted) -> Table:
                 f"'{choice.names[-1]}' has {len(chosen[-1])}; save arrays of the same length."
             )
     with np.errstate(over="ignore"):  # long doubles beyond float64 become infinite: found below
-        numbers = [np.array(c, dtype=np.float64) for c in chosen if c.dtype.kind in "iuf"]
+        numbers: list[NDArray[Any]] = [
+            np.array(c, dtype=np.float64) for c in chosen if c.dtype.kind in "iuf"
+        ]
     if len(numbers) < len(chosen):
         numbers.append(chosen[-1].astype(np.str_))
     return table_of(label, choice, numbers, classes=wanted.classes)
@@ -145,7 +147,7 @@ def read_parquet(label: str, path: Path, wanted: Wanted) -> Table:
         raise InputError(
             f"{label}: is not a Parquet file, or a damaged one; save it again."
         ) from None
-    columns = []
+    columns: list[NDArray[Any]] = []
     for i, name in enumerate(choice.names):
         kind = table.column(name).type
         number = pa.types.is_integer(kind) or pa.types.is_floating(kind)

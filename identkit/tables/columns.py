@@ -259,7 +259,7 @@ def split(label: str, choice: Choice, x: Array, y: Any, *, classes: bool = False
 
 
 def coded(y: NDArray[Any], label: str) -> tuple[Array, tuple[str, ...]]:
-    """The numbers of the classes (n,) from 0, and their names in order: numbers by size, else texts.
+    """The numbers of the classes (n,) from 0, and their names: numbers by size, texts by letters.
 
     >>> coded(np.array(["b", "a", "b"]), "y")
     (array([1., 0., 1.]), ('a', 'b'))
