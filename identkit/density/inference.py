@@ -1,9 +1,9 @@
 """Standard errors of maximum likelihood: observed information, and the sandwich.
 
 With H = −∂² log-likelihood at the estimate and B = Σ_j w_j g_j g_jᵀ of the rows' scores g_j, over
-the numbers that neither a gauge nor the box holds, the covariance is H⁻¹ where the model is right, and
-H⁻¹BH⁻¹ also where it is not (White 1982): then of the measure nearest to the truth in Kullback's
-divergence. Neither is valid in an over-specified cell: H is singular at the truth there.
+the numbers that neither a gauge nor the box holds, the covariance is H⁻¹ where the model is right,
+and H⁻¹BH⁻¹ also where it is not (White 1982): then of the measure nearest to the truth in
+Kullback's divergence. Neither is valid in an over-specified cell: H is singular at the truth there.
 """
 
 from __future__ import annotations
