@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ class Number:
     """An estimate with its standard errors: of the observed information, and of the sandwich.
 
     ``state`` says why there is none: ``gauge``, ``fixed`` by equal bounds, at a ``bound``, ``n.d.``
-    where the data do not determine it; empty else. Errors are NaN without.
+    where the data do not determine it; empty else. Errors are NaN without. ``option`` is its name
+    in ``--box``.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Number:
     error: float
     sandwich: float
     state: str
+    option: str
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def components(report: DensityReport) -> tuple[tuple[Component, ...], tuple[Numb
         if half == "all" or atom is None:
             common.append(number)
         elif half == "routed" and number.name in _of_groups(report):
-            common.append(Number(f"{number.name} of group {atom}", *_rest(number)))
+            common.append(replace(number, name=f"{number.name} of group {atom}"))
         else:
             own.setdefault((half, atom), []).append(number)
     order = [("shared", a) for a in range(m)] + [("routed", i) for i in range(k)]
@@ -79,8 +81,14 @@ def components(report: DensityReport) -> tuple[tuple[Component, ...], tuple[Numb
     ), tuple(common)  # fmt: skip
 
 
-def _rest(number: Number) -> tuple[float, float, float, str]:
-    return number.value, number.error, number.sandwich, number.state
+def _options(report: DensityReport) -> list[str]:
+    """How the bounds of every number of the vector are asked for."""
+    model, (m, k) = report.fit.model, report.fit.measure.atoms
+    found = list(report.fit.measure.routed.layout.options(model.routed.parameters, k))
+    if model.shared is not None:
+        own = model.shared.layout.options(model.shared.parameters, m)
+        found += [f"shared.{name}" for name in own]
+    return found + ["nu"] * model.spreads((m, k))
 
 
 def _of_groups(report: DensityReport) -> set[str]:
@@ -104,7 +112,7 @@ def _numbers(report: DensityReport) -> list[Number]:
     robust = nothing if c is None else c.sandwich_errors.copy()
     omega = fit.measure.omega
     spare = [] if c is None else [c.omega_errors, omega_errors(fit, c.sandwich)]
-    found = []
+    found, options = [], _options(report)
     for i, (half, atom, name) in enumerate(model.numbers(atoms)):
         value, error, sandwich = float(values[i]), float(errors[i]), float(robust[i])
         state = ""
@@ -122,7 +130,7 @@ def _numbers(report: DensityReport) -> list[Number]:
             state = "n.d."
         if state:
             error = sandwich = np.nan
-        found.append(Number(name, value, error, sandwich, state))
+        found.append(Number(name, value, error, sandwich, state, options[i]))
     return found
 
 

@@ -79,9 +79,7 @@ def reported(
     )
 
 
-def gates_shared(
-    fit: DensityFit, x: Array, matrix: Array | None = None
-) -> tuple[SharedGate, ...]:
+def gates_shared(fit: DensityFit, x: Array, matrix: Array | None = None) -> tuple[SharedGate, ...]:
     """The routed atoms of one fit that share a gate, by :func:`identkit.fit.shared_gates`.
 
     ``matrix`` (p, p) is the covariance of the fit's numbers, if there is one.

@@ -66,7 +66,8 @@ def starts_sentence(report: DensityReport) -> str:
     if others:
         ends = list(dict.fromkeys(f"{v:.3g}" for v in (min(others), max(others))))
         text += f"; {len(others)} ended lower, by {' to '.join(ends)}"
-    text += "; " + (f"{len(spiked)} ended at a spike" if spiked else "none ended at a spike")
+    if fit.model.density.spread:
+        text += "; " + (f"{len(spiked)} ended at a spike" if spiked else "none ended at a spike")
     counts = Counter(status.value for status in fit.statuses[0])
     text += f" ({', '.join(f'{n} {name}' for name, n in counts.items())})."
     near = sum(v <= ALIKE for v in others)
@@ -84,7 +85,7 @@ def notes(report: DensityReport) -> list[tuple[str, str]]:
     """(label, sentence) for everything a reader must know before using the estimates."""
     lines: list[tuple[str, str]] = []
     fit, c = report.fit, report.covariance
-    parts, _ = components(report)
+    parts, common = components(report)
     if report.classes is not None:
         names = [f"{name} ({i})" for i, name in enumerate(report.classes)]
         lines.append(("classes", f"{listed(names)}; the last has logit 0."))
@@ -92,7 +93,9 @@ def notes(report: DensityReport) -> list[tuple[str, str]]:
         lines += _units(report)
     if c is not None and np.isfinite(c.standard_errors).any():
         lines.append(("± s.e.", f"observed information; they presume {c.assumes}."))
-        lines.append(("(…)", f"in brackets those of the sandwich; they presume {c.sandwich_assumes}."))
+        lines.append(
+            ("(…)", f"in brackets those of the sandwich; they presume {c.sandwich_assumes}.")
+        )
     elif c is None:
         lines.append(("s.e.", "none: they are those of a maximum."))
     if c is not None and c.undetermined:
@@ -106,12 +109,14 @@ def notes(report: DensityReport) -> list[tuple[str, str]]:
             f"allowed{_floor(report)}: nothing is estimated by {'them' if many else 'it'}."
         )
         lines.append(("floor", text))
-    bounds = [
-        named(part.label, n.name) for part in parts for n in part.numbers if n.state == "bound"
-    ]
+    bounds = [(part.label, n) for part in parts for n in part.numbers if n.state == "bound"]
+    bounds += [(None, n) for n in common if n.state == "bound"]
     if bounds:
-        text = f"at a bound: {listed(bounds)}; widen it with --box NAME=LO:HI."
-        lines.append(("box", text + " Other standard errors are with these held."))
+        wider = dict.fromkeys(f"--box {n.option}=LO:HI" for _, n in bounds)
+        text = f"at a bound: {listed([named(atom, n.name) for atom, n in bounds])}; to widen: "
+        lines.append(
+            ("box", f"{text}{' '.join(wider)}. Other standard errors are with these held.")
+        )
     lines += _light(report, parts)
     lines += _held(report, parts)
     for group in gates_shared(fit, _data(report).x, None if c is None else c.observed)[:SHOWN]:
@@ -190,9 +195,7 @@ def _held(report: DensityReport, parts: tuple[Component, ...]) -> list[tuple[str
             else f"a gauge of gate {own.name} moves it and nothing else."
         )
         lines.append(("fixed", text))
-    fixed = list(
-        dict.fromkeys(n.name for p in parts for n in p.numbers if n.state == "fixed")
-    )
+    fixed = list(dict.fromkeys(n.name for p in parts for n in p.numbers if n.state == "fixed"))
     if fixed:
         lines.append(("fixed", f"{joined(fixed)}, as asked for."))
     return lines
@@ -207,9 +210,7 @@ def identifiability_lines(report: DensityReport) -> list[tuple[str, str]]:
     return lines
 
 
-def half_lines(
-    report: DensityReport, half: int, found: Identifiability
-) -> list[tuple[str, str]]:
+def half_lines(report: DensityReport, half: int, found: Identifiability) -> list[tuple[str, str]]:
     """The lines of the routed (0) or the shared (1) half."""
     from_routed = half == 0
     fit, c = report.fit, report.covariance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,6 +54,12 @@ def proved_lines(
         lines.append(
             ("apart", f"not separately identifiable in an over-specified cell: {joined(moving)}.")
         )
+    second = r.second_order
+    if not families and second is not None and second.witness is not None:
+        inside = re.findall(r"\[(.*?)\]", " ".join(name for name, _ in second.witness.moments))
+        names = list(dict.fromkeys(name.strip() for text in inside for name in text.split(",")))
+        text = f"not told apart to second order in an over-specified cell: {joined(names)}."
+        lines.append(("apart", text))
     follows = statements.consequences(r, gate.likelihood)
     lines += [pair for pair in follows if pair[0] != "rate"]
     if r.rate is not None:

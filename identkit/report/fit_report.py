@@ -302,7 +302,8 @@ def grid(rows: list[tuple[str, Any]]) -> Table:
     table.add_column(style="dim", no_wrap=True, min_width=8)
     table.add_column(overflow="fold")
     for label, content in rows:
-        table.add_row(f"  {label}", content)
+        # a text is no markup: M[b,b] is a moment
+        table.add_row(f"  {label}", Text(content) if isinstance(content, str) else content)
     return table
 
 
