@@ -20,8 +20,9 @@ ROOT = Path(identkit.__file__).parent.parent
 LAYERS = {
     "language": "vocabulary causes errors registry rate deadline bounded domain files heads balls "
     "functions expression",
-    "model": "layout likelihoods.density likelihoods.contract likelihoods.least_squares likelihoods.gaussian "
-    "experts likelihoods.categorical likelihoods gates.router gates.normal gates.regime "
+    "model": "layout likelihoods.density likelihoods.contract likelihoods.least_squares "
+    "likelihoods.gaussian experts likelihoods.categorical likelihoods gates.router gates.normal "
+    "gates.regime "
     "gates.density gates.selection gates.gauge gates.weights gates.merging gates.gate "
     "gates.classes gates.sigmoid gates.softmax gates.normalized_sigmoid gates.input_free "
     "gates.routed gates.quadratic "
@@ -64,9 +65,10 @@ LAYERS = {
     "fit.vector_math fit.kept fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu "
     "fit.sums fit.job fit.engine fit.closure fit.starts fit.change fit.inference "
     "fit.shared_gates fit.prediction fit.saved fit.statistics fit.summary fit.running",
-    "density": "density.half density.measure density.model density.kernel density.result density.box "
-    "density.engine density.starts density.units density.running density.inference "
-    "density.summary density",
+    "density": "density.half density.measure density.model density.kernel density.result "
+    "density.box density.engine density.starts density.units density.running density.inference "
+    "density.summary density.prediction density.components density.asked density.reporting "
+    "density.saved density",
     "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice",
     "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
@@ -74,18 +76,20 @@ LAYERS = {
     "rates.scheduling rates.store_file rates.store rates.sweep rates.result rates.running",
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
     "report.listings report.paragraphs report.counterexample report.gauges report.argument "
-    "report.explain report.tables report.claims_report report.paper_tables report.fit_report "
+    "report.explain report.tables report.claims_report report.paper_tables "
+    "report.fit_identifiability report.fit_report "
+    "report.density_report report.density_document report.density_prediction "
     "report.fit_document report.choice_report report.choice_document report.choice_figure "
     "report.rates_report report.rates_document report.orders_report report.prediction "
     "report.verified report.regions_report rates.drawing rates.figure_files rates.figures "
-    "report.fit_figure report.fit_summary "
+    "report.fit_figure report.density_figure report.fit_summary "
     "rates.page.pieces "
     "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
-    "api": "presented fit.presented choice.presented choice.of_estimator rates.presented "
-    "estimator gate_contract strategies testing rates identkit",
+    "api": "presented fit.presented density.presented choice.presented "
+    "choice.of_estimator rates.presented estimator gate_contract strategies testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run "
-    "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers cli.fit "
-    "cli.predict cli.rates cli.truth cli.sweep cli.runs cli.report cli.claims cli.interactions "
+    "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers "
+    "cli.fit_density cli.fit cli.predict cli.rates cli.truth cli.sweep cli.runs cli.report cli.claims cli.interactions "
     "cli.regions cli.verify cli.listings __main__",
 }
 """From below: layer -> its modules."""
@@ -208,6 +212,7 @@ def test_only_what_is_heavy_is_imported_inside_functions(module):
 PLACES = {
     "certificates.verify": 2,  # the prover; jsonschema
     "claims.listing": 1,  # pytest
+    "density.prediction": 1,  # SciPy: quantiles of a normal
     "degeneracy.semidefinite": 1,  # NumPy and SciPy: only where a conic program is solved
     "fit.engine": 1,  # torch
     "fit.inference": 1,  # torch

@@ -51,6 +51,11 @@ def model_for(
 def _classes(table: Table, given: int | None) -> int:
     """How many there are."""
     count, most = len(table.classes), MAX_COMPONENTS + 1
+    if count == 1:
+        raise InputError(
+            f"column '{table.target_name}': all rows are of the class {table.classes[0]}, so there "
+            "is nothing to fit; check the target column."
+        )
     if count > most:
         raise InputError(
             f"column '{table.target_name}': it has {count:,} different values, at most {most} "

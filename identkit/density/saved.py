@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +16,8 @@ from identkit.density.result import Status
 from identkit.density.summary import bic
 from identkit.errors import InputError
 from identkit.experts import Expert
-from identkit.files import read_whole
 from identkit.fit.prediction import LEVEL
-from identkit.fit.saved import AGREE, AGREE_OF_INVERSE, MOST_BYTES, altered, check_form
+from identkit.fit.saved import AGREE, AGREE_OF_INVERSE, altered, check_form, loaded
 from identkit.likelihoods import from_document
 from identkit.mixing import real_array
 
@@ -104,19 +102,7 @@ def read_density_fit(path: str | os.PathLike[str]) -> SavedDensity:
     estimates cannot be checked. Raises :class:`~identkit.errors.InputError` for a file that cannot
     be read, is no such document, or has been altered.
     """
-    label = str(path)
-    try:
-        document = json.loads(read_whole(path, MOST_BYTES))
-    except OSError as error:
-        raise InputError(
-            f"{label}: cannot be read ({error.strerror or error}); give a file of "
-            "'identkit fit --save'."
-        ) from None
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{label}: is not JSON; give a file of 'identkit fit --save'.") from None
-    return density_of(document, label)
+    return density_of(loaded(path), str(path))
 
 
 def density_of(document: Any, label: str = "document") -> SavedDensity:

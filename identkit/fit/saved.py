@@ -100,9 +100,14 @@ def read_fit(path: str | os.PathLike[str]) -> SavedFit:
     Raises :class:`~identkit.errors.InputError` for a file that cannot be read, is no such document,
     has been altered, or holds several fits.
     """
+    return fit_of(loaded(path), str(path))
+
+
+def loaded(path: str | os.PathLike[str]) -> Any:
+    """The document in a file of ``identkit fit --save``, not looked at yet. Raises InputError."""
     label = str(path)
     try:
-        document = json.loads(read_whole(path, MOST_BYTES))
+        return json.loads(read_whole(path, MOST_BYTES))
     except OSError as error:
         raise InputError(
             f"{label}: cannot be read ({error.strerror or error}); give a file of "
@@ -112,7 +117,6 @@ def read_fit(path: str | os.PathLike[str]) -> SavedFit:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{label}: is not JSON; give a file of 'identkit fit --save'.") from None
-    return fit_of(document, label)
 
 
 def fit_of(document: Any, label: str = "document") -> SavedFit:

@@ -264,7 +264,7 @@ def coded(y: NDArray[Any], label: str) -> tuple[Array, tuple[str, ...]]:
     >>> coded(np.array(["b", "a", "b"]), "y")
     (array([1., 0., 1.]), ('a', 'b'))
 
-    Raises InputError for a single class and for y that is neither numbers nor texts.
+    Raises InputError for y that is neither numbers nor texts.
     """
     if y.ndim != 1 or y.dtype.kind not in "iufbU":
         raise InputError(f"{label} holds {y.dtype.name}, no classes; give texts or numbers.")
@@ -273,8 +273,6 @@ def coded(y: NDArray[Any], label: str) -> tuple[Array, tuple[str, ...]]:
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise InputError(f"{label} has a value that is not finite; fill it in or delete the row.")
     found, places = np.unique(y, return_inverse=True)
-    if len(found) == 1:
-        raise InputError(f"{label} has one class, {found[0]}, in every row: none is to be learnt.")
     texts = found.dtype.kind == "U"
     names = tuple(str(v) if texts else repr(v).removesuffix(".0") for v in found.tolist())
     return places.reshape(-1).astype(np.float64), names
