@@ -89,8 +89,8 @@ LAYERS = {
     "choice.of_estimator rates.presented estimator gate_contract strategies testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run "
     "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers "
-    "cli.fit_density cli.fit cli.predict cli.rates cli.truth cli.sweep cli.runs cli.report cli.claims cli.interactions "
-    "cli.regions cli.verify cli.listings __main__",
+    "cli.fit_density cli.fit cli.predict cli.rates cli.truth cli.sweep cli.runs cli.report "
+    "cli.claims cli.interactions cli.regions cli.verify cli.listings __main__",
 }
 """From below: layer -> its modules."""
 HEAVY = {
