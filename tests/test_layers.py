@@ -60,7 +60,8 @@ LAYERS = {
     "certificates.kernel certificates.statement certificates.order_entry certificates.store "
     "certificates.rederive certificates.verify",
     "mixture": "fit.structure fit.printing fit.gradient fit.model simulation",
-    "losses": "losses losses.shifts losses.levels losses.partition losses.norms losses.identified",
+    "losses": "losses losses.shifts losses.levels losses.partition losses.norms losses.identified "
+    "losses.quotient",
     "fit": "fit fit.objective fit.box fit.result fit.problem fit.solver fit.nodes "
     "fit.vector_math fit.kept fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu "
     "fit.sums fit.job fit.engine fit.closure fit.starts fit.change fit.inference "
@@ -69,6 +70,7 @@ LAYERS = {
     "density.box density.engine density.starts density.units density.running density.inference "
     "density.summary density.prediction density.components density.asked density.reporting "
     "density.saved density",
+    "distances": "losses.template losses.joint losses.density losses.divergence losses.printed",
     "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice",
     "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
@@ -224,6 +226,7 @@ PLACES = {
     "gates.sigmoid": 2,
     "gates.softmax": 2,
     "gates.top_k_biased": 1,
+    "losses.divergence": 1,  # SciPy: the normal distribution function
     "rates.drawing": 1,  # matplotlib
     "rates.fits": 1,  # their versions
     "rates.formats": 1,  # pyarrow
