@@ -112,7 +112,7 @@ def chosen_expert(
 
 def shared_expert(options: argparse.Namespace, expert: Expert) -> Expert | None:
     """The shared expert: a built-in one, with its shape behind it, or an expression."""
-    from identkit.experts import Expert, builtin
+    from identkit.experts import Expert, builtin, names_written
     from identkit.expression import INPUT
 
     text = getattr(options, "shared", None)
@@ -121,6 +121,12 @@ def shared_expert(options: argparse.Namespace, expert: Expert) -> Expert | None:
     name, *shape = text.split() or [""]
     if BUILT_IN.fullmatch(name) and name not in expert.inputs and len(shape) < 2:
         return builtin(name, *shape, dim=expert.dim)
+    stray = [n for n in names_written(text) if INPUT.match(n) and int(n[1:] or "0") >= expert.dim]
+    if stray:
+        raise InputError(
+            f"--shared {text}: it uses {min(stray)}, but the inputs are "
+            f"{', '.join(expert.inputs)}; use no others."
+        )
     own = None if all(map(INPUT.match, expert.inputs)) else expert.inputs
     return Expert.from_expression(text, dim=expert.dim, inputs=own)
 
