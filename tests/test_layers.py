@@ -21,8 +21,8 @@ LAYERS = {
     "language": "vocabulary causes errors registry rate deadline bounded domain files heads balls "
     "functions expression",
     "model": "layout likelihoods.density likelihoods.contract likelihoods.least_squares "
-    "likelihoods.gaussian experts likelihoods.categorical likelihoods gates.router gates.normal "
-    "gates.regime "
+    "likelihoods.gaussian experts likelihoods.categorical likelihoods "
+    "gates.router gates.normal gates.regime "
     "gates.density gates.selection gates.gauge gates.weights gates.merging gates.gate "
     "gates.classes gates.sigmoid gates.softmax gates.normalized_sigmoid gates.input_free "
     "gates.routed gates.quadratic "
@@ -66,8 +66,9 @@ LAYERS = {
     "fit.vector_math fit.kept fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu "
     "fit.sums fit.job fit.engine fit.closure fit.starts fit.change fit.inference "
     "fit.shared_gates fit.prediction fit.saved fit.statistics fit.summary fit.running",
-    "density": "density.half density.measure density.model density.kernel density.result "
-    "density.box density.engine density.starts density.units density.running density.inference "
+    "density": "density.half density.measure density.model density.kernel density.torch_values "
+    "density.torch_kernel density.result density.box "
+    "density.job density.engine density.starts density.units density.running density.inference "
     "density.summary density.prediction density.components density.asked density.reporting "
     "density.saved density",
     "distances": "losses.template losses.joint losses.density losses.divergence losses.printed",
@@ -101,6 +102,8 @@ HEAVY = {
 }  # fmt: skip
 """Libraries that are imported where they are used: most commands need none of them."""
 DEFERRED = {
+    "density.engine": {"density.job"},  # torch
+    "density.inference": {"density.job"},
     "certificates.verify": {"certificates.rederive"},  # the prover
     "claims.listing": {"claims.running"},  # pytest
     "fit.engine": {"fit.job"},  # torch
@@ -216,6 +219,8 @@ PLACES = {
     "claims.listing": 1,  # pytest
     "density.prediction": 1,  # SciPy: quantiles of a normal
     "degeneracy.semidefinite": 1,  # NumPy and SciPy: only where a conic program is solved
+    "density.engine": 1,  # torch
+    "density.inference": 1,  # torch
     "fit.engine": 1,  # torch
     "fit.inference": 1,  # torch
     "fit.prediction": 1,  # SciPy: a quantile
@@ -226,6 +231,7 @@ PLACES = {
     "gates.sigmoid": 2,
     "gates.softmax": 2,
     "gates.top_k_biased": 1,
+    "likelihoods.categorical": 2,  # NumPy
     "losses.divergence": 1,  # SciPy: the normal distribution function
     "rates.drawing": 1,  # matplotlib
     "rates.fits": 1,  # their versions

@@ -12,7 +12,6 @@ from identkit.cli.options import shared_expert
 from identkit.cli.output import show
 from identkit.cli.progress import interruptible, progress_bar, telling_of_compilation
 from identkit.errors import InputError
-from identkit.likelihoods import LEAST_SQUARES, Likelihood, resolve
 from identkit.vocabulary import Variance
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from identkit.density.summary import DensityReport
     from identkit.experts import Expert
     from identkit.gates import Gate
+    from identkit.likelihoods import Likelihood
     from identkit.tables import Table
 
 SPREAD = "nu"
@@ -83,6 +83,8 @@ def check(options: argparse.Namespace) -> Likelihood | None:
 
     Raises InputError, before the data are read, for options that do not go together.
     """
+    from identkit.likelihoods import LEAST_SQUARES, resolve
+
     form = resolve(options.likelihood or LEAST_SQUARES, options.variance)
     own = {
         "variances": options.variances, "classes": options.classes, "shared": options.shared,
