@@ -32,8 +32,9 @@ MOST_SHARED = 100
 EXAMPLES = """\
   identkit fit data.csv --expert linear --gate softmax --k 2 \\
       --likelihood gaussian
-  identkit fit data.csv --expert tanh --gate softmax --k 2 --likelihood gaussian \\
-      --variance common --shared linear --save-posterior atoms.csv
+  identkit fit data.csv --expert tanh --gate softmax --k 2 \\
+      --likelihood gaussian --variance common --shared linear \\
+      --save-posterior atoms.csv
   identkit fit iris.csv --target species --expert linear --gate softmax --k 2 \\
       --likelihood categorical"""
 TEACHES = """\

@@ -39,6 +39,8 @@ REMEDIES = {
     Status.INTERRUPTED: "stopped before the end: what follows is not a maximum; run again",
 }
 """What to do about a status on the command line."""
+APART = 3.0
+"""Ratio of the two standard errors of a number beyond which neither is believed."""
 STATES = {"gauge": "fixed", "fixed": "fixed", "bound": "bound", "n.d.": "n.d."}
 """Of a number without standard errors, as printed."""
 
@@ -98,6 +100,18 @@ def notes(report: DensityReport) -> list[tuple[str, str]]:
         )
     elif c is None:
         lines.append(("s.e.", "none: they are those of a maximum."))
+    apart = [
+        named(part.label, n.name)
+        for part in parts
+        for n in part.numbers
+        if np.isfinite(n.error) and not 1.0 / APART < n.sandwich / n.error < APART
+    ]
+    if apart:
+        text = (
+            f"they differ by more than {APART:g} times for {listed(apart)}: the model is wrong "
+            "there, or the likelihood is no parabola; do not read either."
+        )
+        lines.append(("± s.e.", text))
     if c is not None and c.undetermined:
         texts = [direction(d) for d in c.undetermined]
         lines.append(("n.d.", f"not determined by these data: {listed(texts)}."))
