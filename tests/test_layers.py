@@ -72,7 +72,8 @@ LAYERS = {
     "density.summary density.prediction density.components density.asked density.reporting "
     "density.saved density",
     "distances": "losses.template losses.joint losses.density losses.divergence losses.printed",
-    "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice",
+    "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice "
+    "density.choosing",
     "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
     "rates.fits rates.audit rates.formats rates.plan_values rates.plan "
@@ -88,8 +89,9 @@ LAYERS = {
     "report.fit_figure report.density_figure report.fit_summary "
     "rates.page.pieces "
     "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
-    "api": "presented fit.presented density.presented choice.presented "
-    "choice.of_estimator rates.presented estimator gate_contract strategies testing rates identkit",
+    "api": "presented fit.presented density.presented choice.presented choice.of_estimator "
+    "rates.presented estimating estimator estimated_density density_estimators gate_contract "
+    "strategies testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run "
     "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers "
     "cli.fit_density cli.fit cli.predict cli.rates cli.truth cli.sweep cli.runs cli.report "

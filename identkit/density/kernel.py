@@ -648,7 +648,7 @@ class CpuSums:
         )
         steps: Any = _steps
         with warnings.catch_warnings():
-            # functions of one kind in a tuple: Numba says at each call that it is experimental
+            # Numba gives it for a tuple of functions each time one is an argument
             warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)
             self._share(
                 len(theta),

@@ -50,10 +50,8 @@ class Units:
         """The change that brings x (n, d) and y (n,) nearest to mean 0 and standard deviation 1.
 
         ``bounded`` are numbers of a unit of each half that the user bounds. None where the halves
-        allow no common change, or logits of several classes are fitted.
+        allow no common change.
         """
-        if model.routed.outputs > 1:
-            return None
         halves = [(model.routed, bounded)]
         if model.shared is not None:
             halves.append((model.shared, bounded_shared))
