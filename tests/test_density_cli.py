@@ -305,6 +305,32 @@ def test_a_spike_is_no_fit(capsys):
     assert not found["report"]["floor"]
 
 
+def test_how_many_atoms(folder, capsys):
+    data = ["lines.csv", "--inputs", "x", *GAUSSIAN[:4], "--likelihood", "gaussian", *QUICK]
+    more = ["--k", "1:3", "--folds", "2", "--save", "choice.json", "--figure", "choice.png"]
+    assert main(["fit", *data, *more]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "k = 2, named by bic" in out
+    assert "how many atoms? linear" in out
+    found = json.loads((folder / "choice.json").read_text(encoding="utf-8"))
+    Draft202012Validator(schema("density-choice-1")).validate(found)
+    Draft202012Validator(schema("density-fit-1")).validate(found["fit"])
+    assert {n["criterion"]: n["k"] for n in found["named"]} == dict.fromkeys(
+        ("bic", "icl", "cv", "dsc"), 2
+    )
+    chosen = next(c for c in found["candidates"] if c["k"] == 2)
+    for name in ("bic", "icl"):
+        assert chosen[name] == pytest.approx(found["fit"]["report"][name], rel=1e-12)
+    for arguments, said in (
+        (["--start", "a=1"], "it is for one k"),
+        (["--variance", "known", "--variances", "1,2"], "of a range of k one"),
+        (["--choose", "cv", "--folds", "0"], "there are no folds"),
+    ):
+        assert main(["fit", *data, "--k", "1:3", *arguments]) == 2
+        assert said in capsys.readouterr().err
+
+
 WRONG = [
     (["--gate", "sigmoid"], "gate sigmoid: its weights do not add up to 1"),
     (["--likelihood", "gausian"], "unknown likelihood 'gausian'; did you mean gaussian?"),

@@ -83,6 +83,7 @@ LAYERS = {
     "report.explain report.tables report.claims_report report.paper_tables "
     "report.fit_identifiability report.fit_report "
     "report.density_report report.density_document report.density_prediction "
+    "report.density_choice_report report.density_choice_document "
     "report.fit_document report.choice_report report.choice_document report.choice_figure "
     "report.rates_report report.rates_document report.orders_report report.prediction "
     "report.verified report.regions_report rates.drawing rates.figure_files rates.figures "
@@ -94,8 +95,8 @@ LAYERS = {
     "strategies testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run "
     "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers "
-    "cli.fit_density cli.fit cli.predict cli.rates cli.truth cli.sweep cli.runs cli.report "
-    "cli.claims cli.interactions cli.regions cli.verify cli.listings __main__",
+    "cli.choose_density cli.fit_density cli.fit cli.predict cli.rates cli.truth cli.sweep "
+    "cli.runs cli.report cli.claims cli.interactions cli.regions cli.verify cli.listings __main__",
 }
 """From below: layer -> its modules."""
 HEAVY = {

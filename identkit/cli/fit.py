@@ -181,11 +181,6 @@ def run(options: argparse.Namespace) -> int:
     form = fit_density.check(options)
     gate = resolve(chosen_gate(options))
     many = isinstance(options.k, range)
-    if form is not None and many:
-        raise InputError(
-            f"--k {options.k[0]}:{options.k[-1]}: numbers of atoms are compared for least squares; "
-            f"give one with --likelihood {form.family}, and compare BIC and ICL of the reports."
-        )
     groups = read_groups(options.groups, options.k[-1] if many else options.k, gate)
     if options.save is not None:
         from identkit.files import check_json_target

@@ -7,6 +7,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
+from identkit.cli import choose_density
 from identkit.cli.numbers import parse_box, read_starts
 from identkit.cli.options import shared_expert
 from identkit.cli.output import show
@@ -155,7 +156,7 @@ def read_variances(options: argparse.Namespace) -> list[float] | None:
     if len(values) not in (1, count):
         raise InputError(
             f"--variances '{text}': it has {len(values)} values for {count} atoms; give one, or "
-            "one for each atom, shared atoms first."
+            "one for each atom, shared atoms first; of a range of k one."
         )
     return values
 
@@ -185,6 +186,13 @@ def run(
         classes=options.classes, shared=shared_expert(options, expert), groups=groups,
     )  # fmt: skip
     box = read_box(options, model)
+    if isinstance(options.k, range):
+        if options.start:
+            raise InputError("--start: it is for one k; give one number of atoms, or leave it out.")
+        given = _given(options, box, table)
+        if given["variances"] is not None:
+            given["variances"] = given["variances"][0]
+        return choose_density.run(options, model, table, given)
     report = _fitted(options, model, box, table)
 
     from identkit.report import density_document, density_report
@@ -268,25 +276,32 @@ def _spread(entries: list[str], model: DensityModel) -> tuple[float, float]:
     return pair
 
 
+def _given(options: argparse.Namespace, box: DensityBox, table: Table) -> dict[str, Any]:
+    """What every fit is asked for."""
+    from identkit.fit.problem import Compute
+
+    return {
+        "shared": options.k_shared, "weight": table.weight, "starts": options.starts,
+        "seed": options.seed, "standardise": not options.no_standardise, "box": box,
+        "variances": read_variances(options), "max_steps": options.max_steps,
+        "compute": Compute(device=options.device, threads=options.threads),
+    }  # fmt: skip
+
+
 def _fitted(
     options: argparse.Namespace, model: DensityModel, box: DensityBox, table: Table
 ) -> DensityReport:
     """The run with progress, stopped by Ctrl-C where it is."""
     from identkit.density.reporting import reported
     from identkit.density.running import best_density
-    from identkit.fit.problem import Compute
 
     began = time.perf_counter()
     with progress_bar() as bar, telling_of_compilation(bar):
         with interruptible() as stopped:
             fit = best_density(
                 model, table.x, table.y, options.k,
-                shared=options.k_shared, weight=table.weight, starts=options.starts,
-                seed=options.seed, standardise=not options.no_standardise, box=box,
-                variances=read_variances(options), start=read_starts(options.start),
-                max_steps=options.max_steps,
-                compute=Compute(device=options.device, threads=options.threads),
-                steps=bar, stop=stopped,
+                start=read_starts(options.start), steps=bar, stop=stopped,
+                **_given(options, box, table),
             )  # fmt: skip
             interrupted = stopped()
         return reported(
