@@ -20,8 +20,8 @@ AnyChoice = Choice | DensityChoice
 def figure(choice: AnyChoice, errors: str = "error² of prediction ± s.e.") -> Figure:
     """Panels with BIC and ICL, with CV ± one standard error, with DSC, and with the dendrogram.
 
-    ``errors`` says what cross-validation measures. A panel whose numbers there are not is left out. Save it with
-    :func:`identkit.rates.figure_files.save`. Raises :class:`~identkit.errors.InputError` without
+    ``errors`` says what cross-validation measures. A panel whose numbers there are not is left out.
+    Save it with :func:`identkit.rates.figure_files.save`. Raises :class:`~identkit.errors.InputError` without
     matplotlib.
     """
     panels: list[Any] = [_information]
