@@ -21,8 +21,8 @@ def figure(choice: AnyChoice, errors: str = "error² of prediction ± s.e.") -> 
     """Panels with BIC and ICL, with CV ± one standard error, with DSC, and with the dendrogram.
 
     ``errors`` says what cross-validation measures. A panel whose numbers there are not is left out.
-    Save it with :func:`identkit.rates.figure_files.save`. Raises :class:`~identkit.errors.InputError` without
-    matplotlib.
+    Save it with :func:`identkit.rates.figure_files.save`. Raises
+    :class:`~identkit.errors.InputError` without matplotlib.
     """
     panels: list[Any] = [_information]
     if any(c.cv is not None for c in choice.candidates):
