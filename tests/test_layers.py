@@ -69,7 +69,8 @@ LAYERS = {
     "density": "density.half density.measure density.model density.kernel density.torch_values "
     "density.torch_kernel density.result density.box "
     "density.job density.engine density.starts density.units density.running density.inference "
-    "density.summary density",
+    "density.summary density.prediction density.components density.asked density.reporting "
+    "density.saved density",
     "distances": "losses.template losses.joint losses.density losses.divergence losses.printed",
     "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice "
     "density.choosing",
@@ -79,20 +80,23 @@ LAYERS = {
     "rates.scheduling rates.store_file rates.store rates.sweep rates.result rates.running",
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
     "report.listings report.paragraphs report.counterexample report.gauges report.argument "
-    "report.explain report.tables report.claims_report report.paper_tables report.fit_report "
+    "report.explain report.tables report.claims_report report.paper_tables "
+    "report.fit_identifiability report.fit_report "
+    "report.density_report report.density_document report.density_prediction "
+    "report.density_choice_report report.density_choice_document "
     "report.fit_document report.choice_report report.choice_document report.choice_figure "
     "report.rates_report report.rates_document report.orders_report report.prediction "
     "report.verified report.regions_report rates.drawing rates.figure_files rates.figures "
-    "report.fit_figure report.fit_summary "
+    "report.fit_figure report.density_figure report.fit_summary "
     "rates.page.pieces "
     "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
-    "api": "presented fit.presented choice.presented choice.of_estimator rates.presented "
-    "estimating estimator estimated_density density_estimators gate_contract strategies "
-    "testing rates identkit",
+    "api": "presented fit.presented density.presented choice.presented choice.of_estimator "
+    "rates.presented estimating estimator estimated_density density_estimators gate_contract "
+    "strategies testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run "
-    "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers cli.fit "
-    "cli.predict cli.rates cli.truth cli.sweep cli.runs cli.report cli.claims cli.interactions "
-    "cli.regions cli.verify cli.listings __main__",
+    "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers "
+    "cli.choose_density cli.fit_density cli.fit cli.predict cli.rates cli.truth cli.sweep "
+    "cli.runs cli.report cli.claims cli.interactions cli.regions cli.verify cli.listings __main__",
 }
 """From below: layer -> its modules."""
 HEAVY = {
@@ -216,6 +220,7 @@ def test_only_what_is_heavy_is_imported_inside_functions(module):
 PLACES = {
     "certificates.verify": 2,  # the prover; jsonschema
     "claims.listing": 1,  # pytest
+    "density.prediction": 1,  # SciPy: quantiles of a normal
     "degeneracy.semidefinite": 1,  # NumPy and SciPy: only where a conic program is solved
     "density.engine": 1,  # torch
     "density.inference": 1,  # torch
