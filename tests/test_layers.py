@@ -46,8 +46,10 @@ LAYERS = {
     "conclude": "degeneracy.conclude orders.answer orders.deciding",
     "claims": "claims claims.checks claims.record claims.listing claims.running",
     "architecture": "architecture.measures architecture.overlap architecture.halves "
-    "architecture.moves architecture.search architecture.examples",
-    "check": "checking alternatives interaction interaction_effects router_interaction "
+    "architecture.moves architecture.search architecture.examples architecture.given "
+    "architecture.compared",
+    "check": "checking truths truths.record truths.alternatives alternatives interaction "
+    "interaction_effects router_interaction "
     "stated table "
     "selecting.regions selecting.records selecting.examples selecting.filling selecting.answers",
     "document": "degeneracy.document certificates.document report.json_text "
@@ -74,7 +76,8 @@ LAYERS = {
     "report.explain report.tables report.claims_report report.paper_tables report.fit_report "
     "report.fit_document report.choice_report report.choice_document report.choice_figure "
     "report.rates_report report.rates_document report.orders_report report.prediction "
-    "report.verified report.regions_report rates.drawing rates.figure_files rates.figures "
+    "report.verified report.regions_report report.truths_report "
+    "rates.drawing rates.figure_files rates.figures "
     "report.fit_figure report.fit_summary "
     "rates.page.pieces "
     "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
