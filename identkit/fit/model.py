@@ -255,19 +255,22 @@ class Model:
 
     def heads(self, functions: Mapping[str, Any]) -> Heads:
         """Compile for a library: ``functions`` maps the grammar's names to its functions."""
-        expert, gate = self.expressions
-
-        def compiled(found: Structure | None) -> Any:
-            if found is None:
-                return None
-            return function_of(self._arguments(found), _derivatives(found), functions)
-
         return Heads(
-            function_of(self.arguments, expert, functions),
-            function_of((SCORE,), gate, functions),
-            compiled(self.score),
-            compiled(self.group_score),
+            function_of(self.arguments, self.expressions[0], functions),
+            self.gate_heads(functions),
+            self.compiled(self.score, functions),
+            self.compiled(self.group_score, functions),
         )
+
+    def gate_heads(self, functions: Mapping[str, Any]) -> Callable[..., tuple]:
+        """(ω, ω', ω'') of the score, compiled for a library."""
+        return function_of((SCORE,), self.expressions[1], functions)
+
+    def compiled(self, found: Structure | None, functions: Mapping[str, Any]) -> Any:
+        """A function with its derivatives in its slots; None for none."""
+        if found is None:
+            return None
+        return function_of(self._arguments(found), _derivatives(found), functions)
 
     @cached_property
     def numpy_heads(self) -> Heads:

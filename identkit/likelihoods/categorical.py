@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import sympy as sp
 
@@ -27,6 +27,10 @@ from identkit.errors import InputError, whole
 from identkit.experts import MAX_COMPONENTS, Expert
 from identkit.expression import free_names
 from identkit.likelihoods.contract import Likelihood
+from identkit.likelihoods.density import LogDensity
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NAME = "categorical"
 
@@ -111,6 +115,55 @@ def with_classes(expert: Expert, classes: int) -> Expert:
     )
 
 
+def _shares(h: tuple[Any, ...]) -> list[Any]:
+    if len(h) == 1:
+        return [1 / (1 + sp.exp(-h[0]))]
+    total = 1 + sp.Add(*map(sp.exp, h))
+    return [sp.exp(own) / total for own in h]
+
+
+def _logarithm(h: tuple[Any, ...], y: tuple[Any, ...], _: Any) -> Any:
+    chosen = sp.Add(*(own * value for own, value in zip(y, h, strict=True)))
+    return chosen - sp.log(1 + sp.Add(*map(sp.exp, h)))
+
+
+def _information(h: tuple[Any, ...], _: Any) -> tuple[tuple[Any, ...], ...]:
+    p = _shares(h)
+    return tuple(
+        tuple(a * ((1 if i == j else 0) - b) for j, b in enumerate(p)) for i, a in enumerate(p)
+    )
+
+
+def _columns(y: Any, m: int) -> Any:
+    """1 in the column of the class, counted from 0; a row of zeros for the last one."""
+    import numpy as np
+
+    return (np.asarray(y)[..., None] == np.arange(m)).astype(np.float64)
+
+
+def probabilities(h: Any) -> Any:
+    """The probabilities of all classes (…, m + 1, n) from logits (…, m, n)."""
+    import numpy as np
+
+    logits = np.concatenate([h, np.zeros_like(h[..., :1, :])], axis=-2)
+    shares = np.exp(logits - logits.max(axis=-2, keepdims=True))
+    return shares / shares.sum(axis=-2, keepdims=True)
+
+
+def _draw(rng: np.random.Generator, h: Any, _: Any) -> Any:
+    heights = probabilities(h).cumsum(axis=-2)
+    return (rng.uniform(size=h.shape[-1]) >= heights[:-1]).sum(axis=0).astype(float)
+
+
+DENSITY = LogDensity(
+    formula=_logarithm,
+    information=_information,
+    columns=_columns,
+    draw=_draw,
+    responses=lambda m: m,
+    spread=False,
+)
+"""The logarithm of a class's probability."""
 LIKELIHOOD = Likelihood(
     name=NAME,
     title="the categorical likelihood",
@@ -123,4 +176,5 @@ LIKELIHOOD = Likelihood(
     seen=seen,
     with_classes=with_classes,
     divided=True,
+    density=DENSITY,
 )

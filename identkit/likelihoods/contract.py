@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from identkit.errors import InputError, unknown_name
+from identkit.likelihoods.density import LogDensity
 from identkit.registry import enter, plugged_in
 from identkit.vocabulary import Through, Variance
 
@@ -50,7 +51,8 @@ class Likelihood:
     ``seen(expert)`` is the function of x and η whose mixture is estimated: the expert itself, or
     what the likelihood makes of it. ``with_classes(expert, S)`` writes an expert of one output for
     responses in S classes; None where a response is a number. ``divided``: what is estimated is a
-    mixture only where weights sum to 1, and no other gate is asked about.
+    mixture only where weights sum to 1, and no other gate is asked about. ``density`` is the
+    logarithm of one atom's density, that maximum likelihood fits; None where there is none.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Likelihood:
     seen: Callable[[Expert], Expert] = field(default=_as_it_is, repr=False)
     with_classes: Callable[[Expert, int], Expert] | None = field(default=None, repr=False)
     divided: bool = False
+    density: LogDensity | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.family:

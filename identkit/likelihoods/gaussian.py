@@ -16,8 +16,16 @@ Source: arXiv 2505.10860; theory section 8; proofs_check/test_gaussian_blocks.py
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+import sympy as sp
+
 from identkit.likelihoods.contract import Likelihood
+from identkit.likelihoods.density import LogDensity
 from identkit.vocabulary import Through, Variance
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FAMILY = "gaussian"
 _SAID = {
@@ -27,6 +35,27 @@ _SAID = {
 }
 
 _VARIANCE = {Variance.FREE: "ν_i", Variance.COMMON: "ν", Variance.KNOWN: "ν_i"}
+
+
+def _logarithm(h: tuple[Any, ...], y: tuple[Any, ...], spread: Any) -> Any:
+    square = (y[0] - h[0]) ** 2
+    return -(square * sp.exp(-spread) + spread + sp.log(2 * sp.pi)) / 2
+
+
+def _draw(rng: np.random.Generator, h: Any, nu: Any) -> Any:
+    return h[0] + nu**0.5 * rng.standard_normal(h.shape[-1])
+
+
+DENSITY = LogDensity(
+    formula=_logarithm,
+    information=lambda h, spread: (
+        (sp.exp(-spread), sp.Integer(0)), (sp.Integer(0), sp.Rational(1, 2))
+    ),
+    columns=lambda y, m: y[..., None],
+    draw=_draw,
+    mean=lambda h: h[..., 0, :],
+)  # fmt: skip
+"""log N(y | h, ν)."""
 
 
 def name_of(variance: Variance) -> str:
@@ -47,6 +76,7 @@ LIKELIHOODS = tuple(
         estimated="p is estimated at n^-1/2 up to logarithms",
         family=FAMILY,
         variance=variance,
+        density=DENSITY,
     )
     for variance, said in _SAID.items()
 )

@@ -1,0 +1,415 @@
+"""Maximum likelihood for many problems at once: EM steps, then Newton with the exact Hessian.
+
+The steps are those of the trust-region solver of least squares (:mod:`identkit.fit.solver`), which
+never takes one that raises −log p. The first ``em_steps`` use the matrix that EM leaves of the
+Hessian: of an expert that is linear in its parameters they are EM's weighted least squares. EM
+alone needs thousands of steps where atoms share a true atom (benchmarks/README.md); Newton's steps
+do not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from identkit import __version__
+from identkit.density.box import CEILING, FLOOR, DensityBox
+from identkit.density.measure import DensityMeasure
+from identkit.density.model import DensityModel
+from identkit.density.result import DensityFit, Settings, Status
+from identkit.errors import InputError, whole
+from identkit.fit.problem import LARGEST, Compute, Data
+from identkit.mixing import real_array
+
+if TYPE_CHECKING:
+    from identkit.fit.solver import Solution
+
+Array = NDArray[np.float64]
+LIGHT = 1e-3
+"""An atom is light when it has less than this part of the rows, by posterior probability."""
+AT_FLOOR = 1e-6
+"""Of log ν above its lower bound: there the variance is at its floor."""
+LIGHT_SAMPLE = 4096
+SAME = 1e-12
+"""Likelihoods that differ by this part of the cost tie."""
+
+
+def maximum_likelihood(
+    model: DensityModel,
+    x: ArrayLike,
+    y: ArrayLike,
+    start: DensityMeasure | Sequence[DensityMeasure],
+    *,
+    weight: ArrayLike | None = None,
+    box: DensityBox | None = None,
+    max_steps: int = 500,
+    em_steps: int = 20,
+    newton: bool = True,
+    tolerance: float = 1e-16,
+    flat: float = 1e-12,
+    compute: Compute | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> DensityFit:
+    """Maximise Σ_j w_j log p_G(y_j | x_j) over mixing measures G in a box.
+
+    ``x`` has shape (n, d) and ``y`` (n,) for one problem; (R, n, d) or (n, d), and (R, n), for R
+    problems; classes of a categorical likelihood are 0, 1, …. ``start`` is a measure, or several to
+    start from; each has one for all problems or R of them. ``weight``, like y in shape, counts
+    rows. With ``newton`` False all steps are EM's. Gauges are fixed by holding the last gate at 0.
+
+    >>> import numpy as np, identkit
+    >>> from identkit.density import DensityMeasure, DensityModel, maximum_likelihood
+    >>> model = DensityModel.of("linear", "softmax")
+    >>> routed = identkit.MixingMeasure([0.5, 0.0], [[1.0], [0.0]], [[2.0, 1.0], [-1.0, 0.0]])
+    >>> truth = DensityMeasure(routed, [0.1, 0.2])
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.uniform(-2.0, 2.0, (300, 1))
+    >>> maximum_likelihood(model, x, model.sample(truth, x, rng), truth).status
+    <Status.CONVERGED: 'converged'>
+
+    Raises :class:`~identkit.errors.InputError`, before any work, for data that do not fit the model
+    or each other, are not finite, constant, of other classes, or fewer than the parameters. Of
+    several problems those with such y are left out with status ``bad data``, unless all are.
+    """
+    began = time.perf_counter()
+    box = DensityBox() if box is None else box
+    compute = compute or Compute()
+    whole("max_steps", max_steps, least=1)
+    whole("em_steps", em_steps, least=0)
+    if not 0 < tolerance < 1 or not 0 <= flat < 1:
+        raise InputError("tolerance, flat: give numbers between 0 and 1.")
+    data = checked(model, x, y, weight)
+    starts, atoms = _vectors(model, start, data.problems)
+    spread = spreads(data)
+    low, high = box.bounds(model, atoms, spread)
+    fixed = model.pinned(atoms)
+    free = int((~fixed & (low < high).any(axis=0)).sum())
+    if data.samples < free:
+        raise InputError(
+            f"data: {data.samples} samples are fewer than the {free} parameters of {sum(atoms)} "
+            "atoms; give more data or fit fewer atoms."
+        )
+    good = np.flatnonzero(data.good)
+    several = starts.shape[1]
+    which = np.repeat(good, several)
+    theta = model.held(starts[good].reshape(len(which), -1), atoms)
+    kernel, device = kernel_of(compute)
+    end = _solved(
+        model, atoms, data, theta, which, (low[which], high[which], fixed), compute, kernel, device,
+        {
+            "max_steps": max_steps, "tolerance": tolerance, "flat": flat,
+            "first_order": em_steps if newton else max_steps + 1,
+        },
+        newton, progress, stop,
+    )  # fmt: skip
+    settings = Settings(
+        __version__, max_steps, em_steps, newton, tolerance, flat,
+        *((FLOOR, CEILING, True) if box.variance is None else (*_ends(box), False)),
+        device, kernel, (compute.threads or 1) if kernel == "native" else 0, _libraries(kernel),
+    )  # fmt: skip
+    return _result(
+        model, atoms, data, end, starts, (low, high, fixed), settings, began,
+        interrupted=stop is not None and stop(),
+    )  # fmt: skip
+
+
+def checked(model: DensityModel, x: ArrayLike, y: ArrayLike, weight: ArrayLike | None) -> Data:
+    """The data, with classes checked where y is one. Raises InputError."""
+    data = Data.checked(model.routed, x, y, weight)
+    if model.density.spread:
+        return data
+    classes = model.routed.outputs + 1
+    with np.errstate(invalid="ignore"):
+        wrong = (data.y != np.floor(data.y)) | (data.y < 0) | (data.y >= classes)
+    bad = wrong.any(axis=1) & data.good
+    if bad.any():
+        value = data.y[bad][0][wrong[bad][0]][0]
+        if not (data.good & ~bad).any():
+            raise InputError(
+                f"y: {value:g} is no class of the model; give whole numbers from 0 to "
+                f"{classes - 1}, {model.routed.outputs} logits are of {classes} classes."
+            )
+        return replace(data, good=data.good & ~bad)
+    return data
+
+
+def spreads(data: Data) -> Array:
+    """The variance of y of each problem (R,), 1 where the data are bad."""
+    with np.errstate(all="ignore"):
+        w = np.ones_like(data.y) if data.weight is None else data.weight
+        total = w.sum(axis=1, keepdims=True)
+        mean = (w * data.y).sum(axis=1, keepdims=True) / total
+        found = (w * (data.y - mean) ** 2).sum(axis=1) / total[:, 0]
+    return np.where(data.good & np.isfinite(found) & (found > 0), found, 1.0)
+
+
+def kernel_of(compute: Compute) -> tuple[str, str]:
+    """(kernel, device) that are computed with. Raises InputError for what is not available."""
+    import torch
+
+    device = compute.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"device: '{device}' is not known; use auto, cpu or cuda.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "device: cuda is not available to this torch; use cpu, or install torch with CUDA."
+        )
+    kernel = compute.kernel
+    if kernel == "auto":
+        kernel = "native" if device == "cpu" else "torch"
+    if kernel not in ("native", "torch") or (kernel == "native" and device != "cpu"):
+        raise InputError(f"kernel: '{kernel}' is not available on {device}; use auto.")
+    if compute.threads is not None and compute.threads < 1:
+        raise InputError(f"threads: {compute.threads} is below 1; give at least one, or None.")
+    return kernel, device
+
+
+def sums_of(
+    model: DensityModel, atoms: tuple[int, int], data: Data, kernel: str, device: str, threads: int
+) -> Any:
+    """The sums over the data that steps need."""
+    import torch
+
+    y = np.where(data.good[:, None], data.y, 0.0)
+    x = np.where(np.isfinite(data.x), data.x, 0.0)
+    columns = model.density.columns(y, model.routed.outputs)
+    if kernel == "torch":
+        from identkit.density.torch_kernel import TorchSums
+
+        return TorchSums(model, atoms, x, columns, data.weight, torch.device(device))
+    from identkit.density.kernel import CpuSums
+
+    return CpuSums(model, atoms, x, columns, data.weight, threads)
+
+
+class _Costs:
+    """−log-likelihoods behind the solver's tensors, moved so that they are positive.
+
+    Its tolerances are relative to the cost, and log p is at most −½log(2πν) at the floor of ν.
+    """
+
+    def __init__(self, sums: Any, least: Any, newton: bool) -> None:
+        self.sums, self.least, self.newton = sums, least, newton
+
+    def steps(self, theta: Any, which: Any, second: bool) -> Any:
+        import torch
+
+        second = second and self.newton
+        if hasattr(self.sums, "on_tensors"):
+            cost, *rest = self.sums.on_tensors(theta, which, second)
+        else:
+            found = self.sums.steps(np.ascontiguousarray(theta.numpy()), which.numpy(), second)
+            cost, *rest = (torch.from_numpy(a) for a in found)
+        return cost - self.least[which], *rest
+
+    def bends(self, theta: Any, velocity: Any, which: Any) -> Any:
+        raise NotImplementedError  # no acceleration is asked for
+
+
+def _solved(
+    model: DensityModel,
+    atoms: tuple[int, int],
+    data: Data,
+    theta: Array,
+    which: NDArray[np.int64],
+    bounds: tuple[Array, Array, NDArray[np.bool_]],
+    compute: Compute,
+    kernel: str,
+    device: str,
+    options: dict[str, Any],
+    newton: bool,
+    progress: Callable[[int, int], None] | None,
+    stop: Callable[[], bool] | None,
+) -> Solution:
+    import torch
+
+    from identkit.fit.solver import Options, Problems, Solution, solve
+
+    def move(array: Any) -> Any:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+    low, high, fixed = bounds
+    least = np.zeros(data.problems)
+    if model.density.spread:
+        w = np.full(data.problems, float(data.samples))
+        if data.weight is not None:
+            w = data.weight.sum(axis=1)
+        part = model.parts(atoms)[2]
+        floor = np.full(data.problems, np.inf)
+        np.minimum.at(floor, which, low[:, part].min(axis=1))
+        floor = np.where(np.isfinite(floor), floor, 0.0)
+        least = 0.5 * w * (np.log(2 * np.pi) + floor)
+    sums = sums_of(model, atoms, data, kernel, device, compute.threads or 1)
+    costs = _Costs(sums, move(least), newton)
+    problems = Problems(
+        theta=move(theta), which=move(which), scale=move(np.zeros(len(which))),
+        lower=move(low), upper=move(high), fixed=move(fixed),
+    )  # fmt: skip
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # small matrices: threads take longer to start than to work
+    try:
+        end = solve(costs, problems, Options(accelerate=False, **options), progress, stop)
+    finally:
+        torch.set_num_threads(before)
+    cost = end.cost.cpu() + torch.from_numpy(least)[torch.from_numpy(which)]
+    return Solution(
+        *(
+            cost if name == "cost" else getattr(end, name).cpu()
+            for name in ("theta", "cost", "gradient", "held", "state", "steps", "passes")
+        )
+    )
+
+
+def _result(
+    model: DensityModel,
+    atoms: tuple[int, int],
+    data: Data,
+    end: Solution,
+    starts: Array,
+    bounds: tuple[Array, Array, NDArray[np.bool_]],
+    settings: Settings,
+    began: float,
+    interrupted: bool,
+) -> DensityFit:
+    from identkit.fit.solver import DONE, FAILED, FLAT, LIMIT, RUNNING
+
+    problems, several = starts.shape[:2]
+    good = np.flatnonzero(data.good)
+    low, high, fixed = bounds
+
+    def grid(values: Any) -> Any:
+        array = values.numpy()
+        return array.reshape(len(good), several, *array.shape[1:])
+
+    theta, cost, state = grid(end.theta), grid(end.cost), grid(end.state)
+    meaning = {
+        DONE: Status.CONVERGED,
+        LIMIT: Status.INTERRUPTED if interrupted else Status.STEP_LIMIT,
+        RUNNING: Status.INTERRUPTED,
+        FAILED: Status.DIVERGED,
+        FLAT: Status.FLAT_VALLEY,
+    }
+    statuses = np.full((problems, several), Status.BAD_DATA, dtype=object)
+    part = model.parts(atoms)[2]
+    for i, r in enumerate(good):
+        for s in range(several):
+            found = meaning[int(state[i, s])]
+            nu = theta[i, s, part]
+            free = low[r, part] < high[r, part]
+            if found.finished and (free & (nu <= low[r, part] + AT_FLOOR)).any():
+                found = Status.SPIKE
+            statuses[r, s] = found
+    order = list(Status)
+    best = np.zeros(problems, dtype=np.int64)
+    cost = np.where(np.isfinite(cost), cost, np.inf)
+    for i, r in enumerate(good):
+        useless = np.array(
+            [s in (Status.SPIKE, Status.DIVERGED, Status.BAD_DATA) for s in statuses[r]]
+        )
+        usable = np.where(useless, np.inf, cost[i])
+        usable = cost[i] if np.isinf(usable).all() else usable
+        least = usable.min()
+        if np.isinf(least):
+            continue
+        tied = usable <= least + SAME * (abs(least) + data.samples)
+        rank = np.array([order.index(s) for s in statuses[r]])
+        best[r] = int(np.where(tied, rank, len(order)).argmin())
+    vector = starts[:, 0].copy()
+    at = np.arange(len(good))
+    vector[good] = theta[at, best[good]]
+    held = np.broadcast_to(fixed | (low >= high), vector.shape).copy()
+    held[good] |= grid(end.held)[at, best[good]]
+
+    def spread(values: Any, fill: Any) -> Any:
+        out = np.full((problems, *values.shape[1:]), fill, dtype=values.dtype)
+        out[good] = values
+        return out
+
+    measure = model.unpack(vector, atoms)
+    status = statuses[np.arange(problems), best]
+    for r in good:
+        status[r] = _refined(
+            model, measure[int(r)], data, int(r), status[r], held[r], low[r], high[r]
+        )
+        statuses[r, best[r]] = status[r]
+    gradient = grid(end.gradient)[at, best[good]]
+    result = DensityFit(
+        model=model,
+        measure=measure,
+        status=tuple(status),
+        log_likelihood=spread(-cost[at, best[good]], np.nan),
+        gradient_norm=spread(np.linalg.norm(gradient, axis=1), np.nan),
+        steps=spread(grid(end.steps)[at, best[good]], 0),
+        start=best,
+        log_likelihoods=spread(-cost, np.nan),
+        statuses=tuple(tuple(row) for row in statuses),
+        held=held,
+        samples=data.samples,
+        seconds=time.perf_counter() - began,
+        settings=settings,
+    )
+    return result[0] if data.single else result
+
+
+def _refined(
+    model: DensityModel,
+    measure: DensityMeasure,
+    data: Data,
+    r: int,
+    status: Status,
+    held: NDArray[np.bool_],
+    low: Array,
+    high: Array,
+) -> Status:
+    """A maximum with a light atom, or on the box, has its own status."""
+    if status is not Status.CONVERGED:
+        return status
+    part = slice(0, None, max(1, data.samples // LIGHT_SAMPLE))
+    x = data.x[r if len(data.x) > 1 else 0, part]
+    weight = None if data.weight is None else data.weight[r, part]
+    shares = np.average(model.posterior(measure, x, data.y[r, part]), axis=-1, weights=weight)
+    if shares.min() < LIGHT * shares.max():
+        return Status.LIGHT_ATOM
+    own = held & ~model.pinned(measure.atoms) & (low < high)
+    return Status.AT_THE_BOX if own.any() else status
+
+
+def _vectors(
+    model: DensityModel, start: DensityMeasure | Sequence[DensityMeasure], problems: int
+) -> tuple[Array, tuple[int, int]]:
+    """Starting vectors (R, S, p), and the atoms."""
+    several = [start] if isinstance(start, DensityMeasure) else list(start)
+    if not several:
+        raise InputError("start: it is empty; give at least one measure.")
+    if len({measure.atoms for measure in several}) > 1:
+        raise InputError("start: the starts have different numbers of atoms; give the same.")
+    columns = []
+    for measure in several:
+        vector = model.pack(measure)
+        if vector.ndim == 2 and len(vector) not in (1, problems):
+            raise InputError(
+                f"start: it holds {len(vector)} measures for {problems} problems; give one, or "
+                "one for each problem, and several starts as a list."
+            )
+        columns.append(np.broadcast_to(np.atleast_2d(vector), (problems, vector.shape[-1])))
+    return np.stack(columns, axis=1), several[0].atoms
+
+
+def _ends(box: DensityBox) -> tuple[float, float]:
+    pairs = np.asarray(real_array("nu", box.variance))
+    return float(pairs[..., 0].min()), float(min(pairs[..., 1].max(), LARGEST))
+
+
+def _libraries(kernel: str) -> tuple[tuple[str, str], ...]:
+    from importlib.metadata import version
+
+    names = ["numpy", "torch", "sympy", *(["numba"] if kernel == "native" else [])]
+    return tuple((name, version(name)) for name in sorted(names))
