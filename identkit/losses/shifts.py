@@ -24,6 +24,7 @@ The loss vanishes exactly if after some shift all fitted atoms lie on true ones,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -92,12 +93,12 @@ class Formula:
             else:
                 self.gate.check_layout(measure.layout)
 
-    def normal(self, measure: MixingMeasure, name: str) -> _Gates:
+    def normal(self, measure: MixingMeasure, name: str) -> Gates:
         """The gate's parameters in normal coordinates."""
         coordinates = self.terms.coordinates
         if coordinates is None:
             moving = 0 if self.gate.pinning is None else measure.dim
-            return _Gates(measure.beta0, measure.beta1, moving, ())
+            return Gates(measure.beta0, measure.beta1, moving, ())
         with np.errstate(all="ignore"):  # what is no number is refused below
             own = coordinates.of({b.name: measure[b.name] for b in measure.layout.of_gate})
         gamma = np.concatenate([*own.moving, *own.still], axis=-1)
@@ -106,16 +107,43 @@ class Formula:
                 f"{name}: some atom has no {coordinates.text}, in which gates {self.gate.name} are "
                 "compared; give parameters that have."
             )
-        return _Gates(own.offset, gamma, sum(a.shape[-1] for a in own.moving), own.shared)
+        return Gates(own.offset, gamma, sum(a.shape[-1] for a in own.moving), own.shared)
 
 
-class _Gates(NamedTuple):
+class Gates(NamedTuple):
     """The gates of measures: offset (…, k), γ (…, k, m) of which the first move, what is shared."""
 
     offset: Array
     gamma: Array
     moving: int
     shared: tuple[Array, ...]
+
+
+Power = float | Callable[[int], float]
+"""A power in over-specified cells, of at least 1: a number, or a function of the cell's size."""
+
+
+@dataclass(frozen=True)
+class Powers:
+    """Powers of over-specified cells: of ‖Δγ‖, and of each number of η by itself."""
+
+    gate: Power
+    numbers: tuple[Power, ...]
+
+    def of_gate(self, size: Labels) -> Array:
+        """For cells of these sizes (R, k)."""
+        return _tabled(self.gate, size)
+
+    def of_numbers(self, size: Labels) -> Array:
+        """(R, k, q)."""
+        return np.stack([_tabled(p, size) for p in self.numbers], axis=-1)
+
+
+def _tabled(power: Power, size: Labels) -> Array:
+    if not callable(power):
+        return np.full(size.shape, float(power))
+    table = [1.0, 1.0, *(float(power(m)) for m in range(2, int(size.max()) + 1))]
+    return np.array(table)[size]
 
 
 def formula_of(gate: Gate, regime: Regime, order: float | None) -> Formula:
@@ -149,14 +177,33 @@ class Problem:
     true_order: Labels
     origin: Array  # (R, m), 0 where nothing moves
     true_origin: Array
+    images: Array | None = None  # (G, R, k, q): other η that mean the same; the nearest counts
+    powers: Powers | None = None  # in place of the formula's order
 
     @classmethod
     def of(cls, formula: Formula, fitted: MixingMeasure, truth: MixingMeasure) -> Problem:
         many = fitted if fitted.batch else MixingMeasure.stack([fitted])
         own, true = formula.normal(many, "fitted"), formula.normal(truth, "truth")
-        order = _canonical(own, many.eta)
-        true_order = _canonical(true, truth.eta)
-        eta, true_eta = many.relabelled(order).eta, truth.eta[true_order]
+        return cls.between(formula, own, many.eta, true, truth.eta)
+
+    @classmethod
+    def between(
+        cls,
+        formula: Formula,
+        own: Gates,
+        eta: Array,
+        true: Gates,
+        true_eta: Array,
+        images: Array | None = None,
+        powers: Powers | None = None,
+    ) -> Problem:
+        """Of gates and η: (R, k, ·) fitted, (k*, ·) true, ``images`` (G, R, k, q)."""
+        order = _canonical(own, eta)
+        true_order = _canonical(true, true_eta)
+        eta = np.take_along_axis(eta, order[..., None], axis=-2)
+        if images is not None:
+            images = np.take_along_axis(images, order[None, ..., None], axis=-2)
+        true_eta = true_eta[true_order]
         gamma = np.take_along_axis(own.gamma, order[..., None], axis=-2)
         true_gamma = true.gamma[true_order]
         same = (np.diff(true_gamma, axis=0) == 0).all(-1) & (np.diff(true_eta, axis=0) == 0).all(-1)
@@ -187,6 +234,8 @@ class Problem:
             true_order,
             origin,
             true_origin,
+            images,
+            powers,
         )
 
     def prepared(self) -> Fixed:
@@ -194,6 +243,8 @@ class Problem:
         # differences first: a candidate shift then cancels its own pair exactly
         slopes = np.stack([self.gamma[:, :, None, s] - b for s, b in enumerate(self.true_gamma.T)])
         eta2 = squares(self.eta, self.true_eta)
+        for image in () if self.images is None else self.images:
+            eta2 = np.minimum(eta2, squares(image, self.true_eta))
         change = np.abs(self.offset[:, :, None] - self.true_offset)
         weigh = self.formula.terms.weigh
         weight, true_weight = weigh(self.offset), weigh(self.true_offset)
@@ -201,7 +252,7 @@ class Problem:
 
     def at(self, shift: Array, fixed: Fixed) -> Evaluation:
         """The loss with ``shift`` (R, m) added to the fitted γ; O(R k k*)."""
-        f, order = self.formula.terms, self.formula.order
+        f = self.formula.terms
         gate2 = np.zeros_like(fixed.eta2)
         for off, moved in zip(fixed.slopes, shift.T, strict=True):
             gap = off + moved[:, None, None]
@@ -213,7 +264,8 @@ class Problem:
         eta = np.sqrt(np.take_along_axis(fixed.eta2, pick, axis=-1)[..., 0])
         inside = cells[..., None] == np.arange(len(fixed.true_weight))  # (R, k, k*)
         sizes = inside.sum(axis=1)
-        alone = np.take_along_axis(sizes, cells, axis=-1) == 1
+        size = np.take_along_axis(sizes, cells, axis=-1)
+        alone = size == 1
         compared = {"all": sizes >= 0, "over": sizes != 1, "empty": sizes == 0}[f.compared]
         total = np.einsum("rk,rkj->rj", fixed.weight, inside)
         gap = np.where(compared, np.abs(total - fixed.true_weight), 0.0).sum(axis=-1)
@@ -221,8 +273,8 @@ class Problem:
         if f.beta0 != "none":
             change = np.take_along_axis(fixed.change, pick, axis=-1)[..., 0]
         single = gate + eta + change
-        gates = gate**order
-        several = (gates if f.gates == "all" else 0.0) + eta**order
+        gates = gate ** self._gate_power(size)
+        several = (gates if f.gates == "all" else 0.0) + self._experts(cells, size, eta)
         several = several + (change if f.beta0 == "all" else 0.0)
         share = fixed.weight if f.share else 1.0
         parts = Parts(
@@ -234,7 +286,22 @@ class Problem:
         height = sum(parts)
         if f.gates != "all":  # the shift and the cells are those that fit all gates best
             height = height + np.where(alone, 0.0, share * gates).sum(axis=-1)
-        return Evaluation(cells, sizes, alone, gate, eta, single, parts, np.asarray(height))
+        return Evaluation(cells, sizes, size, alone, gate, eta, single, parts, np.asarray(height))
+
+    def _gate_power(self, size: Labels) -> Array | float:
+        """The power of ‖Δγ‖ in over-specified cells of these sizes."""
+        return self.formula.order if self.powers is None else self.powers.of_gate(size)
+
+    def _experts(self, cells: Labels, size: Labels, eta: Array) -> Array:
+        """The term of η in over-specified cells (R, k): ‖Δη‖^r, or Σ_u |Δη_u|^{r_u}."""
+        if self.powers is None:
+            return eta**self.formula.order
+        gap = np.abs(self.eta - self.true_eta[cells])
+        for image in () if self.images is None else self.images:
+            other = np.abs(image - self.true_eta[cells])
+            nearer = (other**2).sum(-1) < (gap**2).sum(-1)
+            gap = np.where(nearer[..., None], other, gap)
+        return (gap ** self.powers.of_numbers(size)).sum(axis=-1)
 
     def align(self, fixed: Fixed) -> tuple[Array, Evaluation]:
         """The shift (R, m) of the fitted γ with the smallest loss found, see the module."""
@@ -273,7 +340,7 @@ class Problem:
         """
         at = self.at(shift, fixed)
         off = self.gamma + shift[:, None] - self.true_gamma[at.cells]
-        power = np.where(at.alone, 1.0, self.formula.order)
+        power = np.where(at.alone, 1.0, self._gate_power(at.size))
         zero = at.gate <= 1e-14 * (1 + np.abs(self.true_gamma).max())
         norm = np.where(zero, 1.0, at.gate)
         stiff = np.where(zero, 0.0, power * fixed.weight * norm ** (power - 2))
@@ -295,6 +362,7 @@ class Fixed(NamedTuple):
 class Evaluation(NamedTuple):
     cells: Labels  # (R, k), canonical labels
     sizes: Labels  # (R, k*)
+    size: Labels  # (R, k): of the cell that the atom is in
     alone: Mask  # (R, k): the only one in its cell
     gate: Array  # (R, k): ‖Δγ‖
     eta: Array
@@ -303,7 +371,7 @@ class Evaluation(NamedTuple):
     height: Array  # (R,): what the shift minimises
 
 
-def _canonical(gates: _Gates, eta: Array) -> Labels:
+def _canonical(gates: Gates, eta: Array) -> Labels:
     """The order of atoms that is lexicographic in (η, γ, β0): shifts do not change it."""
     columns = [gates.offset]
     columns += [gates.gamma[..., s] for s in reversed(range(gates.gamma.shape[-1]))]
