@@ -218,7 +218,7 @@ def test_starts_are_compared_by_it():
     gains = []
     for seed in range(10):
         by_robust, by_squares = (
-            starts._Drawing(model, x, y, 2, Box().bounds(model, 2), None).trial(
+            starts.Drawing(model, x, y, 2, Box().bounds(model, 2), None).trial(
                 np.random.default_rng(seed)
             )
             for model in (robust, plain)

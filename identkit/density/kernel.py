@@ -633,9 +633,10 @@ class CpuSums:
             np.empty((len(theta), size, size)),
             np.empty_like(theta),
         )
+        steps: Any = _steps
         self._share(
             len(theta),
-            lambda part: _steps(
+            lambda part: steps(
                 theta[part], which[part], self.x, self.columns, self.weight, *self.arguments,
                 second, *(array[part] for array in out),
             ),

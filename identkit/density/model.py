@@ -119,9 +119,9 @@ class Half(Model):
             arguments, tuple(_decimals(stable(h)) for h in self.values_of_slots), numpy_functions()
         )
 
-    def outputs_at(self, measure: MixingMeasure, x: Array) -> Array:
-        """h (…, k, m, n) at x (n, d)."""
-        slots, direct, shape = self._evaluated(measure, x)
+    def outputs_at(self, eta: Array, x: Array) -> Array:
+        """h (…, k, m, n) of η (…, k, q) at x (n, d)."""
+        slots, direct, shape = self._evaluated(eta, x)
         values = self._means(*slots, *direct)
         return np.stack([np.broadcast_to(v, shape) for v in values], axis=-2)
 
@@ -129,20 +129,20 @@ class Half(Model):
         self, measure: MixingMeasure, x: Array, columns: Array, spread: Array | None
     ) -> Array:
         """log V (…, k, n) at x (n, d) and columns (n, r); ``spread`` log ν (…, k)."""
-        slots, direct, shape = self._evaluated(measure, x)
+        slots, direct, shape = self._evaluated(measure.eta, x)
         more = [] if spread is None else [spread[..., None]]
         values = self._logarithm(*slots, *more, *direct, *columns.T)
         return np.broadcast_to(values, shape)
 
-    def _evaluated(self, measure: MixingMeasure, x: Array) -> tuple[list[Any], list[Any], Any]:
+    def _evaluated(self, eta: Array, x: Array) -> tuple[list[Any], list[Any], Any]:
         s = self.structure
         slots: list[Any] = [0.0] * len(s.slots)
         for value, t, feature, scale in zip(
-            np.moveaxis(measure.eta, -1, 0), s.slot_of, s.feature_of, s.scale_of, strict=True
+            np.moveaxis(eta, -1, 0), s.slot_of, s.feature_of, s.scale_of, strict=True
         ):
             column = scale * value[..., None]
             slots[t] = slots[t] + (column if feature == self.dim else column * x[:, feature])
-        return slots, [x[:, f] for f in s.direct], (*measure.batch, measure.atoms, len(x))
+        return slots, [x[:, f] for f in s.direct], (*eta.shape[:-1], len(x))
 
 
 def _decimals(expression: Any) -> Any:
@@ -153,9 +153,9 @@ def _decimals(expression: Any) -> Any:
 
 
 class Entry(NamedTuple):
-    """The number ``index`` of the vector adds scale·θ·feature to a row."""
+    """The number ``number`` of the vector adds scale·θ·feature to a row."""
 
-    index: NDArray[np.int64]
+    number: NDArray[np.int64]
     row: NDArray[np.int64]
     feature: NDArray[np.int64]
     scale: Array
@@ -455,7 +455,8 @@ class DensityModel:
                 )
                 weights = np.concatenate([shared, weights], axis=-2)
             if density and columns is not None:
-                spread = None if measure.variances is None else np.log(measure.all_variances)
+                every: Any = measure.all_variances
+                spread = None if every is None else np.log(every)
                 for model, own, at in (
                     (self.shared, measure.shared, slice(0, m)),
                     (routed, measure.routed, slice(m, None)),
@@ -494,9 +495,9 @@ class DensityModel:
     def outputs(self, measure: DensityMeasure, x: ArrayLike) -> Array:
         """h of every atom, (…, m + k, outputs, n)."""
         points = self._points(x)
-        found = [self._grouped(measure).outputs_at(measure.routed, points)]
+        found = [self.routed.outputs_at(measure.routed.eta, points)]
         if self.shared is not None and measure.shared is not None:
-            found.insert(0, self.shared.outputs_at(measure.shared, points))
+            found.insert(0, self.shared.outputs_at(measure.shared.eta, points))
         return np.concatenate(found, axis=-3)
 
     def means(self, measure: DensityMeasure, x: ArrayLike) -> Array:

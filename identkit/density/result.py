@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from identkit.density.measure import DensityMeasure
 from identkit.density.model import DensityModel
+
+if TYPE_CHECKING:
+    from identkit.density.units import Units
 
 Array = NDArray[np.float64]
 
@@ -106,6 +109,9 @@ class DensityFit:
 
     Of several starts the largest likelihood wins among those that ended at no spike; with spikes
     alone, one of them is returned, with that status.
+
+    Where data were standardised, ``units`` says how and ``inner`` is the fit in standard units
+    (:mod:`identkit.density.units`): gradient and ``held`` are of its numbers.
     """
 
     model: DensityModel
@@ -121,6 +127,13 @@ class DensityFit:
     samples: int
     seconds: float
     settings: Settings
+    units: Units | None = None
+    inner: DensityFit | None = None
+
+    @property
+    def scaled(self) -> DensityFit:
+        """The same fit in standard units, itself where nothing was changed."""
+        return self if self.inner is None else self.inner
 
     @property
     def free(self) -> Any:

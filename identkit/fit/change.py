@@ -85,11 +85,11 @@ class Change:
         may = [*moves, level is not None]
         centre, wanted = np.zeros(len(columns)), np.ones(len(columns))
         for i, column in enumerate(columns):
-            mean, deviation, size = _moments(column, weight)
+            mean, deviation, size = moments(column, weight)
             centre[i] = mean if may[i] else 0.0
             wanted[i] = (deviation if may[i] else size) or 1.0
         _, scale = closure.factors(wanted)
-        return cls._made(model, closure, centre, scale, atoms)
+        return cls.made(model, closure, centre, scale, atoms)
 
     @classmethod
     def from_document(cls, model: Model, atoms: int, document: Mapping[str, Any]) -> Change:
@@ -106,10 +106,10 @@ class Change:
         may = [*(entries is not None for entries in closure.moves), level]
         if any(c and not can for c, can in zip(centre, may, strict=True)):
             raise InputError("its origins are none that the model is closed under.")
-        return cls._made(model, closure, centre, scale, atoms)
+        return cls.made(model, closure, centre, scale, atoms)
 
     @classmethod
-    def _made(
+    def made(
         cls, model: Model, closure: Closure, centre: Array, scale: Array, atoms: int
     ) -> Change:
         factors, _ = closure.factors(scale)
@@ -230,7 +230,7 @@ class Change:
         }
 
 
-def _moments(column: Array, weight: Array | None) -> tuple[float, float, float]:
+def moments(column: Array, weight: Array | None) -> tuple[float, float, float]:
     """Mean, standard deviation and root mean square; sums that do not depend on the order."""
     w = np.ones(len(column)) if weight is None else weight
     largest = float(np.abs(column[w > 0]).max(initial=0.0))

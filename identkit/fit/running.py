@@ -85,10 +85,10 @@ def best_fit(
         raise InputError(f"ridge: {ridge!r} is no number; give one of at least 0.")
     data = Data.checked(model, x, y, weight)  # before anything is computed of them
     x, y, weight = data.x[0], data.y[0], None if data.weight is None else data.weight[0]
-    values = _placed(model, start or {}, k)
+    values = placed(model, start or {}, k)
     change = None
     if standardise:
-        change = Change.of(model, x, y, k, weight=weight, bounded=_named(model, box))
+        change = Change.of(model, x, y, k, weight=weight, bounded=named_numbers(model, box))
     where, inner_box = (x, y), box
     given = None
     if change is not None:
@@ -122,7 +122,7 @@ def _held(result: FitResult) -> list[str]:
     return [p for p, same in zip(model.parameters, (low == high)[at], strict=True) if same]
 
 
-def _named(model: Model, box: Box) -> list[int]:
+def named_numbers(model: Model, box: Box) -> list[int]:
     """The numbers of a unit that the box names."""
     layout = model.layout
     named = box.named(layout, model.parameters)
@@ -131,7 +131,7 @@ def _named(model: Model, box: Box) -> list[int]:
     return [i for i, flag in enumerate(flags) if flag]
 
 
-def _placed(model: Model, start: Mapping[str, Sequence[float] | float], k: int) -> dict[int, float]:
+def placed(model: Model, start: Mapping[str, Sequence[float] | float], k: int) -> dict[int, float]:
     """Values by their place in the vector. Raises InputError."""
     if not isinstance(start, Mapping):
         raise InputError(f"start: {start!r} is no mapping; give values by name, such as a=[1.0].")

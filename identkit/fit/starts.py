@@ -123,7 +123,7 @@ def random_starts(
         rows = np.concatenate([others, rows[: size - len(others)]])
     x, y = x[rows], y[rows]
     weight = None if weight is None else weight[rows]
-    drawing = _Drawing(model, x, y, k, bounds, given)
+    drawing = Drawing(model, x, y, k, bounds, given)
     most = TRIALS * (MORE_TRIALS if drawing.lone else 1)
     each = int(np.clip(most * (SMALL / length) ** 2, 2, most))
     trials: list[MixingMeasure] = []
@@ -147,7 +147,7 @@ def random_starts(
     return [short.measure[s * each + int(t)] for s, t in enumerate(cost.argmin(axis=1))]
 
 
-class _Drawing:
+class Drawing:
     """Candidates for one model and data set. Arrays: C candidates, k atoms, m samples."""
 
     def __init__(
@@ -177,7 +177,7 @@ class _Drawing:
         x, y = self.x, self.y
         for attempt in range(ROUNDS):
             with np.errstate(all="ignore"):
-                gates, eta = self._draw(rng, LIFT * attempt)
+                gates, eta = self.draw(rng, LIFT * attempt)
                 if sized:
                     eta = self._sized(rng, eta)
                 drawn = self._inside(self._measure(gates, eta), rng)
@@ -214,7 +214,7 @@ class _Drawing:
     def _measure(self, gates: Mapping[str, Array], eta: Array) -> MixingMeasure:
         return MixingMeasure.of(self.model.layout, {**gates, "eta": eta})
 
-    def _draw(self, rng: np.random.Generator, lift: float) -> tuple[dict[str, Array], Array]:
+    def draw(self, rng: np.random.Generator, lift: float) -> tuple[dict[str, Array], Array]:
         """The gates' blocks, each (C, k, …), (C, groups, …) or (C, …), and eta (C, k, q)."""
         model, shape = self.model, (self.candidates, self.k)
         gates: dict[str, Array] = {}
