@@ -1,7 +1,7 @@
 """The loss of fitted densities, with every gauge of the architecture divided out.
 
 p(y|x) = ½ Σ_a ω_a N(y | h1(x, κ_a), τ_a) + ½ Σ_i w_i(x) N(y | h2(x, η_i), ν_i), or the routed half
-alone; or of classes, then without variances. The template (theory section 12), over the cells of
+alone; or of classes, then without variances. The template (theory section 6), over the cells of
 true atoms, one fitted atom *exact* and several *over-specified*:
 
     Σ_j |Σ weight − weight_j*| + Σ_exact weight·(‖Δγ‖ + ‖Δ‖)

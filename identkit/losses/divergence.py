@@ -6,7 +6,7 @@ For Gaussian atoms, at each x, y is cut into pieces at the means of all componen
 and up to 12 of their standard deviations to either side. *Total variation*: with P, Q the
 distribution functions, ½ Σ |Δ(P − Q)| over the pieces, cut besides where p − q changes sign; that
 is exact up to sign changes that no piece shows. *Hellinger*: Gauss–Legendre rules on each piece.
-Either is computed on the pieces and on their halves, and these are halved again until the two agree.
+Either is computed on the pieces and on their halves, and again until the two agree.
 The ``error`` is the last difference plus a bound of what lies beyond the outermost pieces.
 
 For classes both are sums. x is averaged by quadrature for one input, by Monte Carlo above, or over
@@ -26,6 +26,7 @@ from identkit.density.model import DensityModel
 from identkit.errors import InputError
 from identkit.likelihoods.categorical import probabilities
 from identkit.losses.norms import Rule
+from identkit.losses.shifts import Labels
 from identkit.mixing import Array, real_array
 
 QUADRATURE_POINTS = 64
@@ -152,8 +153,8 @@ def _at(
 ) -> tuple[Array, Array]:
     """The distance at each x and its error, (…, n)."""
     sides = [_components(model, m, x) for m in (one, other)]
-    if sides[0][2] is None or sides[1][2] is None:
-        return _of_classes(sides[0][0], sides[1][0], sides[0][1], sides[1][1], kind)
+    if not model.density.spread:
+        return _of_classes(sides[0], sides[1], kind)
     shape = np.broadcast_shapes(*(w.shape[:-1] for w, _, _ in sides))
     rows = []
     for w, mean, sd in sides:
@@ -174,40 +175,33 @@ def _at(
     return value.reshape(shape), error.reshape(shape)
 
 
-def _components(
-    model: DensityModel, measure: DensityMeasure, x: Array
-) -> tuple[Array, Array, Array | None]:
-    """Weights and means (…, n, C) with standard deviations (…, n, C), or probabilities of classes.
+Side = tuple[Array, Array, Array]
 
-    Of classes the second is (…, n, C, classes) and the third None.
+
+def _components(model: DensityModel, measure: DensityMeasure, x: Array) -> Side:
+    """Weights, means and standard deviations of the components, (…, n, C) each.
+
+    Of classes the second are their probabilities, (…, n, C, classes), and the third is not used.
     """
     weights = np.moveaxis(model.weights(measure, x), -1, -2)
-    if measure.all_variances is None:
+    if not model.density.spread:
         if model.density.mean is not None:
             raise InputError(
                 f"likelihood {model.likelihood.name}: no distance of its densities is known."
             )
-        return weights, np.moveaxis(_classes(model, measure, x), -1, -3), None
+        return weights, np.moveaxis(probabilities(model.outputs(measure, x)), -1, -3), weights
     means = np.moveaxis(model.means(measure, x), -1, -2)
-    sd = np.sqrt(measure.all_variances)[..., None, :]
+    sd = np.sqrt(np.asarray(measure.all_variances))[..., None, :]
     return weights, means, np.broadcast_to(sd, means.shape)
 
 
-def _classes(model: DensityModel, measure: DensityMeasure, x: Array) -> Array:
-    """The probabilities of all classes, (…, C, classes, n)."""
-    return probabilities(model.outputs(measure, x))
-
-
-def _of_classes(
-    one: Array, other: Array, first: Array, second: Array, kind: Kind
-) -> tuple[Array, Array]:
-    p = (one[..., None] * first).sum(axis=-2)
-    q = (other[..., None] * second).sum(axis=-2)
-    if kind != "variation":
+def _of_classes(one: Side, other: Side, kind: Kind) -> tuple[Array, Array]:
+    p, q = ((side[0][..., None] * side[1]).sum(axis=-2) for side in (one, other))
+    if kind == "variation":
+        value = np.abs(p - q).sum(axis=-1) / 2
+    else:
         value = ((np.sqrt(p) - np.sqrt(q)) ** 2).sum(axis=-1) / 2
         value = value if kind == "squared" else np.sqrt(value)
-    else:
-        value = np.abs(p - q).sum(axis=-1) / 2
     return value, np.zeros_like(value)
 
 
@@ -223,9 +217,9 @@ class _Mixtures:
     def of(self, part: slice) -> _Mixtures:
         return _Mixtures(self.weight[part], self.mean[part], self.sd[part], self.first)
 
-    def terms(self, y: Array, rows: Array | slice = slice(None)) -> Array:
+    def terms(self, y: Array) -> Array:
         """weight·N(y), signed, of each component at y (N, P): (N, P, C)."""
-        weight, mean, sd = (a[rows, None] for a in (self.weight, self.mean, self.sd))
+        weight, mean, sd = (a[:, None] for a in (self.weight, self.mean, self.sd))
         z = (y[..., None] - mean) / sd
         return np.exp(-0.5 * z * z) * (weight / (sd * np.sqrt(2 * np.pi)))
 
@@ -269,11 +263,8 @@ def _tail(kind: Kind, value: Array) -> Array:
     return np.full_like(value, _TAIL)
 
 
-def _rows(mixtures: _Mixtures, rows: Array) -> _Mixtures:
-    index = rows.astype(np.intp)
-    return _Mixtures(
-        mixtures.weight[index], mixtures.mean[index], mixtures.sd[index], mixtures.first
-    )
+def _rows(mixtures: _Mixtures, rows: Labels) -> _Mixtures:
+    return _Mixtures(mixtures.weight[rows], mixtures.mean[rows], mixtures.sd[rows], mixtures.first)
 
 
 def _halved(cuts: Array) -> Array:
@@ -314,7 +305,7 @@ def _variation(mixtures: _Mixtures, cuts: Array) -> Array:
     return total / 2
 
 
-def _roots(mixtures: _Mixtures, cuts: Array, gap: Array, row: Array, column: Array) -> Array:
+def _roots(mixtures: _Mixtures, cuts: Array, gap: Array, row: Labels, column: Labels) -> Array:
     """A zero of p − q in each piece whose ends differ in sign, by bisection.
 
     P − Q is flat there, so that the error of its value is the square of that of y.

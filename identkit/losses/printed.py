@@ -15,10 +15,11 @@ down; Δ is fitted minus true. With W1 = Σ_a |Σ_{V1_a} ω_i − ω_a*|, *exact
     D4 = S + Σ_j Σ_V2_j (‖Δβ1‖ + |Δβ0| + ‖Δη‖ + |Δν|) against a population minimiser Ǧ2
     D5 = S + the largest, over K true routed atoms, of D1's other terms in their cells
 
-r(m) = 2m (claim ``polynomial-system-r``). As printed none is invariant (theory section 12): D1, D2,
-D5 under common shifts of (β0, β1); D1, D3, D4 under scale orbits of experts; D3 under the factor of
-σ where all slopes are 0; D1 to D3 under exchanges of halves with constant gates. What is invariant
-is :func:`identkit.losses.density.density_loss`.
+r(m) = 2m (claims ``polynomial-system-order``, ``two-index-system-order``). As printed none is
+invariant (claim ``printed-losses-not-invariant``): D1, D2, D5 under common shifts of (β0, β1); D1,
+D3, D4 along scale orbits of experts; D3 under the factor of σ where all slopes are 0; D1 to D3 under
+exchanges of halves with constant gates. What is invariant is
+:func:`identkit.losses.density.density_loss`.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def printed_loss(
     Raises :class:`~identkit.errors.InputError` for another name, measures that do not fit together,
     without variances or without β1 and β0, and options that are missing or of another loss.
 
-    Source: arXiv 2505.10860, theory section 12.
+    Source: arXiv 2505.10860, theory section 6.
     """
     if name not in get_args(Name):
         raise InputError(f"loss {name}: choose one of {', '.join(get_args(Name))}.")

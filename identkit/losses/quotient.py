@@ -11,8 +11,7 @@ Which of them there are follows from the relations V·∇h = 0 (:mod:`identkit.d
 and from proved reflections. A relation along which η moves in another way has no coordinates here,
 and is refused rather than left in a distance.
 
-Source: theory section 12; the point of least length on a closed orbit of a torus is unique up to
-the compact part of the torus (Kempf and Ness 1979), which here is trivial.
+Source: theory section 6; claim ``scale-orbit-shortest-point``.
 """
 
 from __future__ import annotations

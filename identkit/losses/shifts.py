@@ -241,7 +241,8 @@ class Problem:
     def prepared(self) -> Fixed:
         """All that does not change with the shift."""
         # differences first: a candidate shift then cancels its own pair exactly
-        slopes = np.stack([self.gamma[:, :, None, s] - b for s, b in enumerate(self.true_gamma.T)])
+        gaps = [self.gamma[:, :, None, s] - b for s, b in enumerate(self.true_gamma.T)]
+        slopes = np.array(gaps).reshape(len(gaps), *self.gamma.shape[:2], len(self.true_gamma))
         eta2 = squares(self.eta, self.true_eta)
         for image in () if self.images is None else self.images:
             eta2 = np.minimum(eta2, squares(image, self.true_eta))
