@@ -67,7 +67,7 @@ LAYERS = {
     "fit.sums fit.job fit.engine fit.closure fit.starts fit.change fit.inference "
     "fit.shared_gates fit.prediction fit.saved fit.statistics fit.summary fit.running",
     "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice",
-    "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
+    "rates": "rates.missing rates.slopes rates.rows rates.density_setting rates.setting rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
     "rates.fits rates.audit rates.formats rates.plan_values rates.plan "
     "rates.scheduling rates.store_file rates.store rates.sweep rates.result rates.running",

@@ -48,9 +48,7 @@ def perform_density(
         if stop is not None and stop():
             return []
     model = setting.model
-    reached = np.array(
-        [model.log_density(setting.truth, x[i], y[i]).sum() for i in range(len(y))]
-    )
+    reached = np.array([model.log_density(setting.truth, x[i], y[i]).sum() for i in range(len(y))])
     share = (time.perf_counter() - began) / len(block.replicates) / len(setting.budgets)
     rows, last = [], None
     numbers: dict[str, Any] = {}
@@ -124,7 +122,8 @@ def _continued(
     vectors[on] = setting.model.pack(more.measure)
     status = list(before.status)
     numbers = {
-        name: np.array(getattr(before, name)) for name in ("log_likelihood", "gradient_norm", "steps")
+        name: np.array(getattr(before, name))
+        for name in ("log_likelihood", "gradient_norm", "steps")
     }
     for place, i in enumerate(on):
         status[i] = more.status[place]

@@ -51,9 +51,7 @@ def cells_of(setting: DensitySetting) -> dict[str, int]:
 def _checked(
     expert: Expert, gate: str, likelihood: str, regime: RegimeCode, low: float, high: float
 ) -> CheckResult:
-    return check(
-        expert, gate, likelihood=likelihood, regime=regime, domain=(repr(low), repr(high))
-    )
+    return check(expert, gate, likelihood=likelihood, regime=regime, domain=(repr(low), repr(high)))
 
 
 @lru_cache(maxsize=64)
@@ -67,7 +65,8 @@ def _orders(
 def orders_of_half(setting: DensitySetting, half: str) -> Orders | None:
     """The orders of an over-specified cell of a half; None where every cell has one atom."""
     cell = cells_of(setting)[half]
-    if cell < 2 or cell > LARGEST_CELL or setting.case.order == 1:
+    dense = half == "routed" and setting.case.order == 1
+    if cell < 2 or cell > LARGEST_CELL or dense:
         return None
     model, name = setting.model, setting.model.likelihood.name
     if half == "shared":

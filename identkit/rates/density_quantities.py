@@ -49,14 +49,13 @@ def density_errors(setting: DensitySetting, fitted: DensityMeasure) -> dict[str,
             if setting.loss == "D4":
                 own = {"minimiser": truth.routed, "minimiser_variances": truth.variances}
             values[f"printed:{setting.loss}"] = printed_loss(setting.loss, near, truth, **own)
-        values["quotient"] = density_loss(
-            model,
-            fitted,
-            truth,
-            regime=setting.regime,
-            orders=orders_in(setting, "routed"),
-            **({} if truth.shared is None else {"shared_orders": orders_in(setting, "shared")}),
-        ).value
+        powers: dict[str, Any] = {}
+        if setting.case.order != 1:  # first powers everywhere
+            powers["orders"] = orders_in(setting, "routed")
+        if truth.shared is not None:
+            powers["shared_orders"] = orders_in(setting, "shared")
+        loss = density_loss(model, fitted, truth, regime=setting.regime, **powers)
+        values["quotient"] = loss.value
         values |= _of_half(model.routed, near.routed, near.variances, truth.routed, truth.variances)
         if model.shared is not None and near.shared is not None and truth.shared is not None:
             values |= _of_half(
@@ -120,9 +119,7 @@ def _of_half(
         slopes = fitted.beta1[..., :, None, :] - truth.beta1
         own_slopes = np.take_along_axis(slopes, at, axis=-2)[..., 0, :]
         columns["gate"] = np.linalg.norm(own_slopes, axis=-1)
-    values = {
-        f"over:{name}:{column}": _largest(size, ~alone) for column, size in columns.items()
-    }
+    values = {f"over:{name}:{column}": _largest(size, ~alone) for column, size in columns.items()}
     values[f"exact:{name}"] = _largest(np.max(list(columns.values()), axis=0), alone)
     return values
 
@@ -131,4 +128,3 @@ def _largest(sizes: Array, where: NDArray[np.bool_]) -> Array:
     """The largest over the atoms of a kind, NaN where there is none."""
     most = np.where(where, sizes, -np.inf).max(axis=-1)
     return np.where(np.isfinite(most), most, np.nan)
-

@@ -51,7 +51,7 @@ def key_of(document: Any) -> str:
 
 @dataclass(frozen=True, eq=False)
 class DensitySetting:
-    """Y drawn from p_truth(·|X), X uniform on ``domain``, and maximum likelihood of ``atoms`` (m, k).
+    """Y ~ p_truth(·|X), X uniform on ``domain``, and maximum likelihood of ``atoms`` (m, k).
 
     ``over`` are the true atoms, (shared, routed), that the copies of ``local`` starts sit at;
     ``loss`` is the printed loss (:mod:`identkit.losses.printed`) that is measured besides, None for
@@ -180,7 +180,7 @@ class DensitySetting:
 
     @cached_property
     def centre(self) -> DensityMeasure:
-        """The truth with the fitted numbers of atoms: copies share the weight of an ``over`` one."""
+        """The truth with the fitted numbers of atoms: copies share the weight of ``over``."""
         truth, (m, k) = self.truth, self.atoms
         data = Simulation(self.model.routed, truth.routed, 1, 1, 0.0, 0, self.domain)
         routed = data.starts(k, 0.0, over=self.over[1])[0]
@@ -196,10 +196,11 @@ class DensitySetting:
         )
 
     def near(self, replicates: list[int]) -> DensityMeasure:
-        """Starts around the truth, (R,): all numbers moved by ``scale``·N(0, 1), ν by their logs."""
+        """Starts around the truth, (R,): all numbers (ν by logs) moved by ``scale``·N(0, 1)."""
         vector = self.model.pack(self.centre)
         rows = [
-            vector + self.scale * generator(self.seed, r, STARTS_STREAM).standard_normal(len(vector))
+            vector
+            + self.scale * generator(self.seed, r, STARTS_STREAM).standard_normal(len(vector))
             for r in replicates
         ]
         return self.model.unpack(np.stack(rows), self.atoms)
@@ -274,9 +275,7 @@ def _places(true: int, fitted: int, over: int) -> list[int]:
     return [j for j in range(true) for _ in range(fitted - true + 1 if j == over else 1)]
 
 
-def density_box(
-    model: DensityModel, truth: DensityMeasure, atoms: tuple[int, int]
-) -> DensityBox:
+def density_box(model: DensityModel, truth: DensityMeasure, atoms: tuple[int, int]) -> DensityBox:
     """A compact box around the truth, for fits of ``atoms``: weights bounded below, see above."""
     routed = truth.routed
     # estimates are in the coordinates in which the last gate is 0, where that is a gauge
@@ -302,4 +301,3 @@ def density_box(
 
 def _wide(eta: Any) -> float:
     return float(max(WIDE, WIDE * np.abs(eta).max()))
-

@@ -22,9 +22,9 @@ from identkit import __version__
 from identkit.fit.engine import Compute, least_squares
 from identkit.fit.result import FitResult, Status
 from identkit.mixing import MixingMeasure
-from identkit.rates.quantities import DEVIANCE, errors
 from identkit.rates.density_fits import DENSITY_SAMPLES, perform_density
 from identkit.rates.density_setting import DensitySetting
+from identkit.rates.quantities import DEVIANCE, errors
 from identkit.rates.rows import Block, Row
 from identkit.rates.setting import CONTROL, AnySetting, Experiment, Setting, setting_from
 from identkit.simulation import Simulation, simulate

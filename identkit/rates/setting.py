@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -293,6 +293,7 @@ def is_null(model: Model, domain: tuple[float, float]) -> bool:
 
 
 AnySetting = Setting | DensitySetting
+S = TypeVar("S", bound=AnySetting)
 
 
 def setting_from(document: Mapping[str, Any]) -> AnySetting:
@@ -303,7 +304,7 @@ def setting_from(document: Mapping[str, Any]) -> AnySetting:
 
 
 @dataclass(frozen=True, eq=False)
-class Experiment:
+class Experiment(Generic[S]):
     """A setting run at several sizes n, from some kinds of starts, with replicates.
 
     ``starts``: kinds of :data:`identkit.simulation.STARTS`, the first is the one verdicts are read
@@ -313,7 +314,7 @@ class Experiment:
     """
 
     name: str
-    setting: AnySetting
+    setting: S
     sizes: tuple[int, ...]
     replicates: int
     starts: tuple[str, ...] = ("local",)
@@ -373,9 +374,9 @@ class Experiment:
         }
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> Experiment:
+    def from_document(cls, document: Mapping[str, Any]) -> Experiment[Any]:
         """The inverse of :meth:`document`."""
-        return cls(
+        return Experiment(
             document["name"],
             setting_from(document["setting"]),
             tuple(document["sizes"]),

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from identkit.fit.engine import Compute
 from identkit.gates import Gate
+from identkit.rates.density_setting import DensitySetting
 from identkit.rates.fits import Block, blocks
 from identkit.rates.scheduling import Scheduler, Task
-from identkit.rates.density_setting import DensitySetting
 from identkit.rates.setting import CONTROL, AnySetting, Experiment
 from identkit.rates.store import Store
 
