@@ -20,7 +20,7 @@ ROOT = Path(identkit.__file__).parent.parent
 LAYERS = {
     "language": "vocabulary causes errors registry rate deadline bounded domain files heads balls "
     "functions expression",
-    "model": "layout likelihoods.contract likelihoods.least_squares likelihoods.gaussian "
+    "model": "layout likelihoods.density likelihoods.contract likelihoods.least_squares likelihoods.gaussian "
     "experts likelihoods.categorical likelihoods gates.router gates.normal gates.regime "
     "gates.density gates.selection gates.gauge gates.weights gates.merging gates.gate "
     "gates.classes gates.sigmoid gates.softmax gates.normalized_sigmoid gates.input_free "
@@ -66,6 +66,9 @@ LAYERS = {
     "fit.vector_math fit.kept fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu "
     "fit.sums fit.job fit.engine fit.closure fit.starts fit.change fit.inference "
     "fit.shared_gates fit.prediction fit.saved fit.statistics fit.summary fit.running",
+    "density": "density.half density.measure density.model density.kernel density.result density.box "
+    "density.engine density.starts density.units density.running density.inference "
+    "density.summary density",
     "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice",
     "rates": "rates.missing rates.slopes rates.rows rates.density_setting rates.setting rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "

@@ -352,6 +352,7 @@ def _result(
         log_likelihoods=spread(-cost, np.nan),
         statuses=tuple(tuple(row) for row in statuses),
         held=held,
+        fixed=np.atleast_1d((low >= high).all(axis=0)),
         samples=data.samples,
         seconds=time.perf_counter() - began,
         settings=settings,

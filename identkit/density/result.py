@@ -104,7 +104,8 @@ class DensityFit:
     ``measure`` has the batch of the problems; so have ``status`` (list or one), ``log_likelihood``
     (Σ w·log p, natural logarithms), ``gradient_norm`` (Euclidean, in the coordinates of the
     solver, variances by their logarithms, without what the box holds), ``steps`` and ``start``,
-    the index of the start it came from. ``log_likelihoods`` and ``statuses`` have a row per
+    the index of the start it came from. ``fixed`` (p,) marks what equal bounds hold.
+    ``log_likelihoods`` and ``statuses`` have a row per
     problem, a column per start; ``held`` (…, p) marks numbers of the vector at a bound or held.
 
     Of several starts the largest likelihood wins among those that ended at no spike; with spikes
@@ -124,6 +125,7 @@ class DensityFit:
     log_likelihoods: Array
     statuses: tuple[tuple[Status, ...], ...]
     held: NDArray[np.bool_]
+    fixed: NDArray[np.bool_]
     samples: int
     seconds: float
     settings: Settings

@@ -18,7 +18,7 @@ from identkit.density.box import DensityBox
 from identkit.density.measure import DensityMeasure
 from identkit.density.model import DensityModel
 from identkit.density.result import DensityFit
-from identkit.fit.change import Change, moments
+from identkit.fit.change import LINEAR, STEEP, Change, moments
 from identkit.fit.closure import Closure
 
 Array = NDArray[np.float64]
@@ -143,10 +143,12 @@ class Units:
         variance = None
         if box.variance is not None:
             variance = np.asarray(box.variance, dtype=np.float64) / self.unit**2
+        # logits beyond STEEP are probabilities of 0 and 1, to which the likelihood may drift
+        most = LINEAR if self.model.density.spread else STEEP
         return replace(
             box,
-            routed=self.routed.box(box.routed),
-            shared=box.shared if self.shared is None else self.shared.box(box.shared),
+            routed=self.routed.box(box.routed, most),
+            shared=box.shared if self.shared is None else self.shared.box(box.shared, most),
             variance=variance,
         )
 

@@ -170,12 +170,15 @@ class Change:
         np.fill_diagonal(other, 0.0)
         return np.asarray(~other.any(axis=1))
 
-    def box(self, box: Box) -> Box:
-        """The bounds in standard units: the user's where given, else the default ones."""
+    def box(self, box: Box, linear: float = LINEAR) -> Box:
+        """The bounds in standard units: the user's where given, else the default ones.
+
+        ``linear`` bounds the numbers in which h is linear.
+        """
         layout, parameters = self.model.layout, self.model.parameters
         given = box.pairs(layout, parameters)
         named = box.named(layout, parameters)
-        experts = _bounds(self.model)
+        experts = _bounds(self.model, linear)
         found: dict[str, Any] = {}
         for block, numbers in self._numbers():
             pairs = []
@@ -257,12 +260,12 @@ def _assembled(model: Model, unit: Array, shift: Array, atoms: int) -> tuple[Arr
     return matrix, offset
 
 
-def _bounds(model: Model) -> list[float]:
+def _bounds(model: Model, most: float) -> list[float]:
     """Default bounds of the expert's numbers in standard units."""
     linear, read = linear_parameters(model), model.structure
     inner = {t for t, f in zip(read.slot_of, read.feature_of, strict=True) if f < model.dim}
     return [
-        LINEAR if v in linear else STEEP if t in inner else NONLINEAR
+        most if v in linear else STEEP if t in inner else NONLINEAR
         for v, t in enumerate(read.slot_of)
     ]
 

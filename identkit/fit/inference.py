@@ -194,7 +194,7 @@ def _of_information(result: FitResult, gram: Array, n: int) -> Covariance:
         rank,
         float(tolerance),
         float(values[sound].min()) if rank else np.nan,
-        _directions(numbers, null, lost, used, free),
+        directions(numbers, null, lost, used, free),
         tuple(numbers[i] for i in np.flatnonzero(wide)),
         stated.assumes,
         n - rank,
@@ -234,7 +234,7 @@ def _outward(inner: Covariance, change: Change, result: FitResult) -> Covariance
         matrix=matrix,
         standard_errors=errors,
         sigma=inner.sigma * change.unit,
-        undetermined=_directions(numbers, null, lost, 1.0 / size, np.arange(len(size))),
+        undetermined=directions(numbers, null, lost, 1.0 / size, np.arange(len(size))),
         wide=tuple(numbers[i] for i in np.flatnonzero(wide)),
         inner=inner,
     )
@@ -250,7 +250,7 @@ def information(
     return squared_jacobian(result, x, y, weight)
 
 
-def _directions(
+def directions(
     numbers: Sequence[tuple[int | None, str]],
     null: Array,
     lost: NDArray[np.bool_],

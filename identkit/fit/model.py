@@ -236,7 +236,7 @@ class Model:
         gate = [weight, sp.diff(weight, SCORE), sp.diff(weight, SCORE, 2)]
         return (
             _derivatives(self.structure),
-            tuple(_decimals(e) for e in gate),
+            tuple(decimals(e) for e in gate),
         )
 
     @cached_property
@@ -286,7 +286,7 @@ class Model:
         return (
             function_of(self.arguments, expert[0], functions),
             function_of((SCORE,), gate[0], functions),
-            *(function_of(self._arguments(s), _decimals(s.phi), functions) for s in scores),
+            *(function_of(self._arguments(s), decimals(s.phi), functions) for s in scores),
         )
 
     def pack(self, measure: MixingMeasure) -> Array:
@@ -511,7 +511,7 @@ def _derivatives(found: Structure) -> tuple[Any, ...]:
         for t in range(len(found.slots))
         for v in range(t, len(found.slots))
     ]
-    return tuple(_decimals(stable(e)) for e in (found.phi, *first, *second))
+    return tuple(decimals(stable(e)) for e in (found.phi, *first, *second))
 
 
 _OF_ANY_GROUPS = (
@@ -521,7 +521,7 @@ _OF_ANY_GROUPS = (
 SCORE = sp.Symbol("s", real=True)
 
 
-def _decimals(expression: Any) -> Any:
+def decimals(expression: Any) -> Any:
     """Irrational constants as numbers, so that no library computes √2 for every sample."""
     return expression.replace(
         lambda node: node.is_number and not node.is_Rational and not node.is_Float,
