@@ -70,15 +70,18 @@ LAYERS = {
     "density.engine density.starts density.units density.running density.inference "
     "density.summary density",
     "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice",
-    "rates": "rates.missing rates.slopes rates.rows rates.density_setting rates.setting rates.conditioned rates.truth "
+    "rates": "rates.missing rates.slopes rates.rows rates.density_setting rates.setting "
+    "rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
-    "rates.fits rates.audit rates.formats rates.plan_values rates.plan "
-    "rates.scheduling rates.store_file rates.store rates.sweep rates.result rates.running",
+    "rates.density_predictions rates.density_quantities rates.density_fits "
+    "rates.fits rates.audit rates.formats rates.plan_values rates.density_plan rates.plan "
+    "rates.scheduling rates.store_file rates.store rates.sweep rates.result "
+    "rates.density_result rates.running",
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
     "report.listings report.paragraphs report.counterexample report.gauges report.argument "
     "report.explain report.tables report.claims_report report.paper_tables report.fit_report "
     "report.fit_document report.choice_report report.choice_document report.choice_figure "
-    "report.rates_report report.rates_document report.orders_report report.prediction "
+    "report.rates_parts report.density_rates_report report.rates_report report.rates_document report.orders_report report.prediction "
     "report.verified report.regions_report report.truths_report "
     "rates.drawing rates.figure_files rates.figures "
     "report.fit_figure report.fit_summary "

@@ -52,6 +52,12 @@ class OtherMeasure:
     def name(self) -> str:
         return self.gauge.name
 
+    @property
+    def of_the_gate(self) -> bool:
+        """Whether every measure has it: a gauge of the gate, without a condition of its own."""
+        kind = self.gauge.kind
+        return kind is GaugeKind.COPIES or (kind is GaugeKind.GATE and not self.gauge.where)
+
 
 @dataclass(frozen=True)
 class NoMeasure:

@@ -31,14 +31,12 @@ from identkit.rates.density_setting import NEAR, DensitySetting
 from identkit.results import CheckResult
 from identkit.truths.alternatives import alternatives_of
 from identkit.truths.record import SECONDS, Truth
-from identkit.vocabulary import GaugeKind, OrderStatus
+from identkit.vocabulary import OrderStatus
 
 VARIANCE = "variance"
 VARIANCE_SYMBOL = "ν"
 LARGEST_CELL = 6
 """Orders of larger cells are not asked for."""
-COMMON = (GaugeKind.GATE, GaugeKind.COPIES)
-"""Gauges that no error here sees: common moves of all gates are divided out or aligned."""
 
 
 def cells_of(setting: DensitySetting) -> dict[str, int]:
@@ -65,8 +63,7 @@ def _orders(
 def orders_of_half(setting: DensitySetting, half: str) -> Orders | None:
     """The orders of an over-specified cell of a half; None where every cell has one atom."""
     cell = cells_of(setting)[half]
-    dense = half == "routed" and setting.case.order == 1
-    if cell < 2 or cell > LARGEST_CELL or dense:
+    if cell < 2 or cell > LARGEST_CELL or (setting.dense and half == "routed"):
         return None
     model, name = setting.model, setting.model.likelihood.name
     if half == "shared":
@@ -154,7 +151,7 @@ def unmet(setting: DensitySetting) -> tuple[str, ...]:
 def known_alternatives(setting: DensitySetting) -> tuple[str, ...]:
     """Gauges that lead from the truth to other measures of the same density, by name.
 
-    Common moves of all gates are left out: they are held, or divided out.
+    Gauges of the gate that every measure has are left out: they are held, or divided out.
     """
     return _alternatives(json.dumps(setting.document(), sort_keys=True))
 
@@ -162,7 +159,7 @@ def known_alternatives(setting: DensitySetting) -> tuple[str, ...]:
 @lru_cache(maxsize=64)
 def _alternatives(document: str) -> tuple[str, ...]:
     found = alternatives_of(exact(DensitySetting.from_document(json.loads(document))), points=0)
-    names = [other.name for other, _ in found.found if other.gauge.kind not in COMMON]
+    names = [other.name for other, _ in found.found if not other.of_the_gate]
     return tuple(dict.fromkeys(names))
 
 

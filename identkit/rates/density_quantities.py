@@ -50,7 +50,7 @@ def density_errors(setting: DensitySetting, fitted: DensityMeasure) -> dict[str,
                 own = {"minimiser": truth.routed, "minimiser_variances": truth.variances}
             values[f"printed:{setting.loss}"] = printed_loss(setting.loss, near, truth, **own)
         powers: dict[str, Any] = {}
-        if setting.case.order != 1:  # first powers everywhere
+        if not setting.dense:  # first powers everywhere
             powers["orders"] = orders_in(setting, "routed")
         if truth.shared is not None:
             powers["shared_orders"] = orders_in(setting, "shared")

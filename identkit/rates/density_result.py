@@ -112,6 +112,7 @@ def observe_density(
             shares,
             predictions.published(setting),
             lambda start: predictions.derived(setting, start),
+            FINISHED,
         ),
         exponents=tuple(_exponents(experiment, groups)),
         shares=shares,

@@ -140,6 +140,11 @@ class DensitySetting:
         return self.gate.chosen(self.regime)
 
     @property
+    def dense(self) -> bool:
+        """Whether the regime is about atoms that are alone in their cells: first order."""
+        return self.case.key == "dense"
+
+    @property
     def expert_label(self) -> str:
         """Both experts, the shared one first."""
         routed, shared = self.model.routed.expert.label, self.model.shared

@@ -237,7 +237,7 @@ class _Parsed:
 
     def _complete(self, where: str, grid: dict[str, Any]) -> dict[str, Any]:
         values = {**self.defaults, **read_values(where, grid, set(KEYS))}
-        density = TRUTHS in grid
+        density = TRUTHS in values
         other = sorted(set(grid) - DENSITY_KEYS if density else set(grid) & OWN_KEYS)
         if other:
             whose = "other grids" if density else f"grids with {TRUTHS}"

@@ -288,6 +288,7 @@ def verdicts_of(
     shares: Sequence[Share],
     said: Mapping[str, Rate],
     derived: Callable[[str], Mapping[str, Rate]],
+    finished: Sequence[str] = FINISHED,
 ) -> tuple[Verdict, ...]:
     """Every line's slopes against the published rates and, by kind of start, the derived ones."""
     setting, sizes = experiment.setting, experiment.sizes
@@ -296,7 +297,7 @@ def verdicts_of(
     for start in experiment.starts:
         mine = [s for s in shares if s.start == start and s.budget == setting.budgets[-1]]
         follows = derived(start)
-        doubt = doubt_of(mine)
+        doubt = doubt_of(mine, finished)
         for name in dict.fromkeys(line.quantity for line in lines):
             own = [by[name, start, budget] for budget in setting.budgets]
             found = [line.slope for line in own]
@@ -325,9 +326,9 @@ def verdicts_of(
     return tuple(verdicts)
 
 
-def doubt_of(shares: Sequence[Share]) -> str:
-    """Why the fits of one start are no least-squares estimates; empty if nothing shows it."""
-    unfinished = max((1 - s.of(*FINISHED) for s in shares), default=0.0)
+def doubt_of(shares: Sequence[Share], finished: Sequence[str]) -> str:
+    """Why the fits of one start are not the estimates asked for; empty if nothing shows it."""
+    unfinished = max((1 - s.of(*finished) for s in shares), default=0.0)
     if unfinished > MOST_DOUBTFUL:
         return f"up to {unfinished:.0%} of the fits ran out of steps"
     trapped = max((s.trapped or 0.0 for s in shares), default=0.0)

@@ -59,8 +59,11 @@ def _lines(found: Alternatives) -> Iterator[str]:
     if truth.loss is not None and truth.exponent is not None:
         yield f"in print: {truth.loss} falls like (log n / n)^{truth.exponent:g}"
     yield ""
-    if found.found:
+    own = [other for other, _ in found.found if not other.of_the_gate]
+    if own:
         yield f"NOT IDENTIFIABLE: {len(found.found)} other measures with the same {letter}, proved"
+    elif found.found:
+        yield f"no other measure with the same {letter} was found, up to the gauge of the gate"
     else:
         yield f"no other measure with the same {letter} was found"
     for other, values in found.found:
