@@ -60,8 +60,10 @@ LAYERS = {
     "certificates.kernel.arcs certificates.kernel.orders certificates.kernel.refits "
     "certificates.kernel certificates.statement certificates.order_entry certificates.store "
     "certificates.rederive certificates.verify",
-    "mixture": "fit.structure fit.printing fit.gradient fit.model simulation",
-    "losses": "losses losses.shifts losses.levels losses.partition losses.norms losses.identified",
+    "mixture": "fit.structure fit.printing fit.gradient fit.model simulation density.measure "
+    "density.model",
+    "losses": "losses losses.shifts losses.levels losses.partition losses.norms losses.identified "
+    "losses.quotient losses.template losses.joint losses.density losses.divergence losses.printed",
     "fit": "fit fit.objective fit.box fit.result fit.problem fit.solver fit.nodes "
     "fit.vector_math fit.kept fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu "
     "fit.sums fit.job fit.engine fit.closure fit.starts fit.change fit.inference "
@@ -225,6 +227,7 @@ PLACES = {
     "gates.sigmoid": 2,
     "gates.softmax": 2,
     "gates.top_k_biased": 1,
+    "losses.divergence": 1,  # SciPy: the normal distribution function
     "rates.drawing": 1,  # matplotlib
     "rates.fits": 1,  # their versions
     "rates.formats": 1,  # pyarrow

@@ -17,8 +17,8 @@ down; Δ is fitted minus true. With W1 = Σ_a |Σ_{V1_a} ω_i − ω_a*|, *exact
 
 r(m) = 2m (claims ``polynomial-system-order``, ``two-index-system-order``). As printed none is
 invariant (claim ``printed-losses-not-invariant``): D1, D2, D5 under common shifts of (β0, β1); D1,
-D3, D4 along scale orbits of experts; D3 under the factor of σ where all slopes are 0; D1 to D3 under
-exchanges of halves with constant gates. What is invariant is
+D3, D4 along scale orbits of experts; D3 under the factor of σ where all slopes are 0; D1 to D3
+under exchanges of halves with constant gates. What is invariant is
 :func:`identkit.losses.density.density_loss`.
 """
 
