@@ -100,7 +100,8 @@ def derived(setting: DensitySetting, start: str) -> dict[str, Rate]:
     rates["quotient"] = ROOT
     every = True
     for half, cell in cells_of(setting).items():
-        rates[f"exact:{half}"] = ROOT
+        if cell < 2 or setting.truth.atoms[half == "routed"] > 1:
+            rates[f"exact:{half}"] = ROOT
         found = orders_of_half(setting, half)
         if cell < 2:
             continue
