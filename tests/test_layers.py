@@ -20,7 +20,8 @@ ROOT = Path(identkit.__file__).parent.parent
 LAYERS = {
     "language": "vocabulary causes errors registry rate deadline bounded domain files heads balls "
     "functions expression",
-    "model": "layout likelihoods.density likelihoods.contract likelihoods.least_squares likelihoods.gaussian "
+    "model": "layout likelihoods.density likelihoods.contract likelihoods.least_squares "
+    "likelihoods.gaussian "
     "experts likelihoods.categorical likelihoods gates.router gates.normal gates.regime "
     "gates.density gates.selection gates.gauge gates.weights gates.merging gates.gate "
     "gates.classes gates.sigmoid gates.softmax gates.normalized_sigmoid gates.input_free "
@@ -60,17 +61,16 @@ LAYERS = {
     "certificates.kernel.arcs certificates.kernel.orders certificates.kernel.refits "
     "certificates.kernel certificates.statement certificates.order_entry certificates.store "
     "certificates.rederive certificates.verify",
-    "mixture": "fit.structure fit.printing fit.gradient fit.model simulation density.measure "
-    "density.model",
+    "mixture": "fit.structure fit.printing fit.gradient fit.model simulation density.half "
+    "density.measure density.model",
     "losses": "losses losses.shifts losses.levels losses.partition losses.norms losses.identified "
     "losses.quotient losses.template losses.joint losses.density losses.divergence losses.printed",
     "fit": "fit fit.objective fit.box fit.result fit.problem fit.solver fit.nodes "
     "fit.vector_math fit.kept fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu "
     "fit.sums fit.job fit.engine fit.closure fit.starts fit.change fit.inference "
     "fit.shared_gates fit.prediction fit.saved fit.statistics fit.summary fit.running",
-    "density": "density.half density.measure density.model density.kernel density.result density.box "
-    "density.engine density.starts density.units density.running density.inference "
-    "density.summary density",
+    "density": "density.kernel density.result density.box density.engine density.starts "
+    "density.units density.running density.inference density.summary density",
     "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice",
     "rates": "rates.missing rates.slopes rates.rows rates.density_setting rates.setting "
     "rates.conditioned rates.truth "
@@ -83,7 +83,8 @@ LAYERS = {
     "report.listings report.paragraphs report.counterexample report.gauges report.argument "
     "report.explain report.tables report.claims_report report.paper_tables report.fit_report "
     "report.fit_document report.choice_report report.choice_document report.choice_figure "
-    "report.rates_parts report.density_rates_report report.rates_report report.rates_document report.orders_report report.prediction "
+    "report.rates_parts report.density_rates_report report.rates_report report.rates_document "
+    "report.orders_report report.prediction "
     "report.verified report.regions_report report.truths_report "
     "rates.drawing rates.figure_files rates.figures "
     "report.fit_figure report.fit_summary "
