@@ -89,7 +89,8 @@ LAYERS = {
     "rates.drawing rates.figure_files rates.figures "
     "report.fit_figure report.fit_summary "
     "rates.page.pieces "
-    "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
+    "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment "
+    "rates.page.density rates.page",
     "api": "presented fit.presented choice.presented choice.of_estimator rates.presented "
     "estimator gate_contract strategies testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run "
