@@ -72,7 +72,8 @@ def density_setting(truth: Truth, values: Mapping[str, Any]) -> DensitySetting:
     measure = measure_of(truth)
     # a population minimiser of more atoms than the truth's is not known
     loss = None if truth.loss == "D4" and atoms[1] > len(truth.measure.routed) else truth.loss
-    sloped = bool((measure.routed.beta1[0] != 0).any())
+    first: Any = measure.routed.beta1[..., 0, :]
+    sloped = bool((first != 0).any())
     options = {k: values[k] for k in ("budgets", "scale", "trials", "seed") if k in values}
     setting = DensitySetting(
         model, measure, atoms, density_box(model, measure, atoms), loss=loss,

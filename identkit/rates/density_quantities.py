@@ -45,10 +45,11 @@ def density_errors(setting: DensitySetting, fitted: DensityMeasure) -> dict[str,
     }
     with np.errstate(all="ignore"):
         if setting.loss is not None:
+            name: Any = setting.loss
             own: dict[str, Any] = {}
-            if setting.loss == "D4":
+            if name == "D4":
                 own = {"minimiser": truth.routed, "minimiser_variances": truth.variances}
-            values[f"printed:{setting.loss}"] = printed_loss(setting.loss, near, truth, **own)
+            values[f"printed:{name}"] = printed_loss(name, near, truth, **own)
         powers: dict[str, Any] = {}
         if not setting.dense:  # first powers everywhere
             powers["orders"] = orders_in(setting, "routed")

@@ -286,7 +286,7 @@ def density_box(model: DensityModel, truth: DensityMeasure, atoms: tuple[int, in
     # estimates are in the coordinates in which the last gate is 0, where that is a gauge
     held = model.routed.gate.held(routed)
     both = [np.abs(m["beta0"]).max() for m in (routed, held)]
-    copies = [fitted - true + 1 for fitted, true in zip(atoms, truth.atoms, strict=True)]
+    copies = [max(1, f - true + 1) for f, true in zip(atoms, truth.atoms, strict=True)]
     offset = float(max(both) + np.log(copies[1]) + MARGIN)
     if model.routed.gate.pinning is None:  # σ(β0)/m needs more than log m
         offset += float(np.log1p(np.exp(np.abs(routed.beta0).max())))

@@ -185,11 +185,12 @@ def _rows(experiments: Sequence[Experiment]) -> int:
 
 def _work(setting: AnySetting, block: Block) -> float:
     """Seconds a block may take on one core."""
-    model = setting.model
     if isinstance(setting, DensitySetting):
         sample = DENSITY_SAMPLE_SECONDS
+    elif setting.model.compressible:
+        sample = SMOOTH_SAMPLE_SECONDS
     else:
-        sample = SMOOTH_SAMPLE_SECONDS if model.compressible else SAMPLE_SECONDS * model.dim
+        sample = SAMPLE_SECONDS * setting.model.dim
     trials = setting.trials if block.start == CONTROL else 1
     return len(block.replicates) * trials * (FIT_SECONDS + sample * block.n)
 
