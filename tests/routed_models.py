@@ -52,6 +52,14 @@ def measure(made: Model, atoms: int, rng: np.random.Generator) -> MixingMeasure:
 
 def by_torch(made: Model, vector: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """f (n,) of one vector (p,), from the gate's score in symbols and torch's own softmax."""
+    weights, (h,) = parts_by_torch(made, vector, x)
+    return (weights * h).sum(0)
+
+
+def parts_by_torch(
+    made: Model, vector: torch.Tensor, x: torch.Tensor
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The weights (k, n) and the outputs of the experts, (k, n) each, of one vector (p,)."""
     layout, gate = made.layout, made.gate
     atoms = layout.atoms(len(vector))
     assert atoms is not None
@@ -82,21 +90,18 @@ def by_torch(made: Model, vector: torch.Tensor, x: torch.Tensor) -> torch.Tensor
         return call(of(inputs, named), names, values)
 
     s = score(gate.score_of, [b for b in layout.of_gate if not b.per_group])
-    h = call(
-        made.expert.expression,
-        [symbol(p) for p in made.parameters],
-        [blocks["eta"][:, i, None] for i in range(len(made.parameters))],
-    )
+    eta = [blocks["eta"][:, i, None] for i in range(len(made.parameters))]
+    h = [call(each, [symbol(p) for p in made.parameters], eta) for each in made.expert.functions]
     if gate.level is not None:
         outer = torch.softmax(score(gate.level.score, layout.of_groups), 0)
         parts = [torch.softmax(s[m], 0) * outer[g] for g, m in enumerate(layout.members)]
-        return (torch.cat(parts) * h).sum(0)
+        return torch.cat(parts), h
     weight = torch.exp(s - s.detach().amax(0)) if made.exponential else torch.sigmoid(s)
     if gate.selection is None:
-        return (weight * h).sum(0) / (weight.sum(0) if gate.divides else 1.0)
+        return weight / (weight.sum(0) if gate.divides else 1.0), h
     bias = gate.selection.bias
     compared = s if bias is None else weight + blocks[bias.name]
     least = torch.topk(compared.detach(), gate.selection.count, dim=0).values[-1]
     chosen = weight * (compared >= least)
     whole = gate.selection.divided_by == "all"
-    return (chosen * h).sum(0) / (weight if whole else chosen).sum(0)
+    return chosen / (weight if whole else chosen).sum(0), h

@@ -18,7 +18,9 @@ from identkit.losses.density import density_loss
 from identkit.losses.divergence import total_variation
 from identkit.losses.printed import printed_loss
 from identkit.losses.quotient import quotient
+from identkit.losses.template import known_orders
 from identkit.mixing import MixingMeasure
+from identkit.orders.deciding import order
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -247,6 +249,18 @@ def test_orders_of_directions_by_hand():
     assert many.halves["routed"].cells.tolist() == [[0, 0], [0, 0]]
 
 
+def test_orders_that_were_decided():
+    answers = [order("linear", "softmax", likelihood="gaussian", dim=1, cell=m) for m in (2, 3)]
+    truth, fitted = single(), pair(0.1, 0.7)
+    twice = {"b": lambda m: 2 * m, "variance": lambda m: m}
+    value = density_loss(ONE, fitted, truth, orders=twice).value
+    assert density_loss(ONE, fitted, truth, orders=known_orders(*answers)).value == value
+    with pytest.raises(InputError, match="ask with cell=2"):
+        density_loss(ONE, fitted, truth, orders=known_orders(answers[1]))
+    # along an orbit there is none, and none is made up
+    assert not known_orders(order("relu", "softmax", likelihood="gaussian", shape="ffn", dim=1))
+
+
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
 @pytest.mark.parametrize("gate", ["softmax", "quadratic", "laplace"])
@@ -268,7 +282,9 @@ def test_the_routed_half_is_the_loss_of_regression_with_the_variance_in_eta(gate
 
     (fitted, flat), (truth, true) = both(3), both(2)
     value = density_loss(model, fitted, truth[0]).value
-    np.testing.assert_allclose(value, voronoi(flat, true[0], gate).value, rtol=1e-9)
+    # both descend over shifts, and squares that add up in another order may end a step earlier:
+    # 3e-7 was the largest difference over 4500 draws
+    np.testing.assert_allclose(value, voronoi(flat, true[0], gate).value, rtol=1e-5)
 
 
 def test_the_shared_half_by_hand():
@@ -287,6 +303,51 @@ def test_the_shared_half_by_hand():
         == pytest.approx(0.25 * 0.5 + 0.5 * 0.01 + 0.25 * (0.04 + 0.01))
     )
     assert found.halves["shared"].cells.tolist() == [0, 1, 1]
+
+
+SAME = DensityModel.of(
+    "gelu", "softmax", shape="ffn", shared=Expert.from_expression("c*gelu(a*x + b)")
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "slopes", "kappa", "tau"),
+    [
+        (RELU, [[1.0], [-0.5]], [[1.2, -0.3], [0.5, 1.0]], [0.4, 0.2]),
+        (SAME, [[1.0], [1.0]], [[1.0, 1.5, 0.5], [0.8, -1.0, 0.2]], [0.3, 0.2]),
+    ],
+    ids=["halves", "both"],
+)
+def test_the_distance_of_the_densities_bounds_the_loss_near_the_truth(model, slopes, kappa, tau):
+    """An atom of either half split in two by ±t, all else moved by t²: TV ≥ C·loss as t falls.
+
+    The least ratios over 200 draws at t = 0.3, 0.1, 0.03 and 0.01 were 0.07 to 0.11.
+    """
+    rng = np.random.default_rng(3)
+    truth = DensityMeasure.with_shared(
+        MixingMeasure([0.0, 0.5], slopes, [[1.0, 1.5, 0.5], [-1.0, 0.7, -0.8]]),
+        [0.3, 0.5], [0.4, 0.6], kappa, tau,
+    )  # fmt: skip
+    draws = 40
+
+    def split(base, t):
+        base = np.asarray(base)
+        move = rng.normal(size=(draws, *base.shape[1:]))
+        parts = [base[0] + t * move, base[0] - t * move, np.broadcast_to(base[1], move.shape)]
+        made = np.stack(parts, axis=1)
+        return made + t**2 * rng.normal(size=made.shape)
+
+    for t in (0.1, 0.01):
+        beta0 = np.array([-np.log(2), -np.log(2), 0.5]) + t**2 * rng.normal(size=(draws, 3))
+        omega = np.array([0.2, 0.2, 0.6]) * np.exp(t**2 * rng.normal(size=(draws, 3)))
+        fitted = DensityMeasure.with_shared(
+            MixingMeasure(beta0, split(slopes, t), split(truth.routed.eta, t)),
+            np.maximum(split([0.3, 0.5], t), 0.02), omega, split(kappa, t),
+            np.maximum(split(tau, t), 0.02),
+        )  # fmt: skip
+        loss = density_loss(model, fitted, truth).value
+        assert (loss < 30 * t**2).all()
+        assert (total_variation(model, fitted, truth, points=16).value > 0.03 * loss).all()
 
 
 # -- quotients -------------------------------------------------------------------------------------
@@ -343,7 +404,7 @@ def test_logits_that_see_each_other():
     [
         ({"orders": {"z": 2}}, "z is none of a, b, variance, gate"),
         ({"orders": 0.5}, "give a number of at least 1"),
-        ({"orders": {"b": lambda m: 0}}, "b has 0"),
+        ({"orders": {"b": lambda m: 0}}, "0 in cells of 2 atoms"),
         ({"regime": "dense"}, "regime"),
     ],
 )

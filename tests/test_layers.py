@@ -61,16 +61,18 @@ LAYERS = {
     "certificates.kernel.arcs certificates.kernel.orders certificates.kernel.refits "
     "certificates.kernel certificates.statement certificates.order_entry certificates.store "
     "certificates.rederive certificates.verify",
-    "mixture": "fit.structure fit.printing fit.gradient fit.model simulation density.half "
-    "density.measure density.model",
+    "mixture": "fit.structure fit.printing fit.gradient fit.model simulation",
     "losses": "losses losses.shifts losses.levels losses.partition losses.norms losses.identified "
-    "losses.quotient losses.template losses.joint losses.density losses.divergence losses.printed",
+    "losses.quotient",
     "fit": "fit fit.objective fit.box fit.result fit.problem fit.solver fit.nodes "
     "fit.vector_math fit.kept fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu "
     "fit.sums fit.job fit.engine fit.closure fit.starts fit.change fit.inference "
     "fit.shared_gates fit.prediction fit.saved fit.statistics fit.summary fit.running",
-    "density": "density.kernel density.result density.box density.engine density.starts "
-    "density.units density.running density.inference density.summary density",
+    "density": "density.half density.measure density.model density.kernel density.torch_values "
+    "density.torch_kernel density.result density.box "
+    "density.engine density.starts density.units density.running density.inference "
+    "density.summary density",
+    "distances": "losses.template losses.joint losses.density losses.divergence losses.printed",
     "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice",
     "rates": "rates.missing rates.slopes rates.rows rates.density_setting rates.setting "
     "rates.conditioned rates.truth "

@@ -54,7 +54,7 @@ FAR = -1e300
 
 
 @lru_cache(maxsize=64)
-def native_heads(half: Half) -> tuple[Any, Any, Any, Any]:
+def native_heads(half: Half) -> dict[str, Any]:
     """Native functions of a half: log V, weight, score, score of groups.
 
     Those that a half does not have are another's, and are not called.
@@ -73,7 +73,7 @@ def native_heads(half: Half) -> tuple[Any, Any, Any, Any]:
     gate = block_function(half.gate_heads(functions), 1, 3)
     score = gate if half.score is None else of(half.score)
     group = gate if half.group_score is None else of(half.group_score)
-    return density, gate, score, group
+    return {"density": density, "gate": gate, "score": score, "group": group}
 
 
 @njit(cache=True, fastmath=_FAST, error_model="numpy")
@@ -205,7 +205,8 @@ def _cleared(rows, count):
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def _steps(
     theta, which, x, columns, weight, entries, layout, shapes, directs, bias_index, numbers,
-    calls, second, cost, gradient, gram, diagonal,
+    shared_gate, shared_score, shared_density, gate, score, group_score, density,
+    second, cost, gradient, gram, diagonal,
 ):  # fmt: skip
     """−log-likelihood, gradient, first or second matrix and its diagonal of every problem."""
     index, row_of, feature, scale = entries
@@ -289,13 +290,15 @@ def _steps(
                 while end < atoms and half[end] == side:
                     end += 1
                 if end > first:
-                    call, gate = calls[3 * side + 1], calls[3 * side]
+                    call, weigh = score, gate
+                    if side == 0:
+                        call, weigh = shared_score, shared_gate
                     _scored(
                         first, end, starts, rows, shapes[side, 0], shapes[side, 3] == 1,
                         directs[2 * side], call, points, count, given, psi,
                     )  # fmt: skip
                     _gated(
-                        first, end, shapes[side, 4] == 1, most if side == 1 else 0, biases, gate,
+                        first, end, shapes[side, 4] == 1, most if side == 1 else 0, biases, weigh,
                         count, given, psi, gates, mask,
                     )  # fmt: skip
                 first = end
@@ -312,7 +315,7 @@ def _steps(
                 for h in range(groups):
                     if group_half[h] == 1:
                         _called(
-                            calls[5], rows, group_start[h], outer, directs[4], points, 0, count,
+                            group_score, rows, group_start[h], outer, directs[4], points, 0, count,
                             given, tau[h],
                         )  # fmt: skip
                         for j in range(count):
@@ -326,8 +329,11 @@ def _steps(
             for c in range(atoms):
                 side = half[c]
                 inner, slots = shapes[side, 0], shapes[side, 1]
+                call = density
+                if side == 0:
+                    call = shared_density
                 _called(
-                    calls[6 + side], rows, starts[c] + inner, slots, directs[2 * side + 1], points,
+                    call, rows, starts[c] + inner, slots, directs[2 * side + 1], points,
                     responses, count, given, heads[c, : 1 + slots + slots * (slots + 1)],
                 )  # fmt: skip
                 for j in range(count):
@@ -586,7 +592,7 @@ class CpuSums:
         for h in range(groups):
             members[h, : counts[h]] = np.flatnonzero(rows.group == h)
         sides = (model.routed if model.shared is None else model.shared, model.routed)
-        shapes, directs, of_gates, of_density = [], [], [], []
+        shapes, directs, calls = [], [], []
         for side in sides:
             found = side.score
             identity = found is None or (
@@ -597,9 +603,7 @@ class CpuSums:
             shapes.append((inner, len(side.variables), outer, int(identity), int(side.exponential)))
             directs.append(_whole(() if found is None else found.direct))
             directs.append(_whole(side.structure.direct))
-            density, *gates = native_heads(side)
-            of_gates += gates
-            of_density.append(density)
+            calls.append(native_heads(side))
         level = model.routed.group_score
         directs.append(_whole(() if level is None else level.direct))
         selection = model.routed.gate.selection
@@ -619,7 +623,9 @@ class CpuSums:
             tuple(directs),
             bias,
             (rows.total, groups, 0 if selection is None else selection.count, float(own_log)),
-            (*of_gates, *of_density),
+            # one by one: of a tuple of functions Numba warns that it is experimental
+            *(calls[0][name] for name in ("gate", "score", "density")),
+            *(calls[1][name] for name in ("gate", "score", "group", "density")),
         )  # fmt: skip
 
     def steps(

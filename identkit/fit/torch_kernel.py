@@ -64,6 +64,22 @@ def _softplus(z: Tensor) -> Tensor:
     return torch.clamp(z, min=0.0) + torch.log1p(torch.exp(-torch.abs(z)))
 
 
+def cut(
+    batch: int, samples: int, numbers: int, device: torch.device
+) -> tuple[list[slice], list[slice]]:
+    """Groups of the problems, and parts of the samples; these do not depend on ``batch``.
+
+    ``numbers`` is what the largest array holds for one sample of one problem.
+    """
+    room = CHUNK_BYTES["cuda" if device.type == "cuda" else "cpu"] // (8 * numbers)
+    length = min(samples, max(LANES, min(MOST_SAMPLES, room) // LANES * LANES))
+    size = max(1, room // length)
+    return (
+        [slice(a, min(batch, a + size)) for a in range(0, batch, size)],
+        [slice(a, min(samples, a + length)) for a in range(0, samples, length)],
+    )
+
+
 class _Values(NamedTuple):
     """Values and first derivatives on a chunk of n samples.
 
@@ -182,20 +198,6 @@ class TorchSums:
 
     # -- sums over all samples ------------------------------------------------------------------
 
-    def _cut(self, batch: int, numbers: int) -> tuple[list[slice], list[slice]]:
-        """Groups of the problems, and parts of the samples; these do not depend on ``batch``.
-
-        ``numbers`` is what the largest array holds for one sample of one problem.
-        """
-        room = CHUNK_BYTES["cuda" if self.device.type == "cuda" else "cpu"] // (8 * numbers)
-        n = self.y.shape[1]
-        length = min(n, max(LANES, min(MOST_SAMPLES, room) // LANES * LANES))
-        size = max(1, room // length)
-        return (
-            [slice(a, min(batch, a + size)) for a in range(0, batch, size)],
-            [slice(a, min(n, a + length)) for a in range(0, n, length)],
-        )
-
     def _data(self, which: Tensor, part: slice) -> tuple[Tensor, Tensor, Tensor | None]:
         rows = self.features[:, :, part]
         features = rows.contiguous() if len(rows) == 1 else rows[which]
@@ -215,7 +217,7 @@ class TorchSums:
         slopes = torch.zeros((batch, total, d + 1), **new)
         squares = torch.zeros((batch, total, d + 1), **new)
         sums = torch.zeros((batch, total * total, (d + 1) ** 2), **new)
-        groups, parts = self._cut(batch, total**2)
+        groups, parts = cut(batch, self.y.shape[1], total**2, self.device)
         for group, part in itertools.product(groups, parts):
             features, y, weight = self._data(which[group], part)
             values = self._values(shaped[group], features)
@@ -255,7 +257,7 @@ class TorchSums:
         slopes = torch.zeros(
             (batch, total, self.model.dim + 1), dtype=theta.dtype, device=theta.device
         )
-        groups, parts = self._cut(batch, total * (self.model.dim + 2))
+        groups, parts = cut(batch, self.y.shape[1], total * (self.model.dim + 2), self.device)
         for group, part in itertools.product(groups, parts):
             features, y, weight = self._data(which[group], part)
             values = self._values(shaped[group], features)

@@ -80,10 +80,10 @@ def density_loss(
 
     ``orders`` are the powers of over-specified routed cells, ``shared_orders`` those of shared
     ones and of both halves where they are one measure over κ. By default all are 2: what a
-    nondegenerate expert has. Those of a degenerate one are not guessed; ``identkit order`` finds
-    them, for a linear expert with its own variance ``{"b": lambda m: 2 * m, "variance": lambda m:
-    m}``. ``regime`` is that of the gate, its first one by default; in a dense one ``truth`` is a
-    population minimiser, and all powers are 1.
+    nondegenerate expert has. Those of a degenerate one are not guessed: ``identkit order`` finds
+    them (:func:`identkit.losses.template.known_orders`), for a linear expert with its own variance
+    ``{"b": lambda m: 2 * m, "variance": lambda m: m}``. ``regime`` is that of the gate, its first
+    one by default; in a dense one ``truth`` is a population minimiser, and all powers are 1.
 
     Raises :class:`~identkit.errors.InputError` for measures that do not fit the model or each
     other, orders of what the expert does not have or below 1, a gate without a loss, and an expert
@@ -138,8 +138,7 @@ def density_loss(
             gates.append(plain_gates(pairs[1][0], np.zeros_like(pairs[1][1])))
             formula = INPUT_FREE
             divided.append("a common factor of the routed weights, which are constants")
-        elif gate.pinning is not None:
-            divided.append(gate.pinning.text)
+        divided += [g.text for g in gate.gauges if g.caveat is None]
         halves["routed"] = _routed(
             model.routed, own, truth, formula, gates, quotients["routed"], orders
         )

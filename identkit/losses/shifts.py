@@ -140,10 +140,15 @@ class Powers:
 
 
 def _tabled(power: Power, size: Labels) -> Array:
+    """The power for each cell's size; 1 for cells of one atom, where it is not used."""
     if not callable(power):
         return np.full(size.shape, float(power))
-    table = [1.0, 1.0, *(float(power(m)) for m in range(2, int(size.max()) + 1))]
-    return np.array(table)[size]
+    table = np.ones(int(size.max()) + 1)
+    for m in np.unique(size[size > 1]):
+        table[m] = power(int(m))
+        if not 1 <= table[m] < np.inf:
+            raise InputError(f"orders: {table[m]:g} in cells of {m} atoms; give at least 1.")
+    return table[size]
 
 
 def formula_of(gate: Gate, regime: Regime, order: float | None) -> Formula:

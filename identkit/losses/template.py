@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from identkit.degeneracy.moments import SPREAD
 from identkit.errors import InputError
 from identkit.fit.model import Model
 from identkit.gates import LossTerms
@@ -20,6 +21,7 @@ from identkit.gates.softmax import weigh
 from identkit.losses.quotient import Quotient
 from identkit.losses.shifts import Formula, Gates, Labels, Parts, Power, Powers, Problem
 from identkit.mixing import Array
+from identkit.orders.answer import Orders as OrdersFound
 
 VARIANCE = "variance"
 GATE = "gate"
@@ -123,8 +125,42 @@ def powers_of(model: Model, orders: Orders, option: str, variance: bool) -> Powe
             f"{option}: {', '.join(sorted(stray))} is none of {', '.join((*names, GATE))}."
         )
     for name, power in given.items():
-        for size in (2, 3):
-            value = power(size) if callable(power) else power
-            if not 1 <= value < np.inf:
-                raise InputError(f"{option}: {name} has {value}; give a number of at least 1.")
+        if not callable(power) and not 1 <= power < np.inf:
+            raise InputError(f"{option}: {name} has {power}; give a number of at least 1.")
     return Powers(given.get(GATE, DEFAULT_ORDER), tuple(given.get(n, DEFAULT_ORDER) for n in names))
+
+
+def known_orders(*answers: OrdersFound) -> dict[str, Power]:
+    """The ``orders`` of a loss from answers of ``identkit order``, one for each size of a cell.
+
+    Of each parameter, and of the variance, the least order that is proved to suffice: |Δ_u|^r is
+    then bounded by the distance of the densities. Parameters for which one of the answers proves
+    none are left out, so that the loss has its default for them: that is no bound.
+
+    Raises :class:`~identkit.errors.InputError`, when the loss is taken, for cells of a size that no
+    answer is about.
+
+    >>> from identkit.orders.deciding import order
+    >>> found = order("linear", "softmax", likelihood="gaussian", dim=1, cell=2)
+    >>> {name: power(2) for name, power in known_orders(found).items()}
+    {'a': 2.0, 'b': 4.0, 'variance': 2.0}
+    """
+    tables: dict[str, dict[int, float]] = {}
+    for answer in answers:
+        for found in answer.directions:
+            if found.upper is not None and not found.infinite:
+                name = VARIANCE if found.direction == SPREAD else found.direction
+                tables.setdefault(name, {})[answer.cell] = float(found.upper.order)
+    return {n: _looked_up(n, table) for n, table in tables.items() if len(table) == len(answers)}
+
+
+def _looked_up(name: str, table: Mapping[int, float]) -> Power:
+    def power(m: int) -> float:
+        if m not in table:
+            raise InputError(
+                f"orders: a cell has {m} atoms, and no order of {name} was asked for there; ask "
+                f"with cell={m}."
+            )
+        return table[m]
+
+    return power
