@@ -62,9 +62,10 @@ def density_experiments(
 
 def density_setting(truth: Truth, values: Mapping[str, Any]) -> DensitySetting:
     """The setting of an exact truth, drawn from in decimals."""
-    if len(truth.domain.intervals) > 1:
+    first, *more = truth.domain.intervals
+    if more:
         raise InputError("domain: rates of densities have one interval for all inputs; give one.")
-    low, high = map(float, truth.domain.intervals[0])
+    low, high = map(float, first)
     shared, routed = truth.fitted
     fitted = values.get("fitted", {})
     atoms = (fitted.get("shared", shared), fitted.get("routed", routed))
@@ -72,8 +73,8 @@ def density_setting(truth: Truth, values: Mapping[str, Any]) -> DensitySetting:
     measure = measure_of(truth)
     # a population minimiser of more atoms than the truth's is not known
     loss = None if truth.loss == "D4" and atoms[1] > len(truth.measure.routed) else truth.loss
-    first: Any = measure.routed.beta1[..., 0, :]
-    sloped = bool((first != 0).any())
+    gate: Any = measure.routed.beta1[..., 0, :]
+    sloped = bool((gate != 0).any())
     options = {k: values[k] for k in ("budgets", "scale", "trials", "seed") if k in values}
     setting = DensitySetting(
         model, measure, atoms, density_box(model, measure, atoms), loss=loss,
