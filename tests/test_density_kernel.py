@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from routed_models import NAMES, dims, measure, parts_by_torch
 from torch.distributions import Categorical, Normal
 
-from identkit.density import DensityModel, maximum_likelihood
+from identkit.density import DensityMeasure, DensityModel, maximum_likelihood
 from identkit.density.kernel import CpuSums
 from identkit.density.torch_kernel import TorchSums
 from identkit.experts import builtin
 from identkit.fit.problem import Compute
-from identkit.gates import GATES, resolve
+from identkit.gates import GATES, Gate, resolve
 from identkit.likelihoods.categorical import with_classes
+from identkit.mixing import MixingMeasure
 
 SAMPLES = 40
 GATES_HERE = (
@@ -362,3 +363,65 @@ def test_any_numbers_of_atoms(seed, k, m, name, size):
     for kernel in KERNELS:
         first = steps(drawn.sums(kernel), drawn.theta, [0], False)[2][0]
         assert np.linalg.eigvalsh(first)[0] >= -1e-12 * np.trace(first)
+
+
+def test_logits_and_scores_far_out_are_exact():
+    """Where exp leaves the range of float64: by logarithms of sums in NumPy."""
+    rng = np.random.default_rng(2)
+    for classes in (2, 3, 4):
+        expert = with_classes(builtin("linear", None, 1), classes)
+        model = DensityModel.of(expert, "softmax", "categorical")
+        drawn = problem(model, (0, 2), classes)
+        drawn.theta[:] *= 1e4
+        measured = model.unpack(drawn.theta[0], (0, 2))
+        h = model.outputs(measured, drawn.x[0])  # (k, classes - 1, n)
+        logits = np.concatenate([h, np.zeros_like(h[:, :1])], axis=1)
+        own = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+        y = rng.integers(0, classes, size=SAMPLES)
+        score = model.routed.scores(measured.routed, drawn.x[0])
+        gate = score - np.logaddexp.reduce(score, axis=0)
+        log_p = np.logaddexp.reduce(gate + own[:, y, np.arange(SAMPLES)], axis=0)
+        there = drawn._replace(y=y[None].astype(float))
+        assert np.abs(log_p).max() > 1e3
+        assert model.log_density(measured, drawn.x[0], y) == pytest.approx(log_p, rel=1e-12)
+        for kernel in KERNELS:
+            cost, *rest = steps(there.sums(kernel, weighted=False), drawn.theta, [0], True)
+            assert cost[0] == pytest.approx(-log_p.sum(), rel=1e-12)
+            assert all(np.isfinite(values).all() for values in rest)
+
+
+@pytest.mark.parametrize("gate", ["normalized-sigmoid", "normalised relu(s)"])
+def test_an_atom_without_weight_leaves_the_others_as_they_are(gate):
+    """ω is 0, or too small for a number: its λ = ω'/ω must not make all others NaN."""
+    found = Gate.from_expression(gate) if "relu" in gate else gate
+    model = DensityModel.of("linear", found)
+    drawn = problem(model, (0, 3), 3)
+    offsets, slopes, eta = (
+        np.array([0.5, 1.0, -1e4]),
+        np.array([[0.0], [0.1], [0.0]]),
+        np.ones((3, 2)),
+    )
+    routed = MixingMeasure(offsets, slopes, eta)
+    without = MixingMeasure(offsets[:2], slopes[:2], eta[:2])
+    theta = model.pack(DensityMeasure(routed, [0.5, 1.0, 2.0]))[None]
+    less = model.pack(DensityMeasure(without, [0.5, 1.0]))[None]
+    two = drawn._replace(atoms=(0, 2))
+    kept = [i for i, (_, atom, _) in enumerate(model.numbers((0, 3))) if atom != 2]
+    for second in (True, False):
+        for kernel in KERNELS:
+            ours = steps(drawn.sums(kernel), theta, [0], second)
+            theirs = steps(two.sums(kernel), less, [0], second)
+            assert ours[0] == pytest.approx(theirs[0], rel=1e-12)
+            assert np.isfinite(ours[2]).all()
+            assert ours[1][0, kept] == pytest.approx(theirs[1][0], rel=1e-10, abs=1e-12)
+            matrix = ours[2][0][np.ix_(kept, kept)]
+            assert matrix == pytest.approx(theirs[2][0], rel=1e-10, abs=1e-12)
+
+
+def test_there_is_no_density_where_no_atom_has_a_weight():
+    model = DensityModel.of("linear", Gate.from_expression("normalised relu(s)"))
+    drawn = problem(model, (0, 2), 3)
+    routed = MixingMeasure([-1.0, -1.0], [[0.0], [0.0]], np.ones((2, 2)))
+    theta = model.pack(DensityMeasure(routed, [0.5, 1.0]))[None]
+    for kernel in KERNELS:
+        assert np.isnan(steps(drawn.sums(kernel), theta, [0], True)[0][0])

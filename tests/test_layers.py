@@ -21,8 +21,8 @@ LAYERS = {
     "language": "vocabulary causes errors registry rate deadline bounded domain files heads balls "
     "functions expression",
     "model": "layout likelihoods.density likelihoods.contract likelihoods.least_squares "
-    "likelihoods.gaussian "
-    "experts likelihoods.categorical likelihoods gates.router gates.normal gates.regime "
+    "likelihoods.gaussian experts likelihoods.categorical likelihoods "
+    "gates.router gates.normal gates.regime "
     "gates.density gates.selection gates.gauge gates.weights gates.merging gates.gate "
     "gates.classes gates.sigmoid gates.softmax gates.normalized_sigmoid gates.input_free "
     "gates.routed gates.quadratic "
@@ -70,7 +70,7 @@ LAYERS = {
     "fit.shared_gates fit.prediction fit.saved fit.statistics fit.summary fit.running",
     "density": "density.half density.measure density.model density.kernel density.torch_values "
     "density.torch_kernel density.result density.box "
-    "density.engine density.starts density.units density.running density.inference "
+    "density.job density.engine density.starts density.units density.running density.inference "
     "density.summary density",
     "distances": "losses.template losses.joint losses.density losses.divergence losses.printed",
     "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice",
@@ -107,6 +107,8 @@ HEAVY = {
 }  # fmt: skip
 """Libraries that are imported where they are used: most commands need none of them."""
 DEFERRED = {
+    "density.engine": {"density.job"},  # torch
+    "density.inference": {"density.job"},
     "certificates.verify": {"certificates.rederive"},  # the prover
     "claims.listing": {"claims.running"},  # pytest
     "fit.engine": {"fit.job"},  # torch
@@ -221,6 +223,8 @@ PLACES = {
     "certificates.verify": 2,  # the prover; jsonschema
     "claims.listing": 1,  # pytest
     "degeneracy.semidefinite": 1,  # NumPy and SciPy: only where a conic program is solved
+    "density.engine": 1,  # torch
+    "density.inference": 1,  # torch
     "fit.engine": 1,  # torch
     "fit.inference": 1,  # torch
     "fit.prediction": 1,  # SciPy: a quantile
@@ -231,6 +235,7 @@ PLACES = {
     "gates.sigmoid": 2,
     "gates.softmax": 2,
     "gates.top_k_biased": 1,
+    "likelihoods.categorical": 2,  # NumPy
     "losses.divergence": 1,  # SciPy: the normal distribution function
     "rates.drawing": 1,  # matplotlib
     "rates.fits": 1,  # their versions

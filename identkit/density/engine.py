@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,6 +78,8 @@ def maximum_likelihood(
     or each other, are not finite, constant, of other classes, or fewer than the parameters. Of
     several problems those with such y are left out with status ``bad data``, unless all are.
     """
+    from identkit.density.job import kernel_of, meaning, solved
+
     began = time.perf_counter()
     box = DensityBox() if box is None else box
     compute = compute or Compute()
@@ -100,7 +103,7 @@ def maximum_likelihood(
     which = np.repeat(good, several)
     theta = model.held(starts[good].reshape(len(which), -1), atoms)
     kernel, device = kernel_of(compute)
-    end = _solved(
+    end = solved(
         model, atoms, data, theta, which, (low[which], high[which], fixed), compute, kernel, device,
         {
             "max_steps": max_steps, "tolerance": tolerance, "flat": flat,
@@ -115,7 +118,7 @@ def maximum_likelihood(
     )  # fmt: skip
     return _result(
         model, atoms, data, end, starts, (low, high, fixed), settings, began,
-        interrupted=stop is not None and stop(),
+        meaning(stop is not None and stop()),
     )  # fmt: skip
 
 
@@ -149,125 +152,6 @@ def spreads(data: Data) -> Array:
     return np.where(data.good & np.isfinite(found) & (found > 0), found, 1.0)
 
 
-def kernel_of(compute: Compute) -> tuple[str, str]:
-    """(kernel, device) that are computed with. Raises InputError for what is not available."""
-    import torch
-
-    device = compute.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device not in ("cpu", "cuda"):
-        raise InputError(f"device: '{device}' is not known; use auto, cpu or cuda.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "device: cuda is not available to this torch; use cpu, or install torch with CUDA."
-        )
-    kernel = compute.kernel
-    if kernel == "auto":
-        kernel = "native" if device == "cpu" else "torch"
-    if kernel not in ("native", "torch") or (kernel == "native" and device != "cpu"):
-        raise InputError(f"kernel: '{kernel}' is not available on {device}; use auto.")
-    if compute.threads is not None and compute.threads < 1:
-        raise InputError(f"threads: {compute.threads} is below 1; give at least one, or None.")
-    return kernel, device
-
-
-def sums_of(
-    model: DensityModel, atoms: tuple[int, int], data: Data, kernel: str, device: str, threads: int
-) -> Any:
-    """The sums over the data that steps need."""
-    import torch
-
-    y = np.where(data.good[:, None], data.y, 0.0)
-    x = np.where(np.isfinite(data.x), data.x, 0.0)
-    columns = model.density.columns(y, model.routed.outputs)
-    if kernel == "torch":
-        from identkit.density.torch_kernel import TorchSums
-
-        return TorchSums(model, atoms, x, columns, data.weight, torch.device(device))
-    from identkit.density.kernel import CpuSums
-
-    return CpuSums(model, atoms, x, columns, data.weight, threads)
-
-
-class _Costs:
-    """−log-likelihoods behind the solver's tensors, moved so that they are positive.
-
-    Its tolerances are relative to the cost, and log p is at most −½log(2πν) at the floor of ν.
-    """
-
-    def __init__(self, sums: Any, least: Any, newton: bool) -> None:
-        self.sums, self.least, self.newton = sums, least, newton
-
-    def steps(self, theta: Any, which: Any, second: bool) -> Any:
-        import torch
-
-        second = second and self.newton
-        if hasattr(self.sums, "on_tensors"):
-            cost, *rest = self.sums.on_tensors(theta, which, second)
-        else:
-            found = self.sums.steps(np.ascontiguousarray(theta.numpy()), which.numpy(), second)
-            cost, *rest = (torch.from_numpy(a) for a in found)
-        return cost - self.least[which], *rest
-
-    def bends(self, theta: Any, velocity: Any, which: Any) -> Any:
-        raise NotImplementedError  # no acceleration is asked for
-
-
-def _solved(
-    model: DensityModel,
-    atoms: tuple[int, int],
-    data: Data,
-    theta: Array,
-    which: NDArray[np.int64],
-    bounds: tuple[Array, Array, NDArray[np.bool_]],
-    compute: Compute,
-    kernel: str,
-    device: str,
-    options: dict[str, Any],
-    newton: bool,
-    progress: Callable[[int, int], None] | None,
-    stop: Callable[[], bool] | None,
-) -> Solution:
-    import torch
-
-    from identkit.fit.solver import Options, Problems, Solution, solve
-
-    def move(array: Any) -> Any:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
-
-    low, high, fixed = bounds
-    least = np.zeros(data.problems)
-    if model.density.spread:
-        w = np.full(data.problems, float(data.samples))
-        if data.weight is not None:
-            w = data.weight.sum(axis=1)
-        part = model.parts(atoms)[2]
-        floor = np.full(data.problems, np.inf)
-        np.minimum.at(floor, which, low[:, part].min(axis=1))
-        floor = np.where(np.isfinite(floor), floor, 0.0)
-        least = 0.5 * w * (np.log(2 * np.pi) + floor)
-    sums = sums_of(model, atoms, data, kernel, device, compute.threads or 1)
-    costs = _Costs(sums, move(least), newton)
-    problems = Problems(
-        theta=move(theta), which=move(which), scale=move(np.zeros(len(which))),
-        lower=move(low), upper=move(high), fixed=move(fixed),
-    )  # fmt: skip
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # small matrices: threads take longer to start than to work
-    try:
-        end = solve(costs, problems, Options(accelerate=False, **options), progress, stop)
-    finally:
-        torch.set_num_threads(before)
-    cost = end.cost.cpu() + torch.from_numpy(least)[torch.from_numpy(which)]
-    return Solution(
-        *(
-            cost if name == "cost" else getattr(end, name).cpu()
-            for name in ("theta", "cost", "gradient", "held", "state", "steps", "passes")
-        )
-    )
-
-
 def _result(
     model: DensityModel,
     atoms: tuple[int, int],
@@ -277,10 +161,8 @@ def _result(
     bounds: tuple[Array, Array, NDArray[np.bool_]],
     settings: Settings,
     began: float,
-    interrupted: bool,
+    meaning: dict[int, Status],
 ) -> DensityFit:
-    from identkit.fit.solver import DONE, FAILED, FLAT, LIMIT, RUNNING
-
     problems, several = starts.shape[:2]
     good = np.flatnonzero(data.good)
     low, high, fixed = bounds
@@ -290,13 +172,6 @@ def _result(
         return array.reshape(len(good), several, *array.shape[1:])
 
     theta, cost, state = grid(end.theta), grid(end.cost), grid(end.state)
-    meaning = {
-        DONE: Status.CONVERGED,
-        LIMIT: Status.INTERRUPTED if interrupted else Status.STEP_LIMIT,
-        RUNNING: Status.INTERRUPTED,
-        FAILED: Status.DIVERGED,
-        FLAT: Status.FLAT_VALLEY,
-    }
     statuses = np.full((problems, several), Status.BAD_DATA, dtype=object)
     part = model.parts(atoms)[2]
     for i, r in enumerate(good):
@@ -410,7 +285,5 @@ def _ends(box: DensityBox) -> tuple[float, float]:
 
 
 def _libraries(kernel: str) -> tuple[tuple[str, str], ...]:
-    from importlib.metadata import version
-
     names = ["numpy", "torch", "sympy", *(["numba"] if kernel == "native" else [])]
     return tuple((name, version(name)) for name in sorted(names))

@@ -16,7 +16,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from identkit.expression import symbol
-from identkit.fit.model import Model, decimals, numpy_functions
+from identkit.fit.model import Model, decimals, numpy_functions, selected
 from identkit.fit.printing import function_of
 from identkit.fit.structure import stable
 from identkit.likelihoods.density import LogDensity
@@ -83,11 +83,18 @@ class Half(Model):
         density, h, v = self.density, self.values_of_slots, self.variables
         assert density is not None
         spread = SPREAD if density.spread else None
-        phi = density.formula(h, self.columns, spread)
+        # stable in h before it is differentiated: exp(h)/(1 + exp(h)) would overflow
+        values = tuple(sp.Symbol(f"_h{c}", real=True) for c in range(len(h)))
+        formula: Any = stable(density.formula(values, self.columns, spread))
+        at = dict(zip(values, h, strict=True))
+        phi = formula.xreplace(at)
         first = [sp.diff(phi, u) for u in v]
         pairs = [(s, t) for s in range(len(v)) for t in range(s, len(v))]
         second = [sp.diff(first[s], v[t]) for s, t in pairs]
-        inner = sp.Matrix(density.information(h, spread))
+        if density.information is None:
+            inner = -sp.hessian(formula, values).xreplace(at)
+        else:
+            inner = sp.Matrix(density.information(h, spread))
         along = sp.Matrix([*h, *((SPREAD,) if density.spread else ())])
         jacobian = along.jacobian(list(v))
         average = jacobian.T * inner * jacobian
@@ -111,6 +118,35 @@ class Half(Model):
         slots, direct, shape = self._evaluated(eta, x)
         values = self._means(*slots, *direct)
         return np.stack([np.broadcast_to(v, shape) for v in values], axis=-2)
+
+    def log_weights(self, measure: MixingMeasure, x: Array) -> Array:
+        """log of the weights (…, k, n) at x (n, d), −∞ of those that are 0.
+
+        Where ω = exp they are differences of scores: weights below the range of float64 have
+        logarithms too, and count where log V tells more than they do.
+        """
+        if not self.exponential:
+            with np.errstate(divide="ignore"):
+                return np.log(self.weights(measure, x))
+        score, group = self._scores(measure, x)
+        selection = self.gate.selection
+        if selection is not None:
+            compared = score
+            if selection.bias is not None:
+                biases = measure[selection.bias.name][..., None]
+                compared = np.exp(score - score.max(axis=-2, keepdims=True)) + biases
+            score = np.where(selected(compared, selection.count), score, -np.inf)
+        parts = measure.layout.members or (slice(None),)
+        own = [
+            score[..., part, :] - np.logaddexp.reduce(score[..., part, :], axis=-2, keepdims=True)
+            for part in parts
+        ]
+        found = np.concatenate(own, axis=-2)
+        if group is None:
+            return found
+        first = group[..., [part.start for part in parts], :]
+        outer = first - np.logaddexp.reduce(first, axis=-2, keepdims=True)
+        return found + np.repeat(outer, measure.layout.groups, axis=-2)
 
     def logarithms(
         self, measure: MixingMeasure, x: Array, columns: Array, spread: Array | None

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from identkit.density.engine import checked, sums_of
+from identkit.density.engine import checked
+from identkit.density.model import DensityModel
 from identkit.density.result import DensityFit
 from identkit.errors import InputError
 from identkit.fit.inference import PART, ROUNDING, Direction, directions, spectrum
@@ -81,10 +82,16 @@ def scores(fit: DensityFit, x: ArrayLike, y: ArrayLike) -> Array:
             np.ones(size, dtype=bool),
             False,
         )
-        sums = sums_of(model, atoms, rows, "native", "cpu", 1)
+        sums = _sums(model, atoms, rows)
         theta = np.ascontiguousarray(np.broadcast_to(vector, (size, len(vector))))
         out[part] = -sums.steps(theta, np.arange(size), False)[1]
     return out
+
+
+def _sums(model: DensityModel, atoms: tuple[int, int], data: Data) -> Any:
+    from identkit.density.job import sums_of
+
+    return sums_of(model, atoms, data, "native", "cpu", 1)
 
 
 def information(
@@ -93,7 +100,7 @@ def information(
     """−∂² log-likelihood (p, p) in the coordinates of the fit's vector."""
     model = fit.model
     data = checked(model, x, y, weight)
-    sums = sums_of(model, fit.measure.atoms, data, "native", "cpu", 1)
+    sums = _sums(model, fit.measure.atoms, data)
     vector = model.pack(fit.measure)[None].copy()
     return sums.steps(vector, np.zeros(1, dtype=np.int64), True)[2][0]
 

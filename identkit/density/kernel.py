@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 FAR = -1e300
-"""Logarithm of the weight of an atom that is not selected."""
+"""Logarithm of the weight of an atom that has none, as one that is not selected."""
 
 
 @lru_cache(maxsize=64)
@@ -142,11 +142,13 @@ def _gated(begin, end, exponential, most, biases, gate, count, given, psi, gates
                 gates[3 * c + 2, j] = 1.0
         else:
             for j in range(count):
-                w = gates[3 * c, j]
-                gates[3 * c + 1, j] /= w
-                gates[3 * c + 2, j] /= w
+                # of a weight that is 0 all that λ and κ multiply is 0
+                w = 1.0 / gates[3 * c, j] if gates[3 * c, j] > 0.0 else 0.0
+                gates[3 * c + 1, j] *= w
+                gates[3 * c + 2, j] *= w
             for j in range(count):
-                gates[3 * c, j] = np.log(gates[3 * c, j])
+                w = gates[3 * c, j]
+                gates[3 * c, j] = FAR if w == 0.0 else np.log(w)
         if most > 0:
             for j in range(count):
                 if mask[c, j] == 0.0:
@@ -168,6 +170,9 @@ def _shared_out(members, logs, count, top, share):
     for i in range(1, members.shape[0]):
         for j in range(count):
             top[j] = max(top[j], logs[members[i], j])
+    for j in range(count):
+        if top[j] == FAR:  # no atom has a weight here: there is no density
+            top[j] = np.nan
     for i in range(members.shape[0]):
         c = members[i]
         _exponentials(logs[c], top, count, share[c])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError
+from identkit.gates import input_free
 from identkit.mixing import MixingMeasure, real_array
 
 Array = NDArray[np.float64]
@@ -141,7 +142,7 @@ class DensityMeasure:
         weights, numbers = real_array("omega", omega), real_array("kappa", kappa)
         if not (weights > 0).all():
             raise InputError("omega: a weight is not above 0; leave out atoms that weigh nothing.")
-        layout = _shared_layout(routed.dim, numbers.shape[-1])
+        layout = input_free.GAUSSIAN[0].layout(routed.dim, numbers.shape[-1])
         shared = MixingMeasure.of(layout, {"beta0": np.log(weights), "eta": numbers})
         return cls(routed, variances, shared, shared_variances)
 
@@ -171,9 +172,3 @@ class DensityMeasure:
             None if shared is None else MixingMeasure.from_dict(shared),
             document.get("shared_variances"),
         )
-
-
-def _shared_layout(dim: int, parameters: int) -> Any:
-    from identkit.gates.input_free import GAUSSIAN
-
-    return GAUSSIAN[0].layout(dim, parameters)

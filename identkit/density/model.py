@@ -328,14 +328,10 @@ class DensityModel:
         routed = self._grouped(measure)
         for begin in range(0, len(x), step):
             part = slice(begin, begin + step)
-            with np.errstate(divide="ignore"):
-                weights = np.log(routed.weights(measure.routed, x[part]))
-            if m:
-                weights = weights + HALF
-                shared = np.broadcast_to(
-                    (np.log(measure.omega) + HALF)[..., None], (*measure.batch, m, len(x[part]))
-                )
-                weights = np.concatenate([shared, weights], axis=-2)
+            weights = routed.log_weights(measure.routed, x[part])
+            if self.shared is not None and measure.shared is not None:
+                shared = self.shared.log_weights(measure.shared, x[part])
+                weights = np.concatenate([shared, weights], axis=-2) + HALF
             if density and columns is not None:
                 every: Any = measure.all_variances
                 spread = None if every is None else np.log(every)

@@ -127,7 +127,10 @@ class Side(NamedTuple):
         if exponential:
             logs, first, second = score, torch.ones_like(score), torch.ones_like(score)
         else:
-            logs, first, second = torch.log(gate[0]), gate[1] / gate[0], gate[2] / gate[0]
+            logs = torch.log(gate[0])
+            # of a weight that is 0, or too small to tell, all that λ and κ multiply is 0
+            there = gate[0] > 0
+            first, second = (torch.where(there, g / gate[0], 0.0) for g in gate[1:])
         if self.most:
             compared = gate[0] + theta[:, self.bias, None] if self.bias else score
             logs = torch.where(_selected(compared, self.most), logs, -torch.inf)

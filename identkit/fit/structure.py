@@ -236,27 +236,34 @@ def _powered(expression: Any) -> Any:
 
 
 def stable(expression: Any) -> Any:
-    """The same function with 1 + exp(z) and log(1 + exp(z)) written so that they do not overflow.
+    """The same function with 1 + exp(z), log(1 + exp(z)) and log(1 + exp(z) + …) written so that
+    they do not overflow.
 
     >>> z = sp.Symbol("z", real=True)
     >>> stable(z / (1 + sp.exp(-z)))
     z*Logistic(z)
+    >>> stable(sp.log(1 + sp.exp(z) + sp.exp(z**2)))
+    Softplus(z) + Softplus(z**2 - Softplus(z))
     """
 
-    def one_plus_exp(node: Any) -> Any:
-        if node.is_Add and len(node.args) == 2 and sp.Integer(1) in node.args:
-            other = next(a for a in node.args if a != 1)
-            if isinstance(other, sp.exp):
-                return other.args[0]
-        return None
+    def one_plus_exps(node: Any) -> list[Any]:
+        if not (node.is_Add and sp.Integer(1) in node.args):
+            return []
+        others = [a for a in node.args if a != 1]
+        return [a.args[0] for a in others] if all(isinstance(a, sp.exp) for a in others) else []
 
-    def is_softplus(node: Any) -> bool:
-        return isinstance(node, sp.log) and one_plus_exp(node.args[0]) is not None
+    def log_of_sum(node: Any) -> Any:
+        total: Any = sp.Integer(0)
+        for z in one_plus_exps(node.args[0]):
+            total += Softplus(z - total)
+        return total
 
-    expression = expression.replace(is_softplus, lambda node: Softplus(one_plus_exp(node.args[0])))
+    expression = expression.replace(
+        lambda node: isinstance(node, sp.log) and one_plus_exps(node.args[0]), log_of_sum
+    )
     return expression.replace(
-        lambda node: node.is_Pow and one_plus_exp(node.base) is not None,
-        lambda node: Logistic(-one_plus_exp(node.base)) ** (-node.exp),
+        lambda node: node.is_Pow and len(one_plus_exps(node.base)) == 1,
+        lambda node: Logistic(-one_plus_exps(node.base)[0]) ** (-node.exp),
     )
 
 

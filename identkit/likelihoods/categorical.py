@@ -115,23 +115,9 @@ def with_classes(expert: Expert, classes: int) -> Expert:
     )
 
 
-def _shares(h: tuple[Any, ...]) -> list[Any]:
-    if len(h) == 1:
-        return [1 / (1 + sp.exp(-h[0]))]
-    total = 1 + sp.Add(*map(sp.exp, h))
-    return [sp.exp(own) / total for own in h]
-
-
 def _logarithm(h: tuple[Any, ...], y: tuple[Any, ...], _: Any) -> Any:
     chosen = sp.Add(*(own * value for own, value in zip(y, h, strict=True)))
     return chosen - sp.log(1 + sp.Add(*map(sp.exp, h)))
-
-
-def _information(h: tuple[Any, ...], _: Any) -> tuple[tuple[Any, ...], ...]:
-    p = _shares(h)
-    return tuple(
-        tuple(a * ((1 if i == j else 0) - b) for j, b in enumerate(p)) for i, a in enumerate(p)
-    )
 
 
 def _columns(y: Any, m: int) -> Any:
@@ -157,7 +143,6 @@ def _draw(rng: np.random.Generator, h: Any, _: Any) -> Any:
 
 DENSITY = LogDensity(
     formula=_logarithm,
-    information=_information,
     columns=_columns,
     draw=_draw,
     responses=lambda m: m,

@@ -23,15 +23,18 @@ class LogDensity:
     ``spread``: whether there is a variance ν; formulas see its logarithm. ``formula(h, y, l)`` is a
     SymPy expression of the m values of h, the r columns of the response and l = log ν (None
     without one); ``information(h, l)`` the matrix E[−∂²log V] over (h_1, …, h_m, l), as a nested
-    tuple. ``columns(y, m)`` makes the columns (…, n, r) of responses (…, n), ``responses(m)`` is
-    r. ``mean(h)`` is E[y] for values h (…, m, n), shape (…, n), None where y is a class.
-    ``draw(rng, h, nu)`` gives responses (n,) for h (m, n) and variances (n,).
+    tuple, or None where y is not in −∂²log V, which then is what is averaged. ``columns(y, m)``
+    makes the columns (…, n, r) of responses (…, n), ``responses(m)`` is r. ``mean(h)`` is E[y] for
+    values h (…, m, n), shape (…, n), None where y is a class. ``draw(rng, h, nu)`` gives responses
+    (n,) for h (m, n) and variances (n,).
     """
 
     formula: Callable[[tuple[Any, ...], tuple[Any, ...], Any], Any] = field(repr=False)
-    information: Callable[[tuple[Any, ...], Any], tuple[tuple[Any, ...], ...]] = field(repr=False)
     columns: Callable[[Any, int], Any] = field(repr=False)
     draw: Callable[[np.random.Generator, Any, Any], Any] = field(repr=False)
+    information: Callable[[tuple[Any, ...], Any], tuple[tuple[Any, ...], ...]] | None = field(
+        repr=False, default=None
+    )
     responses: Callable[[int], int] = field(repr=False, default=lambda m: 1)
     mean: Callable[[Any], Any] | None = field(repr=False, default=None)
     spread: bool = True
