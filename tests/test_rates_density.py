@@ -20,6 +20,7 @@ from identkit.rates.density_result import observe_density
 from identkit.rates.density_setting import DensitySetting, density_box
 from identkit.rates.fits import blocks, perform
 from identkit.rates.plan import load_plan
+from identkit.rates.presented import stored_results
 from identkit.rates.rows import Block
 from identkit.rates.running import observed
 from identkit.rates.setting import Experiment, setting_from
@@ -274,6 +275,14 @@ def test_views_of_a_store(store, tmp_path, capsys):
     page = tmp_path / "page.html"
     assert main(["report", str(path), "--out", str(page)]) == 0
     assert "Exponents of log(n)/n" in page.read_text()
+
+
+def test_results_from_python(store):
+    path, _ = store
+    (result,) = stored_results(path)
+    assert "exponents of log(n)/n" in str(result)
+    assert result.to_dict()["alternatives"] == []
+    assert "54 of 54 fits" in repr(result)
 
 
 def test_fewer_fits_are_said(store):

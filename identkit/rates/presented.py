@@ -142,6 +142,8 @@ def run_sweep(
 ) -> list[RateResult]:
     """Run all experiments of a plan, resumable: a result for each, in the plan's order.
 
+    Those of densities are a :class:`DensityResult`.
+
     ``plan`` is a TOML file, the name of a shipped one (:func:`identkit.rates.presets`) or read
     already. Fits are kept in ``store``, by default ``<name of the plan>.sqlite``; those that are
     there are not repeated. Other arguments as in :func:`run_rates`.
