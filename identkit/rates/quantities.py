@@ -44,8 +44,9 @@ class Quantity:
 
 def quantity(key: str) -> Quantity:
     """The description of a key of :func:`errors`."""
-    if key in _FIXED:
-        return Quantity(key, *_FIXED[key])
+    for known in (_FIXED, _OF_DENSITIES):
+        if key in known:
+            return Quantity(key, *known[key])
     kind, _, names = key.partition(":")
     if kind == "direction":
         text = f"({names.replace(',', ', ')})"
@@ -64,8 +65,6 @@ def quantity(key: str) -> Quantity:
 
 
 _FIXED = {
-    "hellinger": ("Hellinger distance", "E_x of the Hellinger distance of p_G(·|x) and p_G*(·|x)"),
-    "quotient": ("loss on the quotient", "the Voronoi loss with every gauge divided out"),
     "expert": ("expert, over-specified", "largest ‖Δη‖ in over-specified cells"),
     "gate": ("gate, over-specified", "largest ‖Δβ1‖ (of other scores ‖Δγ‖) in "
              "over-specified cells"),
@@ -90,6 +89,10 @@ _FIXED = {
 }  # fmt: skip
 
 
+_OF_DENSITIES = {
+    "hellinger": ("Hellinger distance", "E_x of the Hellinger distance of p_G(·|x) and p_G*(·|x)"),
+    "quotient": ("loss on the quotient", "the Voronoi loss with every gauge divided out"),
+}
 _OF_HALVES = {
     "over": ("{0} {1}, over-specified", "largest error of {1} in over-specified {0} cells"),
     "exact": ("{0} atoms alone", "largest error of a {0} atom alone in its cell"),
