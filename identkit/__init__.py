@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from identkit import fit, losses
     from identkit.choice.presented import choose_atoms
     from identkit.claims.listing import check_claims, list_claims
+    from identkit.density_estimators import MoEClassifier as MoEClassifier
+    from identkit.density_estimators import MoEDensity as MoEDensity
     from identkit.errors import (
         CertificateError,
         DomainError,
@@ -58,6 +60,8 @@ _HOME = {
     "IdentkitError": "identkit.errors",
     "InputError": "identkit.errors",
     "MixingMeasure": "identkit.mixing",
+    "MoEClassifier": "identkit.density_estimators",
+    "MoEDensity": "identkit.density_estimators",
     "MoERegressor": "identkit.estimator",
     "certified_table": "identkit.presented",
     "check": "identkit.presented",

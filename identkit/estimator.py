@@ -11,7 +11,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from identkit.choice.of_estimator import chosen_fit
-from identkit.errors import InputError, whole
+from identkit.errors import InputError
+from identkit.estimating import (
+    MOST_NAMED,
+    BaseEstimator,
+    ConvergenceWarning,
+    RegressorMixin,
+    check_is_fitted,
+    check_random_state,
+    check_wholes,
+    clone,
+    distinct,
+    filled_up,
+    refuse_masks,
+    validate_data,
+    weights_of,
+)
 from identkit.fit import Box, Compute, FitResult, Model, Status
 from identkit.fit.inference import covariance
 from identkit.fit.prediction import LEVEL, Prediction, predict
@@ -19,20 +34,8 @@ from identkit.fit.running import best_fit
 from identkit.fit.saved import with_interval
 from identkit.fit.statistics import Statistics, statistics
 from identkit.fit.summary import Bound, bounds_of
-from identkit.mixing import MixingMeasure, real_array
+from identkit.mixing import MixingMeasure
 from identkit.report import fit_summary
-
-try:
-    from sklearn.base import BaseEstimator, RegressorMixin, clone
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.utils import check_random_state
-    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
-except ImportError as error:
-    if error.name is not None and error.name.split(".")[0] != "sklearn":
-        raise
-    raise ImportError(
-        "MoERegressor needs scikit-learn 1.6 or newer; run 'pip install identkit[sklearn]'."
-    ) from None
 
 if TYPE_CHECKING:
     from identkit.choice import Choice
@@ -48,8 +51,6 @@ WARNED = (
 )  # fmt: skip
 """Ends of a fit that are warned of besides a bound of the box. A flat valley is none: the cost is
 as low as it gets, and which parameters are not determined stands in the summary."""
-MOST_NAMED = 4
-"""Parameters at a bound that a warning names."""
 
 
 class MoERegressor(RegressorMixin, BaseEstimator):
@@ -152,16 +153,12 @@ class MoERegressor(RegressorMixin, BaseEstimator):
         self.__dict__.pop("estimators_", None)
         if isinstance(self.n_atoms, str):
             return self._fit_chosen(X, y, sample_weight)
-        for name, given in (("X", X), ("y", y), ("sample_weight", sample_weight)):
-            if np.ma.isMaskedArray(given):
-                real_array(name, given)  # scikit-learn drops the mask
+        refuse_masks(X=X, y=y, sample_weight=sample_weight)
         checked: Any = validate_data(
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
         x, target = np.asarray(checked[0]), np.asarray(checked[1], dtype=np.float64)
-        for name in ("n_atoms", "n_starts", "max_steps", "n_jobs"):
-            if name != "n_jobs" or self.n_jobs is not None:
-                whole(name, getattr(self, name), least=1)
+        check_wholes(self, "n_atoms")
         model = Model.of(
             self.expert,
             self.gate,
@@ -174,15 +171,8 @@ class MoERegressor(RegressorMixin, BaseEstimator):
                 f"expert: {model.expert.label} has {model.dim} inputs, X has {x.shape[1]} columns; "
                 "choose the columns, or write an expert for them."
             )
-        weight = None
-        if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, x, dtype=np.float64)
-            if (weight < 0).any():
-                raise InputError("sample_weight: it holds a negative value; remove it.")
-            kept = weight > 0
-            if not kept.any():  # only newer scikit-learn says so itself
-                raise InputError("sample_weight: all are 0, so nothing is left to fit; raise some.")
-            x, target, weight = x[kept], target[kept], weight[kept]
+        weight, kept = weights_of(sample_weight, x)
+        x, target = x[kept], target[kept]
         samples, k = len(target), int(self.n_atoms)
         free = model.free(k)
         ridge = self.ridge
@@ -195,11 +185,11 @@ class MoERegressor(RegressorMixin, BaseEstimator):
                 stacklevel=2,
             )
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        filled = _filled(x, target, weight, free)
+        filled = filled_up(x, target, weight, free)
         result = best_fit(
             model, *filled[:2], k,
             weight=filled[2],
-            rows=_distinct(x, target, free),
+            rows=distinct(x, target, free),
             starts=int(self.n_starts),
             seed=seed,
             standardise=self.standardise,
@@ -369,34 +359,3 @@ def _outputs(y: Any) -> int:
     except ValueError:
         return 1
     return int(shape[1]) if len(shape) == 2 else 1
-
-
-def _distinct(x: Array, y: Array, least: int) -> tuple[Array, Array]:
-    """The distinct rows in lexicographic order, repeated until there are ``least``.
-
-    Starts drawn from them depend neither on the order of the rows nor on whether a row is given
-    twice or with weight 2.
-    """
-    rows = np.column_stack([x, y])
-    rows = rows[np.lexsort(rows.T)]
-    new = np.ones(len(rows), dtype=bool)
-    new[1:] = (np.diff(rows, axis=0) != 0).any(axis=1)
-    rows = rows[new]
-    if len(rows) < least:
-        rows = np.resize(rows, (least, rows.shape[1]))
-    return np.ascontiguousarray(rows[:, :-1]), np.ascontiguousarray(rows[:, -1])
-
-
-def _filled(
-    x: Array, y: Array, weight: Array | None, least: int
-) -> tuple[Array, Array, Array | None]:
-    """At least as many rows as free parameters: rows of weight 0 change no sum."""
-    missing = least - len(y)
-    if missing <= 0:
-        return x, y, weight
-    weight = np.ones(len(y)) if weight is None else weight
-    return (
-        np.concatenate([x, np.repeat(x[:1], missing, axis=0)]),
-        np.concatenate([y, np.repeat(y[:1], missing)]),
-        np.concatenate([weight, np.zeros(missing)]),
-    )

@@ -73,7 +73,8 @@ LAYERS = {
     "density.job density.engine density.starts density.units density.running density.inference "
     "density.summary density",
     "distances": "losses.template losses.joint losses.density losses.divergence losses.printed",
-    "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice",
+    "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice "
+    "density.choosing",
     "rates": "rates.missing rates.slopes rates.rows rates.density_setting rates.setting "
     "rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
@@ -94,7 +95,8 @@ LAYERS = {
     "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment "
     "rates.page.density rates.page",
     "api": "presented fit.presented choice.presented choice.of_estimator rates.presented "
-    "estimator gate_contract strategies testing rates identkit",
+    "estimating estimator estimated_density density_estimators gate_contract strategies "
+    "testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run "
     "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers cli.fit "
     "cli.predict cli.rates cli.truth cli.sweep cli.runs cli.report cli.claims cli.interactions "

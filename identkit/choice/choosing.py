@@ -229,7 +229,7 @@ def choose(
             break
         if stopped() and candidates:
             break
-        result = fit(k, None, _Labelled(steps, f"k = {k} of {ks[0]} to {ks[-1]}"))
+        result = fit(k, None, Labelled(steps, f"k = {k} of {ks[0]} to {ks[-1]}"))
         if result.objective.errors is None or not result.objective.quadratic:
             raise InputError(
                 f"objective {result.objective.name}: criteria are known for least squares alone; "
@@ -293,7 +293,7 @@ def _named(criterion: str, k: int | None, reason: str) -> Named:
     return Named(criterion, k, "" if k is not None else reason)
 
 
-class _Labelled:
+class Labelled:
     """Steps of one fit among several."""
 
     def __init__(self, steps: Steps, label: str) -> None:
@@ -353,7 +353,7 @@ def _cross_validated(
                 label = f"k = {k}, fold {i + 1} of {len(cut)}"
                 kept = np.setdiff1d(np.arange(n), held)
                 try:
-                    result = fit(k, kept, _Labelled(steps, label))
+                    result = fit(k, kept, Labelled(steps, label))
                 except InputError:  # a fold without variation, say: y constant on it
                     break
                 with np.errstate(all="ignore"):

@@ -80,7 +80,7 @@ def icl(bic: float, entropy: float) -> float:
     return bic + 2.0 * entropy
 
 
-def dsc(height: float, likelihood: float, samples: int) -> float:
+def dsc(height: float, likelihood: float, samples: float) -> float:
     """−(height + ω·ℓ/n) with ω = log n; arXiv 2403.01684, 2505.13052, 2510.12744.
 
     The papers take heights as they are and ℓ of the merged measure, which is not fitted again:
@@ -96,14 +96,17 @@ def dsc(height: float, likelihood: float, samples: int) -> float:
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Mean squared errors of the held-out folds, and how many rows each has."""
+    """Mean errors of the held-out folds, and how many rows each has, or their weight.
+
+    Of least squares they are squared errors, of densities −log p.
+    """
 
     errors: tuple[float, ...]
-    sizes: tuple[int, ...]
+    sizes: tuple[float, ...]
 
     @property
     def mean(self) -> float:
-        """Per held-out row, in units of y²."""
+        """Per held-out row, in units of y² for least squares."""
         return float(np.average(self.errors, weights=self.sizes))
 
     @property

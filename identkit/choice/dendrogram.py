@@ -54,12 +54,14 @@ class Dendrogram:
     """``levels`` are the measures of K, K − 1, … atoms, ``merges`` what lies between them.
 
     ``masses`` (K,) are those of the atoms of the first level. It ends above one atom where no atom
-    of the gate has the masses of two.
+    of the gate has the masses of two. ``variances`` has those of each level, (K,), (K − 1,), …,
+    None of atoms without.
     """
 
     levels: tuple[MixingMeasure, ...]
     merges: tuple[Merge, ...]
     masses: tuple[float, ...]
+    variances: tuple[Array, ...] | None = None
 
     @property
     def atoms(self) -> int:
@@ -84,8 +86,14 @@ class Dendrogram:
         )
 
 
-def dendrogram(frame: Frame, measure: MixingMeasure, x: Array) -> Dendrogram:
+def dendrogram(
+    frame: Frame, measure: MixingMeasure, x: Array, variances: Array | None = None
+) -> Dendrogram:
     """The dendrogram of one measure of K atoms of the frame's model, on the inputs x (n, d).
+
+    ``variances`` (K,) of atoms that are densities are one more parameter: they are in the distance,
+    and the merged atom has their weighted mean, as location and scale in the papers. (Its variance
+    as that of the mixture would have the spread of the h besides, which goes to 0 within a cell.)
 
     >>> from identkit.fit.model import Model
     >>> frame = Frame.of(Model.of("tanh", "softmax"))
@@ -97,10 +105,10 @@ def dendrogram(frame: Frame, measure: MixingMeasure, x: Array) -> Dendrogram:
     array([[-1. ,  1. ],
            [ 2.1,  0. ]])
     """
-    joined = _Atoms.of(frame, measure, x)
+    joined = _Atoms.of(frame, measure, x, variances)
     nodes, start = list(range(measure.atoms)), tuple(map(float, joined.masses))
     members: dict[int, tuple[int, ...]] = {i: (i,) for i in nodes}
-    levels, merges = [measure], []
+    levels, merges, spreads = [measure], [], [variances]
     while len(nodes) > 1:
         heights = joined.heights()
         i, j = divmod(int(heights.argmin()), len(nodes))
@@ -114,14 +122,16 @@ def dendrogram(frame: Frame, measure: MixingMeasure, x: Array) -> Dendrogram:
         merges.append(Merge(left, right, height, members[node]))
         nodes = [n for a, n in enumerate(nodes) if a not in (i, j)] + [node]
         levels.append(joined.measure(measure))
-    return Dendrogram(tuple(levels), tuple(merges), start)
+        spreads.append(joined.variances)
+    known = tuple(v for v in spreads if v is not None)
+    return Dendrogram(tuple(levels), tuple(merges), start, known or None)
 
 
 @dataclass(frozen=True, eq=False)
 class _Atoms:
     """Atoms in the user's units: β0 (k,), β1 (k, d), η (k, q), and their weights on x (k, n).
 
-    ``standard`` (k, q) is η on standardised inputs.
+    ``standard`` (k, q) is η on standardised inputs. A variance is a last column of both.
     """
 
     frame: Frame
@@ -133,10 +143,21 @@ class _Atoms:
     weights: Array
 
     @classmethod
-    def of(cls, frame: Frame, measure: MixingMeasure, x: Array) -> _Atoms:
-        eta = measure.eta
+    def of(cls, frame: Frame, measure: MixingMeasure, x: Array, variances: Array | None) -> _Atoms:
+        eta, standard = measure.eta, frame.standard(measure.eta, x)
+        if variances is not None:
+            eta, standard = (
+                np.column_stack([eta, variances]),
+                np.column_stack([standard, variances]),
+            )
         weights = frame.model.weights(measure, x)
-        return cls(frame, x, measure.beta0, measure.beta1, eta, frame.standard(eta, x), weights)
+        return cls(frame, x, measure.beta0, measure.beta1, eta, standard, weights)
+
+    @property
+    def variances(self) -> Array | None:
+        """(k,), where there are any."""
+        own = self.frame.flips.shape[1]
+        return self.eta[:, own] if self.eta.shape[1] > own else None
 
     @cached_property
     def masses(self) -> Array:
@@ -146,6 +167,8 @@ class _Atoms:
     def _flip(self, i: int, j: int) -> tuple[Array, float]:
         """The signs of η_j that bring it closest to η_i, and the square of the distance left."""
         flips = self.frame.flips
+        more = self.eta.shape[1] - flips.shape[1]
+        flips = np.pad(flips, ((0, 0), (0, more)), constant_values=1.0)
         if not self.frame.compared:
             return flips[0], 0.0
         gaps = ((self.standard[i] - flips * self.standard[j]) ** 2).sum(axis=-1)
@@ -201,5 +224,6 @@ class _Atoms:
 
     def measure(self, like: MixingMeasure) -> MixingMeasure:
         """As a measure in the layout of another one, its last gate at 0 where one is held."""
-        values = {"beta0": self.score, "beta1": self.slope, "eta": self.eta}
+        eta = self.eta[:, : self.frame.flips.shape[1]]
+        values = {"beta0": self.score, "beta1": self.slope, "eta": eta}
         return self.frame.model.gate.held(MixingMeasure.of(like.layout, values))

@@ -3,6 +3,9 @@
 A distance between atoms means something where over-specified atoms of one cell come together: where
 f shows M = Σ w_i δ_i δ_iᵀ (theory section 4). It does not along exact families, curves on which
 atoms spread without a change of f. Whether an expert has one is proved as ``check`` does.
+
+A Gaussian density shows more (theory section 8): atoms N(y|h, ν) with different functions h or
+different ν are told apart, so that the only exact families are those along which h does not change.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from identkit.errors import InputError, OutOfTime
 from identkit.fit.model import Model
 from identkit.fit.starts import linear_parameters, spread
 from identkit.gates.merging import Merging
+from identkit.likelihoods import resolve
+from identkit.vocabulary import Through
 
 Array = NDArray[np.float64]
 
@@ -48,9 +53,11 @@ class Frame:
         """Raises :class:`~identkit.errors.InputError` where merging atoms is not known.
 
         That is under gates without a :class:`~identkit.gates.merging.Merging`, and for experts
-        along whose exact families atoms of one cell stay apart.
+        along whose exact families atoms of one cell stay apart: of f, or of the density where the
+        gate is one under a Gaussian likelihood.
         """
         gate, expert = model.gate, model.expert
+        of_f = resolve(gate.likelihood).through is Through.VALUE
         if gate.merging is None:
             raise InputError(
                 f"gate {gate.name}: how two atoms merge is not known, so that there is no "
@@ -58,7 +65,7 @@ class Frame:
             )
         # a kink in a pre-activation has no second derivative to show
         every = expert.is_smooth and len(linear_parameters(model)) == len(model.parameters)
-        if every and gate.merging.affine:
+        if of_f and every and gate.merging.affine:
             return cls(model, gate.merging, np.ones((1, len(model.parameters))), False)
         atom, deadline = expert_function(expert), Deadline(SEARCH_SECONDS)
         free = any(r.expansion is not None and r.expansion.gates for r in gate.regimes)
@@ -74,14 +81,17 @@ class Frame:
                 f"expert {expert.label}: whether atoms of one cell come together was not found "
                 f"within {SEARCH_SECONDS:g} s, so that there is no dendrogram; choose by bic or cv."
             ) from None
-        found = [lift.curve.velocity for lift in lifts if lift.usable(free)]
-        found += [flow.velocity for flow in flows if not found]
+        if of_f:
+            found = [lift.curve.velocity for lift in lifts if lift.usable(free)]
+            found += [flow.velocity for flow in flows if not found]
+        else:  # h is the last column of the echelon: a relation among ∇h alone has rate 0
+            found = [flow.velocity for flow in flows if flow.rate == 0]
         if found:
             moved = [p for p, v in zip(model.parameters, found[0], strict=True) if v != 0]
             raise InputError(
                 f"expert {expert.label}: atoms of one cell can differ in {', '.join(moved)} "
-                "without a change of f, so that no distance between atoms vanishes and there is no "
-                "dendrogram; choose by bic or cv."
+                f"without a change of {'f' if of_f else 'h'}, so that no distance between atoms "
+                "vanishes and there is no dendrogram; choose by bic or cv."
             )
         return cls(model, gate.merging, _group(signs, model.parameters), True)
 

@@ -22,6 +22,7 @@ Each problem is one loop over blocks of samples in a fixed order, as in
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
+from numba.core.errors import NumbaExperimentalFeatureWarning
 from numpy.typing import NDArray
 
 from identkit.fit import vector_math
@@ -645,13 +647,16 @@ class CpuSums:
             np.empty_like(theta),
         )
         steps: Any = _steps
-        self._share(
-            len(theta),
-            lambda part: steps(
-                theta[part], which[part], self.x, self.columns, self.weight, *self.arguments,
-                second, *(array[part] for array in out),
-            ),
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            # Numba gives it for a tuple of functions each time one is an argument
+            warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)
+            self._share(
+                len(theta),
+                lambda part: steps(
+                    theta[part], which[part], self.x, self.columns, self.weight, *self.arguments,
+                    second, *(array[part] for array in out),
+                ),
+            )  # fmt: skip
         return out
 
     def _share(self, problems: int, work: Callable[[slice], None]) -> None:

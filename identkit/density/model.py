@@ -98,7 +98,7 @@ class DensityModel:
             inputs = shared.dim
         routed = builtin(expert, shape, inputs) if isinstance(expert, str) else expert
         beside = builtin(shared, None, routed.dim) if isinstance(shared, str) else shared
-        rule = resolve(gate).under(form)
+        rule = resolve(gate, form)
         if not rule.adds_up:
             raise InputError(
                 f"gate {rule.name}: its weights do not add up to 1, so that there is no density "

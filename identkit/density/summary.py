@@ -31,6 +31,15 @@ def entropy(posterior: Array, weight: Array | None = None) -> float:
     return float(own.sum() if weight is None else (weight * own).sum())
 
 
+def estimated(fit: DensityFit) -> int:
+    """The numbers that were estimated: those that no gauge holds and no bounds fix.
+
+    A number that ended at its bound counts: the data put it there.
+    """
+    inner = fit.scaled
+    return int((~inner.model.pinned(inner.measure.atoms) & ~inner.fixed).sum())
+
+
 @dataclass(frozen=True, eq=False)
 class DensityReport:
     """A density fitted to one data set with all that is said about it.
@@ -62,13 +71,8 @@ class DensityReport:
 
     @property
     def free(self) -> int:
-        """The numbers that were estimated: those that no gauge holds and no bounds fix.
-
-        A number that ended at its bound counts: the data put it there.
-        """
-        inner = self.fit.scaled
-        at_bounds = inner.held & ~inner.model.pinned(inner.measure.atoms)
-        return int((~inner.held).sum() + (at_bounds & ~self.fixed).sum())
+        """The numbers that were estimated (:func:`estimated`)."""
+        return estimated(self.fit)
 
     @property
     def fixed(self) -> NDArray[np.bool_]:

@@ -22,6 +22,10 @@ from identkit.fit.change import LINEAR, STEEP, Change, moments
 from identkit.fit.closure import Closure
 
 Array = NDArray[np.float64]
+GATE = 1e3
+"""Default bound of the gate's numbers in standard units. Steep gates are maxima of real data, at
+slopes of 57 and 91 of mcycle with two and three atoms (benchmarks/README.md); least squares bounds
+them more tightly, since its spare atoms take steep gates."""
 AGREE = 1e-12
 """Relative rounding of the scales that two halves ask for."""
 
@@ -50,10 +54,8 @@ class Units:
         """The change that brings x (n, d) and y (n,) nearest to mean 0 and standard deviation 1.
 
         ``bounded`` are numbers of a unit of each half that the user bounds. None where the halves
-        allow no common change, or logits of several classes are fitted.
+        allow no common change.
         """
-        if model.routed.outputs > 1:
-            return None
         halves = [(model.routed, bounded)]
         if model.shared is not None:
             halves.append((model.shared, bounded_shared))
@@ -147,8 +149,8 @@ class Units:
         most = LINEAR if self.model.density.spread else STEEP
         return replace(
             box,
-            routed=self.routed.box(box.routed, most),
-            shared=box.shared if self.shared is None else self.shared.box(box.shared, most),
+            routed=self.routed.box(box.routed, most, GATE),
+            shared=box.shared if self.shared is None else self.shared.box(box.shared, most, GATE),
             variance=variance,
         )
 

@@ -141,11 +141,15 @@ def _draw(rng: np.random.Generator, h: Any, _: Any) -> Any:
     return (rng.uniform(size=h.shape[-1]) >= heights[:-1]).sum(axis=0).astype(float)
 
 
+def _responses(m: int) -> int:
+    return m
+
+
 DENSITY = LogDensity(
     formula=_logarithm,
     columns=_columns,
     draw=_draw,
-    responses=lambda m: m,
+    responses=_responses,
     spread=False,
 )
 """The logarithm of a class's probability."""

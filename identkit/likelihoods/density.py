@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+def _one(m: int) -> int:
+    return 1
+
+
 @dataclass(frozen=True)
 class LogDensity:
     """log V(y; h, ν) and what belongs to it.
@@ -26,7 +30,7 @@ class LogDensity:
     tuple, or None where y is not in −∂²log V, which then is what is averaged. ``columns(y, m)``
     makes the columns (…, n, r) of responses (…, n), ``responses(m)`` is r. ``mean(h)`` is E[y] for
     values h (…, m, n), shape (…, n), None where y is a class. ``draw(rng, h, nu)`` gives responses
-    (n,) for h (m, n) and variances (n,).
+    (n,) for h (m, n) and variances (n,). Functions with names let what holds them be pickled.
     """
 
     formula: Callable[[tuple[Any, ...], tuple[Any, ...], Any], Any] = field(repr=False)
@@ -35,6 +39,6 @@ class LogDensity:
     information: Callable[[tuple[Any, ...], Any], tuple[tuple[Any, ...], ...]] | None = field(
         repr=False, default=None
     )
-    responses: Callable[[int], int] = field(repr=False, default=lambda m: 1)
+    responses: Callable[[int], int] = field(repr=False, default=_one)
     mean: Callable[[Any], Any] | None = field(repr=False, default=None)
     spread: bool = True

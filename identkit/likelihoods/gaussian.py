@@ -46,15 +46,21 @@ def _draw(rng: np.random.Generator, h: Any, nu: Any) -> Any:
     return h[0] + nu**0.5 * rng.standard_normal(h.shape[-1])
 
 
+def _information(h: tuple[Any, ...], spread: Any) -> tuple[tuple[Any, ...], ...]:
+    return (sp.exp(-spread), sp.Integer(0)), (sp.Integer(0), sp.Rational(1, 2))
+
+
+def _columns(y: Any, m: int) -> Any:
+    return y[..., None]
+
+
+def _mean(h: Any) -> Any:
+    return h[..., 0, :]
+
+
 DENSITY = LogDensity(
-    formula=_logarithm,
-    information=lambda h, spread: (
-        (sp.exp(-spread), sp.Integer(0)), (sp.Integer(0), sp.Rational(1, 2))
-    ),
-    columns=lambda y, m: y[..., None],
-    draw=_draw,
-    mean=lambda h: h[..., 0, :],
-)  # fmt: skip
+    formula=_logarithm, information=_information, columns=_columns, draw=_draw, mean=_mean
+)
 """log N(y | h, ν)."""
 
 
