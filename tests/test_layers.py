@@ -47,8 +47,10 @@ LAYERS = {
     "conclude": "degeneracy.conclude orders.answer orders.deciding",
     "claims": "claims claims.checks claims.record claims.listing claims.running",
     "architecture": "architecture.measures architecture.overlap architecture.halves "
-    "architecture.moves architecture.search architecture.examples",
-    "check": "checking alternatives interaction interaction_effects router_interaction "
+    "architecture.moves architecture.search architecture.examples architecture.given "
+    "architecture.compared",
+    "check": "checking truths truths.record truths.alternatives alternatives interaction "
+    "interaction_effects router_interaction "
     "stated table "
     "selecting.regions selecting.records selecting.examples selecting.filling selecting.answers",
     "document": "degeneracy.document certificates.document report.json_text "
@@ -74,10 +76,13 @@ LAYERS = {
     "distances": "losses.template losses.joint losses.density losses.divergence losses.printed",
     "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice "
     "density.choosing",
-    "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
+    "rates": "rates.missing rates.slopes rates.rows rates.density_setting rates.setting "
+    "rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
-    "rates.fits rates.audit rates.formats rates.plan_values rates.plan "
-    "rates.scheduling rates.store_file rates.store rates.sweep rates.result rates.running",
+    "rates.density_predictions rates.density_quantities rates.density_fits "
+    "rates.fits rates.audit rates.formats rates.plan_values rates.density_plan rates.plan "
+    "rates.scheduling rates.store_file rates.store rates.sweep rates.result "
+    "rates.density_result rates.running",
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
     "report.listings report.paragraphs report.counterexample report.gauges report.argument "
     "report.explain report.tables report.claims_report report.paper_tables "
@@ -85,11 +90,14 @@ LAYERS = {
     "report.density_report report.density_document report.density_prediction "
     "report.density_choice_report report.density_choice_document "
     "report.fit_document report.choice_report report.choice_document report.choice_figure "
-    "report.rates_report report.rates_document report.orders_report report.prediction "
-    "report.verified report.regions_report rates.drawing rates.figure_files rates.figures "
+    "report.rates_parts report.density_rates_report report.rates_report report.rates_document "
+    "report.orders_report report.prediction "
+    "report.verified report.regions_report report.truths_report "
+    "rates.drawing rates.figure_files rates.figures "
     "report.fit_figure report.density_figure report.fit_summary "
     "rates.page.pieces "
-    "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
+    "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment "
+    "rates.page.density rates.page",
     "api": "presented fit.presented density.presented choice.presented choice.of_estimator "
     "rates.presented estimating estimator estimated_density density_estimators gate_contract "
     "strategies testing rates identkit",

@@ -229,10 +229,12 @@ def check_run(options: argparse.Namespace) -> None:
     check_scheduler(options.scheduler, options.workers)
 
 
-def add_model(command: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+def add_model(
+    command: argparse.ArgumentParser, *, required: bool = True
+) -> argparse._ArgumentGroup:
     """The options of :func:`chosen_model`."""
     what = command.add_argument_group("model")
-    add_expert_options(what)
+    add_expert_options(what, required=required)
     what.add_argument("--dim", type=int, metavar="D", help="number of inputs (1)")
     what.add_argument(
         "--regime",
