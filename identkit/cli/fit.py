@@ -82,7 +82,8 @@ how many atoms: --k 1:6 fits every k, compares them by BIC, ICL,
 cross-validation and the dendrogram of the largest fit (DSC), says where these
 disagree and what each presumes, and reports the fit that --choose names.
 
-exit codes: 0 at a minimum; 1 not (step limit, diverged); 2 bad input;
+exit codes: 0 at a minimum, of a density at a maximum; 1 not (step limit,
+diverged, a spike); 2 bad input;
 130 Ctrl-C: the fit stops after its step and prints what it has."""
 )
 
@@ -117,7 +118,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="A,B,…",
         help="the input columns (those that --expr names, else all others)",
     )
-    columns.add_argument("--weights", metavar="W", help="a column of weights of the rows, ≥ 0")
+    columns.add_argument(
+        "--weights",
+        metavar="W",
+        help="a column of weights ≥ 0: 1/variance; of densities, how often a row counts",
+    )
     how = fit.add_argument_group("how")
     how.add_argument("--starts", type=int, default=5, metavar="N", help="random starts (5)")
     how.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the starts (0)")
@@ -174,6 +179,7 @@ def run(options: argparse.Namespace) -> int:
     """Fit, print, save; the exit code."""
     _check_numbers(options)
     require("fit", "numpy", "torch", "numba")
+    from identkit.files import check_apart
     from identkit.fit.problem import check_table
     from identkit.gates import resolve
     from identkit.tables import read_table
@@ -190,6 +196,11 @@ def run(options: argparse.Namespace) -> int:
         from identkit.rates.figure_files import check_path
 
         check_path(options.figure)
+    for path, name in (
+        (options.save, "--save"), (options.figure, "--figure"),
+        (options.save_posterior, "--save-posterior"),
+    ):  # fmt: skip
+        check_apart(path, options.data, name)
     read_starts(options.start)  # before the data: refused at once
     mentioned: set[str] = set()
     if options.expr is not None:

@@ -270,6 +270,12 @@ def _spread(entries: list[str], model: DensityModel) -> tuple[float, float]:
     if variance is None or variance is Variance.KNOWN:
         why = "has none" if variance is None else "knows them"
         raise InputError(f"--box '{entry}': {model.likelihood.title} {why}; drop it.")
+    ends = entry.partition("=")[2].split(":")
+    if len(ends) == 2 and ends[0].strip() == ends[1].strip():
+        raise InputError(
+            f"--box '{entry}': both ends are the same; a variance that is known is given by "
+            f"--variance known --variances {ends[0].strip()}."
+        )
     pair = parse_box(entries, (), (SPREAD,)).entries[SPREAD]
     if not pair[0] > 0:
         raise InputError(f"--box '{entry}': variances are above 0; write {SPREAD}=LO:HI.")

@@ -84,7 +84,10 @@ def run(options: argparse.Namespace) -> int:
     check_level(options.level)
     if options.out is not None:
         _check_target(options.out, json=options.json)
-    from identkit.files import write_whole
+    from identkit.files import check_apart, write_whole
+
+    check_apart(options.out, options.data, "--out")
+    check_apart(options.out, options.fit, "--out")
     from identkit.fit.saved import loaded
     from identkit.report.json_text import dumps
 

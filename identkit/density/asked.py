@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from identkit.density.model import DensityModel
 from identkit.errors import InputError
 from identkit.experts import MAX_COMPONENTS, Expert, builtin
@@ -36,6 +38,7 @@ def model_for(
             f"x: it has {table.dim} columns, the expert {routed.label} has {routed.dim} inputs; "
             "choose the columns or set the dimension."
         )
+    _check_counted(table)
     if likelihood.with_classes is not None:
         count = _classes(table, classes)
         routed = _in_classes(routed, likelihood, count, table)
@@ -46,6 +49,25 @@ def model_for(
             "use --likelihood categorical."
         )
     return DensityModel.of(routed, gate, likelihood, beside, groups=groups)
+
+
+def _check_counted(table: Table) -> None:
+    """Raise InputError where the rows that count are all alike, or lack a class."""
+    if table.weight is None or not (table.weight > 0).any() or (table.weight > 0).all():
+        return
+    values = np.unique(table.y[table.weight > 0])
+    name = table.target_name
+    if table.classes and len(values) < len(table.classes):
+        missing = next(c for i, c in enumerate(table.classes) if i not in values)
+        raise InputError(
+            f"column '{name}': class {missing} is in rows of weight 0 alone, so nothing says how "
+            "probable it is; leave these rows out."
+        )
+    if len(values) == 1:
+        raise InputError(
+            f"column '{name}': all rows of weight above 0 hold {values[0]:g}, so there is nothing "
+            "to fit; check the weights."
+        )
 
 
 def _classes(table: Table, given: int | None) -> int:

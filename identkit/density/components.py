@@ -60,7 +60,10 @@ def components(report: DensityReport) -> tuple[tuple[Component, ...], tuple[Numb
     numbers = _numbers(report)
     weights = model.weights(fit.measure, table.x)
     mean = np.average(weights, axis=1, weights=table.weight)
-    assigned = np.bincount(report.assigned, minlength=m + k)
+    counted = slice(None)
+    if report.table is not None and report.table.weight is not None:
+        counted = report.table.weight > 0
+    assigned = np.bincount(report.assigned[counted], minlength=m + k)
     effective = report.effective
     own: dict[tuple[str, int], list[Number]] = {}
     common: list[Number] = []

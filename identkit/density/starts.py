@@ -85,8 +85,9 @@ def random_starts(
         others = np.flatnonzero(y != y[rows[0]])[: max(1, size // 2)]
         rows = np.concatenate([others, rows[: size - len(others)]])
     x, y = x[rows], y[rows]
-    weight = None if weight is None else weight[rows]
-    parts = _Trials(model, x, y, atoms)
+    if weight is not None:
+        weight = weight[rows] * (size / weight[rows].sum())
+    parts = _Trials(model, x, y, atoms, weight)
     trials: list[DensityMeasure] = []
     of: list[int] = []
     for s in range(count):
@@ -116,8 +117,16 @@ def random_starts(
 class _Trials:
     """Trials for one model and data set."""
 
-    def __init__(self, model: DensityModel, x: Array, y: Array, atoms: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        model: DensityModel,
+        x: Array,
+        y: Array,
+        atoms: tuple[int, int],
+        weight: Array | None,
+    ) -> None:
         self.model, self.x, self.y, self.atoms = model, x, y, atoms
+        self.weight = weight
         deviation = spread(x)
         self.axes = (x - x.mean(axis=0)) / deviation
         scale = float(spread(y[:, None])[0])
@@ -144,6 +153,8 @@ class _Trials:
         """Experts of a division of the rows, or, each of its own, of ``few`` rows."""
         m, k = self.atoms
         own = self._few(rng, m + k) if few else self._division(rng, m + k)
+        if self.weight is not None and not few:
+            own = own * self.weight
         shares = np.full(m + k, 1.0 / (m + k)) if few else own.mean(axis=1)
         found: dict[str, Any] = {}
         nearest = np.full(len(self.y), np.inf)

@@ -124,9 +124,27 @@ def derived(setting: DensitySetting, start: str) -> dict[str, Rate]:
             rates["over:routed:gate"] = _power(Fraction(2))
     if not every:
         del rates["quotient"]
-    if setting.loss is not None and every:
+    if setting.loss is not None and every and _counts_orders(setting):
         rates[f"printed:{setting.loss}"] = ROOT
     return rates
+
+
+def _counts_orders(setting: DensitySetting) -> bool:
+    """Whether the printed loss takes every direction to its own order, at least.
+
+    D1 and D3 take over-specified cells to the power 2, which n^-1/2 needs no more than where all
+    orders are 2; D2 has the powers of linear experts.
+    """
+    if setting.loss == "D2":
+        return True
+    for half, cell in cells_of(setting).items():
+        found = orders_of_half(setting, half)
+        if cell < 2 or found is None:
+            continue
+        finite = [d for d in _named(found).values() if not d.infinite]
+        if any(Fraction(d.lower.order) > 2 for d in finite):
+            return False
+    return True
 
 
 def _power(order: Fraction) -> Rate:

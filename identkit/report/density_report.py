@@ -30,9 +30,9 @@ REMEDIES = {
     "--k",
     Status.FLAT_VALLEY: "the likelihood no longer rises while parameters still move along a "
     "valley; the data hardly determine them there; lower --k, or narrow the --box",
-    Status.SPIKE: "an atom fits a few rows exactly and its variance is at the floor: the "
-    "likelihood has no bound there and means nothing; lower --k, raise the floor with --box "
-    "nu=LOW:HIGH, or use --variance common",
+    Status.SPIKE: "an atom fits its rows exactly and its variance is at the floor; if these are "
+    "few, it is a spike, whose likelihood has no bound and means nothing: lower --k, or use "
+    "--variance common; if they are all, the data have no noise: drop --likelihood",
     Status.STEP_LIMIT: "no maximum within the step limit; raise --max-steps, or try more --starts",
     Status.DIVERGED: "the likelihood was not finite at any start; narrow the --box or rescale the "
     "data",
@@ -315,13 +315,21 @@ def _head(report: DensityReport) -> Text:
     settings = fit.settings
     return Text.assemble(
         (model_sentence(report), "bold"),
-        f"\n{report.file}: {report.target} on {columns}; n = {fit.samples}, d = {model.dim}\n",
+        f"\n{report.file}: {report.target} on {columns}; {_counted(report)}, d = {model.dim}\n",
         (
             f"{starts} start{'s' * (starts > 1)}, seed {report.seed}, {settings.device}, "
             f"{settings.kernel} kernel, {report.seconds:.1f} s",
             "dim",
         ),
     )
+
+
+def _counted(report: DensityReport) -> str:
+    """n, and what weights add up to."""
+    n = report.fit.samples
+    if report.table is None or report.table.weight is None:
+        return f"n = {n}"
+    return f"n = {n}, weights add up to {report.rows:.6g}"
 
 
 def likelihood_sentence(report: DensityReport) -> str:

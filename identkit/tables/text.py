@@ -278,6 +278,11 @@ def _blame(
             else:
                 what = f"{shown} is not a number"
                 remedy = "correct it, or leave the column out of the inputs"
+                if position == choice.positions[-1]:
+                    remedy = (
+                        "correct it, or choose another target; classes are fitted by fit "
+                        "--likelihood categorical"
+                    )
             raise InputError(f"{where}: {what}; {remedy}.")
 
 
