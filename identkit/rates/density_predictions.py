@@ -92,10 +92,18 @@ def orders_in(setting: DensitySetting, half: str) -> dict[str, float]:
     return powers
 
 
+def attained(setting: DensitySetting) -> bool:
+    """Whether p_G* is in the fitted class: copies of an atom with a slope do not share its weight.
+
+    Of a dense regime with more atoms than are true that is not known (theory section 9).
+    """
+    return not (setting.dense and setting.atoms[1] > setting.truth.atoms[1])
+
+
 def derived(setting: DensitySetting, start: str) -> dict[str, Rate]:
     """Quantity -> rate that follows from what is proved, for fits from this kind of start."""
-    if setting.dense and setting.atoms[1] > setting.truth.atoms[1]:
-        return {}  # p_G* need not be in the fitted class
+    if not attained(setting):
+        return {}
     rates = {"hellinger": ROOT}
     if start != NEAR or unmet(setting) or known_alternatives(setting):
         return rates

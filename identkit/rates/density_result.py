@@ -93,12 +93,13 @@ def observe_density(
     setting = experiment.setting
     groups = groups_of(experiment, rows)
     lines = lines_of(experiment, groups)
+    attained = predictions.attained(setting)
     shares = tuple(
         Share(
             start, n, budget,
             tuple(Counter(r.status for r in group).most_common()),
             len(setting.budgets) * float(np.mean([r.seconds for r in group])),
-            float(np.mean([r.errors.get(DEVIANCE, 0.0) > 0 for r in group])),
+            float(np.mean([r.errors.get(DEVIANCE, 0.0) > 0 for r in group])) if attained else None,
         )
         for (start, n, budget), group in sorted(groups.items())
     )  # fmt: skip

@@ -154,7 +154,8 @@ def _fits(result: DensityResult) -> RenderableType:
     for s in result.shares:
         if s.budget == last:
             table.add_row(
-                s.start, f"{s.n:,}", f"{s.of(*FINISHED):.0%}", f"{s.trapped or 0:.0%}",
+                s.start, f"{s.n:,}", f"{s.of(*FINISHED):.0%}",
+                "–" if s.trapped is None else f"{s.trapped:.0%}",
                 f"{s.of('at the box'):.0%}", f"{s.of('variance at its floor'):.0%}",
                 f"{s.seconds:.3f}",
             )  # fmt: skip
