@@ -16,7 +16,8 @@ from identkit.errors import InputError, whole
 BLOCKS = 64
 """Blocks that a recording of known length is divided into; at most twice as many otherwise."""
 Array = NDArray[Any]
-Sums = dict[str, Array]
+Sums = dict[str, Any]
+"""Arrays, or NumPy integers, by name."""
 
 
 def columns_of(selected: Array, experts: int) -> Array:

@@ -17,6 +17,7 @@ Files of tokens may be .npy, or have arrays ``tokens`` and ``domains``.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -175,7 +176,7 @@ def _files(path: Path) -> list[tuple[int | None, Path]]:
             f"{', '.join(ENDINGS[2:])})."
         )
     found.sort()
-    for one, two in zip(found, found[1:], strict=False):
+    for one, two in itertools.pairwise(found):
         if one[:2] == two[:2]:
             raise InputError(f"{one[2]} and {two[2].name}: the same checkpoint twice; remove one.")
     return [(t, file) for t, _, file in found]
