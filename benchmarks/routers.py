@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,6 @@ def write(path: Path, tokens: int) -> None:
     domains = np.repeat(np.arange(10, dtype=np.uint8), BASE // 10)
     base = rng.permuted(np.tile(np.arange(EXPERTS, dtype=np.uint8), (BASE, 1)), axis=1)[:, :TOP]
     arrays = {f"layer{i}": np.roll(base, i, axis=0) for i in range(LAYERS)}
-    import zipfile
-
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, part in {**arrays, "tokens": ids, "domains": domains}.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
@@ -71,15 +70,94 @@ def measure(path: Path) -> None:
     )
 
 
+def recorder(steps: int) -> None:
+    """Steps of training with recording off and on in turn; medians of seconds and of the ratio."""
+    import torch
+    from torch import nn
+
+    from identkit.routers.recorder import RouterRecorder
+
+    torch.manual_seed(SEED)
+    torch.set_num_threads(1)
+    d, n, k, vocabulary, depth = 128, 8, 2, 1000, 4
+
+    class Router(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(0.02 * torch.randn(n, d))
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            logits = x @ self.weight.T
+            weights, indices = logits.softmax(-1).topk(k)
+            return logits, weights / weights.sum(-1, keepdim=True), indices
+
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.router = Router()
+            self.experts = nn.ModuleList(
+                nn.Sequential(nn.Linear(d, 4 * d), nn.GELU(), nn.Linear(4 * d, d)) for _ in range(n)
+            )
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            _, weights, indices = self.router(x)
+            out = torch.zeros_like(x)
+            for e, expert in enumerate(self.experts):
+                rows, slot = (indices == e).nonzero(as_tuple=True)
+                out = out.index_add(0, rows, weights[rows, slot, None] * expert(x[rows]))
+            return x + out
+
+    model = nn.Sequential(
+        nn.Embedding(vocabulary, d), *(Layer() for _ in range(depth)), nn.Linear(d, vocabulary)
+    )
+    optimiser = torch.optim.AdamW(model.parameters())
+    ids = torch.randint(0, vocabulary, (steps, 2048))
+    taken: dict[bool, list[float]] = {True: [], False: []}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        RouterRecorder(model, Path(folder) / "run", experts=n) as kept,
+    ):
+        for step in range(steps):
+            kept.recording = step % 2 == 1
+            began = time.process_time()
+            kept.checkpoint(100 * (step // 100))  # a part is written within the measured time
+            kept.tokens(ids[step])
+            loss = nn.functional.cross_entropy(model(ids[step]), ids[step].roll(-1))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            if step >= 10:
+                taken[kept.recording].append(time.process_time() - began)
+        kept.flush()
+    off, on = (np.array(taken[w][: min(map(len, taken.values()))]) for w in (False, True))
+    rng = np.random.default_rng(SEED)
+    drawn = rng.integers(0, len(off), (2000, len(off)))
+    ratios = np.median(on[drawn] / off[drawn], axis=1)
+    print(
+        json.dumps(
+            {
+                "pairs_of_steps": len(off),
+                "step_ms": round(1e3 * float(np.median(off)), 1),
+                "overhead_percent": round(100 * (float(np.median(on / off)) - 1), 2),
+                "interval": [round(100 * (float(q) - 1), 2)
+                             for q in np.quantile(ratios, [0.025, 0.975])],
+            }
+        )
+    )  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=("analyse", "recorder", "measure"))
     parser.add_argument("path", nargs="?", type=Path)
     parser.add_argument("--tokens", type=float, default=1e8)
+    parser.add_argument("--steps", type=int, default=210)
     options = parser.parse_args()
     if options.what == "measure":
         measure(options.path)
-    elif options.what == "analyse":
+    elif options.what == "recorder":
+        recorder(options.steps)
+    else:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "run.npz"
             write(path, int(options.tokens))
