@@ -20,7 +20,7 @@ from identkit.routers.labels import Labels, labels_of
 from identkit.routers.metrics import DEAD, OVERLOADED
 from identkit.routers.recorded import MOST_EXPERTS, Recording, Series
 from identkit.routers.records import Found, LayerFound
-from identkit.routers.resampling import DRAWS, LEVEL, Bootstrap
+from identkit.routers.resampling import DRAWS, LEAST, LEVEL, Bootstrap
 from identkit.routers.results import found_at
 
 Array = NDArray[Any]
@@ -79,7 +79,7 @@ def analyse(
                         )
                     )  # fmt: skip
     if bootstrap.draws and all(one.jain.low is None for one in found):
-        notes.append("too few tokens for intervals: 8 blocks are the least")
+        notes.append(f"too few tokens for intervals, which need {LEAST}")
     return Found(
         recording.path, count, recording.checkpoints, recording.layers, tuple(found),
         labels.domain_names, labels.occurring, block, seed, draws, level, dead_below,
@@ -142,7 +142,7 @@ def _experts(recording: Recording, given: int | None, told: _Told, notes: list[s
         if count > MOST_EXPERTS:
             raise InputError(
                 f"{recording.path}: expert {top} is selected; at most {MOST_EXPERTS:,} are "
-                "analysed: are these token ids?"
+                "analysed (are these token ids?)."
             )
         notes.append(
             f"the number of experts is not recorded: {count} is the greatest index + 1, so that "

