@@ -149,6 +149,19 @@ def test_averages_over_types_and_domains_are_their_definitions(run, folder):
         if t + 1 < len(sets):
             change = [np.mean([len(sets[t + 1][i] - sets[t][i]) / k for i in of[v]]) for v in kinds]
             assert types.change.value == pytest.approx(np.mean(change))
+        habits = [
+            [
+                set(sorted(range(n), key=lambda e: (-sum(e in s[i] for i in of[v]), e))[:k])
+                for v in kinds
+            ]
+            for s in sets
+        ]
+        if len(sets) > 1:
+            kept = [len(a & b) / k for a, b in zip(habits[t], habits[-1], strict=True)]
+            assert types.modal_saturation.value == pytest.approx(np.mean(kept))
+        if t + 1 < len(sets):
+            lost = [len(b - a) / k for a, b in zip(habits[t], habits[t + 1], strict=True)]
+            assert types.modal_change.value == pytest.approx(np.mean(lost))
         frequent = [v for v in kinds if len(of[v]) >= 10]
         assert types.frequent == len(frequent)
         if frequent:

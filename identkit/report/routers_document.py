@@ -76,7 +76,15 @@ def _types(types: OverTypes) -> dict[str, Any]:
         "frequent": types.frequent,
         **{
             name: _estimate(getattr(types, name))
-            for name in ("jain", "entropy", "saturation", "change", "vocabulary")
+            for name in (
+                "jain",
+                "entropy",
+                "saturation",
+                "change",
+                "modal_saturation",
+                "modal_change",
+                "vocabulary",
+            )
         },
     }
 

@@ -169,7 +169,7 @@ def _changes(found: Found) -> str:
     bodies = []
     typed = any(one.over_types is not None for one in _compared(found))
     for layer in found.layers:
-        head = f'<tr class="group"><th scope="rowgroup" colspan="6">layer {layer}</th></tr>'
+        head = f'<tr class="group"><th scope="rowgroup" colspan="7">layer {layer}</th></tr>'
         rows = [head]
         for one in _compared(found):
             if one.layer == layer:
@@ -177,12 +177,13 @@ def _changes(found: Found) -> str:
                 cells = [interval(one.saturation), interval(one.change), interval(one.jain)]
                 if typed:
                     cells += [
-                        interval(types and types.saturation), interval(types and types.change)
+                        interval(types and types.saturation), interval(types and types.change),
+                        interval(types and types.modal_saturation),
                     ]  # fmt: skip
                 rows.append(row(str(one.checkpoint), [esc(c) for c in cells]))
         bodies.append("<tbody>\n" + "\n".join(rows) + "\n</tbody>")
     heads = ["checkpoint", "saturation", "change to the next", "Jain's index"]
-    heads += ["types: saturation", "types: change"] if typed else []
+    heads += ["types: saturation", "types: change", "habits: saturation"] if typed else []
     caption = "What the same tokens select at each checkpoint"
     return table("by-checkpoint", caption, heads, bodies, "numbers")
 
@@ -203,6 +204,8 @@ def _method(found: Found) -> str:
          "the mean over a of the greatest"),
         ("Over types", f"each type of token counts once; the vocabulary specialisation is the mean "
          f"of the best expert's share of types with {LEAST_OCCURRENCES} occurrences or more"),
+        ("Habits", "the k experts that a type selects most often, compared with those at the last "
+         "checkpoint"),
         ("Domains", "mutual information of a token's domain and a selected expert"),
         ("Dead, overloaded", f"selected less than {found.dead_below:g} times, more than "
          f"{found.overloaded_above:g} times as often as if balanced"),

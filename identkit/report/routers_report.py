@@ -224,7 +224,23 @@ def _changes(found: Found) -> list[str]:
             (str(o.layer), str(o.checkpoint), interval(o.saturation), interval(o.change))
             for o in compared
         ]
-        return _table(heads, rows, MOST_ROWS)
+        lines = _table(heads, rows, MOST_ROWS)
+        if not typed:
+            return lines
+        rows = [
+            (
+                str(o.layer),
+                str(o.checkpoint),
+                interval(o.over_types and o.over_types.saturation),
+                interval(o.over_types and o.over_types.modal_saturation),
+            )
+            for o in compared
+        ]
+        heads = ("layer", "checkpoint", "saturation over types", "of their habits")
+        lines += ["", *_table(heads, rows, MOST_ROWS)]
+        return lines + _wrapped(
+            "habits: the k experts that a type selects most often, as some scripts compare", "  "
+        )
     rows = []
     for t in found.checkpoints:
         here = [one for one in compared if one.checkpoint == t]

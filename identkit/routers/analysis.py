@@ -75,6 +75,7 @@ def analyse(
                         found_at(
                             layer, t, recording.top(layer), count, passed.sums[i],
                             passed.types[i] if labels.types is not None else None,
+                            passed.compared(i),
                             passed.type_hits[i], labels, bootstrap, dead_below, overloaded_above,
                         )
                     )  # fmt: skip
@@ -216,6 +217,13 @@ class _Pass:
         if len(self.checkpoints) == 1:
             return []
         return ["last", "next"] if i + 1 < len(self.checkpoints) else ["last"]
+
+    def compared(self, i: int) -> dict[str, TypeCounts]:
+        """The types at the checkpoints that a checkpoint is compared with."""
+        if not self.types:
+            return {}
+        at = {"last": -1, "next": i + 1}
+        return {name: self.types[at[name]] for name in self._compared(i)}
 
     def run(self, pool: ThreadPoolExecutor, ahead: int, told: _Told) -> None:
         """Read here, count in the pool, add up here in order."""

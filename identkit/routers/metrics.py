@@ -153,6 +153,16 @@ def mutual_information_random(domains: int, experts: int, top: int, tokens: floa
     return (domains - 1) * (experts - top) / (2.0 * tokens * top * np.log(2.0))
 
 
+def modal(use: Array, top: int) -> Array:
+    """The k experts that each type selects most often, (V, k), of ``use`` (V, n).
+
+    LibMoE's script (language_modeling/paper/deepseek/router_saturation.py) keeps these of each
+    vocabulary item, so its saturation compares habits of types: it is greater than that of tokens,
+    since what a type does now and then is averaged away. Ties go to the lower number.
+    """
+    return np.argsort(-use.astype(np.int64), axis=-1, kind="stable")[..., :top]
+
+
 def best_shares(use: Array, occurrences: Array) -> Array:
     """max_e N_ve/N_v of each type v: its mean over types is the vocabulary specialisation.
 

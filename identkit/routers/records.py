@@ -27,6 +27,9 @@ class OverTypes:
     entropy: Estimate
     saturation: Estimate | None
     change: Estimate | None
+    modal_saturation: Estimate | None
+    """Overlap of the k experts that a type selects most often, here and at the last checkpoint."""
+    modal_change: Estimate | None
     frequent: int
     """Types that occur often enough for the vocabulary specialisation."""
     vocabulary: Estimate | None

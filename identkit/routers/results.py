@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identkit.routers import metrics
-from identkit.routers.counts import BLOCKS, BlockSums, TypeCounts
+from identkit.routers.counts import BLOCKS, BlockSums, TypeCounts, overlaps
 from identkit.routers.labels import Labels
 from identkit.routers.records import Domains, LayerFound, OverTypes, Pair
 from identkit.routers.resampling import Bootstrap, Estimate, groups_of
@@ -26,13 +26,17 @@ def found_at(
     experts: int,
     sums: BlockSums,
     types: TypeCounts | None,
+    compared: dict[str, TypeCounts],
     type_hits: dict[str, Array],
     labels: Labels,
     bootstrap: Bootstrap,
     dead_below: float,
     overloaded_above: float,
 ) -> LayerFound:
-    """All metrics of ``sums``, and of ``types`` with the overlaps of their tokens."""
+    """All metrics of ``sums``, and of ``types`` with the overlaps of their tokens.
+
+    ``compared`` are the types at the "last" and the "next" checkpoint, ``type_hits`` the overlaps.
+    """
     tokens, use = int(sums.total("tokens")), sums.total("use")
     by_block = partial(_by_block, sums, bootstrap)
 
@@ -76,7 +80,9 @@ def found_at(
             partial(metrics.change_rate, top=top), "next", "tokens", most=1.0,
             random=1.0 - top / experts,
         ),
-        over_types=None if types is None else _over_types(types, type_hits, top, bootstrap),
+        over_types=None
+        if types is None
+        else _over_types(types, compared, type_hits, top, bootstrap),
         domains=_domains(sums, labels, top, by_block),
     )  # fmt: skip
 
@@ -125,7 +131,11 @@ def _domains(sums: BlockSums, labels: Labels, top: int, by_block: Any) -> Domain
 
 
 def _over_types(
-    types: TypeCounts, hits: dict[str, Array], top: int, bootstrap: Bootstrap
+    types: TypeCounts,
+    compared: dict[str, TypeCounts],
+    hits: dict[str, Array],
+    top: int,
+    bootstrap: Bootstrap,
 ) -> OverTypes | None:
     """Averages over the types that occur here, resampled by random groups of them."""
     seen = np.flatnonzero(types.occurrences)
@@ -147,10 +157,19 @@ def _over_types(
     def overlap(name: str, statistic: Any, random: float) -> Estimate | None:
         if name not in hits:
             return None
-        mean = np.bincount(group, weights=hits[name][seen] / occurrences)
+        return over_groups(hits[name][seen] / occurrences, statistic, random)
+
+    def over_groups(overlaps: Array, statistic: Any, random: float | None) -> Estimate:
+        sums = np.bincount(group, weights=overlaps)
         return bootstrap.estimate(
-            partial(statistic, top=top), mean, number, most=1.0, random=random
+            partial(statistic, top=top), sums, number, most=1.0, random=random
         )
+
+    def habits(name: str, statistic: Any, random: float) -> Estimate | None:
+        if name not in compared:
+            return None
+        here, there = (metrics.modal(t.use[seen], top) for t in (types, compared[name]))
+        return over_groups(overlaps(here.T, there.T), statistic, random)
 
     often = occurrences[occurrences >= metrics.LEAST_OCCURRENCES]
     vocabulary = None
@@ -163,6 +182,8 @@ def _over_types(
         bootstrap.estimate(metrics.utilisation_entropy, share, most=1.0),
         overlap("last", metrics.saturation, top / experts),
         overlap("next", metrics.change_rate, 1.0 - top / experts),
+        habits("last", metrics.saturation, top / experts),
+        habits("next", metrics.change_rate, 1.0 - top / experts),
         len(often),
         vocabulary,
     )
