@@ -32,8 +32,8 @@ LAYERS = {
     "gates.top_k_unnormalised gates.top_k_biased gates.hierarchical gates "
     "atoms mixing tables.columns tables.text tables.binary tables tables.given tables.new_rows",
     "routers": "routers.counts routers.metrics routers.resampling routers.sources "
-    "routers.recorded routers.records routers.labels routers.results routers.analysis "
-    "routers.recorder",
+    "routers.recorded routers.records routers.between routers.labels routers.results "
+    "routers.analysis routers.recorder",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions.algebraic_independence conditions.separate conditions",
     "record": "certificates.witness degeneracy.records architecture.records orders "

@@ -24,7 +24,15 @@ from identkit.report.routers_report import terminal
 from identkit.report.terminal import plain
 from identkit.routers import metrics
 from identkit.routers.analysis import analyse
-from identkit.routers.counts import BLOCKS, BlockSums, LayerCounts, TypeCounts, columns_of, overlaps
+from identkit.routers.counts import (
+    BLOCKS,
+    BlockSums,
+    LayerCounts,
+    TypeCounts,
+    columns_of,
+    overlaps,
+    transitions,
+)
 from identkit.routers.recorded import recording
 from identkit.routers.resampling import Bootstrap
 
@@ -336,6 +344,43 @@ def test_types_and_occurrences_differ(tmp_path):
     assert one.over_types.jain.value > 0.99
 
 
+@settings(max_examples=30, deadline=None)
+@given(run=runs(), seed=st.integers(0, 2**32))
+def test_between_layers(run, seed, folder):
+    """Over all pairs of an expert of one layer and one of the next."""
+    n, first = run["experts"], run["selected"][0]
+    rng = np.random.default_rng(seed)
+    second = routing(rng, len(first), n, int(rng.integers(1, n + 1)), 0.2)
+    np.savez(folder / "between.npz", layer3=first, layer5=second, experts=n)
+    (found,) = analyse(recording(folder / "between.npz"), between=True, draws=0).between
+    assert (found.layer, found.next) == (3, 5)
+    pairs = Counter(
+        pair
+        for a, b in zip(first.tolist(), second.tolist(), strict=True)
+        for pair in itertools.product(a, b)
+    )
+    total, use = sum(pairs.values()), Counter(first.ravel().tolist())
+    left = {a: sum(pairs[a, b] for b in range(n)) for a in range(n)}
+    right = {b: sum(pairs[a, b] for a in range(n)) for b in range(n)}
+    expected = sum(
+        c / total * math.log2(c * total / (left[a] * right[b])) for (a, b), c in pairs.items()
+    )
+    assert found.information.value == pytest.approx(expected, abs=1e-12)
+    assert found.b_given_a == pytest.approx(pairs[found.a, found.b] / use[found.a])
+
+
+def test_layers_that_select_at_random_share_what_is_printed():
+    rng = np.random.default_rng(7)
+    n, k, other, tokens = 6, 2, 3, 500
+    values = []
+    for _ in range(200):
+        one = columns_of(routing(rng, tokens, n, k), n)
+        two = columns_of(routing(rng, tokens, n, other), n)
+        values.append(metrics.mutual_information(transitions(one, two, n)))
+    spread = np.std(values) / math.sqrt(len(values))
+    assert abs(np.mean(values) - metrics.between_random(n, k, other, tokens)) < 4.0 * spread
+
+
 # recordings
 
 
@@ -550,16 +595,15 @@ def test_wrong_files_are_one_sentence(tmp_path, capsys):
 def test_the_command(tmp_path, capsys):
     small(tmp_path / "a.npz", tokens=300)
     run = str(tmp_path / "a.npz")
-    assert main(["routers", run, "--draws", "50"]) == 0
+    assert main(["routers", run, "--draws", "50", "--between"]) == 0
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines()[1:])) <= 80
     for part in ("random routing: saturation 0.333, change 0.667", "Jain's index", "dead", "prose",
-                 "over checkpoints", "50 draws, seed 0"):  # fmt: skip
+                 "over checkpoints", "between layers", "50 draws, seed 0"):  # fmt: skip
         assert part in text
     figure, html = str(tmp_path / "a.svg"), str(tmp_path / "a.html")
-    assert (
-        main(["routers", run, "--draws", "50", "--json", "--figure", figure, "--html", html]) == 0
-    )
+    drawn = ["--figure", figure, "--html", html, "--between"]
+    assert main(["routers", run, "--draws", "50", "--json", *drawn]) == 0
     found = json.loads(capsys.readouterr().out)
     Draft202012Validator(schema("routers-1")).validate(found)
     assert found["found"][0]["saturation"]["random"] == pytest.approx(1 / 3)
@@ -569,7 +613,7 @@ def test_the_command(tmp_path, capsys):
     inside.pop("title")
     assert inside == found
     assert "http" not in shown.replace("http-equiv", "")
-    again = analyse(recording(run), draws=50)
+    again = analyse(recording(run), draws=50, between=True)
     assert page(again) == shown
 
 

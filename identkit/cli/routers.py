@@ -58,6 +58,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     how.add_argument(
         "--overloaded", type=float, metavar="X", help="overloaded above X times it (2)"
     )
+    how.add_argument(
+        "--between", action="store_true", help="what each layer tells of the next, too"
+    )
     how.add_argument("--draws", type=int, metavar="N", help="of the bootstrap (1000); 0: none")
     how.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every draw (0)")
     how.add_argument("--workers", type=int, metavar="N", help="threads (one per core, at most 4)")
@@ -92,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
             experts=options.experts,
             types=options.types,
             seed=options.seed,
+            between=options.between,
             workers=options.workers,
             progress=lambda done, total, label: bar(done, total, done, total, label),
             **{name: value for name, value in given.items() if value is not None},

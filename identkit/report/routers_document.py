@@ -35,8 +35,15 @@ def document(found: Found) -> dict[str, Any]:
             "least_occurrences": LEAST_OCCURRENCES,
         },
         "found": [_layer(one, found.experts) for one in found.found],
+        "between": [
+            {
+                "layer": b.layer, "next": b.next, "information": _estimate(b.information),
+                "a": b.a, "b": b.b, "b_given_a": b.b_given_a,
+            }
+            for b in found.between
+        ],
         "notes": list(found.notes),
-    }
+    }  # fmt: skip
 
 
 def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:

@@ -143,9 +143,23 @@ def _use(found: Found) -> str:
         ]
         for one in last
     ]
-    return _table("evenness", f"Evenness, {at}", last, even) + _table(
+    tables = _table("evenness", f"Evenness, {at}", last, even) + _table(
         "specialisation", f"Co-activation and specialisation, {at}", last, special
     )
+    if not found.between:
+        return tables
+    rows = [
+        row(
+            f"layers {b.layer} and {b.next}",
+            [
+                signed(esc(interval(b.information))), number(b.information.random),
+                f"{b.a}, {b.b}: {b.b_given_a:.3f}",
+            ],
+        )
+        for b in found.between
+    ]  # fmt: skip
+    heads = ["", "mutual information, bits", "random", "strongest pair, P(b | a)"]
+    return tables + table("between", f"Between layers, {at}", heads, rows, "numbers")
 
 
 def _pairs(one: LayerFound) -> str:

@@ -66,6 +66,7 @@ def terminal(found: Found) -> RenderableType:
         (f"over types of tokens{_types(last)}", _over_types(last)),
         ("weights and probabilities of the router", _router(last)),
         ("domains", _domains(found, last)),
+        ("between layers", _between(found)),
         ("over checkpoints", _changes(found)),
     ):
         if lines:
@@ -211,6 +212,20 @@ def most_specialised(found: Found, one: LayerFound) -> str:
     name = shown(found.domain_names[d])
     name = name if len(name) <= MOST_NAME else f"{name[: MOST_NAME - 1]}…"
     return f"{name}: {e}, {one.domains.shares[d][e]:.1%} (all {one.shares[e]:.1%})"
+
+
+def _between(found: Found) -> list[str]:
+    rows = [
+        (
+            f"{b.layer}, {b.next}",
+            interval(b.information),
+            number(b.information.random),
+            f"{b.a}, {b.b}: {b.b_given_a:.3f}",
+        )
+        for b in found.between
+    ]
+    heads = ("layers", "mutual information, bits", "random", "strongest a, b: P(b|a)")
+    return _table(heads, rows, MOST_ROWS) if rows else []
 
 
 def _changes(found: Found) -> list[str]:

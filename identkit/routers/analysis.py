@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identkit.errors import InputError, whole
+from identkit.routers.between import between_layers
 from identkit.routers.counts import BLOCKS, BlockSums, Sums, TypeCounts, columns_of, counts_of
 from identkit.routers.counts import overlaps as overlaps_of
 from identkit.routers.labels import Labels, labels_of
@@ -41,6 +42,7 @@ def analyse(
     level: float = LEVEL,
     dead_below: float = DEAD,
     overloaded_above: float = OVERLOADED,
+    between: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Found:
@@ -48,7 +50,8 @@ def analyse(
 
     ``experts`` is n, where the recording has it not; ``types``: only so many, the most frequent,
     count in averages over types (all that occur). ``seed`` is that of the bootstrap, of ``draws``
-    resamples (0: no intervals). ``progress`` is called with tokens done, all tokens, and a label.
+    resamples (0: no intervals); ``between``: also what consecutive layers tell of each other, in a
+    pass of its own for each two. ``progress`` is called with tokens done, all tokens, and a label.
     Raises InputError for recorded values that cannot be.
     """
     _check(recording, types, draws, level, dead_below, overloaded_above)
@@ -79,12 +82,17 @@ def analyse(
                             passed.type_hits[i], labels, bootstrap, dead_below, overloaded_above,
                         )
                     )  # fmt: skip
+        shared_between = (
+            between_layers(recording, count, bootstrap, pool, 2 * workers, told.step)
+            if between
+            else ()
+        )
     if bootstrap.draws and all(one.jain.low is None for one in found):
         notes.append(f"too few tokens for intervals, which need {LEAST}")
     return Found(
         recording.path, count, recording.checkpoints, recording.layers, tuple(found),
-        labels.domain_names, labels.occurring, block, seed, draws, level, dead_below,
-        overloaded_above, tuple(dict.fromkeys(notes)),
+        shared_between, labels.domain_names, labels.occurring, block, seed, draws, level,
+        dead_below, overloaded_above, tuple(dict.fromkeys(notes)),
     )  # fmt: skip
 
 

@@ -118,6 +118,20 @@ def _pairs(columns: Array, experts: int) -> Array:
     return pairs + pairs.T
 
 
+def transitions(first: Array, second: Array, experts: int) -> Array:
+    """How many tokens select a in the first layer and b in the second, (n, n), over all k·k pairs.
+
+    OLMoE's script for layers counts only the pairs of equal rank.
+    """
+    table = np.zeros(experts * experts, dtype=np.int64)
+    kind = np.uint16 if experts <= 256 else np.int64
+    second = second.astype(kind)
+    for column in first.astype(kind):
+        codes = column * kind(experts) + second
+        table += np.bincount(codes.ravel(), minlength=experts * experts)
+    return table.reshape(experts, experts)
+
+
 def _weights(name: str, values: Array, shape: tuple[int, int]) -> Array:
     values = np.asarray(values, dtype=np.float64)
     if values.shape != shape:

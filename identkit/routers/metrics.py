@@ -153,6 +153,15 @@ def mutual_information_random(domains: int, experts: int, top: int, tokens: floa
     return (domains - 1) * (experts - top) / (2.0 * tokens * top * np.log(2.0))
 
 
+def between_random(experts: int, top: int, other: int, tokens: float) -> float:
+    """(n − k)(n − k′)/(2 N k k′ log 2): bits shared by layers that select k and k′ of n at random.
+
+    The centred indicators of an expert in each layer have variance (k/n)(1 − k/n)(k′/n)(1 − k′/n)
+    per token, so that the χ² statistic 2Nkk′·log 2·I of the n² cells has mean (n − k)(n − k′).
+    """
+    return (experts - top) * (experts - other) / (2.0 * tokens * top * other * np.log(2.0))
+
+
 def modal(use: Array, top: int) -> Array:
     """The k experts that each type selects most often, (V, k), of ``use`` (V, n).
 

@@ -83,6 +83,20 @@ class LayerFound:
 
 
 @dataclass(frozen=True)
+class Between:
+    """How far the experts of a layer tell those of the next one, at the last checkpoint."""
+
+    layer: int
+    next: int
+    information: Estimate
+    """Mutual information of a selected expert of each, bits."""
+    a: int
+    b: int
+    """Of all that are selected at least as often as half of balanced, the greatest P(b | a)."""
+    b_given_a: float
+
+
+@dataclass(frozen=True)
 class Found:
     """The analysis of a recording."""
 
@@ -92,6 +106,8 @@ class Found:
     layers: tuple[int, ...]
     found: tuple[LayerFound, ...]
     """By layer, then checkpoint."""
+    between: tuple[Between, ...]
+    """Consecutive layers, if that was asked for."""
     domain_names: tuple[str, ...]
     types: int | None
     """Types of tokens that occur."""
