@@ -48,18 +48,19 @@ def write(path: Path, tokens: int) -> None:
             np.lib.format.write_array(file, np.array(EXPERTS))
 
 
-def measure(path: Path) -> None:
+def measure(path: Path, between: bool) -> None:
     """In a process of its own: seconds, processor seconds and the peak of memory, as JSON."""
     from identkit.routers.analysis import analyse
     from identkit.routers.recorded import recording
 
     began = time.perf_counter()
-    found = analyse(recording(path), workers=2)
+    found = analyse(recording(path), workers=2, between=between)
     seconds = time.perf_counter() - began
     usage = resource.getrusage(resource.RUSAGE_SELF)
     print(
         json.dumps(
             {
+                "between": between,
                 "routed_tokens": sum(f.tokens for f in found.found),
                 "seconds": round(seconds, 1),
                 "processor_seconds": round(usage.ru_utime + usage.ru_stime, 1),
@@ -151,17 +152,20 @@ def main() -> None:
     parser.add_argument("what", choices=("analyse", "recorder", "measure"))
     parser.add_argument("path", nargs="?", type=Path)
     parser.add_argument("--tokens", type=float, default=1e8)
+    parser.add_argument("--between", action="store_true")
     parser.add_argument("--steps", type=int, default=210)
     options = parser.parse_args()
     if options.what == "measure":
-        measure(options.path)
+        measure(options.path, options.between)
     elif options.what == "recorder":
         recorder(options.steps)
     else:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "run.npz"
             write(path, int(options.tokens))
-            subprocess.run([sys.executable, __file__, "measure", path], check=True)
+            for more in ([], ["--between"]):
+                command = [sys.executable, __file__, "measure", str(path), *more]
+                subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":
