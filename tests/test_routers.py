@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 import struct
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+import test_rates_page
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from test_rates_page import Tree
 
 from identkit.cli import main
 from identkit.errors import InputError
@@ -452,6 +455,13 @@ def test_all_formats_read_the_same(tmp_path):
             pieces |= {name: arrays[name][rows] for name in ("tokens", "domains")}
             np.savez(folder / f"checkpoint{t}-part{part}.npz", experts=6, **pieces)
     assert analyse(recording(folder)).found == expected.found
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for t in (0, 10):
+        layers = {f"layer{at}": arrays[f"checkpoint{t}/layer{at}"] for at in range(2)}
+        np.savez(alone / f"checkpoint{t}.npz", experts=6, **layers)
+    np.savez(alone / "tokens.npz", tokens=arrays["tokens"], domains=arrays["domains"])
+    assert analyse(recording(alone)).found == expected.found
 
 
 def test_chunks_and_threads_do_not_change_anything(tmp_path, monkeypatch):
@@ -615,6 +625,30 @@ def test_the_command(tmp_path, capsys):
     assert "http" not in shown.replace("http-equiv", "")
     again = analyse(recording(run), draws=50, between=True)
     assert page(again) == shown
+
+
+NASTY = "</script><b onload='x'>&\x1b[2J"
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_the_page_is_sound(tmp_path, full):
+    rng = np.random.default_rng(6)
+    arrays = {f"checkpoint{t}/layer0": routing(rng, 40, 5, 2) for t in range(2)}
+    if full:
+        arrays |= {"tokens": rng.integers(0, 4, 40), "domains": np.array(["a", NASTY] * 20)}
+    np.savez(tmp_path / "a & b.npz", **arrays)
+    text = page(analyse(recording(tmp_path / "a & b.npz"), draws=20))
+    tree = Tree(text)
+    test_rates_page.test_it_is_one_document(text, tree)
+    test_rates_page.test_ids_are_unique_and_found(tree)
+    test_rates_page.test_nothing_is_loaded(text, tree)
+    test_rates_page.test_headings_are_in_order(tree)
+    for table in re.findall(r"<table.*?</table>", text, flags=re.S):
+        columns = len(re.findall(r'<th scope="col"', table))
+        for row in re.findall(r"<tr.*?</tr>", table, flags=re.S):
+            wide = sum(int(n) - 1 for n in re.findall(r'colspan="(\d+)"', row))
+            assert len(re.findall(r"<t[hd][ >]", row)) + wide == columns
+    assert not tree.of("b")
 
 
 @settings(max_examples=15, deadline=None)

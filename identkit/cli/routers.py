@@ -20,7 +20,8 @@ checkpoint200.npz, … (parts: checkpoint100-part0.npz). Arrays in them:
   weights/layer0           their routing weights (may be missing)
   probabilities/layer0     of all experts before the selection (may be missing)
   tokens, domains          an id, and a number or name, for each token (both
-                           may be missing, or be in the file of --tokens)
+                           may be missing, or be in the file of --tokens,
+                           or in tokens.npz in the folder)
 In one file, checkpoint100/layer0 is of checkpoint 100. In Parquet they are
 columns, of lists. identkit.routers.recorder.RouterRecorder(model, folder)
 records a torch model.

@@ -182,8 +182,12 @@ def _compared(found: Found) -> list[LayerFound]:
 def _changes(found: Found) -> str:
     bodies = []
     typed = any(one.over_types is not None for one in _compared(found))
+    heads = ["checkpoint", "saturation", "change to the next", "Jain's index"]
+    heads += ["types: saturation", "types: change", "habits: saturation"] if typed else []
     for layer in found.layers:
-        head = f'<tr class="group"><th scope="rowgroup" colspan="7">layer {layer}</th></tr>'
+        head = (
+            f'<tr class="group"><th scope="rowgroup" colspan="{len(heads)}">layer {layer}</th></tr>'
+        )
         rows = [head]
         for one in _compared(found):
             if one.layer == layer:
@@ -196,8 +200,6 @@ def _changes(found: Found) -> str:
                     ]  # fmt: skip
                 rows.append(row(str(one.checkpoint), [esc(c) for c in cells]))
         bodies.append("<tbody>\n" + "\n".join(rows) + "\n</tbody>")
-    heads = ["checkpoint", "saturation", "change to the next", "Jain's index"]
-    heads += ["types: saturation", "types: change", "habits: saturation"] if typed else []
     caption = "What the same tokens select at each checkpoint"
     return table("by-checkpoint", caption, heads, bodies, "numbers")
 

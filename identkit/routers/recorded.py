@@ -12,7 +12,8 @@ Names of arrays, in NPZ and safetensors files, and of columns (lists) in Parquet
 
 Each may stand below ``checkpoint{T}/``. A recording is one such file, or a folder of files
 ``checkpoint{T}.npz``, or ``checkpoint{T}-part{P}.npz``, whose parts are put together in order.
-Files of tokens may be .npy, or have arrays ``tokens`` and ``domains``.
+Files of tokens may be .npy, or have arrays ``tokens`` and ``domains``; one called tokens.npz (or
+.npy, …) in the folder is taken for all checkpoints.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ _NAME = re.compile(
     r"|(tokens|domains|domain_names|experts))"
 )
 _FILE = re.compile(r"checkpoint(\d+)(?:-part(\d+))?")
+_TOKENS = "tokens"
 _LAYOUT = "name arrays layer0, layer1, …, or checkpoint100/layer0, …"
 
 
@@ -126,6 +128,7 @@ def recording(path: str | os.PathLike[str], tokens: str | None = None) -> Record
     recordings, logits in place of selected experts, and lengths that differ.
     """
     files = _files(Path(path))
+    tokens = tokens or _tokens_in(Path(path))
     found = _Found()
     for checkpoint, file in files:
         _collect(found, file, checkpoint)
@@ -154,6 +157,12 @@ def recording(path: str | os.PathLike[str], tokens: str | None = None) -> Record
     return result
 
 
+def _tokens_in(path: Path) -> str | None:
+    """The file of tokens in a folder, which belongs to all of its checkpoints."""
+    found = [path / f"{_TOKENS}{ending}" for ending in ENDINGS] if path.is_dir() else []
+    return next((str(file) for file in found if file.exists()), None)
+
+
 def _number(source: Source) -> int:
     if math.prod(source.shape) != 1 or source.kind not in "iu":
         raise InputError(f"{source.label}: is not one integer; record how many experts there are.")
@@ -169,6 +178,8 @@ def _files(path: Path) -> list[tuple[int | None, Path]]:
     found: list[tuple[int, int, Path]] = []
     for file in sorted(path.iterdir()):
         if file.suffix.lower() not in ENDINGS or file.name.startswith("."):
+            continue
+        if file.stem == _TOKENS:
             continue
         match = _FILE.fullmatch(file.stem)
         if match is None:
