@@ -781,6 +781,30 @@ def test_the_recorder_leaves_out_padded_tokens(tmp_path):
         assert 3 not in arrays["tokens"]
 
 
+def test_the_recorder_keeps_what_it_has(tmp_path):
+    """When training fails, and when one comes back to a checkpoint."""
+    import torch
+
+    from identkit.routers.recorder import RouterRecorder
+
+    model = tiny(torch)
+    ids = torch.randint(0, 20, (1, 5))
+
+    def train():
+        with RouterRecorder(model, tmp_path / "run") as recorder:
+            for checkpoint in (0, 1, 0):
+                recorder.checkpoint(checkpoint)
+                recorder.tokens(ids)
+                model(ids)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    assert not model.router._forward_hooks
+    found = recording(tmp_path / "run")
+    assert [found.length(t) for t in (0, 1)] == [10, 5]
+
+
 def test_what_the_recorder_refuses(tmp_path):
     import torch
 

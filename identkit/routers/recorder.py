@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +76,7 @@ class RouterRecorder:
         self.written: list[Path] = []
         self._experts, self._weights = experts, weights
         self._most = whole("part_bytes", part_bytes, least=1)
-        self._checkpoint, self._part = 0, 0
+        self._checkpoint, self._parts = 0, Counter[int]()
         self._kept: list[list[Tensor]] = [[] for _ in chosen]
         self._kept_weights: list[list[Tensor]] = [[] for _ in chosen]
         self._labels: list[tuple[Any, Any]] = []
@@ -90,7 +92,7 @@ class RouterRecorder:
         number = whole("checkpoint", number, least=0)
         if number != self._checkpoint:
             self.flush()
-            self._checkpoint, self._part = number, 0
+            self._checkpoint = number
 
     def tokens(self, ids: Any, *, domains: Any = None, keep: Any = None) -> None:
         """The tokens of the next forward pass, in the order in which routers see them.
@@ -137,10 +139,11 @@ class RouterRecorder:
         if self._experts is not None:
             arrays["experts"] = np.array(self._experts)
         arrays |= self._label_arrays(counts.pop())
-        path = self.folder / f"checkpoint{self._checkpoint}-part{self._part}.npz"
+        part = self._parts[self._checkpoint]  # one may come back to a checkpoint
+        path = self.folder / f"checkpoint{self._checkpoint}-part{part}.npz"
         write_whole(path, lambda stream: np.savez(stream, **arrays))
         self.written.append(path)
-        self._part += 1
+        self._parts[self._checkpoint] += 1
         for kept in [*self._kept, *self._kept_weights]:
             kept.clear()
         self._labels.clear()
@@ -157,11 +160,9 @@ class RouterRecorder:
         return self
 
     def __exit__(self, kind: Any, *rest: Any) -> None:
-        if kind is None:
+        # what failed is told, not that half a forward pass could not be written then
+        with nullcontext() if kind is None else suppress(InputError):
             self.close()
-            return
-        for handle in self._handles:  # what failed is told, not what could not be written then
-            handle.remove()
 
     def _label_arrays(self, count: int) -> dict[str, Any]:
         if not self._labels:
