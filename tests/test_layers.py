@@ -31,6 +31,9 @@ LAYERS = {
     "gates.sigmoid_temperature gates.euclidean_sigmoid gates.top_k "
     "gates.top_k_unnormalised gates.top_k_biased gates.hierarchical gates "
     "atoms mixing tables.columns tables.text tables.binary tables tables.given tables.new_rows",
+    "routers": "routers.counts routers.metrics routers.resampling routers.sources "
+    "routers.recorded routers.records routers.between routers.labels routers.results "
+    "routers.analysis routers.recorder",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions.algebraic_independence conditions.separate conditions",
     "record": "certificates.witness degeneracy.records architecture.records orders "
@@ -95,6 +98,7 @@ LAYERS = {
     "report.verified report.regions_report report.truths_report "
     "rates.drawing rates.figure_files rates.figures "
     "report.fit_figure report.density_figure report.fit_summary "
+    "report.routers_report report.routers_document report.routers_figure report.routers_page "
     "rates.page.pieces "
     "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment "
     "rates.page.density rates.page",
@@ -104,7 +108,8 @@ LAYERS = {
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run "
     "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers "
     "cli.choose_density cli.fit_density cli.fit cli.predict cli.rates cli.truth cli.sweep "
-    "cli.runs cli.report cli.claims cli.interactions cli.regions cli.verify cli.listings __main__",
+    "cli.runs cli.report cli.claims cli.interactions cli.regions cli.routers "
+    "cli.verify cli.listings __main__",
 }
 """From below: layer -> its modules."""
 HEAVY = {
@@ -122,7 +127,7 @@ DEFERRED = {
     "rates.scheduling": {"rates.fits"},  # a worker sets its threads before NumPy
 }
 """Modules of identkit imported inside functions for what comes with them."""
-EMPTY = {"architecture", "certificates", "degeneracy", "report", "selecting"}
+EMPTY = {"architecture", "certificates", "degeneracy", "report", "routers", "selecting"}
 """Packages that hold nothing themselves."""
 LEVEL = {m: i for i, modules in enumerate(LAYERS.values()) for m in modules.split()}
 
@@ -250,6 +255,8 @@ PLACES = {
     "rates.refits": 1,  # SciPy
     "rates.scheduling": 3,  # torch, after threads are limited; distributed
     "rates.truth_search": 1,  # SciPy
+    "routers.recorder": 2,  # torch
+    "routers.sources": 2,  # pyarrow
     "tables.binary": 1,  # pyarrow
 }
 """Module -> places where a function imports, each for what is heavy. The numbers only go down."""

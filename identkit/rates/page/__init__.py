@@ -84,10 +84,10 @@ def page(
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="identkit {esc(__version__)}">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <title>{esc(title)}</title>
 <style>
-{_data("page.css")}</style>
+{data_file("page.css")}</style>
 </head>
 <body>
 <a class="skip" href="#main">Skip to the results</a>
@@ -105,7 +105,7 @@ def page(
 <footer><p>Made with identkit {esc(__version__)}. This file needs no connection.</p></footer>
 <script type="application/json" id="data">{data}</script>
 <script>
-{_data("page.js")}</script>
+{data_file("page.js")}</script>
 </body>
 </html>
 """
@@ -116,7 +116,7 @@ def _in_rows(links: Sequence[str]) -> str:
     return "\n".join(" ".join(links[i : i + 2]) for i in range(0, len(links), 2))
 
 
-def _data(name: str) -> str:
+def data_file(name: str) -> str:
     """Style sheet or script, a file beside this one."""
     return resources.files("identkit.rates.page").joinpath(name).read_text(encoding="utf-8")
 
@@ -142,4 +142,4 @@ def _method(store: str | os.PathLike[str] | None) -> str:
 </section>"""
 
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
