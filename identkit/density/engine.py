@@ -255,21 +255,21 @@ def spike(
     r: int,
     low: NDArray[np.bool_],
 ) -> bool:
-    """Whether an atom whose variance is at the floor has no more rows than its expert can fit.
+    """Whether an atom whose variance is at the floor fits its rows exactly.
 
-    ``low`` marks the variances of the vector. A floor of the user's may well lie above the spread
-    of many rows: then the likelihood is bounded there, and its maximum is on the box.
+    Then its variance would fall to the default floor too. A floor of the user's may well lie above
+    the spread of many rows: there the likelihood is bounded, and its maximum is on the box.
+    ``low`` marks the variances of the vector.
     """
     measure = model.unpack(vector, atoms)
     x = data.x[r if len(data.x) > 1 else 0]
-    posterior = model.posterior(measure, x, data.y[r])
-    rows = posterior.sum(axis=1) if data.weight is None else posterior @ data.weight[r]
-    first = model.parts(atoms)[2].start
-    own = low[model.spread_index(atoms) - first]
-    needed = np.full(sum(atoms), len(model.routed.parameters) + 1)
-    if model.shared is not None:
-        needed[: atoms[0]] = len(model.shared.parameters) + 1
-    return bool((own & (rows <= needed)).any())
+    own = model.posterior(measure, x, data.y[r])
+    if data.weight is not None:
+        own = own * data.weight[r]
+    squares = (own * (data.y[r] - model.means(measure, x)) ** 2).sum(axis=1)
+    left = squares / np.maximum(own.sum(axis=1), np.finfo(float).tiny)
+    at = low[model.spread_index(atoms) - model.parts(atoms)[2].start]
+    return bool((at & (left <= FLOOR * spreads(data)[r])).any())
 
 
 def _refined(
