@@ -61,19 +61,19 @@ def best_density(
         raise InputError(f"box: {box!r} is none; give an identkit.density.DensityBox.")
     if model.shared is None and shared:
         raise InputError(f"shared: {shared} atoms, but the model has no shared expert; name one.")
+    whole("k", k, least=1)
+    whole("starts", starts, least=1)
+    whole("seed", seed, least=0)
     m = 0 if model.shared is None else (1 if shared is None else shared)
     atoms = (m, k)
     model.check_atoms(atoms)
     box = with_variances(model, box, variances, m + k)
-    if weight is not None and not np.all(np.asarray(weight) != 0):
-        counted = np.asarray(weight) != 0  # rows that count; those of weight 0 would be drawn too
-        if counted.any():
+    if weight is not None and np.shape(weight) == np.shape(y):
+        counted = np.asarray(weight) != 0  # rows of weight 0 would be drawn as starts too
+        if counted.any() and not counted.all():
             x, y, weight = x[counted], y[counted], np.asarray(weight)[counted]
     data = checked(model, x, y, weight)  # before anything is computed of them
     x, y, weight = data.x[0], data.y[0], None if data.weight is None else data.weight[0]
-    whole("k", k, least=1)
-    whole("starts", starts, least=1)
-    whole("seed", seed, least=0)
     values = placed(model.routed, start or {}, k)
     units = None
     if standardise:
