@@ -1,7 +1,7 @@
-"""For your own tests: a CI guard for identifiability, a check of gates, Hypothesis strategies.
+"""For your own tests: CI guards for identifiability, a check of gates, Hypothesis strategies.
 
-``assert_identifiable`` needs nothing beyond identkit; the others need Hypothesis and NumPy
-(``pip install identkit[testing]``).
+``assert_identifiable`` needs nothing beyond identkit, nor does ``assert_layer_identifiable``, but
+torch for a module; the others need Hypothesis and NumPy (``pip install identkit[testing]``).
 """
 
 from __future__ import annotations
@@ -18,16 +18,21 @@ from identkit.vocabulary import Verdict
 
 if TYPE_CHECKING:
     from identkit.gate_contract import check_gate
+    from identkit.layers.guard import assert_layer_identifiable
     from identkit.strategies import experts, gates, mixing_measures
 
 _HOME = {
+    "assert_layer_identifiable": "identkit.layers.guard",
     "check_gate": "identkit.gate_contract",
     "experts": "identkit.strategies",
     "gates": "identkit.strategies",
     "mixing_measures": "identkit.strategies",
 }
 
-__all__ = ["assert_identifiable", "check_gate", "experts", "gates", "mixing_measures"]
+__all__ = [
+    "assert_identifiable", "assert_layer_identifiable", "check_gate", "experts", "gates",
+    "mixing_measures",
+]  # fmt: skip
 
 
 def assert_identifiable(
@@ -63,7 +68,7 @@ def assert_identifiable(
 
 
 def __getattr__(name: str) -> Any:
-    """What needs Hypothesis is imported on first use."""
+    """What needs more than a check is imported on first use."""
     if name not in _HOME:
         raise AttributeError(f"module 'identkit.testing' has no attribute '{name}'")
     value = globals()[name] = getattr(import_module(_HOME[name]), name)

@@ -57,7 +57,8 @@ LAYERS = {
     "stated table "
     "selecting.regions selecting.records selecting.examples selecting.filling selecting.answers",
     "layers": "layers.record layers.keys layers.families layers.config layers.findings "
-    "layers.symbols layers.gauges layers.verdicts layers.analysis layers.traced layers.module",
+    "layers.symbols layers.gauges layers.verdicts layers.analysis layers.traced layers.module "
+    "layers.collapse",
     "document": "degeneracy.document certificates.document report.json_text "
     "report.json_results report.json_form",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.outputs "
@@ -107,7 +108,7 @@ LAYERS = {
     "rates.page.density rates.page",
     "api": "presented fit.presented density.presented choice.presented choice.of_estimator "
     "rates.presented estimating estimator estimated_density density_estimators gate_contract "
-    "strategies testing rates identkit",
+    "strategies layers.guard testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run "
     "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers "
     "cli.choose_density cli.fit_density cli.fit cli.predict cli.rates cli.truth cli.sweep "
@@ -127,6 +128,7 @@ DEFERRED = {
     "claims.listing": {"claims.running"},  # pytest
     "fit.engine": {"fit.job"},  # torch
     "fit.inference": {"fit.job"},
+    "layers.guard": {"layers.module"},  # torch
     "rates.scheduling": {"rates.fits"},  # a worker sets its threads before NumPy
 }
 """Modules of identkit imported inside functions for what comes with them."""
@@ -252,6 +254,7 @@ PLACES = {
     "gates.sigmoid": 2,
     "gates.softmax": 2,
     "gates.top_k_biased": 1,
+    "layers.guard": 1,  # torch, where a module is given
     "likelihoods.categorical": 2,  # NumPy
     "losses.divergence": 1,  # SciPy: the normal distribution function
     "rates.drawing": 1,  # matplotlib

@@ -76,8 +76,12 @@ def read_module(layer: nn.Module, *, seed: int = 0) -> Architecture:
 # -- the parts ------------------------------------------------------------------------------------
 
 
-def _parts(layer: nn.Module) -> _Parts:
-    """Raises InputError where experts or scores are not found, or found twice."""
+def experts_of(layer: nn.Module) -> tuple[str, tuple[nn.Module, ...]]:
+    """The name of the module that holds the experts of a layer, and the experts.
+
+    Stacked experts are modules made now, on the numbers that the layer has now. Raises
+    :class:`~identkit.errors.InputError` where none are found, or several lists.
+    """
     name = type(layer).__name__
     lists = [
         (path, tuple(module.children()))
@@ -93,7 +97,13 @@ def _parts(layer: nn.Module) -> _Parts:
             f"layer {name}: {len(lists) or 'no'} list of experts, an nn.ModuleList of two or more "
             "of one class, was found; give a layer with one, or its configuration."
         )
-    path, experts = lists[0]
+    return lists[0]
+
+
+def _parts(layer: nn.Module) -> _Parts:
+    """Raises InputError where experts or scores are not found, or found twice."""
+    name = type(layer).__name__
+    path, experts = experts_of(layer)
     inside = f"{path}."
     tensors = {
         key: value

@@ -131,9 +131,13 @@ def gate_of(router: Router) -> tuple[str | None, str]:
 
 def departures(architecture: Architecture) -> tuple[str, ...]:
     """What the layer has beside the model of the gate's theorems, each in a clause."""
-    router, found = architecture.router, []
-    if not router.bias:
-        found.append("its scores have no intercept, and theorems are of scores with one")
+    own = "its scores have no intercept, and theorems are of scores with one"
+    return (() if architecture.router.bias else (own,)) + added(architecture)
+
+
+def added(architecture: Architecture) -> tuple[str, ...]:
+    """Of :func:`departures`, what is no special case of that model: what f has besides."""
+    found = []
     if architecture.shared is not None:
         found.append(
             "shared experts are added to f, and theorems are of densities with a shared half"
