@@ -8,6 +8,7 @@ outputs at probes, as vectors over all probes and outputs, not centred:
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -176,10 +177,12 @@ class CollapseWatch:
         low = judged and index <= bound * (1 + 1e-9)  # the index of k experts alone is the bound
         if low and not self._uneven:
             why = "given" if own is not None else f"that of random routing to {USED:.0%} of them"
-            idle = ", ".join(map(str, dead(use, tokens, top)[:SHOWN])) or "none"
+            idle = dead(use, tokens, top)
+            names = ", ".join(map(str, idle[:SHOWN])) or "none"
+            names += f" and {len(idle) - SHOWN} more" if len(idle) > SHOWN else ""
             self._warn(
                 f"Jain's index of the use of {self.count} experts by {tokens} tokens is "
-                f"{index:.3f}, not above {bound:.3f} ({why}); hardly selected: {idle}"
+                f"{index:.3f}, not above {bound:.3f} ({why}); hardly selected: {names}"
             )
         if judged:
             self._uneven = low
@@ -231,7 +234,7 @@ class CollapseWatch:
                 f"y_{p.first} ≈ {p.factor:.3g}·y_{p.second}, |cos| {p.cosine:.6f}"
                 for p in sorted(pairs, key=lambda p: -p.cosine)[:SHOWN]
             )
-            more = f"; {len(pairs) - SHOWN} pairs more" if len(pairs) > SHOWN else ""
+            more = f"; and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
             self._warn(
                 f"experts have become proportional at {drawn}: {named}{more} (bound "
                 f"{self.proportional:g}); each such pair does the work of one"
@@ -243,7 +246,10 @@ class CollapseWatch:
                 self._warn(f"experts {', '.join(map(str, those))} {says} {at} {drawn}")
 
     def _warn(self, text: str) -> None:
-        warnings.warn(f"step {self.step}: {text}.", CollapseWarning, stacklevel=4)
+        level, frame = 1, inspect.currentframe()
+        while frame is not None and frame.f_code.co_filename == __file__:
+            level, frame = level + 1, frame.f_back  # up to the line of the training code
+        warnings.warn(f"step {self.step}: {text}.", CollapseWarning, stacklevel=level)
 
 
 def jain_bound(experts: int, top: int, tokens: int) -> float:
@@ -284,9 +290,10 @@ def _outputs(experts: tuple[nn.Module, ...], rows: torch.Tensor) -> Iterator[tor
         try:
             made = expert(x)
         except Exception as error:  # of whatever the module does
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
             raise InputError(
-                f"expert {number}: fails on probes of shape {tuple(x.shape)} "
-                f"({str(error).splitlines()[0][:100]}); give probes that it takes."
+                f"expert {number}: fails on probes of shape {tuple(x.shape)} ({reason}); give "
+                "probes that it takes."
             ) from error
         first = made[0] if isinstance(made, tuple | list) else made
         yield first.detach().cpu().double().reshape(-1)
