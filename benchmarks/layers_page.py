@@ -14,6 +14,7 @@ from identkit.layers.analysis import analyse
 from identkit.layers.config import read_config
 from identkit.layers.findings import Absent, Findings, LayerGauge
 from identkit.layers.gauges import SCALE, SHIFT
+from identkit.layers.guard import missing
 from identkit.report.layer_report import compared
 from identkit.report.layer_words import expert_text, regime_line, router_text, shared_text
 
@@ -69,6 +70,51 @@ BUYS = """
 Each line is a check of the expert with one hidden unit, the scale of its unit held, under the gate
 that is named; the hypotheses of the rates are in the report.
 
+"""
+GUARD = """
+## A guard for training code
+
+In a test, before a layer is trained:
+
+```python
+from identkit.testing import assert_layer_identifiable
+
+def test_layer():
+    assert_layer_identifiable("config.json")  # or a module of torch, or an Architecture
+```
+
+It fails, with the report, unless these are proved: every gauge that is listed, and that nothing else
+moves router or units; the condition of each regime of the layer's gate for its expert, with the
+scale of units held (`held=False`: as it is). It fails also where the expert is proved degenerate
+under that gate, and where f has what no theorem has: shared experts added to it, a vector, dropped
+tokens. What is undecided fails. No rate is demanded; `nondegenerate=True` demands the second order,
+which is open for every gate that selects. Of the layers above these pass: {passing}.
+
+During training:
+
+```python
+from identkit.layers.collapse import CollapseWatch
+
+watch = CollapseWatch(layer, probes=x, every=100)  # a layer, or a list of its experts
+for step, batch in enumerate(batches):
+    selected = train(batch)                        # the router's indices (…, k)
+    watch.on_step_end(step, indices=selected)
+```
+
+A `CollapseWarning` names the experts, the number and the step:
+
+- two experts' outputs at the probes are proportional, |cos| ≥ 0.999, which leaves 4.5 % of the
+  output (`proportional`). Outputs do not see the scale or the order of hidden units, so an expert
+  that equals another up to its gauges is found. Outputs are not centred: experts that share a large
+  constant are close to proportional too;
+- an expert gives 0 at every probe, or numbers that are not finite;
+- Jain's index of the experts' use is not above that of random routing to half of the experts, about
+  1/2 (`least_jain`). With fewer than 10·n/k tokens nothing is said.
+
+Each is told when it begins, and again only if it had ended. A look evaluates every expert at up to
+256 probes, without gradients; more probes are drawn from by `seed`. `tests/test_layer_guard.py`
+trains small layers that collapse (decay to a common expert; equal starts; one expert selected and
+nothing that balances) and one that does not.
 """
 
 
@@ -148,7 +194,9 @@ def page() -> str:
     text += DECIDED + "\n".join(decided_row(f, reasons) for f in found.values()) + "\n"
     text += REASONS + "\n".join(f"{i}. {r}" for i, r in enumerate(reasons, 1)) + "\n"
     text += BUYS + "\n".join(changes_part(found[name]) for name in CHANGED)
-    return text + side_by_side(found["olmoe-1b-7b-0924"], found["deepseek-v3"])
+    text += side_by_side(found["olmoe-1b-7b-0924"], found["deepseek-v3"])
+    passing = ", ".join(name for name, each in found.items() if not list(missing(each)))
+    return text + GUARD.format(passing=passing)
 
 
 def main() -> int:

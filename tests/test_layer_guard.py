@@ -7,6 +7,7 @@ import sys
 import warnings
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from identkit.layers.collapse import (  # noqa: E402
     CollapseWatch,
     jain_bound,
 )
-from identkit.layers.guard import _missing  # noqa: E402
+from identkit.layers.guard import missing  # noqa: E402
 from identkit.layers.record import SharedExperts  # noqa: E402
 from identkit.routers.metrics import jain, jain_random  # noqa: E402
 from identkit.testing import assert_layer_identifiable  # noqa: E402
@@ -112,25 +113,24 @@ def test_the_density_of_a_dense_layer_passes_to_second_order():
 
 def test_each_open_point_fails(passed):
     """The guard reads all that is found: whatever is weakened is named."""
-    demanded = (True, "least-squares", False)
-    assert not list(_missing(passed, *demanded))
+    assert not list(missing(passed))
     for i, gauge in enumerate(passed.gauges):
         open_one = [replace(g, proved=False) if j == i else g for j, g in enumerate(passed.gauges)]
-        said = list(_missing(replace(passed, gauges=tuple(open_one)), *demanded))
+        said = list(missing(replace(passed, gauges=tuple(open_one))))
         assert said == [f"{gauge.name}: found, and not proved"]
     assert passed.absent
     absent = tuple(replace(a, excluded=False) for a in passed.absent)
-    assert len(list(_missing(replace(passed, absent=absent), *demanded))) == len(absent)
+    assert len(list(missing(replace(passed, absent=absent)))) == len(absent)
     for verdict in (Verdict.UNDECIDED, Verdict.NO):
         open_rows = [
             replace(d, verdicts=tuple(replace(v, verdict=verdict) for v in d.verdicts))
             for d in passed.decided
         ]
-        (said,) = _missing(replace(passed, decided=tuple(open_rows)), *demanded)
+        (said,) = missing(replace(passed, decided=tuple(open_rows)))
         assert said == f"strong for c*silu(a*x)*x, gate top-2: {verdict}"
     for change in ({"shared": SharedExperts(1, 8)}, {"output_bias": True}):
         architecture = replace(passed.architecture, **change)
-        assert len(list(_missing(replace(passed, architecture=architecture), *demanded))) == 1
+        assert len(list(missing(replace(passed, architecture=architecture)))) == 1
 
 
 class Odd(Layer):
@@ -140,7 +140,7 @@ class Odd(Layer):
 
 def test_sources_that_are_not_read():
     with pytest.raises(InputError, match="a list is not read; give a module of torch"):
-        assert_layer_identifiable([1])
+        assert_layer_identifiable(cast(Any, [1]))
     with pytest.raises(InputError, match="unknown likelihood of a layer 'categorical'"):
         assert_layer_identifiable(MIXTRAL, likelihood="categorical")
     with pytest.raises(InputError, match="agrees with no router"):
@@ -399,6 +399,6 @@ def test_equal_starts_without_noise_stay_equal():
 
 def test_a_router_that_feeds_few_experts_is_caught():
     """One expert selected, no balance, inputs with a mean: the first to win takes all."""
-    told, last = trained(made(1), shift=1.0, rate=0.03)
-    assert any("Jain's index" in text for text in told)
+    told, last = trained(made(1, seed=12), shift=1.0, rate=0.03)
+    assert told[0].startswith("step 20: Jain's index")  # not at step 0: it was even enough then
     assert not last.pairs

@@ -56,9 +56,9 @@ def assert_layer_identifiable(
     if likelihood not in LIKELIHOODS:
         raise unknown_name("likelihood of a layer", likelihood, LIKELIHOODS)
     found = analyse(_read(source, seed), seed=seed, time_limit=time_limit, progress=progress)
-    missing = list(_missing(found, held, likelihood, nondegenerate))
-    if missing:
-        lines = "\n".join(f"- {reason}" for reason in missing)
+    reasons = list(missing(found, held, likelihood, nondegenerate))
+    if reasons:
+        lines = "\n".join(f"- {reason}" for reason in reasons)
         raise AssertionError(
             f"layer {found.architecture.source}: identifiability up to the listed gauges is not "
             f"proved ({likelihood}, seed {seed}):\n{lines}\n\n{plain(layer_report(found))}"
@@ -81,8 +81,13 @@ def _read(source: Any, seed: int) -> Architecture:
     return read_module(source, seed=seed)
 
 
-def _missing(found: Findings, held: bool, likelihood: str, second: bool) -> Iterator[str]:
-    """What is not proved, each in a clause; nothing if the layer passes."""
+def missing(
+    found: Findings,
+    held: bool = True,
+    likelihood: str = LEAST_SQUARES,
+    nondegenerate: bool = False,
+) -> Iterator[str]:
+    """What :func:`assert_layer_identifiable` demands and is not proved, each in a clause."""
     for gauge in found.gauges:
         if not gauge.proved:
             yield f"{gauge.name}: found, and not proved"
@@ -105,5 +110,5 @@ def _missing(found: Findings, held: bool, likelihood: str, second: bool) -> Iter
             yield f"{of}: {verdict.verdict}"
         elif verdict.nondegenerate == Verdict.NO:
             yield f"{of}: yes, but it is degenerate: {verdict.rate}"
-        elif second and verdict.nondegenerate != Verdict.YES:
+        elif nondegenerate and verdict.nondegenerate != Verdict.YES:
             yield f"{of}: yes, but whether it is degenerate is undecided: {verdict.why}"
