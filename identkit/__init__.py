@@ -2,8 +2,8 @@
 
 What the commands do can be done from Python: :func:`check`, :func:`explain`,
 :func:`certified_table`, :func:`paper_table`, :func:`interactions`, :func:`order`, :func:`verify`,
-:func:`list_claims`, :func:`check_claims`; with data, :func:`fit_data`, :func:`choose_atoms`,
-:func:`read_fit`; with simulated data,
+:func:`list_claims`, :func:`check_claims`; with data, :func:`fit_data`, :func:`fit_density`,
+:func:`choose_atoms`, :func:`read_fit`; with simulated data,
 :func:`search_truth`, :func:`run_rates`, :func:`run_sweep`, :func:`stored_results`,
 :func:`write_report`.
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from identkit import fit, losses
     from identkit.choice.presented import choose_atoms
     from identkit.claims.listing import check_claims, list_claims
+    from identkit.density.presented import DensityReport, fit_density
     from identkit.density_estimators import MoEClassifier as MoEClassifier
     from identkit.density_estimators import MoEDensity as MoEDensity
     from identkit.errors import (
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 _HOME = {
     "CertificateError": "identkit.errors",
     "CheckResult": "identkit.presented",
+    "DensityReport": "identkit.density.presented",
     "DomainError": "identkit.errors",
     "Expert": "identkit.experts",
     "ExpressionError": "identkit.errors",
@@ -70,6 +72,7 @@ _HOME = {
     "explain": "identkit.presented",
     "fit": "identkit.fit",
     "fit_data": "identkit.fit.presented",
+    "fit_density": "identkit.density.presented",
     "interactions": "identkit.interaction",
     "list_claims": "identkit.claims.listing",
     "losses": "identkit.losses",
@@ -89,6 +92,7 @@ _HOME = {
 __all__ = [
     "CertificateError",
     "CheckResult",
+    "DensityReport",
     "DomainError",
     "Expert",
     "ExpressionError",
@@ -105,6 +109,7 @@ __all__ = [
     "explain",
     "fit",
     "fit_data",
+    "fit_density",
     "interactions",
     "list_claims",
     "losses",

@@ -182,12 +182,6 @@ def remarks(result: DensityFit) -> list[str]:
     """What is to be warned of after a fit, each with the remedy."""
     if result.status in QUIET:
         return []
-    if result.status is Status.SPIKE:
-        return [
-            "the fit ended at a spike: an atom fits a few rows exactly and its variance is at its "
-            "least, where the likelihood has no bound and means nothing; fit fewer atoms, raise "
-            "the least one, box=DensityBox(variance=(low, high)), or use variance='common'."
-        ]
     if result.status is not Status.AT_THE_BOX:
         return [f"the fit ended with status '{result.status.value}': {result.status.remedy}."]
     inner = result.scaled

@@ -34,6 +34,16 @@ def check_target(path: str | os.PathLike[str], label: str) -> Path:
     return target
 
 
+def check_apart(path: str | os.PathLike[str] | None, data: str, option: str) -> None:
+    """Raise InputError where a file to be written is the one that the data are read from."""
+    if path is None or data == "-":
+        return
+    if os.path.exists(path) and os.path.exists(data) and os.path.samefile(path, data):
+        raise InputError(
+            f"{option} {path}: the data are in this file, and would be replaced; choose another."
+        )
+
+
 def check_json_target(path: str, option: str = "--save") -> None:
     """Raise InputError, before any work, if a JSON file cannot be written there."""
     label = f"{option} '{path}'"

@@ -161,7 +161,7 @@ class Simulation:
 
     def _draw(self, r: int, x: Array, y: Array) -> None:
         """Fill x (n, d) and y (n,), both contiguous: first all of x, then the noise."""
-        rng, respond = _generator(self.seed, r, self.n), drawing(self.model.gate)
+        rng, respond = generator(self.seed, r, self.n), drawing(self.model.gate)
         low, high = self.domain
         flat = x.reshape(-1)  # a view: uniforms are drawn sample by sample, input by input
         for start in range(0, flat.size, CHUNK):
@@ -216,7 +216,7 @@ class Simulation:
         chosen = self._indices(range(self.replicates) if indices is None else indices)
         if not chosen:
             raise InputError("replicate: none is chosen; name at least one.")
-        rngs = (_generator(self.seed, r, _KIND_CODE[kind], start, _STARTS_STREAM) for r in chosen)
+        rngs = (generator(self.seed, r, _KIND_CODE[kind], start, _STARTS_STREAM) for r in chosen)
         if kind == "away":
             fitted = self.fitted(k, over)
             shape = (fitted.layout.length(k),)
@@ -300,7 +300,8 @@ def _shared(gate: Gate, beta0: float, m: int) -> float:
     return gate.share.beta0(beta0, m)
 
 
-def _generator(seed: int, *key: int) -> np.random.Generator:
+def generator(seed: int, *key: int) -> np.random.Generator:
+    """The stream of a seed and some whole numbers."""
     # PCG64DXSM: the fast one of NumPy's generators recommended for many parallel streams
     return np.random.Generator(np.random.PCG64DXSM(np.random.SeedSequence(seed, spawn_key=key)))
 

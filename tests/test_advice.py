@@ -22,6 +22,9 @@ OWNERS = {
     "fit": ("fit",),
     "fit_report.py": ("fit",),
     "fit_document.py": ("fit",),
+    "fit_density.py": ("fit",),
+    "density_report.py": ("fit",),
+    "asked.py": ("fit",),
     "tables": ("fit",),
     "interactions.py": ("interactions", "check"),
     "claims.py": ("claims",),
@@ -81,10 +84,13 @@ def test_commands_that_a_page_shows_exist(path):
 
 def test_remedies_of_the_command_name_its_options():
     """The library's remedies speak of arguments; those of the command of its options."""
+    from identkit.density import result as density_result
     from identkit.fit.result import Status
+    from identkit.report import density_report
     from identkit.report.fit_report import REMEDIES
 
     arguments = re.compile(r"flat=|max_steps|n_starts")
-    for status in Status:
-        if status not in (Status.BAD_DATA, Status.INTERRUPTED):
-            assert not arguments.search(REMEDIES.get(status, status.remedy)), status
+    for kind, remedies in ((Status, REMEDIES), (density_result.Status, density_report.REMEDIES)):
+        for status in kind:
+            if status.name not in ("BAD_DATA", "INTERRUPTED"):
+                assert not arguments.search(remedies.get(status, status.remedy)), status

@@ -323,7 +323,7 @@ def test_help_teaches(arguments, capsys):
 
 COMMANDS = (
     "check explain order table fit rates truth sweep runs report claims interactions regions "
-    "verify experts"
+    "routers verify experts"
 )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+import identkit
 from identkit.density import (
     DensityBox,
     DensityFit,
@@ -17,6 +19,8 @@ from identkit.density import (
     maximum_likelihood,
 )
 from identkit.density.box import FLOOR
+from identkit.density.choosing import choose_density
+from identkit.density.running import best_density
 from identkit.errors import InputError
 from identkit.experts import builtin
 from identkit.fit.box import Box
@@ -324,3 +328,86 @@ def test_the_mixture_of_normals_is_that_of_scikit_learn():
     assert fit.measure.variances == pytest.approx(peer.covariances_[:, 0, 0], rel=1e-4)
     weights = CONSTANT.weights(fit.measure, x[:1])[:, 0]
     assert weights == pytest.approx(peer.weights_, abs=1e-5)
+
+
+def weighted(weights, **options):
+    """A fit of LINE to 120 rows with these weights."""
+    rng = np.random.default_rng(4)
+    x = rng.uniform(-2.0, 2.0, (len(weights), 1))
+    y = np.where(x[:, 0] > 0, 2.0 * x[:, 0], -x[:, 0]) + 0.3 * rng.standard_normal(len(weights))
+    model = DensityModel.of("linear", "softmax")
+    return best_density(model, x, y, 2, weight=np.array(weights), **options), x, y
+
+
+def test_a_floor_of_the_user_s_with_many_rows_is_a_bound():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-2.0, 2.0, (120, 1))
+    y = np.where(x[:, 0] > 0, 2.0 * x[:, 0], -x[:, 0]) + 0.1 * rng.standard_normal(120)
+    model = DensityModel.of("linear", "softmax")
+    box = DensityBox(variance=(0.1, 9.0))
+    fit = best_density(model, x, y, 2, box=box)
+    assert fit.status is Status.AT_THE_BOX
+    assert np.isclose(fit.measure.variances, 0.1).all()
+    choice = choose_density(model, x, y, [1, 2], box=box, starts=2)
+    assert choice.of("bic").k == 2
+
+
+def test_a_floor_of_the_user_s_with_few_rows_is_a_spike():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-2.0, 2.0, (60, 1))
+    y = rng.standard_normal(60)
+    model = DensityModel.of("linear", "softmax")
+    routed = identkit.MixingMeasure(
+        [np.log(2 / 58), 0.0], [[0.0], [0.0]],
+        [[(y[1] - y[0]) / (x[1, 0] - x[0, 0]),
+          y[0] - x[0, 0] * (y[1] - y[0]) / (x[1, 0] - x[0, 0])], [0.0, 0.0]],
+    )  # fmt: skip
+    start = DensityMeasure(routed, [1e-6, 1.0])
+    fit = maximum_likelihood(model, x, y, start, box=DensityBox(variance=(1e-9, 9.0)))
+    assert fit.status is Status.SPIKE
+
+
+def test_rows_of_weight_zero_are_no_rows():
+    weights = np.ones(300)
+    weights[100:] = 0.0
+    fit, x, y = weighted(weights)
+    model = fit.model
+    alone = best_density(model, x[:100], y[:100], 2)
+    assert fit.log_likelihood == alone.log_likelihood
+    assert fit.samples == 100
+    assert (model.pack(fit.measure) == model.pack(alone.measure)).all()
+
+
+def test_half_of_many_rows_may_weigh_nothing():
+    fit, _, _ = weighted(np.arange(8200) % 2.0, starts=1)
+    assert fit.status.finished
+    # given to the engine itself, which leaves no row out
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-2.0, 2.0, (8200, 1))
+    again = maximum_likelihood(
+        fit.model, x, x[:, 0] + rng.standard_normal(8200), fit.measure,
+        weight=np.arange(8200) % 2.0,
+    )  # fmt: skip
+    assert again.status.finished
+
+
+def test_weights_that_count_less_than_the_parameters_are_refused():
+    with pytest.raises(InputError, match=r"add up to 1\.2, less than the 8 parameters of 2 atoms"):
+        weighted(np.full(120, 0.01))
+    with pytest.raises(InputError, match="5 samples are fewer than the 8 parameters"):
+        weighted(np.r_[np.ones(5), np.zeros(100)])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"box": 3}, "box: 3 is none"),
+        ({"seed": -1}, "seed"),
+        ({"variances": "x"}, "leave them out, or choose variance='known'"),
+    ],
+)
+def test_wrong_arguments_get_a_sentence(options, said):
+    with pytest.raises(InputError, match=re.escape(said)):
+        weighted(np.ones(60), **options)
+    with pytest.raises(InputError, match="k"):
+        best_density(DensityModel.of("linear", "softmax"), np.ones((9, 1)), np.arange(9.0), 0)

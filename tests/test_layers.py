@@ -31,6 +31,9 @@ LAYERS = {
     "gates.sigmoid_temperature gates.euclidean_sigmoid gates.top_k "
     "gates.top_k_unnormalised gates.top_k_biased gates.hierarchical gates "
     "atoms mixing tables.columns tables.text tables.binary tables tables.given tables.new_rows",
+    "routers": "routers.counts routers.metrics routers.resampling routers.sources "
+    "routers.recorded routers.records routers.between routers.labels routers.results "
+    "routers.analysis routers.recorder",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions.algebraic_independence conditions.separate conditions",
     "record": "certificates.witness degeneracy.records architecture.records orders "
@@ -47,8 +50,10 @@ LAYERS = {
     "conclude": "degeneracy.conclude orders.answer orders.deciding",
     "claims": "claims claims.checks claims.record claims.listing claims.running",
     "architecture": "architecture.measures architecture.overlap architecture.halves "
-    "architecture.moves architecture.search architecture.examples",
-    "check": "checking alternatives interaction interaction_effects router_interaction "
+    "architecture.moves architecture.search architecture.examples architecture.given "
+    "architecture.compared",
+    "check": "checking truths truths.record truths.alternatives alternatives interaction "
+    "interaction_effects router_interaction "
     "stated table "
     "selecting.regions selecting.records selecting.examples selecting.filling selecting.answers",
     "layers": "layers.record layers.keys layers.families layers.config layers.findings "
@@ -71,31 +76,43 @@ LAYERS = {
     "density": "density.half density.measure density.model density.kernel density.torch_values "
     "density.torch_kernel density.result density.box "
     "density.job density.engine density.starts density.units density.running density.inference "
-    "density.summary density",
+    "density.summary density.prediction density.components density.asked density.reporting "
+    "density.saved density",
     "distances": "losses.template losses.joint losses.density losses.divergence losses.printed",
     "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice "
     "density.choosing",
-    "rates": "rates.missing rates.slopes rates.setting rates.conditioned rates.truth "
+    "rates": "rates.missing rates.slopes rates.rows rates.density_setting rates.setting "
+    "rates.conditioned rates.truth "
     "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
-    "rates.fits rates.audit rates.formats rates.plan_values rates.plan "
-    "rates.scheduling rates.store_file rates.store rates.sweep rates.result rates.running",
+    "rates.density_predictions rates.density_quantities rates.density_fits "
+    "rates.fits rates.audit rates.formats rates.plan_values rates.density_plan rates.plan "
+    "rates.scheduling rates.store_file rates.store rates.sweep rates.result "
+    "rates.density_result rates.running",
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
     "report.listings report.paragraphs report.counterexample report.gauges report.argument "
-    "report.explain report.tables report.claims_report report.paper_tables report.fit_report "
+    "report.explain report.tables report.claims_report report.paper_tables "
+    "report.fit_identifiability report.fit_report "
+    "report.density_report report.density_document report.density_prediction "
+    "report.density_choice_report report.density_choice_document "
     "report.fit_document report.choice_report report.choice_document report.choice_figure "
-    "report.rates_report report.rates_document report.orders_report report.prediction "
-    "report.verified report.regions_report report.layer_words report.layer_report "
-    "report.layer_document rates.drawing rates.figure_files rates.figures "
-    "report.fit_figure report.fit_summary "
+    "report.rates_parts report.density_rates_report report.rates_report report.rates_document "
+    "report.orders_report report.prediction "
+    "report.verified report.regions_report report.truths_report "
+    "report.layer_words report.layer_report report.layer_document "
+    "rates.drawing rates.figure_files rates.figures "
+    "report.fit_figure report.density_figure report.fit_summary "
+    "report.routers_report report.routers_document report.routers_figure report.routers_page "
     "rates.page.pieces "
-    "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment rates.page",
-    "api": "presented fit.presented choice.presented choice.of_estimator rates.presented "
-    "estimating estimator estimated_density density_estimators gate_contract strategies "
-    "testing rates identkit",
+    "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment "
+    "rates.page.density rates.page",
+    "api": "presented fit.presented density.presented choice.presented choice.of_estimator "
+    "rates.presented estimating estimator estimated_density density_estimators gate_contract "
+    "strategies testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run "
-    "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers cli.fit "
-    "cli.predict cli.rates cli.truth cli.sweep cli.runs cli.report cli.claims cli.interactions "
-    "cli.regions cli.layer cli.verify cli.listings __main__",
+    "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers "
+    "cli.choose_density cli.fit_density cli.fit cli.predict cli.rates cli.truth cli.sweep "
+    "cli.runs cli.report cli.claims cli.interactions cli.regions cli.layer cli.routers "
+    "cli.verify cli.listings __main__",
 }
 """From below: layer -> its modules."""
 HEAVY = {
@@ -113,7 +130,9 @@ DEFERRED = {
     "rates.scheduling": {"rates.fits"},  # a worker sets its threads before NumPy
 }
 """Modules of identkit imported inside functions for what comes with them."""
-EMPTY = {"architecture", "certificates", "degeneracy", "layers", "report", "selecting"}
+EMPTY = {
+    "architecture", "certificates", "degeneracy", "layers", "report", "routers", "selecting",
+}  # fmt: skip
 """Packages that hold nothing themselves."""
 LEVEL = {m: i for i, modules in enumerate(LAYERS.values()) for m in modules.split()}
 
@@ -219,6 +238,7 @@ def test_only_what_is_heavy_is_imported_inside_functions(module):
 PLACES = {
     "certificates.verify": 2,  # the prover; jsonschema
     "claims.listing": 1,  # pytest
+    "density.prediction": 1,  # SciPy: quantiles of a normal
     "degeneracy.semidefinite": 1,  # NumPy and SciPy: only where a conic program is solved
     "density.engine": 1,  # torch
     "density.inference": 1,  # torch
@@ -240,6 +260,8 @@ PLACES = {
     "rates.refits": 1,  # SciPy
     "rates.scheduling": 3,  # torch, after threads are limited; distributed
     "rates.truth_search": 1,  # SciPy
+    "routers.recorder": 2,  # torch
+    "routers.sources": 2,  # pyarrow
     "tables.binary": 1,  # pyarrow
 }
 """Module -> places where a function imports, each for what is heavy. The numbers only go down."""

@@ -12,9 +12,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from identkit.choice import CRITERIA
+from identkit.density.result import Status as DensityStatus
 from identkit.fit.result import Status
 from identkit.layout import STANDARD
 from identkit.mixing import SCHEMA as MIXING
+from identkit.report.density_report import STATES
 from identkit.report.json_text import schema
 from identkit.vocabulary import (
     Across,
@@ -87,6 +89,9 @@ WORDS = {
     "observed/status": set(ClaimStatus),
     "order_status": set(OrderStatus),
     "status": {s.value for s in Status},
+    "density_status": {s.value for s in DensityStatus},
+    "estimate/state": {"", *STATES},
+    "gauges/half": set(Half),
     "criterion": set(CRITERIA),
 }
 """End of a place in a schema, the longest that fits -> the words that stand there."""

@@ -614,3 +614,50 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "data.csv")
     with pytest.raises(InputError, match="is not a regular file"):
         read_table(tmp_path / "data.csv")
+
+
+@pytest.mark.parametrize(
+    ("cells", "codes", "names"),
+    [
+        (["b", "a", "b"], [1, 0, 1], ("a", "b")),
+        (["10", "2", "2.0"], [1, 0, 0], ("2", "10")),  # numbers by size, whatever they look like
+        (["10", "2", "x"], [0, 1, 2], ("10", "2", "x")),
+        ([" a ", "'b", "a"], [1, 0, 1], ("'b", "a")),
+    ],
+)
+def test_a_target_of_classes(tmp_path, cells, codes, names):
+    path = tmp_path / "classes.csv"
+    rows = "".join(f"{i},{cell},{i + 1}\n" for i, cell in enumerate(cells))
+    path.write_text("x,kind,w\n" + rows, encoding="utf-8")
+    table = read_table(path, "kind", "x", weights="w", classes=True)
+    assert table.classes == names
+    assert table.y.tolist() == codes
+    assert table.weight is not None
+    assert table.weight.tolist() == [1.0, 2.0, 3.0]
+    assert table.rows(np.array([0, 2])).classes == names
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x,kind\n1,a\n2,\n", "line 3, column 'kind': the cell is empty"),
+        ("x,kind\n1,a\n2,NA\n", "line 3, column 'kind': 'NA' stands for a missing value"),
+        ("x,kind\n1,a\nz,b\n", "line 3, column 'x': 'z' is not a number"),
+    ],
+)
+def test_classes_that_are_missing(tmp_path, text, said):
+    path = tmp_path / "classes.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=said):
+        read_table(path, classes=True)
+
+
+def test_classes_in_arrays(tmp_path):
+    x = np.arange(4.0)[:, None]
+    for y in (np.array(["u", "v", "u", "u"]), np.array([True, False, True, True])):
+        np.savez(tmp_path / "classes.npz", x=x, y=y)
+        table = read_table(tmp_path / "classes.npz", classes=True)
+        assert table.classes == tuple(sorted({str(v) for v in y}))
+        assert [table.classes[int(c)] for c in table.y] == [str(v) for v in y]
+    with pytest.raises(InputError, match="not real numbers"):
+        read_table(tmp_path / "classes.npz")

@@ -129,6 +129,7 @@ def test_public_names():
     assert set(identkit.__all__) == {
         "CertificateError",
         "CheckResult",
+        "DensityReport",
         "DomainError",
         "Expert",
         "ExpressionError",
@@ -145,6 +146,7 @@ def test_public_names():
         "explain",
         "fit",
         "fit_data",
+        "fit_density",
         "interactions",
         "list_claims",
         "losses",

@@ -120,11 +120,11 @@ def _images(gauge: FoundGauge) -> dict[str, Any]:
 def _along(setting: Setting, gauge: FoundGauge) -> Example | None:
     """One atom moved, at a position with short numbers."""
     images, (s,) = _images(gauge), gauge.amounts
-    tries = (_one_atom(setting, images, {s: at}) for at in _positions(images.values()))
+    tries = (_one_atom(setting, images, {s: at}) for at in positions(images.values()))
     return next((example for example in tries if example is not None), None)
 
 
-def _positions(expressions: Iterable[Any]) -> list[Any]:
+def positions(expressions: Iterable[Any]) -> list[Any]:
     """Positions on a curve, first where exp, cos or a polynomial in them has short values."""
     heads = {type(f) for e in expressions for f in e.atoms(sp.Function)}
     own = sp.log(2) if sp.exp in heads else sp.pi / 3 if heads & {sp.sin, sp.cos} else sp.Integer(1)
@@ -133,7 +133,7 @@ def _positions(expressions: Iterable[Any]) -> list[Any]:
 
 def _one_atom(setting: Setting, images: Numbers, amounts: Numbers) -> Example | None:
     first, other = numbers(setting, 2)
-    moved = _put(images, {**first, **amounts})
+    moved = put_images(images, {**first, **amounts})
     return pair(
         setting,
         _of_atoms(setting, [first, other]),
@@ -141,7 +141,7 @@ def _one_atom(setting: Setting, images: Numbers, amounts: Numbers) -> Example | 
     )
 
 
-def _put(images: Numbers, values: Numbers) -> dict[str, Any]:
+def put_images(images: Numbers, values: Numbers) -> dict[str, Any]:
     """The images at these numbers. Raises ValueError where one is not defined."""
     own = {symbol(n): v for n, v in values.items()}
     found = {p: put(e, own) for p, e in images.items()}
@@ -155,7 +155,7 @@ def _reflected(setting: Setting, gauge: FoundGauge) -> Example | None:
     if set(images) <= {*setting.expert.parameters}:
         return _one_atom(setting, images, {})
     (first, other), (own, gate) = numbers(setting, 2), (gate_of(setting, i) for i in range(2))
-    moved = {**own, **first, **_put(images, {**own, **first})}
+    moved = {**own, **first, **put_images(images, {**own, **first})}
     swapped = {n: moved[n] for n in own}, {p: moved[p] for p in first}
     return pair(
         setting,
@@ -171,12 +171,12 @@ def _replaced(setting: Setting, gauge: FoundGauge) -> Example | None:
     totals = [parse(total) for _, total in gauge.sums]
     first, other = numbers(setting, 2)
     flat = not setting.scales
-    for at in _positions((*images.values(), *sums.values())):
+    for at in positions((*images.values(), *sums.values())):
         places = [{**first, s: place} for place in (at, -at)[: len(totals)]]
-        rows = [_put(sums, values).values() for values in places]
+        rows = [put_images(sums, values).values() for values in places]
         weights = _solved(sp.Matrix([list(row) for row in rows]).T, totals)
         cell = [
-            (WEIGHT * w, {**first, **_put(images, values)})
+            (WEIGHT * w, {**first, **put_images(images, values)})
             for w, values in zip(weights, places, strict=False)
         ]
         one = _weighted(setting, [(WEIGHT, first), (WEIGHT, other)], flat)

@@ -19,6 +19,7 @@ import sympy as sp
 from identkit.architecture.records import ExactAtom, ExactMeasure
 from identkit.atoms import AtomFunction
 from identkit.deadline import Deadline
+from identkit.errors import InputError
 from identkit.experts import Expert, symbols
 from identkit.expression import enclosure, parse, put, symbol
 from identkit.gates import Gate
@@ -186,7 +187,7 @@ class Setting:
 
     def parts(self, measure: ExactMeasure) -> list[tuple[Any, Any, str | None]]:
         """(weight, h, ν) of each atom, functions of x."""
-        routed = [self.weight(self._gate_of(atom)) for atom in measure.routed]
+        routed = [self.weight(self.gate_numbers(atom)) for atom in measure.routed]
         total = sp.Add(*routed) if self.gate.divides else sp.Integer(1)
         half = sp.Rational(1, 2) if measure.shared and measure.routed else sp.Integer(1)
         found = [
@@ -198,7 +199,8 @@ class Setting:
             found.append((half * parse(omega), _at(self.beside, atom), atom.variance))
         return found
 
-    def _gate_of(self, atom: ExactAtom) -> dict[str, Any]:
+    def gate_numbers(self, atom: ExactAtom) -> dict[str, Any]:
+        """The numbers of a routed atom's gate by name."""
         texts = [text for block in self.gate.blocks for text in dict(atom.weight)[block.name]]
         return {name: parse(t) for (name, _), t in zip(self.numbers, texts, strict=True)}
 
@@ -213,8 +215,13 @@ class Setting:
 
     def same(self, one: ExactMeasure, other: ExactMeasure) -> bool:
         """Proved: both are measures, and have the same f or p at every x."""
-        if not (self.is_measure(one) and self.is_measure(other)):
-            return False
+        return self.is_measure(one) and self.is_measure(other) and self.same_function(one, other)
+
+    def same_function(self, one: ExactMeasure, other: ExactMeasure) -> bool:
+        """Proved: the same f or p at every x, whether weights and variances are positive or not.
+
+        Their numbers may hold symbols: then it is proved for every value of these.
+        """
         gaps: dict[tuple[Any, str | None], Any] = {}
         for sign, measure in ((1, one), (-1, other)):
             for weight, h, variance in self.parts(measure):
@@ -272,6 +279,28 @@ def _text(value: Any) -> str | None:
 def written(value: Any) -> str:
     """A number in identkit's grammar, which has no name for e."""
     return re.sub(r"\bE\b", "exp(1)", str(value))
+
+
+def in_decimals(measure: ExactMeasure) -> ExactMeasure:
+    """The same in decimals of double precision, for programs that take no formulas.
+
+    Raises :class:`~identkit.errors.InputError` for a number that holds a symbol.
+    """
+
+    def decimal(text: str) -> str:
+        size = enclosure(parse(text))
+        if size is None:
+            raise InputError(f"measure: {text} is no number; give its symbols values.")
+        return repr(float(size))
+
+    def atom(own: ExactAtom) -> ExactAtom:
+        return ExactAtom(
+            tuple((block, tuple(map(decimal, texts))) for block, texts in own.weight),
+            tuple((p, decimal(text)) for p, text in own.eta),
+            None if own.variance is None else decimal(own.variance),
+        )
+
+    return ExactMeasure(tuple(map(atom, measure.routed)), tuple(map(atom, measure.shared)))
 
 
 def distinct(atoms: Sequence[ExactAtom]) -> list[ExactAtom]:

@@ -136,12 +136,12 @@ def _matched(
                 constant = gap.xreplace(dict.fromkeys(inputs, sp.Integer(0)))
                 equations += [constant, *(sp.diff(gap, x) for x in inputs)]
             free = sorted({s for e in equations for s in e.free_symbols} - own, key=str)
-            solved = _linear(equations, free)
+            solved = linear_solution(equations, free)
             if solved is not None:
                 yield solved
 
 
-def _linear(equations: Sequence[Any], unknown: Sequence[Any]) -> dict[Any, Any] | None:
+def linear_solution(equations: Sequence[Any], unknown: Sequence[Any]) -> dict[Any, Any] | None:
     """The one solution of linear equations; None if there is none, or not one."""
     if not unknown:
         return {} if all(sp.expand(e) == 0 for e in equations) else None

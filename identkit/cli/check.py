@@ -58,7 +58,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     out.add_argument(
         "--alternatives",
         action="store_true",
-        help="where the expert is degenerate: nearby models that are proved not to be",
+        help="where the expert is degenerate: nearby models that are proved not to be; and, for "
+        "each gauge, two measures with the same f or p (of numbers of yours: see truth)",
     )
     out.add_argument(
         "--orders",
@@ -121,6 +122,10 @@ def run(options: argparse.Namespace) -> int:
         from identkit.report.terminal import check_report
 
         show(check_report(result, instead))
+        if options.alternatives:
+            from identkit.report.truths_report import examples_report
+
+            show(examples_report(result))
         if orders is not None:
             from identkit.report.orders_report import orders_summary
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from identkit.cli import choose
+from identkit.cli import choose, fit_density
 from identkit.cli.help import Help
 from identkit.cli.numbers import parse_box, read_starts
 from identkit.cli.options import add_expert_options, chosen_expert, chosen_gate
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 MOST_ATOMS, MOST_STARTS = 100, 1000
 
-EXAMPLES = """\
+EXAMPLES = (
+    """\
 examples:
   identkit fit data.csv --expert gelu --gate sigmoid --k 3
   identkit fit data.csv --target price --inputs age,size --expert linear \\
@@ -47,6 +48,9 @@ examples:
   identkit fit data.csv --expert linear --gate hierarchical --k 4 --groups 2,2
   identkit fit data.csv --expert tanh --gate dense-to-sparse --router tanh --k 2
   identkit fit data.csv --expert linear --gate softmax --k 1:6 --choose cv
+"""
+    + fit_density.EXAMPLES
+    + """
 
 data: CSV (with or without a line of names), NPZ or Parquet, "-" for CSV on
 standard input. The target is the column y, else the last; the others are
@@ -70,12 +74,18 @@ Each estimate has a standard error where the data determine it; what it assumes
 is printed too. Which parameters of the expert can be told apart, and how fast
 they are learned, is proved as by 'identkit check'.
 
+"""
+    + fit_density.TEACHES
+    + """
+
 how many atoms: --k 1:6 fits every k, compares them by BIC, ICL,
 cross-validation and the dendrogram of the largest fit (DSC), says where these
 disagree and what each presumes, and reports the fit that --choose names.
 
-exit codes: 0 at a minimum; 1 not (step limit, diverged); 2 bad input;
+exit codes: 0 at a minimum, of a density at a maximum; 1 not (step limit,
+diverged, a spike); 2 bad input;
 130 Ctrl-C: the fit stops after its step and prints what it has."""
+)
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -83,8 +93,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     fit = commands.add_parser(
         "fit",
         help="fit a mixture of experts to a data file, with standard errors",
-        description="Least-squares fit of k atoms, the best of several starts, with standard "
-        "errors and what is identifiable.",
+        description="Least-squares fit of k atoms, or with --likelihood one of the whole density "
+        "p(y|x), the best of several starts, with standard errors and what is identifiable.",
         epilog=EXAMPLES,
         formatter_class=Help,
     )
@@ -100,6 +110,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="M,N,…",
         help="sizes of the groups of atoms, of a hierarchical gate; they add up to K",
     )
+    fit_density.add(fit)
     columns = fit.add_argument_group("columns")
     columns.add_argument("--target", metavar="Y", help="the column to predict (y, else the last)")
     columns.add_argument(
@@ -107,7 +118,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="A,B,…",
         help="the input columns (those that --expr names, else all others)",
     )
-    columns.add_argument("--weights", metavar="W", help="a column of weights of the rows, ≥ 0")
+    columns.add_argument(
+        "--weights",
+        metavar="W",
+        help="a column of weights ≥ 0: 1/variance; of densities, how often a row counts",
+    )
     how = fit.add_argument_group("how")
     how.add_argument("--starts", type=int, default=5, metavar="N", help="random starts (5)")
     how.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the starts (0)")
@@ -148,7 +163,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     choose.add(fit)
     out = fit.add_argument_group("output")
     out.add_argument(
-        "--json", action="store_true", help="schema identkit.fit/3 (/1, /2 with --no-standardise)"
+        "--json",
+        action="store_true",
+        help="schema identkit.fit/3 (/1, /2 with --no-standardise); identkit.density-fit/1",
     )
     out.add_argument("--save", metavar="FILE.json", help="write the same to a file")
     out.add_argument(
@@ -162,10 +179,12 @@ def run(options: argparse.Namespace) -> int:
     """Fit, print, save; the exit code."""
     _check_numbers(options)
     require("fit", "numpy", "torch", "numba")
+    from identkit.files import check_apart
     from identkit.fit.problem import check_table
     from identkit.gates import resolve
     from identkit.tables import read_table
 
+    form = fit_density.check(options)
     gate = resolve(chosen_gate(options))
     many = isinstance(options.k, range)
     groups = read_groups(options.groups, options.k[-1] if many else options.k, gate)
@@ -177,6 +196,11 @@ def run(options: argparse.Namespace) -> int:
         from identkit.rates.figure_files import check_path
 
         check_path(options.figure)
+    for path, name in (
+        (options.save, "--save"), (options.figure, "--figure"),
+        (options.save_posterior, "--save-posterior"),
+    ):  # fmt: skip
+        check_apart(path, options.data, name)
     read_starts(options.start)  # before the data: refused at once
     mentioned: set[str] = set()
     if options.expr is not None:
@@ -191,10 +215,13 @@ def run(options: argparse.Namespace) -> int:
                     "list it in --params."
                 )
     table = read_table(
-        options.data, options.target, options.inputs, weights=options.weights, mentioned=mentioned
-    )
+        options.data, options.target, options.inputs, weights=options.weights, mentioned=mentioned,
+        classes=form is not None and form.with_classes is not None,
+    )  # fmt: skip
     expert = _expert(options, table, mentioned)
     check_table(table)
+    if form is not None:
+        return fit_density.run(options, form, gate, groups, expert, table)
     from identkit.fit.model import Model
 
     model = Model(expert, gate, groups)

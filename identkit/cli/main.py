@@ -26,6 +26,7 @@ from identkit.cli import (
     rates,
     regions,
     report,
+    routers,
     runs,
     sweep,
     table,
@@ -37,7 +38,7 @@ from identkit.errors import CertificateError, IdentkitError, InputError, OutputE
 EXIT_NOT_MET, EXIT_BAD_INPUT = 1, 2
 COMMANDS = (
     check, explain, order, table, fit, predict, rates, truth, sweep, runs, report, claims,
-    interactions, regions, layer, verify, listings,
+    interactions, regions, layer, routers, verify, listings,
 )  # fmt: skip
 """In the order of the help."""
 

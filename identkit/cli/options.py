@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 STORE = "identkit-runs.sqlite"
 """Where fits are kept unless --store says otherwise."""
 
+BUILT_IN = re.compile(r"[a-z]{2,}[0-9]*(-free)?")
+"""A name, not an expression."""
 GATE = 'its name (see gates), or the weight in s = β1ᵀx + β0, e.g. "(1 + tanh(s))/2"'
 
 
@@ -105,6 +108,27 @@ def chosen_expert(
     if options.params is not None:
         names = tuple(n.strip() for n in options.params.split(",") if n.strip())
     return Expert.from_expression(options.expr, dim=dim, parameters=names, inputs=inputs)
+
+
+def shared_expert(options: argparse.Namespace, expert: Expert) -> Expert | None:
+    """The shared expert: a built-in one, with its shape behind it, or an expression."""
+    from identkit.experts import Expert, builtin, names_written
+    from identkit.expression import INPUT
+
+    text = getattr(options, "shared", None)
+    if text is None:
+        return None
+    name, *shape = text.split() or [""]
+    if BUILT_IN.fullmatch(name) and name not in expert.inputs and len(shape) < 2:
+        return builtin(name, *shape, dim=expert.dim)
+    stray = [n for n in names_written(text) if INPUT.match(n) and int(n[1:] or "0") >= expert.dim]
+    if stray:
+        raise InputError(
+            f"--shared {text}: it uses {min(stray)}, but the inputs are "
+            f"{', '.join(expert.inputs)}; use no others."
+        )
+    own = None if all(map(INPUT.match, expert.inputs)) else expert.inputs
+    return Expert.from_expression(text, dim=expert.dim, inputs=own)
 
 
 def chosen_gate(options: argparse.Namespace) -> str:
@@ -205,10 +229,12 @@ def check_run(options: argparse.Namespace) -> None:
     check_scheduler(options.scheduler, options.workers)
 
 
-def add_model(command: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+def add_model(
+    command: argparse.ArgumentParser, *, required: bool = True
+) -> argparse._ArgumentGroup:
     """The options of :func:`chosen_model`."""
     what = command.add_argument_group("model")
-    add_expert_options(what)
+    add_expert_options(what, required=required)
     what.add_argument("--dim", type=int, metavar="D", help="number of inputs (1)")
     what.add_argument(
         "--regime",

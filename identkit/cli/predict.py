@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import Any
 
 from identkit.cli.help import Help
 from identkit.cli.progress import require
 from identkit.errors import InputError
-
-if TYPE_CHECKING:
-    from identkit.report.prediction import Predicted
 
 EXAMPLES = """\
 examples:
@@ -19,6 +16,7 @@ examples:
   identkit predict fit.json new.csv                     # CSV on standard output
   identkit predict fit.json new.csv --out predicted.csv --level 0.9
   identkit predict fit.json new.parquet --weights --json
+  identkit predict density.json new.csv --interval prediction --weights
   cut -d, -f2- new.csv | identkit predict fit.json -
 
 data: read as by 'identkit fit'. Inputs are found by the names they had there,
@@ -37,6 +35,15 @@ columns of the output, one row for each of DATA:
 The standard errors are those of the delta method, from the covariance in the
 file. Cells are empty where the data do not determine f, and where the fit has
 no standard errors (not at a minimum).
+
+of a density (identkit fit --likelihood) the columns are
+  mean, sd         of y given x
+  y_low, y_high    with --interval prediction: between two quantiles of p(y|x)
+  p_0, …, class    of a categorical target instead: the probability of each
+                   class, in the order of the report, and the most probable one
+  weight_0, …      with --weights: of each atom; weight_s0, … of shared ones
+  mean_0, …        with --weights: of y given x and the atom
+  outside          as above
 
 exit codes: 0 done, 2 bad input, 74 standard output cannot be written."""
 
@@ -57,6 +64,11 @@ def add(commands: argparse._SubParsersAction) -> None:
     predict.add_argument(
         "--level", type=float, default=0.95, metavar="P", help="of intervals (0.95)"
     )
+    predict.add_argument(
+        "--interval",
+        choices=("prediction",),
+        help="of a density: the interval of a new y; a least-squares fit has both kinds anyway",
+    )
     predict.add_argument("--weights", action="store_true", help="the atoms' weights as columns too")
     predict.add_argument("--out", metavar="FILE", help="write there, not to standard output")
     predict.add_argument(
@@ -72,12 +84,15 @@ def run(options: argparse.Namespace) -> int:
     check_level(options.level)
     if options.out is not None:
         _check_target(options.out, json=options.json)
-    predicted = _predicted(options)
+    from identkit.files import check_apart, write_whole
 
-    from identkit.files import write_whole
-    from identkit.report import prediction
+    check_apart(options.out, options.data, "--out")
+    check_apart(options.out, options.fit, "--out")
+    from identkit.fit.saved import loaded
     from identkit.report.json_text import dumps
 
+    document = loaded(options.fit)
+    prediction, predicted = _predicted(options, document)
     if options.json:
         lines = iter([dumps(prediction.document(predicted)) + "\n"])
     else:
@@ -88,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.writelines(lines)
     else:
         write_whole(options.out, lambda s: s.writelines(line.encode() for line in lines), "--out")
-        rows = len(predicted.found.f)
+        rows = len(predicted.rows.x)
         print(f"identkit: {rows:,} rows written to {options.out}", file=sys.stderr)
     return 0
 
@@ -105,14 +120,29 @@ def _check_target(path: str, *, json: bool) -> None:
         raise InputError(f"--out {path}: its directory does not exist; make it, or choose another.")
 
 
-def _predicted(options: argparse.Namespace) -> Predicted:
-    from identkit.fit.saved import read_fit
-    from identkit.report.prediction import Predicted
+def _predicted(options: argparse.Namespace, document: Any) -> tuple[Any, Any]:
+    """The module that prints, and what there is to print."""
+    from identkit.density.saved import density_of, is_density
+    from identkit.fit.saved import fit_of
+    from identkit.report import density_prediction, prediction
     from identkit.tables.new_rows import read_new_rows
 
-    fit = read_fit(options.fit)
+    file = options.data if options.data != "-" else "standard input"
+    if is_density(document):
+        density = density_of(document, options.fit)
+        rows = read_new_rows(options.data, density.inputs, density.target, density.classes)
+        interval = options.interval is not None
+        answer = density.predictions(rows.x, options.level, interval=interval)
+        return density_prediction, density_prediction.PredictedDensity(
+            density, file, rows, answer, options.weights
+        )
+    fit = fit_of(document, options.fit)
+    if options.interval is not None:
+        raise InputError(
+            f"--interval {options.interval}: {options.fit} is a least-squares fit, whose intervals "
+            "are always among the columns; drop it."
+        )
     rows = read_new_rows(options.data, fit.inputs, fit.target)
     found = fit.predictions(rows.x, options.level)
     weights = fit.model.weights(fit.measure, rows.x) if options.weights else None
-    file = options.data if options.data != "-" else "standard input"
-    return Predicted(fit, file, rows, found, weights)
+    return prediction, prediction.Predicted(fit, file, rows, found, weights)

@@ -110,6 +110,7 @@ def run(options: argparse.Namespace) -> int:
 
         check_path(options.figure)
     check_run(options)
+    from identkit.rates.result import RateResult
     from identkit.rates.running import check_requirement, observed, required
     from identkit.rates.store import Store
 
@@ -124,6 +125,7 @@ def run(options: argparse.Namespace) -> int:
                 print_interrupted(store, path)
                 return code
             result = observed(experiment, store)
+            assert isinstance(result, RateResult)  # of least squares: no command asks for others
     from identkit.report import rates_document, rates_report
     from identkit.report.json_text import dumps
 

@@ -1,4 +1,4 @@
-"""``identkit truth``: a truth at which rates show."""
+"""``identkit truth``: a truth at which rates show, or truths in a file and their alternatives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from identkit.cli.help import Help
 from identkit.cli.options import add_model, chosen_model
 from identkit.cli.output import show
-from identkit.cli.progress import require, work_bar
+from identkit.cli.progress import require, status_line, work_bar
+from identkit.errors import InputError
 
 if TYPE_CHECKING:
     from identkit.fit.model import Model
@@ -18,12 +19,20 @@ EXAMPLES = """\
 examples:
   identkit truth --expert gelu --gate sigmoid
   identkit truth --expert softplus --gate softmax --dim 2 --save truth.json
+  identkit truth --list                     truths that come with identkit
+  identkit truth deepseek-published         what else has their densities
+  identkit truth mine.toml --only A --json
 
 A rate shows at sample sizes one can afford only if the truth is
 well-conditioned. Two numbers say so: the smallest singular value of the first
 derivatives of f, and the smallest second-order change of f that first
 derivatives cannot undo. A truth at random has about 3e-4; 5e-3 is good. The
-noise is chosen so that atoms of a cell deviate by about 0.2 at n = 1000."""
+noise is chosen so that atoms of a cell deviate by about 0.2 at n = 1000.
+
+With the name of a file nothing is searched: each truth in it, in exact
+numbers, is printed with every other measure of the same density that its
+gauges lead to, each proved and shown to 50 digits. The module
+identkit.truths.record explains the form of a file."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -36,18 +45,36 @@ def add(commands: argparse._SubParsersAction) -> None:
         formatter_class=Help,
     )
     truth.set_defaults(call=run)
-    what = add_model(truth)
+    truth.add_argument(
+        "file", nargs="?", metavar="FILE", help="a .toml file of truths, or one of --list"
+    )
+    given = truth.add_argument_group("truths in a file")
+    given.add_argument("--list", action="store_true", help="list those that come with identkit")
+    given.add_argument("--only", metavar="NAME", help="one of its truths (all)")
+    given.add_argument(
+        "--points", type=int, default=3, metavar="N", help="(x, y) to compare densities at (3)"
+    )
+    what = add_model(truth, required=False)
     what.add_argument("--atoms", type=int, default=2, metavar="K", help="true atoms (2)")
     how = truth.add_argument_group("how")
     how.add_argument("--candidates", type=int, default=2000, metavar="N", help="draws (2000)")
-    how.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the search (1)")
+    how.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the draws (1)")
     out = truth.add_argument_group("output")
-    out.add_argument("--json", action="store_true", help="schema identkit.truth/1")
+    out.add_argument(
+        "--json", action="store_true", help="schema identkit.truth/1; of a file identkit.truths/1"
+    )
     out.add_argument("--save", metavar="FILE.json", help="write it, for 'rates --truth'")
 
 
 def run(options: argparse.Namespace) -> int:
     """Search, print, save; the exit code."""
+    if options.list or options.file is not None:
+        return _given(options)
+    if options.gate is None or (options.expert is None and options.expr is None):
+        raise InputError(
+            "truth: give --gate and --expert or --expr to search a truth, or the name of a file of "
+            "truths (see --list)."
+        )
     require("truth", "numpy", "scipy")
     from identkit.report.json_text import dumps
     from identkit.report.rates_report import truth_report
@@ -67,6 +94,42 @@ def run(options: argparse.Namespace) -> int:
         if options.save is not None:
             print(f"written to {options.save}; use it: identkit rates … --truth {options.save}")
     return 0
+
+
+def _given(options: argparse.Namespace) -> int:
+    """The truths of a file with their alternatives; the exit code."""
+    from identkit.report.json_text import dumps
+    from identkit.truths.record import load_truths, settings
+
+    for name in ("expert", "expr", "gate", "router", "shape", "params", "dim", "regime", "save"):
+        if getattr(options, name) is not None:
+            raise InputError(f"--{name}: a file of truths says all about them; drop it.")
+    if options.list:
+        listed = settings()
+        if options.json:
+            print(dumps(listed))
+        else:
+            from identkit.report.rates_report import listing
+
+            show(listing(listed))
+        return 0
+    if not 0 <= options.points <= 1000:
+        raise InputError(f"--points: {options.points} must be from 0 to 1000.")
+    loaded = load_truths(options.file)
+    chosen = loaded.truths if options.only is None else (loaded[options.only],)
+    from identkit.report.truths_report import document, report
+    from identkit.truths.alternatives import alternatives_of
+
+    with status_line() as progress:
+        found = [
+            alternatives_of(truth, seed=options.seed, points=options.points, progress=progress)
+            for truth in chosen
+        ]
+    if options.json:
+        print(dumps(document(loaded.name, loaded.source, found)))
+    else:
+        show(report(loaded.name, loaded.source, found))
+    return 0 if all(each.complete for each in found) else 3
 
 
 def searched(model: Model, regime: RegimeCode, atoms: int, seed: int, candidates: int) -> Any:

@@ -39,9 +39,10 @@ Fit = Callable[[int, Rows | None, Steps], DensityFit]
 """Fits k routed atoms to these rows, or to all. Raises InputError."""
 
 PRESUMES: Mapping[str, str] = {
-    "bic": "−2ℓ + parameters·log n, parameters those left when gauges and known variances are "
-    "fixed. The penalty is that of regular models; with more atoms than there are the model is "
-    "singular, where the right one is smaller, so that BIC rather names too few than too many.",
+    "bic": "−2ℓ + parameters·log n, parameters those left when gauges of the gate and known "
+    "variances are fixed (an expert's own gauge counts), n the sum of weights. The penalty is that "
+    "of regular models; with more atoms than there are the model is singular, where the right one "
+    "is smaller, so that BIC rather names too few than too many.",
     "icl": "BIC + 2·Σ_j entropy of the posterior probabilities of the atoms given x_j and y_j "
     "(Biernacki, Celeux, Govaert 2000). It asks for atoms that are told apart row by row; atoms "
     "that overlap in x and y are charged for it, also where they are true.",

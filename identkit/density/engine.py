@@ -93,9 +93,19 @@ def maximum_likelihood(
     low, high = box.bounds(model, atoms, spread)
     fixed = model.pinned(atoms)
     free = int((~fixed & (low < high).any(axis=0)).sum())
-    if data.samples < free:
+    counted = data.samples
+    if data.weight is not None:
+        counted = int((data.weight[data.good] > 0).sum(axis=1).min())
+        total = float(data.weight[data.good].sum(axis=1).min())
+        if total < free <= counted:
+            raise InputError(
+                f"weights: they say how often a row counts, and add up to {total:g}, less than the "
+                f"{free} parameters of {sum(atoms)} "
+                f"{'atoms' if sum(atoms) > 1 else 'atom'}; give counts, or multiply all weights."
+            )
+    if counted < free:
         raise InputError(
-            f"data: {data.samples} samples are fewer than the {free} parameters of {sum(atoms)} "
+            f"data: {counted} samples are fewer than the {free} parameters of {sum(atoms)} "
             "atoms; give more data or fit fewer atoms."
         )
     good = np.flatnonzero(data.good)
@@ -179,8 +189,10 @@ def _result(
             found = meaning[int(state[i, s])]
             nu = theta[i, s, part]
             free = low[r, part] < high[r, part]
-            if found.finished and (free & (nu <= low[r, part] + AT_FLOOR)).any():
-                found = Status.SPIKE
+            low_ones = free & (nu <= low[r, part] + AT_FLOOR)
+            if found.finished and low_ones.any():
+                whose = spike(model, atoms, theta[i, s], data, int(r), low_ones)
+                found = Status.SPIKE if settings.relative or whose else Status.AT_THE_BOX
             statuses[r, s] = found
     order = list(Status)
     best = np.zeros(problems, dtype=np.int64)
@@ -235,6 +247,31 @@ def _result(
     return result[0] if data.single else result
 
 
+def spike(
+    model: DensityModel,
+    atoms: tuple[int, int],
+    vector: Array,
+    data: Data,
+    r: int,
+    low: NDArray[np.bool_],
+) -> bool:
+    """Whether an atom whose variance is at the floor fits its rows exactly.
+
+    Then its variance would fall to the default floor too. A floor of the user's may well lie above
+    the spread of many rows: there the likelihood is bounded, and its maximum is on the box.
+    ``low`` marks the variances of the vector.
+    """
+    measure = model.unpack(vector, atoms)
+    x = data.x[r if len(data.x) > 1 else 0]
+    own = model.posterior(measure, x, data.y[r])
+    if data.weight is not None:
+        own = own * data.weight[r]
+    squares = (own * (data.y[r] - model.means(measure, x)) ** 2).sum(axis=1)
+    left = squares / np.maximum(own.sum(axis=1), np.finfo(float).tiny)
+    at = low[model.spread_index(atoms) - model.parts(atoms)[2].start]
+    return bool((at & (left <= FLOOR * spreads(data)[r])).any())
+
+
 def _refined(
     model: DensityModel,
     measure: DensityMeasure,
@@ -250,7 +287,9 @@ def _refined(
         return status
     part = slice(0, None, max(1, data.samples // LIGHT_SAMPLE))
     x = data.x[r if len(data.x) > 1 else 0, part]
-    weight = None if data.weight is None else data.weight[r, part]
+    weight = np.ones(len(x)) if data.weight is None else data.weight[r, part]
+    if not weight.any():  # all that were taken count for nothing
+        return status
     shares = np.average(model.posterior(measure, x, data.y[r, part]), axis=-1, weights=weight)
     if shares.min() < LIGHT * shares.max():
         return Status.LIGHT_ATOM

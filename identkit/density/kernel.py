@@ -13,8 +13,10 @@ of V), the derivatives are
                     − [one group] (r_c u_a·v_b + v_a·r_c u_b − 2R_g·v_a·v_b) − g_a·g_b
 
 and likewise one level up for the rows of groups, whose weights are a softmax of their scores. The
-first steps use what is left of −∂² if posterior probabilities are held fixed and y is averaged:
-positive semidefinite, as in the M-step of EM (EM gradient: Lange, JRSS B 57, 1995).
+first steps hold posterior probabilities fixed, average y in the part of V, and keep of the gate's
+part the covariance of λ·∂s/∂a under its weights: the Hessian of EM's M-step for a softmax of linear
+scores, a Gauss-Newton matrix for others, positive semidefinite for all (EM gradient: Lange, JRSS B
+57, 1995).
 
 Each problem is one loop over blocks of samples in a fixed order, as in
 :mod:`identkit.fit.cpu_kernel`: its sums do not depend on the batch or on the number of threads.

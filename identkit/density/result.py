@@ -54,9 +54,9 @@ _REMEDIES = {
     "fewer atoms",
     Status.FLAT_VALLEY: "the likelihood no longer rises while parameters still move along a "
     "valley: the data hardly determine them there; set flat=0 to go on to the maximum",
-    Status.SPIKE: "an atom fits a few rows exactly and its variance is at the floor: the "
-    "likelihood is unbounded there and means nothing; fit fewer atoms, raise the floor with --box "
-    "nu=LOW:HIGH, or use --variance common",
+    Status.SPIKE: "an atom fits its rows exactly and its variance is at the floor; if these are "
+    "few, it is a spike, whose likelihood has no bound and means nothing: fit fewer atoms, or one "
+    "variance for all; if they are all, the data have no noise: fit them by least squares",
     Status.STEP_LIMIT: "no maximum within the step limit; raise max_steps, or start elsewhere",
     Status.DIVERGED: "the likelihood was not finite at the start; start with smaller parameters",
     Status.INTERRUPTED: "stopped before the end; run again",

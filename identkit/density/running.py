@@ -14,9 +14,11 @@ from identkit.density.model import DensityModel
 from identkit.density.result import DensityFit
 from identkit.density.starts import TRIAL_STEPS, random_starts
 from identkit.density.units import Units
-from identkit.errors import InputError
+from identkit.errors import InputError, whole
+from identkit.fit.box import Box
 from identkit.fit.problem import Compute
 from identkit.fit.running import Silent, Steps, named_numbers, placed
+from identkit.mixing import real_array
 
 Array = NDArray[np.float64]
 
@@ -32,7 +34,7 @@ def best_density(
     starts: int = 5,
     seed: int = 0,
     standardise: bool = True,
-    box: DensityBox | None = None,
+    box: DensityBox | Box | None = None,
     variances: Sequence[float] | float | None = None,
     start: Mapping[str, Sequence[float] | float] | None = None,
     max_steps: int = 500,
@@ -45,19 +47,31 @@ def best_density(
 
     ``x`` (n, d) and ``y`` (n,); classes are 0, 1, …. With ``standardise`` it is found in standard
     units and told in those of the data; ``box``, ``variances`` and ``start`` are in the user's
-    units. ``variances`` are the known ones of the likelihood ``gaussian-known``, one for all atoms
+    units. ``weight`` (n,) says how often a row counts; rows of weight 0 are left out.
+    ``variances`` are the known ones of the likelihood ``gaussian-known``, one for all atoms
     or one each, shared atoms first. ``start`` maps a routed parameter's name to the value, one for
     all atoms or one for each, that every start begins with. Raises
     :class:`~identkit.errors.InputError`, as the parts do.
     """
     steps = Silent() if steps is None else steps
+    if isinstance(box, Box):
+        box = DensityBox(routed=box)
     box = DensityBox() if box is None else box
+    if not isinstance(box, DensityBox):
+        raise InputError(f"box: {box!r} is none; give an identkit.density.DensityBox.")
     if model.shared is None and shared:
         raise InputError(f"shared: {shared} atoms, but the model has no shared expert; name one.")
+    whole("k", k, least=1)
+    whole("starts", starts, least=1)
+    whole("seed", seed, least=0)
     m = 0 if model.shared is None else (1 if shared is None else shared)
     atoms = (m, k)
     model.check_atoms(atoms)
     box = with_variances(model, box, variances, m + k)
+    if weight is not None and np.shape(weight) == np.shape(y):
+        counted = np.asarray(weight) != 0  # rows of weight 0 would be drawn as starts too
+        if counted.any() and not counted.all():
+            x, y, weight = x[counted], y[counted], np.asarray(weight)[counted]
     data = checked(model, x, y, weight)  # before anything is computed of them
     x, y, weight = data.x[0], data.y[0], None if data.weight is None else data.weight[0]
     values = placed(model.routed, start or {}, k)
@@ -102,16 +116,17 @@ def with_variances(model: DensityModel, box: DensityBox, variances: Any, count: 
     known = model.likelihood.name == "gaussian-known"
     if not known:
         if variances is not None:
+            why = "estimates them" if model.density.spread else "has none"
+            more = ", or choose variance='known'" if model.density.spread else ""
             raise InputError(
-                f"variances: likelihood {model.likelihood.name} estimates them; leave them out, or "
-                "use --variance known."
+                f"variances: likelihood {model.likelihood.name} {why}; leave them out{more}."
             )
         return box
     if variances is None:
         raise InputError(
             "variances: they are known, so say what they are: one for all atoms, or one each."
         )
-    array = np.atleast_1d(np.asarray(variances, dtype=np.float64))
+    array = np.atleast_1d(real_array("variances", variances))
     if array.ndim != 1 or len(array) not in (1, count) or not (array > 0).all():
         raise InputError(
             f"variances: {array.tolist()} for {count} atoms; give one above 0, or one for each."

@@ -1,10 +1,11 @@
 """Starting measures of maximum likelihood for data that nobody knows the truth of.
 
-A trial divides the rows among the atoms, by the nearest of some random rows in (x, y) with random
-weights of the axes: by regions of x, by levels of y, or anything between. Each atom's expert is
-fitted to its rows, roughly, and its variance is that of what is left; gates start without slopes,
-or as for least squares where they have none. Trials take a few steps of the fit, on a subsample;
-the best that is no spike becomes the start.
+The trials of every other start divide the rows among the atoms, by the nearest of some random rows
+in (x, y) with random weights of the axes: by regions of x, by levels of y, or anything between.
+Those of the others put each atom's expert through a few random rows, wherever they are, and give
+all atoms the variance that is left about the nearest: curves that cross are found so. Gates start
+without slopes, or as for least squares where they have none. Trials take a few steps of the fit, on
+a subsample; the best that is no spike becomes the start.
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ random. More find the same maxima: of 100 starts for 3 atoms where 2 are true 43
 second highest with 1, 2 or 3."""
 SAMPLE, PER_PARAMETER = 2000, 10
 """Rows of the subsample, or more so that it has PER_PARAMETER for each parameter."""
+FEW_TRIALS = 4
+"""Short fits of a start through a few rows: most of these are far from any maximum."""
+UNEVEN = (0.0, 2.0)
+"""Standard deviations of the logarithms of their variances, one for each trial: of the maxima of
+real data some are found with equal ones alone, some with uneven ones (benchmarks/README.md)."""
 AXES = 1.5
 """Standard deviation of the logarithm of the weight of y among the axes."""
 LEAST_VARIANCE = 1e-4
@@ -79,13 +85,17 @@ def random_starts(
         others = np.flatnonzero(y != y[rows[0]])[: max(1, size // 2)]
         rows = np.concatenate([others, rows[: size - len(others)]])
     x, y = x[rows], y[rows]
-    weight = None if weight is None else weight[rows]
-    parts = _Trials(model, x, y, atoms)
-    each = TRIALS if parts.random else 1
-    trials = []
+    if weight is not None:
+        weight = weight[rows] * (size / weight[rows].sum())
+    parts = _Trials(model, x, y, atoms, weight)
+    trials: list[DensityMeasure] = []
+    of: list[int] = []
     for s in range(count):
         own = np.random.default_rng([seed, s, _STREAM])
-        trials += [parts.trial(own) for _ in range(each)]
+        few = parts.divided and s % 2 == 1
+        each = FEW_TRIALS if few else TRIALS if parts.random else 1
+        trials += [parts.trial(own, few) for _ in range(each)]
+        of += [s] * each
     vectors = np.stack([model.pack(t) for t in trials])
     if given is not None:
         vectors = given(vectors)
@@ -97,15 +107,26 @@ def random_starts(
     )  # fmt: skip
     value = np.where(np.isfinite(short.log_likelihood), short.log_likelihood, -np.inf)
     spiked = np.array([s is Status.SPIKE for s in short.status])
-    value = np.where(spiked, -1e300, value).reshape(count, each)
-    return [short.measure[s * each + int(t)] for s, t in enumerate(value.argmax(axis=1))]
+    value = np.where(spiked, -1e300, value)
+    best = [
+        max((t for t in range(len(of)) if of[t] == s), key=value.__getitem__) for s in range(count)
+    ]
+    return [short.measure[t] for t in best]
 
 
 class _Trials:
     """Trials for one model and data set."""
 
-    def __init__(self, model: DensityModel, x: Array, y: Array, atoms: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        model: DensityModel,
+        x: Array,
+        y: Array,
+        atoms: tuple[int, int],
+        weight: Array | None,
+    ) -> None:
         self.model, self.x, self.y, self.atoms = model, x, y, atoms
+        self.weight = weight
         deviation = spread(x)
         self.axes = (x - x.mean(axis=0)) / deviation
         scale = float(spread(y[:, None])[0])
@@ -119,25 +140,40 @@ class _Trials:
                 self.halves[name] = _Experts(half, x, y, count)
 
     @property
+    def divided(self) -> bool:
+        """Whether rows can be divided in both ways: classes are not interpolated."""
+        return self.model.density.spread and sum(self.atoms) > 1
+
+    @property
     def random(self) -> bool:
         """Whether parameters of an expert are drawn."""
         return any(len(e.linear) < len(e.half.parameters) for e in self.halves.values())
 
-    def trial(self, rng: np.random.Generator) -> DensityMeasure:
-        """One division of the rows, with its experts."""
+    def trial(self, rng: np.random.Generator, few: bool = False) -> DensityMeasure:
+        """Experts of a division of the rows, or, each of its own, of ``few`` rows."""
         m, k = self.atoms
-        own = self._division(rng, m + k)
-        shares = own.mean(axis=1)
+        own = self._few(rng, m + k) if few else self._division(rng, m + k)
+        if self.weight is not None and not few:
+            own = own * self.weight
+        shares = np.full(m + k, 1.0 / (m + k)) if few else own.mean(axis=1)
         found: dict[str, Any] = {}
+        nearest = np.full(len(self.y), np.inf)
         for name, at in (("shared", slice(0, m)), ("routed", slice(m, None))):
             if name not in self.halves:
                 continue
             part = self.halves[name]
-            eta, left = part.fitted(rng, own[at])
+            eta, left, away = part.fitted(rng, own[at])
+            nearest = np.minimum(nearest, away.min(axis=0))
             gates = part.gates(rng, shares[at])
             found[name] = MixingMeasure.of(part.half.layout, {**gates, "eta": eta})
             if self.model.density.spread:
                 found[name + "_variances"] = np.maximum(left, LEAST_VARIANCE * self.variance)
+        if few:
+            level = max(float(nearest.mean()), LEAST_VARIANCE * self.variance)
+            for name, part in self.halves.items():
+                uneven = rng.choice(UNEVEN)
+                apart = np.exp(uneven * rng.standard_normal(part.count))
+                found[name + "_variances"] = level * apart
         if self.model.common and self.model.density.spread:
             total = float(np.average(
                 np.concatenate([found.get("shared_variances", []), found["routed_variances"]]),
@@ -152,6 +188,16 @@ class _Trials:
             found.get("shared"),
             found.get("shared_variances"),
         )
+
+    def _few(self, rng: np.random.Generator, count: int) -> Array:
+        """Rows (count, n) that are 1 at a few random rows of each atom, about as many as an expert
+        needs to be determined."""
+        n = len(self.target)
+        needed = max(len(e.half.parameters) for e in self.halves.values()) + 1
+        own = np.zeros((count, n))
+        for c in range(count):
+            own[c, rng.choice(n, size=min(n, needed), replace=False)] = 1.0
+        return own
 
     def _division(self, rng: np.random.Generator, count: int) -> Array:
         """Rows (count, n) that are 1 where a row is an atom's; every atom has some."""
@@ -210,11 +256,12 @@ class _Experts:
             drawn[OFFSET.name] = offsets - drawn[SLOPE.name] @ self.x.mean(axis=0)
         return drawn
 
-    def fitted(self, rng: np.random.Generator, own: Array) -> tuple[Array, Array]:
-        """η (count, q) and what is left (count,), the mean square of y − h over an atom's rows."""
+    def fitted(self, rng: np.random.Generator, own: Array) -> tuple[Array, Array, Array]:
+        """η (count, q); what is left (count,), the mean square of y − h over an atom's rows; the
+        squares (count, n) of all rows."""
         q = len(self.half.parameters)
         if self.drawing is None or not self.half.density.spread:  # type: ignore[union-attr]
-            return self._logits(rng), np.ones(self.count)
+            return self._logits(rng), np.ones(self.count), np.zeros(own.shape)
         with np.errstate(all="ignore"):
             for attempt in range(5):
                 _, drawn = self.drawing.draw(rng, 3.0 * attempt)
@@ -222,12 +269,13 @@ class _Experts:
                 if self.linear:
                     eta = self._solved(eta, own)
                 h = self.half.outputs_at(eta, self.x)[:, :, 0]
-                left = (own * (h - self.y) ** 2).sum(axis=2) / own.sum(axis=1)
+                away = (h - self.y) ** 2
+                left = (own * away).sum(axis=2) / own.sum(axis=1)
                 left = np.where(np.isfinite(left), left, np.inf)
                 best = left.argmin(axis=0)
                 at = np.arange(self.count)
                 if np.isfinite(left[best, at]).all():
-                    return eta[best, at], left[best, at]
+                    return eta[best, at], left[best, at], away[best, at]
         raise InputError(
             f"expert: {self.half.expert.label} is not finite on these data for random parameters; "
             "check its domain and the data."

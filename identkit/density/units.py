@@ -22,6 +22,10 @@ from identkit.fit.change import LINEAR, STEEP, Change, moments
 from identkit.fit.closure import Closure
 
 Array = NDArray[np.float64]
+GATE = 1e3
+"""Default bound of the gate's numbers in standard units. Steep gates are maxima of real data, at
+slopes of 57 and 91 of mcycle with two and three atoms (benchmarks/README.md); least squares bounds
+them more tightly, since its spare atoms take steep gates."""
 AGREE = 1e-12
 """Relative rounding of the scales that two halves ask for."""
 
@@ -145,8 +149,8 @@ class Units:
         most = LINEAR if self.model.density.spread else STEEP
         return replace(
             box,
-            routed=self.routed.box(box.routed, most),
-            shared=box.shared if self.shared is None else self.shared.box(box.shared, most),
+            routed=self.routed.box(box.routed, most, GATE),
+            shared=box.shared if self.shared is None else self.shared.box(box.shared, most, GATE),
             variance=variance,
         )
 

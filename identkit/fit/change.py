@@ -170,10 +170,10 @@ class Change:
         np.fill_diagonal(other, 0.0)
         return np.asarray(~other.any(axis=1))
 
-    def box(self, box: Box, linear: float = LINEAR) -> Box:
+    def box(self, box: Box, linear: float = LINEAR, gate: float = STEEP) -> Box:
         """The bounds in standard units: the user's where given, else the default ones.
 
-        ``linear`` bounds the numbers in which h is linear.
+        ``linear`` bounds the numbers in which h is linear, ``gate`` those of the gate.
         """
         layout, parameters = self.model.layout, self.model.parameters
         given = box.pairs(layout, parameters)
@@ -188,7 +188,7 @@ class Change:
                     pairs.append(tuple((end - offset) / factor for end in given[block.name][i]))
                 else:
                     positive = layout.positive(block)[i]
-                    bound = experts[i] if block.role == "expert" else STEEP
+                    bound = experts[i] if block.role == "expert" else gate
                     pairs.append((LEAST_SCALE if positive else -bound, bound))
             found[block.name] = pairs
         return Box.of(found)

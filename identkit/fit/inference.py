@@ -98,7 +98,8 @@ class Spectrum(NamedTuple):
 
 def spectrum(inner: Array, tolerance: float) -> Spectrum:
     """The spectrum of the information (f, f) of free parameters."""
-    root = np.sqrt(np.diag(inner))
+    # of −log p in a valley it may be negative: no direction there is sound
+    root = np.sqrt(np.diag(inner).clip(min=0.0))
     scale = np.where(root > 0, root, 1.0)
     values, vectors = np.linalg.eigh(inner / np.outer(scale, scale))
     return Spectrum(scale, values, vectors, values > tolerance)

@@ -100,9 +100,14 @@ def read_fit(path: str | os.PathLike[str]) -> SavedFit:
     Raises :class:`~identkit.errors.InputError` for a file that cannot be read, is no such document,
     has been altered, or holds several fits.
     """
+    return fit_of(loaded(path), str(path))
+
+
+def loaded(path: str | os.PathLike[str]) -> Any:
+    """The document in a file of ``identkit fit --save``, not looked at yet. Raises InputError."""
     label = str(path)
     try:
-        document = json.loads(read_whole(path, MOST_BYTES))
+        return json.loads(read_whole(path, MOST_BYTES))
     except OSError as error:
         raise InputError(
             f"{label}: cannot be read ({error.strerror or error}); give a file of "
@@ -112,7 +117,6 @@ def read_fit(path: str | os.PathLike[str]) -> SavedFit:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{label}: is not JSON; give a file of 'identkit fit --save'.") from None
-    return fit_of(document, label)
 
 
 def fit_of(document: Any, label: str = "document") -> SavedFit:
@@ -123,7 +127,7 @@ def fit_of(document: Any, label: str = "document") -> SavedFit:
         newer = isinstance(named, str) and named.startswith("identkit.fit/")
         remedy = "update identkit" if newer else "give a file of 'identkit fit --save'"
         raise InputError(f"{label}: {what}, not {' or '.join(SCHEMAS)}; {remedy}.")
-    _check_form(document, SCHEMAS[named], label)
+    check_form(document, SCHEMAS[named], label)
     if len(document["fits"]) != 1:
         raise InputError(
             f"{label}: holds {len(document['fits'])} fits; save one, as result[0].to_dict()."
@@ -139,7 +143,8 @@ def fit_of(document: Any, label: str = "document") -> SavedFit:
         raise InputError(f"{label}: {error}") from None
 
 
-def _check_form(document: dict[str, Any], name: str, label: str) -> None:
+def check_form(document: dict[str, Any], name: str, label: str) -> None:
+    """Raise InputError unless the document has the form of the schema of this name."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
@@ -152,14 +157,15 @@ def _check_form(document: dict[str, Any], name: str, label: str) -> None:
         )
 
 
-def _altered(what: str) -> InputError:
+def altered(what: str) -> InputError:
+    """That a file says two things that do not agree."""
     return InputError(f"is not as it was saved: {what}; fit again with --save.")
 
 
 def _fit(document: dict[str, Any], label: str) -> SavedFit:
     expert = Expert.from_canonical(document["expert"], columns=True)
     if expert.canonical() != document["expert"]:
-        raise _altered("the expert is not the one of its name, shape and dimension")
+        raise altered("the expert is not the one of its name, shape and dimension")
     likelihood = from_document(document.get("likelihood"))
     gate = resolve(document["gate"], likelihood)
     (fit,), report = document["fits"], document["report"]
@@ -167,13 +173,13 @@ def _fit(document: dict[str, Any], label: str) -> SavedFit:
     model = Model(expert, gate, measure.layout.groups)
     vector = model.pack(measure)
     if list(model.names) != report["parameters"]:
-        raise _altered("its parameters are not those of expert and gate")
+        raise altered("its parameters are not those of expert and gate")
     for name, size in (("held", len(fit["held"])), ("fixed", len(report["fixed"]))):
         if size != len(vector):
-            raise _altered(f"{name} has {size} entries for {len(vector)} parameters")
+            raise altered(f"{name} has {size} entries for {len(vector)} parameters")
     inputs = tuple(report["data"]["inputs"])
     if len(inputs) != model.dim:
-        raise _altered(f"it names {len(inputs)} inputs, the expert has {model.dim}")
+        raise altered(f"it names {len(inputs)} inputs, the expert has {model.dim}")
     result = _result(document, fit, model, measure)
     covariance = None
     if report["covariance"] is not None:
@@ -194,9 +200,9 @@ def _result(
 ) -> FitResult:
     cost, starts = _number(fit["cost"]), fit["starts"]
     if not fit["start"] < len(starts):
-        raise _altered(f"start {fit['start']} is not one of its {len(starts)}")
+        raise altered(f"start {fit['start']} is not one of its {len(starts)}")
     if not _agree(_number(starts[fit["start"]]["cost"]), cost):
-        raise _altered("the cost is not that of its start")
+        raise altered("the cost is not that of its start")
     settings = dict(document["settings"])
     standard, ridge = document.get("standardised"), document.get("ridge")
     box = settings["box"]
@@ -223,7 +229,7 @@ def _result(
     if standard is not None:
         result = _changed(result, standard)
     if not _agree(_number(fit["root_mean_square"]), float(result.root_mean_square)):
-        raise _altered("its root mean square is not that of its cost")
+        raise altered("its root mean square is not that of its cost")
     return result
 
 
@@ -233,7 +239,7 @@ def _changed(result: FitResult, standard: dict[str, Any]) -> FitResult:
     change = Change.from_document(result.model, measure.atoms, standard)
     told = change.outward(result.model.pack(measure))
     if not np.allclose(told, result.model.pack(result.measure), rtol=AGREE, atol=AGREE):
-        raise _altered("its measure is not the one in standard units")
+        raise altered("its measure is not the one in standard units")
     squares = change.unit**2 if result.objective.quadratic else 1.0
     inner = replace(
         result,
@@ -258,7 +264,7 @@ def _covariance(document: dict[str, Any], section: dict[str, Any], result: FitRe
         plain.standard_errors, found.standard_errors, rtol=AGREE_OF_INVERSE, equal_nan=True
     )
     if not alike or plain.rank != found.rank:
-        raise _altered("standard errors are not those of its information")
+        raise altered("standard errors are not those of its information")
     return found
 
 
@@ -275,26 +281,26 @@ def covariance_of(
     matrix = _square("covariance", section["matrix"], size)
     errors = np.array(section["standard_errors"], dtype=np.float64)
     if errors.shape != (size,):
-        raise _altered(f"it has {errors.size} standard errors for {size} parameters")
+        raise altered(f"it has {errors.size} standard errors for {size} parameters")
     seen = np.isfinite(errors)
     alone = None if result.change is None else result.change.alone
     samples = result.samples if counted is None else counted
     sigma, rank = _number(section["sigma"]), section["rank"]
     objective = result.objective.errors
     if objective is None:
-        raise _altered(f"standard errors are not known for {result.objective.title}")
+        raise altered(f"standard errors are not known for {result.objective.title}")
     if not (
         np.allclose(matrix, matrix.T, rtol=AGREE, atol=0.0, equal_nan=True)
         and np.allclose(errors[seen] ** 2, np.diag(matrix)[seen], rtol=AGREE, atol=0.0)
         and not np.any(matrix[result.held if alone is None else result.held & alone])
     ):
-        raise _altered("standard errors are not those of its covariance")
+        raise altered("standard errors are not those of its covariance")
     free = int((~result.held).sum())
     if section["free"] != free or not 0 <= rank <= free:
-        raise _altered(f"a rank of {rank} with {free} free parameters cannot be")
+        raise altered(f"a rank of {rank} with {free} free parameters cannot be")
     degrees = samples - rank
     if not _agree(sigma, float(np.sqrt(objective.variance(result.cost, samples, rank)))):
-        raise _altered("the error's standard deviation is not that of cost and rank")
+        raise altered("the error's standard deviation is not that of cost and rank")
     information = section.get("information")
     return Covariance(
         matrix,
@@ -323,7 +329,7 @@ def _square(what: str, rows: list[list[float | None]], size: int) -> Array:
     """Rows of a file as a matrix (p, p); null is NaN."""
     lengths = sorted({len(row) for row in rows})
     if len(rows) != size or lengths != [size]:
-        raise _altered(
+        raise altered(
             f"the shape of its {what}, {len(rows)} rows of {' or '.join(map(str, lengths))} "
             f"numbers, is not that of {size} parameters"
         )
@@ -345,7 +351,7 @@ def _ranges(report: dict[str, Any], model: Model) -> tuple[tuple[float, float], 
         pairs = domain if isinstance(domain[0], list) else [domain] * model.dim
         ranges = [[float(Fraction(end)) for end in pair] for pair in pairs]
     if len(ranges) != model.dim:
-        raise _altered(f"it has {len(ranges)} ranges for {model.dim} inputs")
+        raise altered(f"it has {len(ranges)} ranges for {model.dim} inputs")
     return tuple((float(low), float(high)) for low, high in ranges)
 
 

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identkit.fit.inference import Covariance
+from identkit.fit.model import Model
 from identkit.fit.result import FitResult
 from identkit.fit.starts import spread
+from identkit.mixing import MixingMeasure
 
 Array = NDArray[np.float64]
 
@@ -52,15 +54,21 @@ def shared_gates(
     if result.change is not None and result.inner is not None:
         inner = None if covariance is None else covariance.inner
         return shared_gates(result.inner, result.change.inputs(x), inner)
-    measure, model = result.measure, result.model
+    matrix = None if covariance is None else covariance.matrix
+    return alike_gates(result.model, result.measure, x, matrix)
+
+
+def alike_gates(
+    model: Model, measure: MixingMeasure, x: Array, matrix: Array | None = None
+) -> tuple[SharedGate, ...]:
+    """The same of one measure; ``matrix`` (p, p) is the covariance of its vector, if known."""
     if not model.gate.is_affine:
-        return _alike(result, x)
+        return _alike(model, measure, x)
     d, k = model.dim, measure.atoms
     sd, mean = spread(x), x.mean(axis=0)
     # places in an atom: slopes, then the offset
     slopes, offset = model.layout["beta1"], model.layout["beta0"]
     gate = np.r_[slopes, offset]
-    matrix = None if covariance is None else covariance.matrix
     # rows: what the slopes and the level of a score are at the scale of the data
     units = np.zeros((d + 1, d + 1))
     units[:d, :d] = np.diag(sd)
@@ -101,9 +109,8 @@ def shared_gates(
     )
 
 
-def _alike(result: FitResult, x: Array) -> tuple[SharedGate, ...]:
+def _alike(model: Model, measure: MixingMeasure, x: Array) -> tuple[SharedGate, ...]:
     """The groups by the scores on the data, up to a constant where weights are divided."""
-    measure, model = result.measure, result.model
     part = x[:: max(1, len(x) // SCORED)]
     with np.errstate(all="ignore"):
         scores = model.scores(measure, part)

@@ -11,9 +11,11 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
+from identkit.density.result import Status as DensityStatus
 from identkit.fit.result import Status
 from identkit.mixing import layout_of
-from identkit.rates.setting import MOST_SAMPLES, key_of
+from identkit.rates.density_setting import DENSITY_SCHEMA, key_of
+from identkit.rates.setting import MOST_SAMPLES
 from identkit.simulation import STARTS
 
 MALFORMED = (
@@ -21,7 +23,7 @@ MALFORMED = (
 )  # fmt: skip
 """What reading a document of the wrong shape raises."""
 
-_STATUSES = ", ".join(f"'{s.value}'" for s in Status)
+_STATUSES = ", ".join(f"'{s.value}'" for s in (*Status, *DensityStatus))
 _STARTS = ", ".join(f"'{s}'" for s in STARTS)
 _LARGEST = 2**31
 
@@ -151,14 +153,12 @@ def _setting(sql: sqlite3.Connection, key: str, document: str) -> Iterator[str]:
         yield f"setting '{key[:12]}': its document does not match its key"
         return
     try:
-        expert, k, seed = setting["expert"], setting["k"], setting["seed"]
-        layout = layout_of(setting["truth"], len(expert["inputs"]), len(expert["parameters"]))
-        if not (type(k) is type(seed) is int and 0 < k < _LARGEST and 0 <= seed < 2**63):
+        width, seed = _width(setting), setting["seed"]
+        if not (type(seed) is type(width) is int and 0 < width < _LARGEST and 0 <= seed < 2**63):
             raise ValueError
     except MALFORMED:
         yield f"setting '{key[:12]}': it is none"
         return
-    width = layout.length(k)
     query = (
         "SELECT rowid, json_array_length(estimates) FROM fits WHERE setting = ? AND "
         "(json_array_length(estimates) <> ? OR seed <> ?) LIMIT 1"
@@ -166,6 +166,17 @@ def _setting(sql: sqlite3.Connection, key: str, document: str) -> Iterator[str]:
     for row, length in sql.execute(query, (key, width, seed)):
         what = f"{length} estimates" if length != width else "its seed"
         yield f"table fits, row {row}: {what} is not what setting '{key[:12]}' gives"
+
+
+def _width(setting: Any) -> int:
+    """The length of the vectors of a setting's fits."""
+    if setting.get("schema") == DENSITY_SCHEMA:
+        return setting["length"]
+    expert, k = setting["expert"], setting["k"]
+    layout = layout_of(setting["truth"], len(expert["inputs"]), len(expert["parameters"]))
+    if not (type(k) is int and 0 < k < _LARGEST):
+        raise ValueError
+    return layout.length(k)
 
 
 def _loaded(document: str) -> Any:

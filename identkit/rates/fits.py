@@ -10,7 +10,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,11 @@ from identkit import __version__
 from identkit.fit.engine import Compute, least_squares
 from identkit.fit.result import FitResult, Status
 from identkit.mixing import MixingMeasure
-from identkit.rates.missing import Missing
+from identkit.rates.density_fits import DENSITY_SAMPLES, perform_density
+from identkit.rates.density_setting import DensitySetting
 from identkit.rates.quantities import DEVIANCE, errors
-from identkit.rates.setting import CONTROL, Experiment, Setting
+from identkit.rates.rows import Block, Row
+from identkit.rates.setting import CONTROL, AnySetting, Experiment, Setting, setting_from
 from identkit.simulation import Simulation, simulate
 
 SMOOTH_SAMPLES, KINKED_SAMPLES = 2_000_000, 250_000
@@ -32,39 +34,6 @@ SMOOTH_SAMPLES, KINKED_SAMPLES = 2_000_000, 250_000
 about ten times as much."""
 FEWEST, MOST = 4, 80
 """Replicates in a block; batches of a few dozen fits of small data take half the time per fit."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """Some replicates of one (setting, start, n)."""
-
-    setting: str
-    start: str
-    n: int
-    replicates: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Row(Missing):
-    """One fit. ``estimates`` is the parameter vector (p,); ``errors`` maps quantities to numbers,
-    and :data:`~identkit.rates.quantities.DEVIANCE` to the cost against that of the truth.
-
-    ``budget`` is the step limit; ``steps`` counts from the start, over all budgets so far.
-    ``seconds`` is this fit's share of the time of its block.
-    """
-
-    setting: str
-    start: str
-    n: int
-    replicate: int
-    budget: int
-    status: str
-    cost: float
-    gradient_norm: float
-    steps: int
-    estimates: tuple[float, ...]
-    errors: dict[str, float]
-    seconds: float
 
 
 def blocks(
@@ -76,7 +45,10 @@ def blocks(
     whatever is done, so that a resumed run computes the batches an uninterrupted one does.
     """
     setting = experiment.setting
-    samples = SMOOTH_SAMPLES if setting.model.compressible else KINKED_SAMPLES
+    if isinstance(setting, DensitySetting):
+        samples = DENSITY_SAMPLES
+    else:
+        samples = SMOOTH_SAMPLES if setting.model.compressible else KINKED_SAMPLES
     for n in experiment.sizes:
         size = min(MOST, max(FEWEST, samples // n))
         for start, replicates in experiment.runs:
@@ -89,12 +61,14 @@ def blocks(
 
 
 def perform(
-    setting: Setting,
+    setting: AnySetting,
     block: Block,
     compute: Compute | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> list[Row]:
     """Fit a block: a row for each replicate and budget, in that order. Empty if stopped."""
+    if isinstance(setting, DensitySetting):
+        return perform_density(setting, block, compute, stop)
     began = time.perf_counter()
     data = simulate(
         setting.model, setting.truth, block.n, max(block.replicates) + 1,
@@ -202,12 +176,12 @@ def _continued(
 
 
 @lru_cache(maxsize=64)
-def setting_of(document: str) -> Setting:
+def setting_of(document: str) -> AnySetting:
     """The setting of a document as JSON; kept, since compiling a model's expressions takes seconds.
 
     Raises InputError for a document that is none.
     """
-    return Setting.from_document(json.loads(document))
+    return setting_from(json.loads(document))
 
 
 def environment(compute: Compute | None = None) -> dict[str, str]:

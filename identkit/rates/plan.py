@@ -41,7 +41,8 @@ measure, relative to the sweep file; ``over`` the true atom, from 0, that copies
 ``budgets`` step limits ([300, 3000]) and ``flat`` (by :func:`defaults`); ``scale`` of starts (0.1),
 ``spread`` of ``split`` ones (0.4), ``trials`` of a control (5), ``domain`` of each input ([-3, 3]).
 
-An experiment is named "expert[, label] / gate[ regime r]".
+An experiment is named "expert[, label] / gate[ regime r]". A grid with ``truths`` is one of
+densities: :mod:`identkit.rates.density_plan`.
 """
 
 from __future__ import annotations
@@ -64,6 +65,12 @@ from identkit.gates import Gate, RegimeCode
 from identkit.mixing import MixingMeasure
 from identkit.rate import NONE
 from identkit.rates import truth_search
+from identkit.rates.density_plan import (
+    DENSITY_KEYS,
+    OWN_KEYS,
+    TRUTHS,
+    density_experiments,
+)
 from identkit.rates.plan_values import KEYS, SEARCH, brief, plain_error, read_values
 from identkit.rates.quantities import check_once
 from identkit.rates.setting import Experiment, Setting, is_null, needs_errors
@@ -230,8 +237,13 @@ class _Parsed:
 
     def _complete(self, where: str, grid: dict[str, Any]) -> dict[str, Any]:
         values = {**self.defaults, **read_values(where, grid, set(KEYS))}
+        density = TRUTHS in values
+        other = sorted(set(grid) - DENSITY_KEYS if density else set(grid) & OWN_KEYS)
+        if other:
+            whose = "other grids" if density else f"grids with {TRUTHS}"
+            raise InputError(f"{where}: {other[0]}: is a key of {whose}; leave it out.")
         for key, example in _REQUIRED.items():
-            if key not in values:
+            if key not in values and not (density and key in ("experts", "gates")):
                 raise InputError(f"{where}: {key}: is missing; write, say, {key} = {example}.")
         return values
 
@@ -258,6 +270,10 @@ class _Grid:
     values: dict[str, Any]
 
     def experiments(self, folder: Path, progress: Progress) -> Iterator[Experiment]:
+        """What the grid asks for, one after the other."""
+        if TRUTHS in self.values:
+            yield from density_experiments(self.where, self.values, folder, progress)
+            return
         for expert in self._experts():
             for gate in self.values["gates"]:
                 for regime in self._regimes(gate):

@@ -214,6 +214,12 @@ def _truth(value: Any) -> str | dict[str, Any]:
     return _table(value, {name: keys.get(name, numbers) for name in value})
 
 
+def _fitted(value: Any) -> dict[str, int]:
+    if not isinstance(value, dict):
+        raise InputError(f"{brief(value)} must be a table, as in {{shared = 2, routed = 3}}.")
+    return _table(value, dict.fromkeys(("shared", "routed"), _whole(1, 100)))
+
+
 def _domain(value: Any) -> tuple[float, float]:
     if not isinstance(value, list):
         raise InputError(f"{brief(value)} must be two numbers [low, high].")
@@ -240,6 +246,9 @@ KEYS: dict[str, Callable[[Any], Any]] = {
     "control": _whole(0, MOST_REPLICATES),
     "budgets": _rising(_whole(1, 10**9), "step limits", 1),
     "label": _text,
+    "truths": _text,
+    "only": _list(_text, "names of truths"),
+    "fitted": _fitted,
     "experts": _list(_expert, "experts"),
     "gates": _list(_gate, "gates"),
     "regimes": _list(_regime, "regimes"),

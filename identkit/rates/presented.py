@@ -14,7 +14,7 @@ from identkit.files import check_target
 from identkit.fit.model import Model
 from identkit.gates import Gate, RegimeCode, resolve
 from identkit.presented import presented, presenting
-from identkit.rates import result
+from identkit.rates import density_result, result
 from identkit.rates.page import write_page
 from identkit.rates.plan import Plan, load_plan
 from identkit.rates.running import Truth, experiment_of, named, needs_loss, observed, perform
@@ -43,6 +43,21 @@ class RateResult(result.RateResult):
     def __repr__(self) -> str:
         e = self.experiment
         return f"<RateResult: {e.name}: {self.fits:,} of {e.fits:,} fits>"
+
+    def __str__(self) -> str:
+        return plain(rates_report.terminal(self))
+
+
+class DensityResult(density_result.DensityResult):
+    """The answer of an experiment with densities. Prints as a report."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, schema ``identkit.density-rates/1``."""
+        return rates_document.document(self)
+
+    def __repr__(self) -> str:
+        e = self.experiment
+        return f"<DensityResult: {e.name}: {self.fits:,} of {e.fits:,} fits>"
 
     def __str__(self) -> str:
         return plain(rates_report.terminal(self))
@@ -127,6 +142,8 @@ def run_sweep(
 ) -> list[RateResult]:
     """Run all experiments of a plan, resumable: a result for each, in the plan's order.
 
+    Those of densities are a :class:`DensityResult`.
+
     ``plan`` is a TOML file, the name of a shipped one (:func:`identkit.rates.presets`) or read
     already. Fits are kept in ``store``, by default ``<name of the plan>.sqlite``; those that are
     there are not repeated. Other arguments as in :func:`run_rates`.
@@ -158,7 +175,12 @@ def _results(
         experiments, store,
         scheduler=scheduler, workers=workers, device=device, progress=progress, stop=stop,
     )  # fmt: skip
-    return [presented(RateResult, observed(e, store)) for e in experiments]
+    return [_presented(observed(e, store)) for e in experiments]
+
+
+def _presented(found: result.RateResult | density_result.DensityResult) -> Any:
+    kind = DensityResult if isinstance(found, density_result.DensityResult) else RateResult
+    return presented(kind, found)
 
 
 def stored_results(store: str | os.PathLike[str], name: str | None = None) -> list[RateResult]:
@@ -168,7 +190,7 @@ def stored_results(store: str | os.PathLike[str], name: str | None = None) -> li
     :class:`~identkit.errors.InputError` for a file that is no store and a name that is not there.
     """
     with Store.open(store, read_only=True) as kept:
-        return [presented(RateResult, observed(e, kept)) for e in named(kept.experiments(), name)]
+        return [_presented(observed(e, kept)) for e in named(kept.experiments(), name)]
 
 
 def write_report(

@@ -44,8 +44,9 @@ class Quantity:
 
 def quantity(key: str) -> Quantity:
     """The description of a key of :func:`errors`."""
-    if key in _FIXED:
-        return Quantity(key, *_FIXED[key])
+    for known in (_FIXED, _OF_DENSITIES):
+        if key in known:
+            return Quantity(key, *known[key])
     kind, _, names = key.partition(":")
     if kind == "direction":
         text = f"({names.replace(',', ', ')})"
@@ -53,6 +54,10 @@ def quantity(key: str) -> Quantity:
             key, f"direction of {text}",
             f"largest ‖v/‖v‖ − v*/‖v*‖‖ in over-specified cells, v = {text}",
         )  # fmt: skip
+    if kind in _OF_HALVES:
+        half, _, name = names.partition(":")
+        label, meaning = _OF_HALVES[kind]
+        return Quantity(key, label.format(half, name), meaning.format(half, name))
     names = names.replace(",", ", ")
     return Quantity(
         key, f"parameters {names}", f"largest error of ({names}) in over-specified cells"
@@ -82,6 +87,18 @@ _FIXED = {
     "local-minimiser-regression": ("regression, to that minimiser", "‖f_G − f of that "
                                    "minimiser‖ in L2(μ)"),
 }  # fmt: skip
+
+
+_OF_DENSITIES = {
+    "hellinger": ("Hellinger distance", "E_x of the Hellinger distance of p_G(·|x) and p_G*(·|x)"),
+    "quotient": ("loss on the quotient", "the Voronoi loss with every gauge divided out"),
+}
+_OF_HALVES = {
+    "over": ("{0} {1}, over-specified", "largest error of {1} in over-specified {0} cells"),
+    "exact": ("{0} atoms alone", "largest error of a {0} atom alone in its cell"),
+    "printed": ("{0} as printed", "the loss {0} of arXiv 2505.10860, which knows no gauge"),
+}
+"""Kind of error of a density -> label and meaning, with the half (or the loss) and a name."""
 
 
 def errors(setting: Setting, fitted: MixingMeasure) -> dict[str, Array]:

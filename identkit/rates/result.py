@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,12 @@ import numpy as np
 from identkit import __version__
 from identkit.errors import InputError
 from identkit.fit.result import Status
+from identkit.rate import Rate
 from identkit.rates import predictions, slopes
 from identkit.rates.conditioned import Conditioning, conditioning
 from identkit.rates.missing import Missing
 from identkit.rates.quantities import DEVIANCE, Quantity, checked, quantity
-from identkit.rates.setting import CONTROL, Experiment
+from identkit.rates.setting import CONTROL, Experiment, Setting
 from identkit.rates.slopes import (
     SLOWER,
     Prediction,
@@ -29,8 +30,10 @@ from identkit.results import ConditionResult
 from identkit.vocabulary import Basis, Judgement
 
 if TYPE_CHECKING:
-    from identkit.rates.fits import Row
+    from identkit.rates.rows import Row
 
+Groups = dict[tuple[str, int, int], "list[Row]"]
+"""(start, n, budget) -> its fits."""
 SCHEMA, OF_BLOCKS = "identkit.rates/1", "identkit.rates/2"
 """Of measures of atoms (β1, β0, η), and of other layouts."""
 FINISHED = tuple(status.value for status in Status if status.finished)
@@ -169,20 +172,11 @@ def observe(
 ) -> RateResult:
     """Slopes, verdicts and warnings from the rows of an experiment; other rows are ignored."""
     setting = experiment.setting
-    groups: dict[tuple[str, int, int], list[Row]] = {}
-    wanted = dict(experiment.runs)
-    for row in rows:
-        if (
-            row.setting == setting.key
-            and row.n in experiment.sizes
-            and row.replicate < wanted.get(row.start, 0)
-            and row.budget in setting.budgets
-        ):
-            groups.setdefault((row.start, row.n, row.budget), []).append(row)
+    assert isinstance(setting, Setting)
+    groups = groups_of(experiment, rows)
     for group in groups.values():
-        group.sort(key=lambda row: row.replicate)
         _check_errors(group)
-    lines = _lines(experiment, groups)
+    lines = lines_of(experiment, groups)
     results = checked(setting).results
     condition = results[0]
     attained = predictions.attained(setting, condition)
@@ -214,13 +208,38 @@ def observe(
         condition=condition,
         conditioning=spread,
         lines=lines,
-        verdicts=_verdicts(experiment, results, lines, shares),
+        verdicts=verdicts_of(
+            experiment,
+            lines,
+            shares,
+            predictions.published(setting, condition),
+            lambda start: predictions.derived(
+                setting, condition, start, {r.condition: r.verdict for r in results}
+            ),
+        ),
         shares=shares,
         controls=controls,
         warnings=tuple(warnings),
         environments=tuple(environments),
         fits=count,
     )
+
+
+def groups_of(experiment: Experiment, rows: Sequence[Row]) -> Groups:
+    """The rows of an experiment by (start, n, budget), in the order of replicates."""
+    setting, wanted = experiment.setting, dict(experiment.runs)
+    groups: Groups = {}
+    for row in rows:
+        if (
+            row.setting == setting.key
+            and row.n in experiment.sizes
+            and row.replicate < wanted.get(row.start, 0)
+            and row.budget in setting.budgets
+        ):
+            groups.setdefault((row.start, row.n, row.budget), []).append(row)
+    for group in groups.values():
+        group.sort(key=lambda row: row.replicate)
+    return groups
 
 
 def _check_errors(rows: Sequence[Row]) -> None:
@@ -235,9 +254,8 @@ def _check_errors(rows: Sequence[Row]) -> None:
             )
 
 
-def _lines(
-    experiment: Experiment, groups: dict[tuple[str, int, int], list[Row]]
-) -> tuple[Line, ...]:
+def lines_of(experiment: Experiment, groups: Groups) -> tuple[Line, ...]:
+    """Quartiles and slope of every quantity, kind of start and budget."""
     sizes, lines = experiment.sizes, []
     names = dict.fromkeys(name for group in groups.values() for r in group for name in r.errors)
     names.pop(DEVIANCE, None)
@@ -264,22 +282,22 @@ def _lines(
     return tuple(lines)
 
 
-def _verdicts(
+def verdicts_of(
     experiment: Experiment,
-    results: Sequence[ConditionResult],
     lines: Sequence[Line],
     shares: Sequence[Share],
+    said: Mapping[str, Rate],
+    derived: Callable[[str], Mapping[str, Rate]],
+    finished: Sequence[str] = FINISHED,
 ) -> tuple[Verdict, ...]:
+    """Every line's slopes against the published rates and, by kind of start, the derived ones."""
     setting, sizes = experiment.setting, experiment.sizes
-    said = predictions.published(setting, results[0])
     by = {(line.quantity, line.start, line.budget): line for line in lines}
     verdicts = []
     for start in experiment.starts:
         mine = [s for s in shares if s.start == start and s.budget == setting.budgets[-1]]
-        follows = predictions.derived(
-            setting, results[0], start, {r.condition: r.verdict for r in results}
-        )
-        doubt = _doubt(mine)
+        follows = derived(start)
+        doubt = doubt_of(mine, finished)
         for name in dict.fromkeys(line.quantity for line in lines):
             own = [by[name, start, budget] for budget in setting.budgets]
             found = [line.slope for line in own]
@@ -308,9 +326,9 @@ def _verdicts(
     return tuple(verdicts)
 
 
-def _doubt(shares: Sequence[Share]) -> str:
-    """Why the fits of one start are no least-squares estimates; empty if nothing shows it."""
-    unfinished = max((1 - s.of(*FINISHED) for s in shares), default=0.0)
+def doubt_of(shares: Sequence[Share], finished: Sequence[str]) -> str:
+    """Why the fits of one start are not the estimates asked for; empty if nothing shows it."""
+    unfinished = max((1 - s.of(*finished) for s in shares), default=0.0)
     if unfinished > MOST_DOUBTFUL:
         return f"up to {unfinished:.0%} of the fits ran out of steps"
     trapped = max((s.trapped or 0.0 for s in shares), default=0.0)
@@ -353,9 +371,7 @@ def _judged(rate: Prediction, found: Sequence[Slope | None], doubt: str) -> tupl
     return answers[-1]
 
 
-def _controls(
-    experiment: Experiment, groups: dict[tuple[str, int, int], list[Row]]
-) -> tuple[Control, ...]:
+def _controls(experiment: Experiment, groups: Groups) -> tuple[Control, ...]:
     budget, controls = experiment.setting.budgets[-1], []
     first, *others = [kind for kind, _ in experiment.runs]
     for start in others:

@@ -11,6 +11,8 @@ from identkit.gates import Gate, RegimeCode, known_gates
 from identkit.mixing import MixingMeasure
 from identkit.rates import predictions
 from identkit.rates.conditioned import conditioning
+from identkit.rates.density_result import DensityResult, observe_density
+from identkit.rates.density_setting import DensitySetting
 from identkit.rates.plan import defaults, experiment_name
 from identkit.rates.quantities import checked
 from identkit.rates.result import RateResult, observe
@@ -113,9 +115,11 @@ def perform(
         return run_blocks(experiments, store, chosen, compute, progress, stop)
 
 
-def observed(experiment: Experiment, store: Store) -> RateResult:
+def observed(experiment: Experiment, store: Store) -> RateResult | DensityResult:
     """What the rows in a store say of an experiment."""
     key = experiment.setting.key
+    if isinstance(experiment.setting, DensitySetting):
+        return observe_density(experiment, store.rows(key), store.environments(key))
     return observe(experiment, store.rows(key), store.environments(key))
 
 

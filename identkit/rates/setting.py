@@ -7,13 +7,11 @@ the same setting therefore finds the fits that are there already.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,18 +24,13 @@ from identkit.fit.result import Box
 from identkit.gates import Gate, Regime, RegimeCode, Situation, resolve
 from identkit.likelihoods import LEAST_SQUARES
 from identkit.mixing import MixingMeasure
+from identkit.rates.density_setting import DENSITY_SCHEMA, DensitySetting, key_of
 from identkit.simulation import STARTS, Simulation
 
 SCHEMA = "identkit.setting/1"
 CONTROL = "away"
 """The kind of start of a control run: without regard to the truth."""
 MOST_REPLICATES, MOST_SIZES, MOST_SAMPLES = 100_000, 100, 10_000_000
-
-
-def key_of(document: Any) -> str:
-    """SHA-256 of a setting's canonical form, hexadecimal."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def check_likelihood(gate: Gate) -> None:
@@ -199,6 +192,36 @@ class Setting:
             return self.truth
         return self._alone.starts(self.k, 0.0, over=self.over)[0]
 
+    @property
+    def gate(self) -> Gate:
+        """The gate of the model."""
+        return self.model.gate
+
+    @property
+    def expert_label(self) -> str:
+        """The expert in print."""
+        return self.model.expert.label
+
+    @property
+    def length(self) -> int:
+        """Numbers that are estimated."""
+        return self.fitted.layout.length(self.k)
+
+    @property
+    def columns(self) -> list[str]:
+        """A name for each estimate."""
+        return self.model.layout.columns(self.model.parameters, self.k)
+
+    def check_start(self, kind: str) -> None:
+        """Raise InputError for a kind of start that is none, or not for this expert."""
+        if kind not in STARTS:
+            raise unknown_name("start", kind, STARTS)
+        if kind == "null" and not is_null(self.model, self.domain):
+            raise InputError(
+                f"starts: null: {self.model.expert.label} is not 0 where its parameters "
+                "are 0; leave that kind out."
+            )
+
     def document(self) -> dict[str, Any]:
         """The canonical JSON form."""
         return {
@@ -269,8 +292,19 @@ def is_null(model: Model, domain: tuple[float, float]) -> bool:
         return bool((np.abs(plain.experts(zero, x)) <= 1e-12).all())
 
 
+AnySetting = Setting | DensitySetting
+S = TypeVar("S", bound=AnySetting)
+
+
+def setting_from(document: Mapping[str, Any]) -> AnySetting:
+    """The setting of a canonical form, of least squares or of densities."""
+    if document.get("schema") == DENSITY_SCHEMA:
+        return DensitySetting.from_document(document)
+    return Setting.from_document(document)
+
+
 @dataclass(frozen=True, eq=False)
-class Experiment:
+class Experiment(Generic[S]):
     """A setting run at several sizes n, from some kinds of starts, with replicates.
 
     ``starts``: kinds of :data:`identkit.simulation.STARTS`, the first is the one verdicts are read
@@ -280,7 +314,7 @@ class Experiment:
     """
 
     name: str
-    setting: Setting
+    setting: S
     sizes: tuple[int, ...]
     replicates: int
     starts: tuple[str, ...] = ("local",)
@@ -297,7 +331,7 @@ class Experiment:
             whole("sizes", n, least=1)
         whole("replicates", self.replicates, least=2)
         whole("control", self.control, least=0)
-        least = self.setting.fitted.layout.length(self.setting.k)
+        least = self.setting.length
         if self.sizes[0] < least:
             raise InputError(
                 f"sizes: {self.sizes[0]} samples are fewer than the {least} parameters; "
@@ -310,13 +344,7 @@ class Experiment:
         if not 0 <= self.control <= MOST_REPLICATES:
             raise InputError(f"control: {self.control} must be from 0 to {MOST_REPLICATES:,}.")
         for kind in self.starts:
-            if kind not in STARTS:
-                raise unknown_name("start", kind, STARTS)
-        if "null" in self.starts and not is_null(self.setting.model, self.setting.domain):
-            raise InputError(
-                f"starts: null: {self.setting.model.expert.label} is not 0 where its parameters "
-                "are 0; leave that kind out."
-            )
+            self.setting.check_start(kind)
         if not self.starts or len(set(self.starts)) < len(self.starts):
             raise InputError("starts: name at least one kind, each once.")
 
@@ -346,11 +374,11 @@ class Experiment:
         }
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> Experiment:
+    def from_document(cls, document: Mapping[str, Any]) -> Experiment[Any]:
         """The inverse of :meth:`document`."""
-        return cls(
+        return Experiment(
             document["name"],
-            Setting.from_document(document["setting"]),
+            setting_from(document["setting"]),
             tuple(document["sizes"]),
             document["replicates"],
             tuple(document["starts"]),

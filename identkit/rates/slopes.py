@@ -44,8 +44,12 @@ class Slope:
     high: float
 
 
-def slope(sizes: Sequence[int], values: Sequence[Array], seed: int = SEED) -> Slope | None:
+def slope(
+    sizes: Sequence[float], values: Sequence[Array], seed: int = SEED, *, mean: bool = False
+) -> Slope | None:
     """The slope of log median on log n; ``values`` has an array of replicates for each n.
+
+    ``mean``: of the mean over replicates. ``sizes`` are n, or what takes its place.
 
     Values that are NaN are left out. None where a size has fewer than :data:`FEWEST` values left,
     or a median that is not positive and finite.
@@ -59,7 +63,8 @@ def slope(sizes: Sequence[int], values: Sequence[Array], seed: int = SEED) -> Sl
     kept = [v[~np.isnan(v)] for v in values]
     if any(len(v) < FEWEST for v in kept):
         return None
-    medians = np.array([np.median(v) for v in kept])
+    centre = np.mean if mean else np.median
+    medians = np.array([centre(v) for v in kept])
     if not (np.isfinite(medians).all() and (medians > 0).all()):
         return None
     x = np.log(np.asarray(sizes, dtype=np.float64))
@@ -67,13 +72,26 @@ def slope(sizes: Sequence[int], values: Sequence[Array], seed: int = SEED) -> Sl
     x /= (x * x).sum()
     rng = np.random.default_rng(seed)
     draws = np.stack(
-        [np.median(v[rng.integers(0, len(v), (DRAWS, len(v)))], axis=1) for v in kept], axis=1
+        [centre(v[rng.integers(0, len(v), (DRAWS, len(v)))], axis=1) for v in kept], axis=1
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         slopes = np.log(draws) @ x
     slopes = slopes[np.isfinite(slopes)]
     low, high = np.quantile(slopes, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return Slope(float(np.log(medians) @ x), float(low), float(high))
+
+
+def exponent(sizes: Sequence[int], values: Sequence[Array], *, mean: bool = False) -> Slope | None:
+    """α of (log n / n)^α, by least squares on logarithms as arXiv 2505.10860 fits it.
+
+    >>> rng = np.random.default_rng(0)
+    >>> n = [100, 1000, 10000]
+    >>> exact = [(np.log(m) / m) ** 0.25 * np.exp(0.1 * rng.standard_normal(50)) for m in n]
+    >>> found = exponent(n, exact)
+    >>> found.low < 0.25 < found.high
+    True
+    """
+    return slope([math.log(n) / n for n in sizes], values, mean=mean)
 
 
 def logarithm(sizes: Sequence[int]) -> float:

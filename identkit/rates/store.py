@@ -19,9 +19,9 @@ from identkit.errors import InputError
 from identkit.files import write_whole
 from identkit.gates import RegimeCode
 from identkit.rates.audit import MALFORMED, environment_id
-from identkit.rates.fits import Row
 from identkit.rates.formats import PLAIN, REAL, writer
-from identkit.rates.setting import Experiment, Setting
+from identkit.rates.rows import Row
+from identkit.rates.setting import Experiment, setting_from
 from identkit.rates.store_file import check_content, check_place, connect, reported
 
 _COLUMNS = tuple(f.name for f in fields(Row))
@@ -249,8 +249,8 @@ class Store:
         )
         versions = {json.loads(d).get("identkit", "unknown") for (d,) in used}
         return Summary(
-            experiment.name, setting.key, setting.model.expert.label, setting.model.gate.name,
-            setting.regime, count, experiment.fits, dict(statuses), seconds, first, last,
+            experiment.name, setting.key, setting.expert_label, setting.gate.name, setting.regime,
+            count, experiment.fits, dict(statuses), seconds, first, last,
             tuple(sorted(versions)),
         )  # fmt: skip
 
@@ -360,17 +360,16 @@ class _Sheet:
 
     @classmethod
     def of(cls, key: str, document: str, name: str | None) -> _Sheet:
-        setting = Setting.from_document(json.loads(document))
-        model = setting.model
+        setting = setting_from(json.loads(document))
         return cls(
             {
                 "experiment": name,
                 "setting": key,
-                "expert": model.expert.label,
-                "gate": model.gate.name,
+                "expert": setting.expert_label,
+                "gate": setting.gate.name,
                 "regime": setting.regime,
             },
-            model.layout.columns(model.parameters, setting.k),
+            setting.columns,
         )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from identkit import __version__
 from identkit.choice.choosing import Candidate, Choice
-from identkit.choice.criteria import PRESUMES, plain
+from identkit.choice.criteria import PRESUMES, CrossValidation, plain
+from identkit.density.choosing import DensityChoice
 from identkit.fit.box import number
 from identkit.likelihoods import asked_under
 from identkit.report.choice_report import notes
@@ -42,7 +43,7 @@ def document(
         "ended": choice.ended or None,
         "interrupted": choice.interrupted,
         "candidates": [_candidate(choice, c) for c in choice.candidates],
-        "dendrogram": _dendrogram(choice),
+        "dendrogram": dendrogram_document(choice),
         "named": [
             {
                 "criterion": n.criterion,
@@ -72,20 +73,26 @@ def _candidate(choice: Choice, c: Candidate) -> dict[str, Any]:
         "log_likelihood": number(c.log_likelihood),
         "bic": number(c.bic),
         "icl": plain(c.icl),
-        "cv": None
-        if c.cv is None
-        else {
-            "mean": c.cv.mean,
-            "standard_error": c.cv.standard_error,
-            "errors": list(c.cv.errors),
-            "sizes": list(c.cv.sizes),
-        },
+        "cv": cv_document(c.cv),
         "height": plain(choice.heights.get(c.k)),
         "measure": c.result.measure.to_dict(),
     }
 
 
-def _dendrogram(choice: Choice) -> dict[str, Any] | None:
+def cv_document(cv: CrossValidation | None) -> dict[str, Any] | None:
+    """Errors on rows that were held out, by folds."""
+    if cv is None:
+        return None
+    return {
+        "mean": cv.mean,
+        "standard_error": cv.standard_error,
+        "errors": list(cv.errors),
+        "sizes": list(cv.sizes),
+    }
+
+
+def dendrogram_document(choice: Choice | DensityChoice) -> dict[str, Any] | None:
+    """The dendrogram and its levels."""
     tree = choice.dendrogram
     if tree is None:
         return None

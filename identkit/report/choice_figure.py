@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from identkit.choice.choosing import Choice
+from identkit.density.choosing import DensityChoice
 from identkit.rates.drawing import GREY, HEIGHT, LOOKS, WIDTH, library, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+AnyChoice = Choice | DensityChoice
 
-def figure(choice: Choice) -> Figure:
+
+def figure(choice: AnyChoice, errors: str = "error² of prediction ± s.e.") -> Figure:
     """Panels with BIC and ICL, with CV ± one standard error, with DSC, and with the dendrogram.
 
-    A panel whose numbers there are not is left out. Save it with
-    :func:`identkit.rates.figure_files.save`. Raises :class:`~identkit.errors.InputError` without
-    matplotlib.
+    ``errors`` says what cross-validation measures. A panel whose numbers there are not is left out.
+    Save it with :func:`identkit.rates.figure_files.save`. Raises
+    :class:`~identkit.errors.InputError` without matplotlib.
     """
-    panels = [_information]
+    panels: list[Any] = [_information]
     if any(c.cv is not None for c in choice.candidates):
-        panels.append(_errors)
+        panels.append(partial(_errors, label=errors))
     if choice.of("dsc").k is not None:
         panels.append(_dsc)
     if choice.dendrogram is not None and choice.dendrogram.complete:
@@ -52,7 +56,7 @@ def _star(ax: Any, k: int | None) -> None:
         ax.axvline(k, color=GREY, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0)
 
 
-def _information(choice: Choice, ax: Any) -> None:
+def _information(choice: AnyChoice, ax: Any) -> None:
     ks = [c.k for c in choice.candidates]
     _line(ax, ks, [c.bic for c in choice.candidates], 0, "BIC")
     with_icl = [c for c in choice.candidates if c.icl is not None]
@@ -64,19 +68,19 @@ def _information(choice: Choice, ax: Any) -> None:
     ax.set_title(f"BIC names {choice.of('bic').k or 'none'}")
 
 
-def _errors(choice: Choice, ax: Any) -> None:
+def _errors(choice: AnyChoice, ax: Any, label: str) -> None:
     found = [(c.k, c.cv) for c in choice.candidates if c.cv is not None]
     ks, look = [k for k, _ in found], LOOKS[2]
     ax.errorbar(
         ks, [cv.mean for _, cv in found], [cv.standard_error for _, cv in found],
         color=look.colour, capsize=2.5, **look.marks,
     )  # fmt: skip
-    _axis(ax, ks, "error² of prediction ± s.e.")
+    _axis(ax, ks, label)
     _star(ax, choice.of("cv").k)
     ax.set_title(f"cross-validation names {choice.of('cv').k or 'none'}")
 
 
-def _dsc(choice: Choice, ax: Any) -> None:
+def _dsc(choice: AnyChoice, ax: Any) -> None:
     found = {level.k: level.dsc for level in choice.levels if level.dsc is not None}
     _line(ax, list(found), list(found.values()), 3, "DSC")
     _axis(ax, list(found), "DSC, smaller is better")
@@ -84,7 +88,7 @@ def _dsc(choice: Choice, ax: Any) -> None:
     ax.set_title(f"the dendrogram names {choice.of('dsc').k or 'none'}")
 
 
-def _tree(choice: Choice, ax: Any) -> None:
+def _tree(choice: AnyChoice, ax: Any) -> None:
     """Drawn here: heights need not be monotone, which SciPy asks for."""
     tree = choice.dendrogram
     assert tree is not None
@@ -104,7 +108,7 @@ def _tree(choice: Choice, ax: Any) -> None:
     ax.set_title("dendrogram of the mixing measure")
 
 
-def _order(choice: Choice) -> list[int]:
+def _order(choice: AnyChoice) -> list[int]:
     """The atoms so that no branches cross."""
     tree = choice.dendrogram
     assert tree is not None

@@ -122,7 +122,7 @@ def row(choice: Choice, candidate: Candidate) -> list[str]:
         "R²": _share(candidate.r_squared),
         "BIC": f"{candidate.bic:.1f}",
         "ICL": "–" if candidate.icl is None else f"{candidate.icl:.1f}",
-        "CV ± s.e.": _error(candidate.cv),
+        "CV ± s.e.": error_text(candidate.cv),
         "height": "–" if height is None else f"{height:.3g}",
     }
     return [cells[name] + ("*" if name in marked else " ") for name in COLUMNS]
@@ -134,5 +134,6 @@ def _share(value: float | None) -> str:
     return f"{value:.4f}" if value < 0.999 else f"1 − {1.0 - value:.2g}"
 
 
-def _error(cv: CrossValidation | None) -> str:
+def error_text(cv: CrossValidation | None) -> str:
+    """The mean over folds with its standard error."""
     return "–" if cv is None else f"{cv.mean:.4g} ± {cv.standard_error:.1g}"

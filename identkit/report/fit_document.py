@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from identkit.degeneracy.document import document as plain_records
 from identkit.files import check_json_target, write_whole
 from identkit.fit.box import number
 from identkit.fit.summary import FitReport
+from identkit.report.fit_identifiability import identifiability_document
 from identkit.report.fit_report import REMEDIES, identifiability_lines, notes, widened
 from identkit.report.json_text import dumps
 
@@ -54,7 +54,9 @@ def document(report: FitReport) -> dict[str, Any]:
                 {"atoms": list(g.atoms), "constant": g.constant, "within": g.within}
                 for g in report.shared
             ],
-            "identifiability": _identifiability_document(report),
+            "identifiability": None
+            if report.identifiability is None
+            else identifiability_document(report.identifiability, identifiability_lines(report)),
             "notes": [f"{label}: {text}" for label, text in notes(report)],
         },
     }  # fmt: skip
@@ -82,30 +84,6 @@ def _covariance_document(report: FitReport) -> dict[str, Any] | None:
             }
             for d in c.undetermined
         ],
-    }
-
-
-def _identifiability_document(report: FitReport) -> dict[str, Any] | None:
-    found = report.identifiability
-    if found is None:
-        return None
-    r = found.result
-    second = None if r is None else r.second_order
-    families = () if second is None else second.families
-    return {
-        "verdict": found.verdict,
-        "reason": found.reason,
-        "regime": found.regime,
-        "domain": None if found.domain is None else found.domain.document(),
-        "condition": None if r is None else r.condition,
-        "level": None if r is None else r.level,
-        "nondegenerate": None if r is None else r.nondegenerate,
-        "not_separately_identifiable": [list(f.moving) for f in families],
-        "families": [plain_records(f) for f in families],
-        "identifiable": [] if second is None else plain_records(second.identifiable),
-        "premise": None if r is None else plain_records(r.premise),
-        "rate": None if r is None else plain_records(r.rate),
-        "lines": [f"{label}: {text}" for label, text in identifiability_lines(report)],
     }
 
 

@@ -74,20 +74,20 @@ def _curve(report: FitReport) -> Figure:
     x = np.linspace(low, high, GRID)[:, None]
     found = predict(result, report.covariance, x)
     weights, experts = model.weights(result.measure, x), model.experts(result.measure, x)
-    part = _evenly(len(table), MOST_POINTS)
+    part = evenly(len(table), MOST_POINTS)
     upper.scatter(
-        table.x[part, 0], table.y[part], s=_size(len(part)), color=GREY, alpha=0.45, linewidths=0,
-        zorder=1, rasterized=len(part) > 1000,
+        table.x[part, 0], table.y[part], s=point_size(len(part)), color=GREY, alpha=0.45,
+        linewidths=0, zorder=1, rasterized=len(part) > 1000,
     )  # fmt: skip
     ends = found.confidence
     if np.isfinite(ends).any():
         upper.fill_between(x[:, 0], *ends.T, color="#111111", alpha=0.16, linewidth=0, zorder=2)
     upper.plot(x[:, 0], found.f, color="#111111", linewidth=1.7, zorder=4)
-    _limits(upper, np.concatenate([table.y, found.f]))
-    for i, look in enumerate(_looks(len(weights))):
+    set_limits(upper, np.concatenate([table.y, found.f]))
+    for i, look in enumerate(atom_looks(len(weights))):
         _strong(upper, x[:, 0], experts[i], weights[i], look)
         lower.plot(x[:, 0], weights[i], color=look.colour, linewidth=1.3, linestyle=look.dashes)
-    _weight_axis(lower, weights)
+    weight_axis(lower, weights)
     lower.set_xlabel(plain(report.inputs[0], 60))
     upper.set_ylabel(plain(report.target, 40))
     upper.set_title(plain(_title(report), 64))
@@ -135,18 +135,18 @@ def _partial(report: FitReport) -> Figure:
     made = library().figure.Figure((PANEL * count, 4.6), layout="constrained")
     grid = made.subplots(2, count, height_ratios=(2.0, 1.0), squeeze=False)
     everything = np.concatenate([curves[s][1] for s in shown])
-    looks = _looks(result.measure.atoms)
+    looks = atom_looks(result.measure.atoms)
     top = max(float(curves[s][2].max()) for s in shown)
     for column, s in enumerate(shown):
         x, f, weights = curves[s]
         upper, lower = grid[0, column], grid[1, column]
         upper.plot(x, f, color="#111111", linewidth=1.7)
-        _limits(upper, everything)
+        set_limits(upper, everything)
         upper.set_title(plain(f"f by {report.inputs[s]}, others averaged", 34), fontsize=9)
         for look, weight in zip(looks, weights, strict=True):
             lower.plot(x, weight, color=look.colour, linewidth=1.3, linestyle=look.dashes)
         _rug(upper, table.x[:, s])
-        _weight_axis(lower, np.array([top]))
+        weight_axis(lower, np.array([top]))
         lower.set_xlabel(plain(report.inputs[s], 30))
         upper.sharex(lower)
         upper.tick_params(labelbottom=False)
@@ -167,7 +167,7 @@ def _dependence(report: FitReport, s: int) -> tuple[Array, Array, Array]:
     """The input's values (g,), f averaged with it set to each (g,), and the weights (k, g)."""
     result, table = report.result, report.table
     assert table is not None
-    rows = table.x[_evenly(len(table), PARTIAL_ROWS)]
+    rows = table.x[evenly(len(table), PARTIAL_ROWS)]
     # the middle of the data: at its ends there is one row, and combinations that no data have
     low, high = np.quantile(table.x[:, s], [0.02, 0.98])
     values = np.linspace(low, high, PARTIAL_GRID)
@@ -182,16 +182,16 @@ def _dependence(report: FitReport, s: int) -> tuple[Array, Array, Array]:
 def _against(report: FitReport, upper: Axes, lower: Axes) -> None:
     """Observed against fitted, and below it the residuals."""
     table: Any = report.table
-    part = _evenly(len(table), MOST_POINTS)
+    part = evenly(len(table), MOST_POINTS)
     f, y = report.result.predict(table.x[part]), table.y[part]
     look: Any = {
-        "s": _size(len(part)), "color": GREY, "alpha": 0.45, "linewidths": 0,
+        "s": point_size(len(part)), "color": GREY, "alpha": 0.45, "linewidths": 0,
         "rasterized": len(part) > 1000,
     }  # fmt: skip
     upper.scatter(f, y, **look)
     upper.axline((float(y.mean()), float(y.mean())), slope=1.0, color="#111111", linewidth=1.0)
     upper.set_title("observed against fitted", fontsize=9)
-    _limits(upper, y)
+    set_limits(upper, y)
     lower.scatter(f, y - f, **look)
     lower.axhline(0.0, color="#111111", linewidth=1.0)
     lower.set_xlabel(plain(f"fitted {report.target}", 30))
@@ -214,7 +214,7 @@ def _rug(ax: Axes, values: Array) -> None:
 # -- parts -------------------------------------------------------------------------------------
 
 
-def _looks(count: int) -> list[Look]:
+def atom_looks(count: int) -> list[Look]:
     """A look for each atom; black is that of f. Beyond them lines are paired anew with colours."""
     own = [look for look in LOOKS if look.colour != "#000000"]
     size = len(own)
@@ -224,17 +224,18 @@ def _looks(count: int) -> list[Look]:
     ]
 
 
-def _evenly(count: int, most: int) -> NDArray[np.intp]:
+def evenly(count: int, most: int) -> NDArray[np.intp]:
     """Indices of at most so many rows, evenly taken."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.intp))
 
 
-def _size(count: int) -> float:
+def point_size(count: int) -> float:
     """Of points: small where there are many."""
     return 14.0 if count <= 300 else 7.0 if count <= 1500 else 3.0
 
 
-def _limits(ax: Axes, values: Array) -> None:
+def set_limits(ax: Axes, values: Array) -> None:
+    """The vertical axis from the least to the greatest of the values, with some room."""
     finite = values[np.isfinite(values)]
     low, high = float(finite.min()), float(finite.max())
     room = MARGIN * (high - low) or 1.0
@@ -243,7 +244,7 @@ def _limits(ax: Axes, values: Array) -> None:
     ax.grid(True)
 
 
-def _weight_axis(ax: Axes, weights: Array) -> None:
+def weight_axis(ax: Axes, weights: Array) -> None:
     """From 0; to 1 where weights are shares."""
     top = float(np.nanmax(weights))
     ax.set_ylim(-0.04 * max(top, 1.0), 1.04 * max(top, 1.0))
@@ -277,7 +278,7 @@ def _legend(made: Figure, atoms: int, *, band: bool, data: str) -> None:
     if data:
         handles.append(parts.lines.Line2D([], [], color=GREY, linewidth=1.2, linestyle="dashed"))
         texts.append("experts, as they weigh")
-    for i, look in list(enumerate(_looks(atoms)))[:ATOMS_NAMED]:
+    for i, look in list(enumerate(atom_looks(atoms)))[:ATOMS_NAMED]:
         handles.append(
             parts.lines.Line2D([], [], color=look.colour, linewidth=1.3, linestyle=look.dashes)
         )

@@ -13,7 +13,7 @@ from identkit.fit.inference import Direction
 from identkit.fit.result import FitResult, Status
 from identkit.fit.shared_gates import SharedGate
 from identkit.fit.summary import ALIKE, FitReport
-from identkit.report import statements
+from identkit.report.fit_identifiability import joined, proved_lines
 from identkit.report.terminal import COLOURS
 from identkit.vocabulary import Verdict
 
@@ -24,11 +24,6 @@ WIDTH = 68
 """Columns for the atoms of one block of estimates."""
 SHOWN = 4
 """Directions, bounds and groups printed before "and n more"; all are in the JSON."""
-REGULAR = (
-    " The usual n^-1/2 of exactly specified ones presumes an interior truth and a nonsingular "
-    "information matrix; at this estimate it is nonsingular."
-)
-"""What is said of rates where every parameter is determined."""
 
 
 REMEDIES = {
@@ -62,7 +57,7 @@ def notes(report: FitReport) -> list[tuple[str, str]]:
             if abs(m) > 5.0 * s or not 0.05 < s < 20.0
         ]
         if far:
-            text = f"{_listed(far)}; starts and box are meant for inputs of order 1."
+            text = f"{listed(far)}; starts and box are meant for inputs of order 1."
             lines.append(("scale", f"{text} Leave out --no-standardise."))
     if report.r_squared is not None and report.r_squared < 0.0:
         text = (
@@ -85,18 +80,18 @@ def notes(report: FitReport) -> list[tuple[str, str]]:
         lines.append(("s.e.", "none: they are those of a minimum."))
     if c is not None and c.undetermined:
         texts = [direction(d) for d in c.undetermined]
-        lines.append(("n.d.", f"not determined by these data: {_listed(texts)}."))
+        lines.append(("n.d.", f"not determined by these data: {listed(texts)}."))
     if c is not None and c.wide:
-        texts = [_of(atom, name) for atom, name in c.wide]
-        lines.append(("n.d.", f"standard error wider than the box: {_listed(texts)}."))
+        texts = [named(atom, name) for atom, name in c.wide]
+        lines.append(("n.d.", f"standard error wider than the box: {listed(texts)}."))
     if report.bounds:
         texts = [
-            f"{_of(b.atom, b.parameter)} at its {b.side} bound"
+            f"{named(b.atom, b.parameter)} at its {b.side} bound"
             + (f" ({b.value:g} in standard units)" if b.standard else "")
             for b in report.bounds
         ]
         options = widened(report)
-        text = f"{_listed(texts)}{'; to widen: ' + ' '.join(options) if options else ''}."
+        text = f"{listed(texts)}{'; to widen: ' + ' '.join(options) if options else ''}."
         held = " Other standard errors are with these held." if c is not None else ""
         lines.append(("box", text + held))
     if report.pinned.any():
@@ -104,8 +99,8 @@ def notes(report: FitReport) -> list[tuple[str, str]]:
     held = report.fixed & ~report.pinned
     if held.any():
         names = result.model.layout.options(result.model.parameters, result.measure.atoms)
-        listed = list(dict.fromkeys(names[i] for i in np.flatnonzero(held)))
-        lines.append(("fixed", f"{_joined(listed)}, as asked for."))
+        own = list(dict.fromkeys(names[i] for i in np.flatnonzero(held)))
+        lines.append(("fixed", f"{joined(own)}, as asked for."))
     lines += [("gates", gate_sentence(report, group)) for group in report.shared[:SHOWN]]
     if not report.shared and result.measure.atoms > 1 and result.status.finished:
         text = "no two atoms share a gate: no over-specified cell is seen, which excludes none."
@@ -123,7 +118,7 @@ def _units(report: FitReport, change: Change) -> list[tuple[str, str]]:
         if o or s != 1.0
     ]
     if moved:
-        text = f"fitted in standard units, {_listed(moved)}; all numbers here are in yours."
+        text = f"fitted in standard units, {listed(moved)}; all numbers here are in yours."
         lines.append(("units", text))
     if change.kept:
         kept = " and ".join(change.kept)
@@ -138,8 +133,8 @@ def _fixed(report: FitReport) -> str:
     if model.gate.is_affine:
         return f"gate of atom {atoms - 1}: a common shift of all gates changes nothing."
     numbers = model.layout.numbers(model.parameters, atoms)
-    held = [_of(*numbers[i]) for i in np.flatnonzero(report.pinned)]
-    return f"{_listed(held)}: a gauge of gate {model.gate.name} moves them and nothing else."
+    held = [named(*numbers[i]) for i in np.flatnonzero(report.pinned)]
+    return f"{listed(held)}: a gauge of gate {model.gate.name} moves them and nothing else."
 
 
 def widened(report: FitReport) -> list[str]:
@@ -156,7 +151,7 @@ def widened(report: FitReport) -> list[str]:
 
 def direction(found: Direction) -> str:
     """One line on a direction: its parameters, and how they move."""
-    which = ", ".join(_of(atom, name) for atom, name in found.parameters)
+    which = ", ".join(named(atom, name) for atom, name in found.parameters)
     if len(found.parameters) == 1:
         return which
     if found.along is not None:
@@ -165,13 +160,14 @@ def direction(found: Direction) -> str:
     return f"{found.count} combinations of {which}"
 
 
-def _of(atom: int | None, name: str) -> str:
+def named(atom: int | str | None, name: str) -> str:
+    """A number by its name and its atom."""
     return name if atom is None else f"{name} of atom {atom}"
 
 
 def gate_sentence(report: FitReport, group: SharedGate) -> str:
     """What follows from atoms that share a gate."""
-    who = _joined([str(a) for a in group.atoms])
+    who = joined([str(a) for a in group.atoms])
     how = {
         "tolerance": "equal up to 0.1 per s.d. of x",
         "standard errors": "these data do not tell them apart",
@@ -190,48 +186,15 @@ def identifiability_lines(report: FitReport) -> list[tuple[str, str]]:
     found = report.identifiability
     if found is None:
         return []
-    if found.result is None:
-        return [("check", f"not decided: {found.reason}")]
-    r = found.result
-    if report.result.measure.atoms == 1:
-        text = (
-            "one atom shares no true atom with another: families and rates of over-specified "
-            "cells need two and are left out."
-        )
-        return [("k = 1", text + (REGULAR if report.regular else ""))]
-    lines = [("proved" if r.verdict != Verdict.UNDECIDED else "check", _verdict(report, r))]
-    families = () if r.second_order is None else r.second_order.families
-    if families:
-        groups = list(dict.fromkeys(f"({', '.join(f.moving)})" for f in families))
-        lines.append(
-            ("apart", f"not separately identifiable in an over-specified cell: {_joined(groups)}.")
-        )
-    follows = statements.consequences(r, report.result.model.gate.likelihood)
-    lines += [pair for pair in follows if pair[0] != "rate"]
-    if r.rate is not None:
-        none = not report.shared and report.result.status.finished
-        seen = " (none seen here)" if none else ""
-        text = f"in over-specified cells{seen} derived: {statements.derived_rate(r.rate)}"
-        if r.rate.published:
-            text += f"; published: {r.rate.published} ({statements.rate_agreement(r.rate)})"
-        text += "."
-        if report.regular:
-            text += REGULAR
-        lines.append(("rate", text))
-    return lines
-
-
-def _verdict(report: FitReport, r: Any) -> str:
-    case, regime = report.result.model.gate.regime(r.regime), ""
-    if case is not None and case.title:
-        why = "no gate is shared"
-        if report.shared:
-            sparse = "shared gates are constant"
-            why = "one of the shared gates is not constant" if case.admits(True) else sparse
-        regime = f"; {case.title} since {why}"
-    if regime and any(b.option in ("beta0", "beta1") for b in report.bounds):
-        regime += ", as far as gates at their bounds tell"
-    return f"{statements.title(r)}: {r.verdict} ({statements.scope(r)}){regime}."
+    return proved_lines(
+        found,
+        report.result.model.gate,
+        atoms=report.result.measure.atoms,
+        groups=report.shared,
+        regular=report.regular,
+        seen=bool(report.shared) or not report.result.status.finished,
+        clipped=any(b.option in ("beta0", "beta1") for b in report.bounds),
+    )
 
 
 def starts_sentence(report: FitReport) -> str:
@@ -263,11 +226,8 @@ def _excess(ratio: float) -> str:
     return f"{100.0 * (ratio - 1.0):.2g} %" if ratio < 2.0 else f"{ratio - 1.0:.3g} times"
 
 
-def _joined(items: list[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
-
-
-def _listed(items: list[str]) -> str:
+def listed(items: list[str]) -> str:
+    """The first few of them, and how many are left out."""
     more = len(items) - SHOWN
     return "; ".join(items[:SHOWN]) + (f"; and {more} more (--json lists all)" if more > 0 else "")
 
@@ -305,12 +265,12 @@ def terminal(report: FitReport) -> RenderableType:
         cost += f", RMS residual {_rms(result):.4g}"
     if r_squared is not None:
         cost += f", R² {_share(r_squared)}"
-    first = _grid([("status", status), ("cost", cost), ("starts", starts_sentence(report))])
+    first = grid([("status", status), ("cost", cost), ("starts", starts_sentence(report))])
     blocks: list[RenderableType] = [head, Text(), first, Text()]
     blocks += _estimates(report)
     remarks = notes(report)
     if remarks:
-        blocks += [Text(), _grid([(a, b) for a, b in remarks])]
+        blocks += [Text(), grid([(a, b) for a, b in remarks])]
     proved = identifiability_lines(report)
     if report.identifiability is not None and proved:
         title = Text("\nidentifiability", style="bold")
@@ -321,7 +281,7 @@ def terminal(report: FitReport) -> RenderableType:
             (a, Text(b, style=COLOURS.get(verdict, "")) if a in ("proved", "check") else b)
             for a, b in proved
         ]
-        blocks += [title, _grid(rows)]
+        blocks += [title, grid(rows)]
     versions = ", ".join(f"{name} {version}" for name, version in settings.libraries)
     blocks.append(Text(f"\nidentkit {settings.version}, {versions}", style="dim"))
     return Group(*blocks)
@@ -336,12 +296,14 @@ def _share(value: float) -> str:
     return f"{value:.4f}" if value < 0.999 else f"1 − {1.0 - value:.2g}"
 
 
-def _grid(rows: list[tuple[str, Any]]) -> Table:
+def grid(rows: list[tuple[str, Any]]) -> Table:
+    """Labels beside what they label, folded."""
     table = Table.grid(padding=(0, 1))
     table.add_column(style="dim", no_wrap=True, min_width=8)
     table.add_column(overflow="fold")
     for label, content in rows:
-        table.add_row(f"  {label}", content)
+        # a text is no markup: M[b,b] is a moment
+        table.add_row(f"  {label}", Text(content) if isinstance(content, str) else content)
     return table
 
 

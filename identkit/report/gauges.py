@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from identkit.architecture.examples import examples_of
 from identkit.architecture.halves import EXCHANGE
@@ -125,19 +125,25 @@ def _action(text: str) -> Iterator[Paragraph]:
 def example_code(example: Example) -> str:
     """Both measures, side by side in a comment and then as Python."""
     both = (example.given, example.alternative)
-    listed = [_rows(measure) for measure in both]
+    listed = [rows(measure) for measure in both]
     width = max(map(len, ("G", *listed[0]))) + 3
     table = [
         f"# {left:{width}}{right}".rstrip()
         for left, right in _side_by_side([["G", *listed[0]], ["G′", *listed[1]]])
     ]
-    text = " ".join(n for m in both for a in (*m.routed, *m.shared) for n in _numbers(a))
-    known = sorted({*FUNCTIONS, *CONSTANTS} & set(re.findall(r"[a-z]+", text)))
-    lines = [f"from math import {', '.join(known)}", ""] if known else []
-    for name, measure in zip(("G", "G_alternative"), both, strict=True):
+    named = zip(("G", "G_alternative"), both, strict=True)
+    return "\n".join([*(t for t in table if len(t) <= CODE_WIDTH), *measures_code(named)])
+
+
+def measures_code(named: Iterable[tuple[str, ExactMeasure]]) -> list[str]:
+    """Lines of Python that define measures by name, with what they need of math."""
+    lines, text = [], ""
+    for name, measure in named:
         lines += [f"{name} = {{", *_half("routed", measure.routed)]
         lines += [*_half("shared", measure.shared), "}"]
-    return "\n".join([*(t for t in table if len(t) <= CODE_WIDTH), *lines])
+        text += " ".join(n for a in (*measure.routed, *measure.shared) for n in _numbers(a)) + " "
+    known = sorted({*FUNCTIONS, *CONSTANTS} & set(re.findall(r"[a-z]+", text)))
+    return [f"from math import {', '.join(known)}", "", *lines] if known else lines
 
 
 def _side_by_side(columns: Sequence[list[str]]) -> list[tuple[str, str]]:
@@ -146,7 +152,7 @@ def _side_by_side(columns: Sequence[list[str]]) -> list[tuple[str, str]]:
     return list(zip(left, right, strict=True))
 
 
-def _rows(measure: ExactMeasure) -> list[str]:
+def rows(measure: ExactMeasure) -> list[str]:
     """One atom a row: the half, the numbers of its gate; η; ν."""
     halves = (("routed", measure.routed), ("shared", measure.shared))
     return [f"{half} ({_row(atom)})" for half, atoms in halves for atom in atoms]

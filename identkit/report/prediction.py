@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -125,7 +125,7 @@ def notes(predicted: Predicted) -> list[tuple[str, str]]:
         lines.append(("intervals", text))
     if found.reason:
         lines.append(("no interval", f"{found.reason}."))
-    lines += _extrapolation(predicted)
+    lines += extrapolation(fit.inputs, found.outside, fit.ranges, "f")
     measured = predicted.residuals
     if measured is not None:
         share = measured["r_squared"]
@@ -139,8 +139,13 @@ def notes(predicted: Predicted) -> list[tuple[str, str]]:
     return lines
 
 
-def _extrapolation(predicted: Predicted) -> list[tuple[str, str]]:
-    fit, outside = predicted.fit, predicted.found.outside
+def extrapolation(
+    inputs: Sequence[str],
+    outside: NDArray[np.bool_] | None,
+    ranges: Sequence[tuple[float, float]],
+    what: str,
+) -> list[tuple[str, str]]:
+    """How many rows lie ``outside`` (n, d) the ranges of the data fitted; ``what`` is predicted."""
     if outside is None:
         text = "the file of the fit has no ranges of its data, so extrapolation is not seen."
         return [("range", text)]
@@ -149,11 +154,11 @@ def _extrapolation(predicted: Predicted) -> list[tuple[str, str]]:
         return []
     where = [
         f"'{name}' {int(beyond.sum())} times (fitted on {low:.4g} to {high:.4g})"
-        for name, beyond, (low, high) in zip(fit.inputs, outside.T, fit.ranges, strict=True)
+        for name, beyond, (low, high) in zip(inputs, outside.T, ranges, strict=True)
         if beyond.any()
     ]
     text = (
         f"{count:,} of {len(outside):,} rows lie outside that of the data fitted: "
-        f"{', '.join(where)}; f is extrapolated there, which no interval covers."
+        f"{', '.join(where)}; {what} is extrapolated there, which no interval covers."
     )
     return [("range", text)]

@@ -14,11 +14,14 @@ from rich.text import Text
 from identkit.gates import regime_title
 from identkit.rate import NONE
 from identkit.rates.conditioned import Conditioning
+from identkit.rates.density_result import DensityResult
+from identkit.rates.density_setting import DensitySetting
 from identkit.rates.result import ALIKE, FINISHED, RateResult, Verdict
 from identkit.rates.result import settings_of_analysis as analysis
 from identkit.rates.setting import CONTROL
 from identkit.rates.slopes import LEVEL, Prediction, Slope
-from identkit.report import statements
+from identkit.report import density_rates_report, statements
+from identkit.report.rates_parts import interval
 from identkit.vocabulary import Basis, Judgement
 
 if TYPE_CHECKING:
@@ -37,8 +40,10 @@ SHORT = {NONE: "none"}
 """Rates as they fit a column."""
 
 
-def terminal(result: RateResult) -> RenderableType:
+def terminal(result: RateResult | DensityResult) -> RenderableType:
     """For a terminal of 80 columns."""
+    if isinstance(result, DensityResult):
+        return density_rates_report.terminal(result)
     e = result.experiment
     blocks: list[RenderableType] = [_head(result)]
     for start in e.starts:
@@ -118,13 +123,6 @@ def conditioning_text(found: Conditioning) -> str:
     elif not found.curved:
         second = "0 (degenerate)"
     return f"conditioning: first-order tangent {first}, second-order form {second}"
-
-
-def interval(found: Slope | None) -> str:
-    """A slope with its interval."""
-    if found is None:
-        return "too few values"
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
 def _slope(found: Slope | None) -> tuple[str, str]:
@@ -258,13 +256,17 @@ def _controls(result: RateResult) -> RenderableType:
     return Group(table, _notes(notes))
 
 
-def overview(results: Sequence[RateResult], store: str) -> RenderableType:
+def overview(results: Sequence[RateResult | DensityResult], store: str) -> RenderableType:
     """The main quantities of several experiments, a line each."""
     blocks: list[RenderableType] = []
     for result in results:
         e = result.experiment
         for start in e.starts:
-            table = _verdict_table(result, start, f"{e.name}, {start} starts", "", rated=True)
+            title = f"{e.name}, {start} starts"
+            if isinstance(result, DensityResult):
+                table = density_rates_report.verdict_table(result, start, title, rated=True)
+            else:
+                table = _verdict_table(result, start, title, "", rated=True)
             blocks += [table, Text("")]
     count = sum(bool(r.warnings) for r in results)
     if count:
@@ -310,7 +312,7 @@ def plan(experiments: Sequence[Experiment], store: str) -> RenderableType:
         runs = ", ".join(f"{kind} {count}" for kind, count in e.runs)
         table.add_row(
             e.name, f"{e.sizes[0]:,} … {e.sizes[-1]:,} ({len(e.sizes)})", str(e.replicates), runs,
-            f"{e.setting.noise:g}", f"{e.fits:,}",
+            "–" if isinstance(e.setting, DensitySetting) else f"{e.setting.noise:g}", f"{e.fits:,}",
         )  # fmt: skip
     return table
 

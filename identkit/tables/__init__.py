@@ -29,6 +29,7 @@ def read_table(
     *,
     weights: Column | None = None,
     mentioned: Collection[str] = (),
+    classes: bool = False,
 ) -> Table:
     """The columns of a data file as x of shape (n, d) and y of shape (n,).
 
@@ -41,7 +42,9 @@ def read_table(
     position. ``inputs`` is a sequence of columns or one string, ``"x0,x1"``. By default the target
     is the column ``y`` if there is one and else the last; the inputs are those whose names are
     ``mentioned`` (in an expression, say), or the rest. ``weights`` is a column of numbers of at
-    least 0, the weights of the rows. Columns not chosen are not read and may hold anything.
+    least 0, the weights of the rows. With ``classes`` the target may hold texts: y are numbers of
+    its classes from 0, in the order of :attr:`Table.classes`. Columns not chosen are not read and
+    may hold anything.
 
     >>> import tempfile, pathlib
     >>> file = pathlib.Path(tempfile.mkdtemp(), "data.csv")
@@ -53,7 +56,7 @@ def read_table(
     Raises :class:`~identkit.errors.InputError` for a file that cannot be read, a column that does
     not exist, and a cell that is not a finite number (with its line and column).
     """
-    return read_columns(path, Wanted(target, inputs, weights, mentioned))
+    return read_columns(path, Wanted(target, inputs, weights, mentioned, classes=classes))
 
 
 def read_columns(path: str | os.PathLike[str], wanted: Wanted) -> Table:

@@ -52,7 +52,8 @@ def read_npz(label: str, path: Path, wanted: Wanted) -> Table:
     choice = choose(label, names, wanted)
     chosen = [columns[i] for i in choice.positions]
     for name, column in zip(choice.names, chosen, strict=True):
-        if column.dtype.kind not in "iuf":
+        last = wanted.classes and name == choice.names[-1]
+        if column.dtype.kind not in ("iufbU" if last else "iuf"):
             raise InputError(
                 f"{label}: column '{name}' holds {column.dtype.name}, not real numbers; convert "
                 "it, or leave it out of the inputs."
@@ -63,7 +64,12 @@ def read_npz(label: str, path: Path, wanted: Wanted) -> Table:
                 f"'{choice.names[-1]}' has {len(chosen[-1])}; save arrays of the same length."
             )
     with np.errstate(over="ignore"):  # long doubles beyond float64 become infinite: found below
-        return table_of(label, choice, [np.array(c, dtype=np.float64) for c in chosen])
+        numbers: list[NDArray[Any]] = [
+            np.array(c, dtype=np.float64) for c in chosen if c.dtype.kind in "iuf"
+        ]
+    if len(numbers) < len(chosen):
+        numbers.append(chosen[-1].astype(np.str_))
+    return table_of(label, choice, numbers, classes=wanted.classes)
 
 
 def _npz_arrays(label: str, path: Path, *, only_xy: bool) -> dict[str, NDArray[Any]]:
@@ -120,6 +126,8 @@ def read_parquet(label: str, path: Path, wanted: Wanted) -> Table:
             for name in choice.names:
                 kind = schema.field(name).type
                 numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+                if wanted.classes and name == choice.names[-1]:
+                    continue  # told apart by the texts of its values
                 if not numeric and not pa.types.is_decimal(kind):
                     raise InputError(
                         f"{label}: column '{name}' holds {kind}, not real numbers; convert it, or "
@@ -139,9 +147,24 @@ def read_parquet(label: str, path: Path, wanted: Wanted) -> Table:
         raise InputError(
             f"{label}: is not a Parquet file, or a damaged one; save it again."
         ) from None
-    columns = []
-    for name in choice.names:
+    columns: list[NDArray[Any]] = []
+    for i, name in enumerate(choice.names):
+        kind = table.column(name).type
+        number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        if wanted.classes and i == len(choice.names) - 1 and not number:
+            columns.append(_texts(label, name, table.column(name).to_pylist()))
+            continue
         # unsafe: integers above 2^53 are rounded; a null becomes NaN, reported as missing
         column = table.column(name).cast(pa.float64(), safe=False)
         columns.append(np.array(column.to_numpy(), dtype=np.float64))
-    return table_of(label, choice, columns)
+    return table_of(label, choice, columns, classes=wanted.classes)
+
+
+def _texts(label: str, name: str, values: list[Any]) -> NDArray[np.str_]:
+    missing = next((i for i, value in enumerate(values) if value is None), None)
+    if missing is not None:
+        raise InputError(
+            f"{label}: row {missing} (counted from 0), column '{name}': the value is missing; fill "
+            "it in or delete the row."
+        )
+    return np.array([str(value) for value in values], dtype=np.str_)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,8 @@ class Table:
 
     ``input_names`` are the d names of the columns of ``x``, ``target_name`` that of ``y``; a
     column without a name is called by its position, counted from 0. ``weight`` (n,), at least 0,
-    are weights of the samples, None for equal ones.
+    are weights of the samples, None for equal ones. Where the target is a class, ``classes`` are
+    their names, in order, and ``y`` their numbers from 0.
     """
 
     x: Array
@@ -36,6 +38,7 @@ class Table:
     input_names: tuple[str, ...]
     target_name: str
     weight: Array | None = None
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """n, the number of samples."""
@@ -56,7 +59,8 @@ class Table:
 class Wanted:
     """Which columns are asked for; see :func:`identkit.tables.read_table`.
 
-    ``if_there``: the target may be missing, where the first input stands in for it.
+    ``if_there``: the target may be missing, where the first input stands in for it. ``classes``:
+    the target names classes, in texts or numbers.
     """
 
     target: Column | None = None
@@ -64,6 +68,7 @@ class Wanted:
     weights: Column | None = None
     mentioned: Collection[str] = ()
     if_there: bool = False
+    classes: bool = False
 
 
 @dataclass(frozen=True)
@@ -222,16 +227,22 @@ def _finite(label: str, name: str, values: Array) -> Array:
     )
 
 
-def table_of(label: str, choice: Choice, columns: Sequence[Array]) -> Table:
-    """A table from columns of shape (n,) in the order of the choice."""
+def table_of(label: str, choice: Choice, columns: Sequence[Any], *, classes: bool = False) -> Table:
+    """A table from columns of shape (n,) in the order of the choice; of classes the last."""
     if not len(columns[-1]):
         raise InputError(f"{label}: has columns but no rows; add at least one row of numbers.")
-    checked = [_finite(label, n, c) for n, c in zip(choice.names, columns, strict=True)]
-    return split(label, choice, np.stack(checked[:-1], axis=1), checked[-1])
+    checked = [
+        c if c.dtype.kind == "U" else _finite(label, n, c)
+        for n, c in zip(choice.names, columns, strict=True)
+    ]
+    return split(label, choice, np.stack(checked[:-1], axis=1), checked[-1], classes=classes)
 
 
-def split(label: str, choice: Choice, x: Array, y: Array) -> Table:
-    """The table of x (n, d) and y (n,), the weights being the last column of x if there are any."""
+def split(label: str, choice: Choice, x: Array, y: Any, *, classes: bool = False) -> Table:
+    """The table of x (n, d) and y (n,), the weights being the last column of x if there are any.
+
+    With ``classes`` y holds texts or numbers, each a class.
+    """
     weight = None
     if choice.weighted:
         x, weight = np.ascontiguousarray(x[:, :-1]), x[:, -1].copy()
@@ -241,4 +252,27 @@ def split(label: str, choice: Choice, x: Array, y: Array) -> Table:
             f"{label}: the weights in column '{choice.names[-2]}' {fault}; give numbers of at "
             "least 0, not all of them 0."
         )
-    return Table(x, y, choice.names[: x.shape[1]], choice.names[-1], weight)
+    names: tuple[str, ...] = ()
+    if classes:
+        y, names = coded(y, f"{label}: column '{choice.names[-1]}'")
+    return Table(x, y, choice.names[: x.shape[1]], choice.names[-1], weight, names)
+
+
+def coded(y: NDArray[Any], label: str) -> tuple[Array, tuple[str, ...]]:
+    """The numbers of the classes (n,) from 0, and their names: numbers by size, texts by letters.
+
+    >>> coded(np.array(["b", "a", "b"]), "y")
+    (array([1., 0., 1.]), ('a', 'b'))
+
+    Raises InputError for y that is neither numbers nor texts.
+    """
+    if y.ndim != 1 or y.dtype.kind not in "iufbU":
+        raise InputError(f"{label} holds {y.dtype.name}, no classes; give texts or numbers.")
+    if y.dtype.kind == "b":
+        y = y.astype(np.str_)
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise InputError(f"{label} has a value that is not finite; fill it in or delete the row.")
+    found, places = np.unique(y, return_inverse=True)
+    texts = found.dtype.kind == "U"
+    names = tuple(str(v) if texts else repr(v).removesuffix(".0") for v in found.tolist())
+    return places.reshape(-1).astype(np.float64), names

@@ -29,9 +29,14 @@ class NewRows:
     without: str
 
 
-def read_new_rows(path: str | os.PathLike[str], inputs: Sequence[str], target: str) -> NewRows:
+def read_new_rows(
+    path: str | os.PathLike[str],
+    inputs: Sequence[str],
+    target: str,
+    classes: Sequence[str] | None = None,
+) -> NewRows:
     """The columns ``inputs`` of a data file, in this order, as :func:`identkit.tables.read_table`
-    reads them, ``-`` for standard input.
+    reads them, ``-`` for standard input. With ``classes``, their names, y are their numbers.
 
     Raises :class:`~identkit.errors.InputError` as it does, and names all columns that are missing.
     """
@@ -46,8 +51,17 @@ def read_new_rows(path: str | os.PathLike[str], inputs: Sequence[str], target: s
             return read_columns(path, wanted)
 
     try:
-        table, without = read(Wanted(target, list(inputs), if_there=True)), ""
+        wanted = Wanted(target, list(inputs), if_there=True, classes=classes is not None)
+        table, without = read(wanted), ""
     except InputError as error:  # of a target that cannot be read; the inputs' own comes again
         table, without = read(Wanted(None, list(inputs), if_there=True)), str(error)
     there = table.target_name != table.input_names[0]
-    return NewRows(table.x, table.y if there else None, without)
+    y = table.y if there else None
+    if y is not None and classes is not None:
+        places = {name: float(i) for i, name in enumerate(classes)}
+        stray = next((name for name in table.classes if name not in places), None)
+        if stray is not None:
+            y, without = None, f"'{stray}' in column '{target}' is none of the classes fitted."
+        else:
+            y = np.array([places[name] for name in table.classes])[y.astype(int)]
+    return NewRows(table.x, y, without)

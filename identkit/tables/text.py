@@ -73,7 +73,7 @@ def read_csv(
             xy = _fast(file, layout, choice)
         if xy is None:
             with open_text() as file:
-                xy = _careful(label, file, layout, choice)
+                xy = _careful(label, file, layout, choice, wanted.classes)
     except UnicodeDecodeError:
         line = _undecodable(open_binary)
         raise InputError(
@@ -81,7 +81,7 @@ def read_csv(
         ) from None
     except csv.Error as error:
         raise InputError(f"{label}: is not CSV ({error}); save it as CSV again.") from None
-    return split(label, choice, *xy)
+    return split(label, choice, *xy, classes=wanted.classes)
 
 
 def _check_lengths(label: str, open_binary: Callable[[], Any]) -> None:
@@ -180,19 +180,32 @@ def _fast(file: TextIO, layout: _Layout, choice: Choice) -> tuple[Array, Array] 
     return np.take(data, choice.positions[:-1], axis=1), data[:, choice.positions[-1]].copy()
 
 
-def _careful(label: str, file: TextIO, layout: _Layout, choice: Choice) -> tuple[Array, Array]:
-    """x and y from the chosen columns, row by row; raises with the line and column at fault."""
+def _careful(
+    label: str, file: TextIO, layout: _Layout, choice: Choice, classes: bool
+) -> tuple[Array, Any]:
+    """x and y from the chosen columns, row by row; raises with the line and column at fault.
+
+    Of ``classes`` y is numbers if all cells are, else texts.
+    """
     for _ in range(layout.skip):
         next(file)
     width, chosen = len(layout.names), operator.itemgetter(*choice.positions)
     reader = _rows(file, layout.delimiter)
     line = layout.skip + 1  # of the chunk's first row
     chunks: list[Array] = []
+    labels: list[str] = []
     while rows := list(islice(reader, _CHUNK)):
         kept = [row for row in rows if not _blank(row)]
         if set(map(len, kept)) - {width}:
             raise _ragged(label, rows, line, width, layout)
         cells = list(map(chosen, kept))
+        if classes:
+            labels += [row[-1].strip() for row in cells]
+            # a stand-in that is finite: what is no number in a target of classes is no fault
+            cells = [
+                (*row[:-1], row[-1] if _kind(row[-1].strip()) == "missing" else "0")
+                for row in cells
+            ]
         joined = ",".join(chain.from_iterable(cells))
         # float() also takes 1_000 and digits of other scripts
         plain = joined.isascii() and "_" not in joined
@@ -201,14 +214,18 @@ def _careful(label: str, file: TextIO, layout: _Layout, choice: Choice) -> tuple
         except ValueError:
             values = None
         if values is None or not np.isfinite(values).all():
-            _blame(label, rows, line, choice)
+            _blame(label, rows, line, choice, classes)
             # no cell at fault: characters such as a no-break space around a number
             values = np.array([[float(c) for c in row] for row in cells])
         chunks.append(values.reshape(-1, len(choice.positions)))
         line += _lines(rows)
     if not sum(map(len, chunks)):
         raise InputError(f"{label}: has columns but no rows; add at least one row of numbers.")
-    return np.concatenate([c[:, :-1] for c in chunks]), np.concatenate([c[:, -1] for c in chunks])
+    x, y = (np.concatenate([c[:, part] for c in chunks]) for part in (slice(0, -1), -1))
+    if not classes:
+        return x, y
+    numbers = all(_NUMBER.fullmatch(text) for text in labels)
+    return x, np.array(labels, dtype=np.float64 if numbers else np.str_)
 
 
 def _blank(row: Sequence[str]) -> bool:
@@ -234,14 +251,18 @@ def _ragged(
     raise AssertionError("no row has another length")
 
 
-def _blame(label: str, rows: Sequence[Sequence[str]], line: int, choice: Choice) -> None:
-    """Raise for the first cell, in the order of lines, that is not a finite number."""
+def _blame(
+    label: str, rows: Sequence[Sequence[str]], line: int, choice: Choice, classes: bool
+) -> None:
+    """Raise for the first cell, in the order of lines, that is not a finite number, nor a class."""
     for i, row in enumerate(rows):
         if _blank(row):
             continue
         for position, name in zip(choice.positions, choice.names, strict=True):
             cell = row[position].strip()
             if _NUMBER.fullmatch(cell) and np.isfinite(float(cell)):
+                continue
+            if classes and position == choice.positions[-1] and _kind(cell) == "text":
                 continue
             where = f"{label}: line {line + _lines(rows[:i])}, column '{name}'"
             shown = f"'{_short(cell)}'"
@@ -257,6 +278,11 @@ def _blame(label: str, rows: Sequence[Sequence[str]], line: int, choice: Choice)
             else:
                 what = f"{shown} is not a number"
                 remedy = "correct it, or leave the column out of the inputs"
+                if position == choice.positions[-1]:
+                    remedy = (
+                        "correct it, or choose another target; classes are fitted by fit "
+                        "--likelihood categorical"
+                    )
             raise InputError(f"{where}: {what}; {remedy}.")
 
 

@@ -16,9 +16,11 @@ from identkit import __version__
 from identkit.errors import InputError
 from identkit.files import write_whole
 from identkit.rates import figures
+from identkit.rates.density_result import DensityResult
+from identkit.rates.page.density import densities_section
 from identkit.rates.page.drawn import figures_section
 from identkit.rates.page.experiment import experiments_section
-from identkit.rates.page.pieces import definitions, esc, with_rates
+from identkit.rates.page.pieces import counted, definitions, esc, with_rates
 from identkit.rates.page.verdicts import summary, verdicts_section
 from identkit.rates.result import RateResult, settings_of_analysis
 from identkit.rates.slopes import RATES
@@ -27,7 +29,7 @@ from identkit.report import rates_document
 
 def write_page(
     path: str | os.PathLike[str],
-    results: Sequence[RateResult],
+    results: Sequence[RateResult | DensityResult],
     *,
     title: str,
     store: str | os.PathLike[str] | None = None,
@@ -38,7 +40,10 @@ def write_page(
 
 
 def page(
-    results: Sequence[RateResult], *, title: str, store: str | os.PathLike[str] | None = None
+    results: Sequence[RateResult | DensityResult],
+    *,
+    title: str,
+    store: str | os.PathLike[str] | None = None,
 ) -> str:
     """The page as HTML text. ``store`` says where the fits are kept, for the reader.
 
@@ -46,20 +51,32 @@ def page(
     """
     if not results:
         raise InputError("page: there are no results to show; give one or more.")
-    names = figures.labels(results)
+    densities = [r for r in results if isinstance(r, DensityResult)]
+    others = [r for r in results if not isinstance(r, DensityResult)]
+    names = figures.labels(others)
     documents = [rates_document.document(r) for r in results]
     data = json.dumps(
         {"title": title, "identkit": __version__, "results": documents},
         sort_keys=True, ensure_ascii=False, allow_nan=False,
     ).replace("<", r"\u003c")  # fmt: skip
-    body = "\n".join(
-        [
-            verdicts_section(results, names),
-            figures_section(results, names),
-            experiments_section(results, names),
-            _method(store),
+    sections, links = [], []
+    if others:
+        sections = [
+            verdicts_section(others, names),
+            figures_section(others, names),
+            experiments_section(others, names),
         ]
-    )
+        links = [("verdicts", "Verdicts"), ("figures", "Figures"), ("experiments", "Experiments")]
+    if densities:
+        sections.append(densities_section(densities))
+        links.append(("densities", "Densities"))
+    links.append(("method", "Method and data"))
+    navigation = [f'<a href="#{key}">{text}</a>' for key, text in links]
+    body = "\n".join([*sections, _method(store)])
+    lead = [summary(others, names)] if others else []
+    if densities:
+        fits = counted(sum(r.fits for r in densities), "fit")
+        lead.append(f"{counted(len(densities), 'experiment')} with densities, {fits}.")
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -67,20 +84,19 @@ def page(
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="identkit {esc(__version__)}">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <title>{esc(title)}</title>
 <style>
-{_data("page.css")}</style>
+{data_file("page.css")}</style>
 </head>
 <body>
 <a class="skip" href="#main">Skip to the results</a>
 <header>
 <p class="kind">Rate experiments · identkit {esc(__version__)}</p>
 <h1>{esc(title)}</h1>
-<p class="lead">{summary(results, names)}</p>
+<p class="lead">{" ".join(lead)}</p>
 <nav aria-label="Sections">
-<a href="#verdicts">Verdicts</a> <a href="#figures">Figures</a>
-<a href="#experiments">Experiments</a> <a href="#method">Method and data</a>
+{_in_rows(navigation)}
 </nav>
 </header>
 <main id="main" tabindex="-1">
@@ -89,13 +105,18 @@ def page(
 <footer><p>Made with identkit {esc(__version__)}. This file needs no connection.</p></footer>
 <script type="application/json" id="data">{data}</script>
 <script>
-{_data("page.js")}</script>
+{data_file("page.js")}</script>
 </body>
 </html>
 """
 
 
-def _data(name: str) -> str:
+def _in_rows(links: Sequence[str]) -> str:
+    """Two in a line."""
+    return "\n".join(" ".join(links[i : i + 2]) for i in range(0, len(links), 2))
+
+
+def data_file(name: str) -> str:
     """Style sheet or script, a file beside this one."""
     return resources.files("identkit.rates.page").joinpath(name).read_text(encoding="utf-8")
 
@@ -121,4 +142,4 @@ def _method(store: str | os.PathLike[str] | None) -> str:
 </section>"""
 
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"

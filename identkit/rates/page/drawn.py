@@ -29,12 +29,12 @@ def figures_section(results: Sequence[RateResult], names: Sequence[str]) -> str:
         )
         drawn = figures.compare_figure(fitted, figures.main_loss)
         what = f"The loss of every experiment: {esc(listed(list(said)))}."
-        shown.append(_figure("figure-all", drawn, "All experiments", alt, what, wide=True))
+        shown.append(drawn_figure("figure-all", drawn, "All experiments", alt, what, wide=True))
     elif len(fitted) > 1:
         drawn = figures.small_multiples(fitted)
         what = "All experiments on shared scales; the numbers are slopes."
         alt = f"{len(fitted)} panels of errors against n; the table of verdicts has the slopes."
-        shown.append(_figure("figure-all", drawn, "All experiments", alt, what, wide=True))
+        shown.append(drawn_figure("figure-all", drawn, "All experiments", alt, what, wide=True))
     for number, result, name in seen:
         start = result.experiment.starts[0]
         shown.append(experiment_figure(f"figure-{number}", result, name, start))
@@ -60,10 +60,13 @@ def experiment_figure(key: str, result: RateResult, name: str, start: str) -> st
         f"noise {e.setting.noise:g}."
     )
     drawn = figures.rate_figure(result, start=start)
-    return _figure(key, drawn, name, figures.caption(result, start=start), what)
+    return drawn_figure(key, drawn, name, figures.caption(result, start=start), what)
 
 
-def _figure(key: str, drawn: Any, name: str, alt: str, caption: str, wide: bool = False) -> str:
+def drawn_figure(
+    key: str, drawn: Any, name: str, alt: str, caption: str, wide: bool = False
+) -> str:
+    """A figure as an element with the id ``key``: its name, its text alternative, a caption."""
     text = svg(drawn, f"{key}-")
     label = (
         f'<svg role="img" aria-labelledby="{key}-name {key}-text"', f'<title id="{key}-name">'

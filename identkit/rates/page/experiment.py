@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from identkit.fit.result import Status
+from identkit.rates.density_result import DensityResult
 from identkit.rates.page.certificate import certificate_part
 from identkit.rates.page.drawn import experiment_figure
 from identkit.rates.page.pieces import (
@@ -50,12 +51,12 @@ def _experiment(number: int, result: RateResult, name: str) -> str:
     warned = counted(len(result.warnings), "warning") if result.warnings else "no warnings"
     fits = f"{result.fits:,} fits" if result.complete else f"{result.fits:,} of {e.fits:,} fits"
     said = f"n = {e.sizes[0]:,} to {e.sizes[-1]:,}, {fits}, {warned}"
-    parts = [_warnings(result)]
+    parts = [warnings_list(result.warnings)]
     for start, _ in e.runs if result.lines else ():
-        parts.append(_all_slopes(f"{key}-{start}", result, start))
+        parts.append(all_slopes(f"{key}-{start}", result, start))
         if start in e.starts[1:] and result.lines:
             parts.append(experiment_figure(f"{key}-{start}-figure", result, name, start))
-    parts += [_shares(key, result), _controls(key, result), _setting(key, result)]
+    parts += [shares_table(key, result), _controls(key, result), _setting(key, result)]
     parts += [certificate_part(number, result), _environments(key, result)]
     return f"""<details>
 <summary><h3>{esc(name)}</h3> <span class="said">{said}</span></summary>
@@ -65,14 +66,15 @@ def _experiment(number: int, result: RateResult, name: str) -> str:
 </details>"""
 
 
-def _warnings(result: RateResult) -> str:
-    if not result.warnings:
+def warnings_list(warnings: Sequence[str]) -> str:
+    """Nothing without a warning."""
+    if not warnings:
         return ""
-    items = "".join(f"<li>{esc(w)}</li>" for w in result.warnings)
+    items = "".join(f"<li>{esc(w)}</li>" for w in warnings)
     return f'<div class="warnings"><h4>Warnings</h4><ul>{items}</ul></div>'
 
 
-def _all_slopes(key: str, result: RateResult, start: str) -> str:
+def all_slopes(key: str, result: RateResult | DensityResult, start: str) -> str:
     """Every quantity from one kind of start: slopes at all budgets, verdicts, medians by n."""
     e = result.experiment
     judged = {v.quantity.key: v for v in result.verdicts if v.start == start}
@@ -121,7 +123,8 @@ def _spread(middle: float, low: float, high: float) -> str:
     return f'<span class="num">{text}</span>'
 
 
-def _shares(key: str, result: RateResult) -> str:
+def shares_table(key: str, result: RateResult | DensityResult) -> str:
+    """Shares of fits by how they ended."""
     if not result.shares:
         return "<h4>How the fits ended</h4><p>There are no fits yet.</p>"
     found = {name for share in result.shares for name, _ in share.statuses}

@@ -11,7 +11,7 @@
     const text = document.getElementById("data").textContent;
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-    link.download = "rates.json";
+    link.download = button.dataset.name || "rates.json";
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   });

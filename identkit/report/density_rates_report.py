@@ -1,0 +1,202 @@
+"""The report of an experiment with densities, at 80 columns, and its document."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from identkit.rates.density_result import DENSITY_RATES, FINISHED, DensityResult
+from identkit.rates.density_setting import DensitySetting
+from identkit.rates.quantities import quantity
+from identkit.rates.result import settings_of_analysis
+from identkit.rates.slopes import LEVEL, Slope
+from identkit.report.rates_parts import interval, line_document, share_document, verdict_document
+
+
+def terminal(result: DensityResult) -> RenderableType:
+    """For a terminal of 80 columns."""
+    blocks: list[RenderableType] = [_head(result)]
+    for start in result.experiment.starts:
+        blocks += [verdict_table(result, start, f"{start} starts"), _exponents(result, start)]
+    for start, _ in result.experiment.runs[len(result.experiment.starts) :]:
+        blocks.append(_exponents(result, start))
+    blocks.append(_fits(result))
+    if result.warnings:
+        blocks += [Text("\nwarnings", style="yellow"), _notes(result.warnings)]
+    analysis = settings_of_analysis()
+    blocks.append(
+        Text(
+            f"\nSlopes of log median on log n over all n, {LEVEL:.0%} bootstrap intervals "
+            f"({analysis['bootstrap']} draws, seed {analysis['bootstrap_seed']}). Derived rates "
+            "hold near the truth, for generic parameters, with weights bounded below; a rate is an "
+            "upper bound, so that errors may fall faster. The exponent is α of (log n/n)^α by "
+            "least squares on logarithms.",
+            style="dim",
+        )
+    )
+    return Group(*blocks)
+
+
+def _head(result: DensityResult) -> Text:
+    e, s = result.experiment, result.experiment.setting
+    (m, k), (true_m, true_k) = s.atoms, s.truth.atoms
+    lines = [
+        f"\n{s.expert_label}, {s.gate.name} gate, {s.model.likelihood.title}",
+        f"{true_m} + {true_k} true atoms, shared + routed; {m} + {k} fitted; seed {s.seed}",
+        f"n = {', '.join(f'{n:,}' for n in e.sizes)}; {e.replicates} replicates; step budgets "
+        f"{', '.join(map(str, s.budgets))}",
+        *truth_lines(s),
+    ]
+    if result.alternatives:
+        lines.append(
+            "NOT IDENTIFIABLE: other measures have the same density, by "
+            f"{', '.join(result.alternatives)}; nothing is predicted of parameters"
+        )
+    lines += [f"not met: {text}" for text in result.unmet]
+    return Text.assemble((e.name, "bold"), "\n".join(lines), "\n")
+
+
+def truth_lines(setting: DensitySetting) -> list[str]:
+    """The true atoms."""
+    model, truth = setting.model, setting.truth
+    lines = []
+    numbers = model.numbers(truth.atoms)
+    vector = model.pack(truth)
+    for half, count in (("shared", truth.atoms[0]), ("routed", truth.atoms[1])):
+        for i in range(count):
+            own = [
+                (name, value)
+                for (where, atom, name), value in zip(numbers, vector, strict=True)
+                if (where, atom) == (half, i)
+            ]
+            said = ", ".join(
+                f"ω = {truth.omega[i]:.6g}" if name == "log ω"
+                else f"{name} = {math.exp(value):.6g}" if name in ("ν", "τ")
+                else f"{name} = {value:.6g}"
+                for name, value in own
+            )  # fmt: skip
+            lines.append(f"{half} {i}: {said}")
+    return lines
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False,
+        show_edge=False,
+    )  # fmt: skip
+
+
+def verdict_table(
+    result: DensityResult, start: str, title: str, rated: bool = False
+) -> RenderableType:
+    """A line for each quantity from one kind of start, or only for those with a rate."""
+    table = _table(title)
+    table.add_column("quantity", overflow="fold")
+    for name in ("published", "derived", "slope"):
+        table.add_column(name, overflow="fold", max_width=10)
+    for name in ("90% interval", "verdict"):
+        table.add_column(name, no_wrap=True, min_width=6)
+    for v in result.verdicts:
+        if v.start != start or (rated and not (v.published or v.derived)):
+            continue
+        line = result.line(v.quantity.key, start)
+        if not any(line.counts):
+            continue
+        rates = ["–" if p is None else str(p.rate) for p in (v.published, v.derived)]
+        slope = line.slope
+        ends = "too few values" if slope is None else f"[{slope.low:.3f}, {slope.high:.3f}]"
+        value = "–" if slope is None else f"{slope.value:.3f}"
+        word = v.against_derived or v.against_published or "–"
+        table.add_row(v.quantity.label, *rates, value, ends, str(word))
+    budgets = result.experiment.setting.budgets
+    notes = []
+    for budget in budgets[:-1]:
+        changed = []
+        for v in result.verdicts:
+            if v.start == start:
+                now, last = (
+                    interval(result.line(v.quantity.key, start, b).slope)
+                    for b in (budget, budgets[-1])
+                )
+                if now != last:
+                    changed.append(f"{v.quantity.label} {now}")
+        notes.append(f"slopes after {budget} steps: {'; '.join(changed) or 'the same'}")
+    shared: dict[str, list[str]] = {}
+    for v in result.verdicts:
+        for reason in v.reasons if v.start == start else ():
+            shared.setdefault(reason, []).append(v.quantity.label)
+    notes += [f"{reason}: {'; '.join(labels)}" for reason, labels in shared.items()]
+    return Group(table, _notes(notes))
+
+
+def _exponents(result: DensityResult, start: str) -> RenderableType:
+    table = _table(f"exponents of log(n)/n, {start} starts")
+    for name in ("quantity", "of the mean", "of the median"):
+        table.add_column(name, overflow="fold")
+    for e in result.exponents:
+        if e.start == start:
+            table.add_row(quantity(e.quantity).label, interval(e.mean), interval(e.median))
+    return table
+
+
+def _fits(result: DensityResult) -> RenderableType:
+    """How the fits ended, at the last budget."""
+    table = _table("\nhow the fits ended")
+    for name in ("start", "n", "finished", "below truth", "at the box", "ν at an end", "s per fit"):
+        table.add_column(name, justify="left" if name == "start" else "right")
+    last = result.experiment.setting.budgets[-1]
+    for s in result.shares:
+        if s.budget == last:
+            table.add_row(
+                s.start, f"{s.n:,}", f"{s.of(*FINISHED):.0%}",
+                "–" if s.trapped is None else f"{s.trapped:.0%}",
+                f"{s.of('at the box'):.0%}", f"{s.of('variance at its floor'):.0%}",
+                f"{s.seconds:.3f}",
+            )  # fmt: skip
+    return table
+
+
+def _notes(lines: Any) -> RenderableType:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for line in lines:
+        grid.add_row(" ·", line)
+    return grid
+
+
+def document(result: DensityResult) -> dict[str, Any]:
+    """The ``identkit.density-rates/1`` document."""
+    return {
+        "schema": DENSITY_RATES,
+        "experiment": result.experiment.document(),
+        "complete": result.complete,
+        "fits": result.fits,
+        "analysis": settings_of_analysis(),
+        "alternatives": list(result.alternatives),
+        "unmet": list(result.unmet),
+        "verdicts": [verdict_document(v) for v in result.verdicts],
+        "lines": [line_document(line) for line in result.lines],
+        "exponents": [
+            {
+                "quantity": e.quantity,
+                "start": e.start,
+                "mean": _slope(e.mean),
+                "median": _slope(e.median),
+            }
+            for e in result.exponents
+        ],
+        "shares": [share_document(s) for s in result.shares],
+        "warnings": list(result.warnings),
+        "environments": list(result.environments),
+    }
+
+
+def _slope(found: Slope | None) -> dict[str, Any] | None:
+    return None if found is None else asdict(found)

@@ -1,0 +1,1 @@
+"""What routers of mixture-of-experts layers do: metrics of which experts were selected."""
