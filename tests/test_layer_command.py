@@ -67,6 +67,8 @@ def test_gates_of_other_routers():
     assert gate_of(replace(every, divided=Divided.NOT))[0] == "sigmoid"
     assert gate_of(replace(every, scores=Scores.SOFTMAX))[0] == "softmax"
     assert gate_of(replace(every, temperature="2"))[0] is None
+    many = replace(every, selected=65)
+    assert gate_of(replace(many, scores=Scores.SOFTMAX))[0] is None  # gates select 64 at most
 
 
 def test_what_departs_from_theorems():

@@ -26,6 +26,7 @@ from identkit.checking import SHARED, check
 from identkit.deadline import Deadline
 from identkit.expression import parse, symbol
 from identkit.gates import resolve
+from identkit.gates.selection import MOST
 from identkit.interaction import interactions
 from identkit.layers.findings import Absent, LayerGauge
 from identkit.layers.record import Architecture, Divided, ExpertForm, Form, Scores
@@ -97,7 +98,7 @@ def _gate(architecture: Architecture) -> Any:
     router = architecture.router
     name, _ = gate_of(router)
     if name is None:
-        k = min(router.selected, router.count - 1)
+        k = min(router.selected, router.count - 1, MOST)
         name = "softmax" if router.scores is Scores.SOFTMAX else f"top-{max(k, 1)}-biased"
     return resolve(name)
 
