@@ -38,7 +38,7 @@ its modeling file in transformers 5.24 (`identkit/layers/families.py`).
 A layer is Σ w_i(x)·h(x, η_i), x in R^d. σ is the sigmoid, ⊙ the product of units, b the selection
 bias.
 
-`identkit layer config.json` prints the report, `--compare A B` two side by side, `--json` all of it.
+`identkit layer config.json` prints the report, `--compare A B` two side by side, `--json` all.
 A layer of torch is read from Python, its experts traced and its router recognised by what it
 computes; what has another shape is refused with the line:
 
