@@ -39,6 +39,17 @@ its modeling file in transformers 5.24 (`identkit/layers/families.py`).
 A layer is Σ w_i(x)·h(x, η_i), x in R^d. σ is the sigmoid, ⊙ the product of units, b the selection
 bias.
 
+`identkit layer config.json` prints the report, `--compare A B` two side by side, `--json` all.
+A layer of torch is read from Python, its experts traced and its router recognised by what it
+computes; what has another shape is refused with the line:
+
+```python
+from identkit.layers.analysis import analyse
+from identkit.layers.module import read_module
+
+found = analyse(read_module(layer))
+```
+
 ## What is read
 
 | model | d | router | expert | shared experts |

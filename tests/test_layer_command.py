@@ -67,6 +67,8 @@ def test_gates_of_other_routers():
     assert gate_of(replace(every, divided=Divided.NOT))[0] == "sigmoid"
     assert gate_of(replace(every, scores=Scores.SOFTMAX))[0] == "softmax"
     assert gate_of(replace(every, temperature="2"))[0] is None
+    many = replace(every, selected=65)
+    assert gate_of(replace(many, scores=Scores.SOFTMAX))[0] is None  # gates select 64 at most
 
 
 def test_what_departs_from_theorems():
@@ -159,3 +161,15 @@ def test_time_is_kept():
 def test_what_is_refused(arguments, said, capsys):
     assert main(["layer", *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_two_scales_of_one_unit():
+    """Under relu both (down, gate) and (down, up): one of them is left when the other is held."""
+    made = read_config(source("mixtral-8x7b"))
+    expert = replace(made.expert, activation="relu", width=2)
+    both = analyse(replace(made, expert=expert), time_limit=30)
+    assert both.dimension == 4096 + 2 * 8 * 2
+    whole, _, held, _ = both.decided
+    assert whole.rate == "no consistent estimator of gate, up and down"
+    assert held.rate == "no consistent estimator of gate and down"
+    assert both.changes[0].gone == ()

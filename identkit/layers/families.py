@@ -70,7 +70,7 @@ def _router(keys: Keys, count: str, *, renormalised: bool, **more: Any) -> Route
     return _selected(
         Router(
             scores=Scores.SOFTMAX,
-            count=keys.count(count),
+            count=keys.count(count, least=2),
             selected=keys.count("num_experts_per_tok"),
             divided=Divided.SELECTED if renormalised else Divided.ALL,
             **{"first": BEFORE, **more},
@@ -176,7 +176,7 @@ def _deepseek_v3(keys: Keys) -> dict[str, Any]:
     renormalised = keys.flag("norm_topk_prob")
     router = Router(
         scores=Scores.SIGMOID,
-        count=keys.count("n_routed_experts"),
+        count=keys.count("n_routed_experts", least=2),
         selected=keys.count("num_experts_per_tok"),
         divided=Divided.SELECTED if renormalised else Divided.NOT,
         first=BEFORE,
@@ -224,7 +224,7 @@ def _llama4(keys: Keys) -> dict[str, Any]:
     expert = _glu(keys, "intermediate_size")
     router = Router(
         scores=Scores.SIGMOID,
-        count=keys.count("num_local_experts"),
+        count=keys.count("num_local_experts", least=2),
         selected=keys.count("num_experts_per_tok"),
         divided=Divided.NOT,
         first=AFTER,
@@ -250,7 +250,7 @@ def _jetmoe(keys: Keys) -> dict[str, Any]:
 def _switch(keys: Keys) -> dict[str, Any]:
     router = Router(
         scores=Scores.SOFTMAX,
-        count=keys.count("num_experts"),
+        count=keys.count("num_experts", least=2),
         selected=1,
         divided=Divided.ALL,
         first=BEFORE,

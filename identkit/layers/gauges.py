@@ -26,6 +26,7 @@ from identkit.checking import SHARED, check
 from identkit.deadline import Deadline
 from identkit.expression import parse, symbol
 from identkit.gates import resolve
+from identkit.gates.selection import MOST
 from identkit.interaction import interactions
 from identkit.layers.findings import Absent, LayerGauge
 from identkit.layers.record import Architecture, Divided, ExpertForm, Form, Scores
@@ -38,7 +39,7 @@ SMALL = 2
 SHIFT = "shift of the router"
 SCALE = "scale of a unit"
 PLACES = {
-    "a": "gate[j]", "u": "up[j]", "c": "down[:, j]", "b": "gate bias[j]", "v": "up bias[j]",
+    "c": "down[:, j]", "a": "gate[j]", "u": "up[j]", "b": "gate bias[j]", "v": "up bias[j]",
     "w": "(up bias[j] + 1)",
 }  # fmt: skip
 _CONSTANT = "its own numbers alone are in the sum over units"
@@ -97,7 +98,7 @@ def _gate(architecture: Architecture) -> Any:
     router = architecture.router
     name, _ = gate_of(router)
     if name is None:
-        k = min(router.selected, router.count - 1)
+        k = min(router.selected, router.count - 1, MOST)
         name = "softmax" if router.scores is Scores.SOFTMAX else f"top-{max(k, 1)}-biased"
     return resolve(name)
 
@@ -216,15 +217,15 @@ def _scales(
     units = architecture.router.count * form.width
     units += 0 if architecture.shared is None else architecture.shared.width
     flips = [_ratios(g) for g in own if g.kind is GaugeKind.SYMMETRY]
-    for gauge in own:
-        if gauge.kind is not GaugeKind.ORBIT:
-            continue
+    orbits = [gauge for gauge in own if gauge.kind is GaugeKind.ORBIT]
+    for gauge in orbits:
         ratios = _ratios(gauge)
+        moved = " and ".join(MATRICES[letter] for letter in sorted(ratios))
         signed = any(set(flip) == set(ratios) for flip in flips)
         proved = _at_the_small_layer(setting, ratios, gauge.amounts)
         yield LayerGauge(
             part="unit",
-            name=SCALE,
+            name=SCALE if len(orbits) == 1 else f"{SCALE}, {moved}",
             action=f"{_action(ratios, gauge.amounts)}, r {'≠' if signed else '>'} 0, "
             "for each unit j of each expert",
             dimension=units,
@@ -282,7 +283,7 @@ def _action(ratios: Mapping[str, Any], amounts: tuple[str, ...]) -> str:
     """With a positive factor r for exp(s)."""
     r = sp.Symbol("r", positive=True)
     moved = []
-    for letter, ratio in sorted(ratios.items(), key=lambda item: -[*MATRICES].index(item[0])):
+    for letter, ratio in sorted(ratios.items(), key=lambda item: [*PLACES].index(item[0])):
         factor = sp.simplify(ratio.subs({symbol(s): sp.log(r) for s in amounts}))
         place = PLACES[letter]
         numerator, denominator = factor.as_numer_denom()

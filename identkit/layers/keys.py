@@ -43,7 +43,7 @@ class Keys:
         self.read |= {*names}
         found = {n: self.given[n] for n in names if n in self.given}
         values = list(found.values())
-        if any(v != values[0] for v in values):
+        if any(v != values[0] for v in values[1:]):
             raise InputError(f"configuration: {' and '.join(found)} differ; leave one out.")
         if values:
             return values[0]
@@ -79,7 +79,7 @@ class Keys:
     def word(self, key: str, known: Collection[str]) -> str:
         """One of some names. Raises InputError."""
         value = self._raw(key)
-        if value not in known:
+        if not isinstance(value, str) or value not in known:
             raise InputError(
                 f"configuration: {key} '{str(value)[:40]}' of {self.family} is not read; known: "
                 f"{', '.join(sorted(known))}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from identkit.experts import Expert
+from identkit.gates.selection import MOST
 from identkit.layers.record import Architecture, Divided, ExpertForm, Form, Router, Scores
 
 GATE, UP, DOWN = "a", "u", "c"
@@ -114,6 +115,8 @@ def gate_of(router: Router) -> tuple[str | None, str]:
         return None, "its temperature is fixed, and no gate with a fixed one is registered"
     if router.grouped:
         return None, "no gate is registered that restricts the selection to groups of experts"
+    if k > MOST and not everything:
+        return None, f"no gate is registered that selects more than {MOST} experts"
     if router.scores is Scores.SOFTMAX:
         if everything:
             return "softmax", ""

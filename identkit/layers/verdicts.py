@@ -7,7 +7,7 @@ is: then no estimator of the numbers that it moves is consistent, whatever the g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from identkit.architecture.measures import Setting
@@ -68,23 +68,30 @@ def share_of(deadline: Deadline) -> float:
 def decided(architecture: Architecture, ask: Ask) -> Iterator[Decided]:
     """For the expert as it is, and with the scale of its units held, under each likelihood."""
     form = architecture.expert
-    texts = {}
+    whole = expert(form, inputs=inputs_of(form))
     for scaled in (True, False):
         own = expert(form, scaled=scaled, inputs=inputs_of(form))
-        if own.text in texts.values() or (not scaled and not _moves(architecture, ask)):
+        if not scaled and not _moves(architecture, whole, ask):
             continue
-        texts[scaled] = own.text
         for likelihood in LIKELIHOODS:
             yield _decided(architecture, own, scaled, likelihood, ask)
 
 
-def _moves(architecture: Architecture, ask: Ask) -> tuple[str, ...]:
-    """The matrices that an exact curve of one expert moves; none if there is no such curve."""
-    form = architecture.expert
-    found = ask(expert(form, inputs=inputs_of(form)), _any_gate(architecture), LEAST_SQUARES)
+def _moves(architecture: Architecture, own: Expert, ask: Ask) -> tuple[str, ...]:
+    """The matrices that exact curves of one expert move; none if there is no such curve."""
+    found = ask(own, _any_gate(architecture), LEAST_SQUARES)
     orbits = [g for g in found.gauges if g.kind is GaugeKind.ORBIT and g.proved]
     moved = {p[0] for g in orbits for p, image in g.images if image != p}
     return tuple(MATRICES[letter] for letter in MATRICES if letter in moved)
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as in a sentence.
+
+    >>> listed(("gate", "up", "down"))
+    'gate, up and down'
+    """
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def _any_gate(architecture: Architecture) -> str:
@@ -107,9 +114,9 @@ def _decided(
         verdicts, command = verdicts_of(found), command_of(found)
         reasons += departures(architecture)
         reasons += dict.fromkeys(v.why for v in verdicts if v.rate == str(UNDECIDED) and v.why)
-    moved = _moves(architecture, ask) if scaled else ()
+    moved = _moves(architecture, own, ask)
     if moved:
-        rate = f"{NONE} of {' and '.join(moved)}"
+        rate = f"{NONE} of {listed(moved)}"
     else:
         rates = {v.rate for v in verdicts}
         rate = rates.pop() if len(rates) == 1 and not reasons else str(UNDECIDED)
@@ -172,10 +179,10 @@ def changes(architecture: Architecture, ask: Ask) -> Iterator[Change]:
     held = expert(form, scaled=False, inputs=inputs_of(form))
     gate, hold = gate_of(architecture.router)[0], ""
     before = _of_router(architecture)
-    if moved := _moves(architecture, ask):
+    if moved := _moves(architecture, whole, ask):
         hold = "hold one number of each unit at 1, so that it has no scale"
         found = ask(held, _any_gate(architecture), LEAST_SQUARES)
-        gone = (f"scale of {' and '.join(moved)}",) if _no_curve(found) else ()
+        gone = (f"scale of {listed(moved)}",) if _no_curve(found) else ()
         yield Change(hold, gone, (), () if gate is None else verdicts_of(found), command_of(found))
         hold = "the same, and "
     else:
