@@ -90,16 +90,18 @@ In a test, before a layer is trained:
 ```python
 from identkit.testing import assert_layer_identifiable
 
+
 def test_layer():
     assert_layer_identifiable("config.json")  # or a module of torch, or an Architecture
 ```
 
-It fails, with the report, unless these are proved: every gauge that is listed, and that nothing else
-moves router or units; the condition of each regime of the layer's gate for its expert, with the
-scale of units held (`held=False`: as it is). It fails also where the expert is proved degenerate
-under that gate, and where f has what no theorem has: shared experts added to it, a vector, dropped
-tokens. What is undecided fails. No rate is demanded; `nondegenerate=True` demands the second order,
-which is open for every gate that selects. Of the layers above these pass: {passing}.
+It fails, with the report, unless these are proved: every gauge that is listed, and that nothing
+else moves router or units; the condition of each regime of the layer's gate for its expert, with
+the scale of units held (`held=False`: as it is). It fails also where the expert is proved
+degenerate under that gate, and where f has what no theorem has: shared experts added to it, a
+vector, dropped tokens. What is undecided fails. No rate is demanded; `nondegenerate=True` demands
+the second order, which is open for every gate that selects. Of the layers above these pass:
+{passing}.
 
 During training:
 
@@ -108,7 +110,7 @@ from identkit.layers.collapse import CollapseWatch
 
 watch = CollapseWatch(layer, probes=x, every=100)  # a layer, or a list of its experts
 for step, batch in enumerate(batches):
-    selected = train(batch)                        # the router's indices (…, k)
+    selected = train(batch)  # the router's indices (…, k)
     watch.on_step_end(step, indices=selected)
 ```
 
