@@ -402,7 +402,7 @@ def main() -> None:
         plan = Plan(steps=100 if options.quick else 600, batch=64, rate=3e-3)
     else:
         data, size = python(), PYTHON
-        plan = Plan(steps=200 if options.quick else 2000, batch=16, rate=2e-3)
+        plan = Plan(steps=150 if options.quick else 1600, batch=16, rate=2e-3)
     began = time.perf_counter()
     try:
         with tempfile.TemporaryDirectory() as folder:
