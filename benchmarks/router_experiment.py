@@ -1,13 +1,13 @@
 """Do routers behave as arXiv 2505.10860 reports? Four small models, trained here, over seeds.
 
-    python benchmarks/router_experiment.py --data digits --json benchmarks/router_experiment.json
+    python benchmarks/router_experiment.py --data digits --seeds 5 --json digits.json
     python benchmarks/router_experiment.py --data python --quick
     python benchmarks/router_experiment.py --data python --json python.json   # up to an hour
 
 Softmax and normalised sigmoid routers, each with and without one shared expert, top-2, equal active
-parameters (``router_models.py``). No load-balance loss, since the paper's models are compared by
-what the router does by itself. The paper's runs are single, at 158 M parameters; here are seeds, of
-which each draws the same order of data for all four models, so that differences are paired.
+parameters (``router_models.py``). No load-balance loss: what routers do by themselves is asked. The
+paper's runs are single, at 158 M parameters; here are seeds, of which each draws the same order of
+data for all four models, so that differences are paired.
 
 Data: ``digits``, as scikit-learn ships them (BSD-3-Clause; from the UCI archive, E. Alpaydin and
 C. Kaynak): 8 × 8 pixels as 16 patches of 2 × 2. ``python``, the sources of the standard library of
