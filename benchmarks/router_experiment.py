@@ -248,7 +248,7 @@ CLAIMS = (
     ("a shared expert lowers the loss", "shared", "loss", -1),
     ("a shared expert raises accuracy", "shared", "accuracy", 1),
 )
-"""What the paper reports: (words, what is changed, quantity, the sign of the difference)."""
+"""(words, what is changed, quantity, sign): the paper's, with accuracy beside perplexity."""
 
 
 def interval(values: Sequence[float]) -> dict[str, Any]:
