@@ -32,7 +32,6 @@ from identkit.estimating import (
     check_is_fitted,
     check_random_state,
     counted,
-    filled_up,
     validate_data,
 )
 from identkit.experts import Expert
@@ -115,8 +114,8 @@ class DensityEstimator(BaseEstimator):
 
         def fit(k: int, rows: Any, _: Any) -> DensityFit:
             part = slice(None) if rows is None else rows
-            own = filled_up(x[part], y[part], None if weight is None else weight[part], free(k))
-            return best_density(model, own[0], own[1], k, weight=own[2], **options)
+            w = None if weight is None else weight[part]
+            return best_density(model, x[part], y[part], k, weight=w, few=True, **options)
 
         self.__dict__.pop("choice_", None)
         if isinstance(self.n_atoms, str):

@@ -298,7 +298,7 @@ def test_a_spike_is_no_fit(capsys):
     assert len(found["report"]["floor"]) == 1
     assert main(["fit", *arguments]) == 1
     words = " ".join(capsys.readouterr().out.split())
-    assert "the likelihood has no bound there and means nothing; lower --k" in words
+    assert "whose likelihood has no bound and means nothing: lower --k" in words
     assert "at the smallest that is allowed, 1e-10 of that of 'y'" in words
     code, found = document(capsys, *arguments, "--variance", "common")
     assert code == 0

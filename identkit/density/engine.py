@@ -53,6 +53,7 @@ def maximum_likelihood(
     newton: bool = True,
     tolerance: float = 1e-16,
     flat: float = 1e-12,
+    few: bool = False,
     compute: Compute | None = None,
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
@@ -62,7 +63,8 @@ def maximum_likelihood(
     ``x`` has shape (n, d) and ``y`` (n,) for one problem; (R, n, d) or (n, d), and (R, n), for R
     problems; classes of a categorical likelihood are 0, 1, …. ``start`` is a measure, or several to
     start from; each has one for all problems or R of them. ``weight``, like y in shape, counts
-    rows. With ``newton`` False all steps are EM's. Gauges are fixed by holding the last gate at 0.
+    rows. With ``newton`` False all steps are EM's. ``few`` fits fewer rows than parameters too,
+    where the likelihood need not have a maximum. Gauges are fixed by holding the last gate at 0.
 
     >>> import numpy as np, identkit
     >>> from identkit.density import DensityMeasure, DensityModel, maximum_likelihood
@@ -97,13 +99,13 @@ def maximum_likelihood(
     if data.weight is not None:
         counted = int((data.weight[data.good] > 0).sum(axis=1).min())
         total = float(data.weight[data.good].sum(axis=1).min())
-        if total < free <= counted:
+        if total < free <= counted and not few:
             raise InputError(
                 f"weights: they say how often a row counts, and add up to {total:g}, less than the "
                 f"{free} parameters of {sum(atoms)} "
                 f"{'atoms' if sum(atoms) > 1 else 'atom'}; give counts, or multiply all weights."
             )
-    if counted < free:
+    if counted < free and not few:
         raise InputError(
             f"data: {counted} samples are fewer than the {free} parameters of {sum(atoms)} "
             "atoms; give more data or fit fewer atoms."

@@ -39,6 +39,7 @@ def best_density(
     start: Mapping[str, Sequence[float] | float] | None = None,
     max_steps: int = 500,
     em_steps: int = 20,
+    few: bool = False,
     compute: Compute | None = None,
     steps: Steps | None = None,
     stop: Callable[[], bool] | None = None,
@@ -50,7 +51,8 @@ def best_density(
     units. ``weight`` (n,) says how often a row counts; rows of weight 0 are left out.
     ``variances`` are the known ones of the likelihood ``gaussian-known``, one for all atoms
     or one each, shared atoms first. ``start`` maps a routed parameter's name to the value, one for
-    all atoms or one for each, that every start begins with. Raises
+    all atoms or one for each, that every start begins with; ``few`` is that of
+    :func:`~identkit.density.engine.maximum_likelihood`. Raises
     :class:`~identkit.errors.InputError`, as the parts do.
     """
     steps = Silent() if steps is None else steps
@@ -96,13 +98,14 @@ def best_density(
     steps.begin("choosing starts", TRIAL_STEPS)
     measures = random_starts(
         model, *where, atoms, starts, seed,
-        weight=weight, box=inner_box, given=given if values else None, compute=compute,
+        weight=weight, box=inner_box, given=given if values else None, few=few, compute=compute,
         progress=steps.update, stop=stop,
     )  # fmt: skip
     steps.begin("fitting", max_steps)
     found = maximum_likelihood(
         model, *where, measures,
-        weight=weight, box=inner_box, max_steps=max_steps, em_steps=em_steps, compute=compute,
+        weight=weight, box=inner_box, max_steps=max_steps, em_steps=em_steps, few=few,
+        compute=compute,
         progress=steps.update, stop=stop,
     )  # fmt: skip
     if units is None:

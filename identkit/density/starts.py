@@ -64,6 +64,7 @@ def random_starts(
     weight: Array | None = None,
     box: DensityBox | None = None,
     given: Callable[[Array], Array] | None = None,
+    few: bool = False,
     compute: Compute | None = None,
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
@@ -71,8 +72,9 @@ def random_starts(
     """``count`` starting measures of (m, k) atoms for data x (n, d), y (n,).
 
     Start s is a function of (seed, s) and the data: more starts leave the first ones as they are.
-    ``given`` puts numbers of vectors (…, p) at values of the user's. Raises
-    :class:`~identkit.errors.InputError` as :func:`~identkit.density.engine.maximum_likelihood`.
+    ``given`` puts numbers of vectors (…, p) at values of the user's, ``few`` is that of the fit.
+    Raises :class:`~identkit.errors.InputError` as
+    :func:`~identkit.density.engine.maximum_likelihood`.
     """
     model.check_atoms(atoms)
     if count < 1 or atoms[1] < 1:
@@ -92,9 +94,9 @@ def random_starts(
     of: list[int] = []
     for s in range(count):
         own = np.random.default_rng([seed, s, _STREAM])
-        few = parts.divided and s % 2 == 1
-        each = FEW_TRIALS if few else TRIALS if parts.random else 1
-        trials += [parts.trial(own, few) for _ in range(each)]
+        through = parts.divided and s % 2 == 1
+        each = FEW_TRIALS if through else TRIALS if parts.random else 1
+        trials += [parts.trial(own, through) for _ in range(each)]
         of += [s] * each
     vectors = np.stack([model.pack(t) for t in trials])
     if given is not None:
@@ -102,7 +104,7 @@ def random_starts(
     short = maximum_likelihood(
         model, x, np.broadcast_to(y, (len(trials), size)), model.unpack(vectors, atoms),
         weight=None if weight is None else np.broadcast_to(weight, (len(trials), size)),
-        box=box, max_steps=TRIAL_STEPS, em_steps=TRIAL_STEPS, compute=compute,
+        box=box, max_steps=TRIAL_STEPS, em_steps=TRIAL_STEPS, few=few, compute=compute,
         progress=progress, stop=stop,
     )  # fmt: skip
     value = np.where(np.isfinite(short.log_likelihood), short.log_likelihood, -np.inf)

@@ -145,11 +145,12 @@ class Units:
         variance = None
         if box.variance is not None:
             variance = np.asarray(box.variance, dtype=np.float64) / self.unit**2
+        gate = GATE if self.model.routed.exponential else STEEP  # σ(−1000) is 0 in float64
         # logits beyond STEEP are probabilities of 0 and 1, to which the likelihood may drift
         most = LINEAR if self.model.density.spread else STEEP
         return replace(
             box,
-            routed=self.routed.box(box.routed, most, GATE),
+            routed=self.routed.box(box.routed, most, gate),
             shared=box.shared if self.shared is None else self.shared.box(box.shared, most, GATE),
             variance=variance,
         )

@@ -148,7 +148,7 @@ def density_loss(
             "have the same density, and are not divided out"
         )
     sizes = None if "routed" not in halves or constant else halves["routed"].sizes
-    if sizes is not None and gate.chosen(regime).key == "sparse":
+    if sizes is not None and not gate.chosen(regime).admits(True):
         sloped = (gates[1].gamma != 0).any(axis=-1)
         if (sizes[:, sloped] > 1).any():
             caveats.append(

@@ -142,7 +142,7 @@ class DensitySetting:
     @property
     def dense(self) -> bool:
         """Whether the regime is about atoms that are alone in their cells: first order."""
-        return self.case.key == "dense"
+        return not self.case.admits(False)
 
     @property
     def expert_label(self) -> str:
