@@ -14,6 +14,8 @@ from jsonschema import Draft202012Validator
 from identkit.choice import CRITERIA
 from identkit.density.result import Status as DensityStatus
 from identkit.fit.result import Status
+from identkit.layers.families import AFTER, BEFORE
+from identkit.layers.record import Divided, Form, Scores
 from identkit.layout import STANDARD
 from identkit.mixing import SCHEMA as MIXING
 from identkit.report.density_report import STATES
@@ -88,6 +90,10 @@ WORDS = {
     "claims-1: status": set(ClaimStatus),
     "observed/status": set(ClaimStatus),
     "order_status": set(OrderStatus),
+    "router/scores": set(Scores),
+    "router/divided": set(Divided),
+    "router/first": {BEFORE, AFTER},
+    "expert/form": set(Form),
     "status": {s.value for s in Status},
     "density_status": {s.value for s in DensityStatus},
     "estimate/state": {"", *STATES},

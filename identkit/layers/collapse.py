@@ -31,10 +31,10 @@ The best c leaves ‖y_a − c·y_b‖ = √(1 − cos²)·‖y_a‖, at 0.999 4
 bfloat16, 2⁻⁹ of each number, leaves |cos| above 1 − 10⁻⁵.
 """
 LEAST_VALUES = 16
-"""Probes times outputs from which |cos| says something.
+"""Probes times outputs from which the cosine says something.
 
-Independent vectors of N normal numbers have |cos| > 0.999 with probability 0.001 at N = 3 (there
-|cos| is uniform), below 10⁻²⁰ at N = 16.
+Of independent vectors of N normal numbers its size exceeds 0.999 with probability 0.001 at N = 3
+(there it is uniform), below 10⁻²⁰ at N = 16.
 """
 PROBES = 256
 """Probes that are evaluated of those given; which, the seed draws."""
