@@ -70,7 +70,7 @@ LAYERS = {
     "mixture": "fit.structure fit.printing fit.gradient fit.model simulation",
     "losses": "losses losses.shifts losses.levels losses.partition losses.norms losses.identified "
     "losses.quotient",
-    "fit": "fit fit.objective fit.box fit.result fit.problem fit.solver fit.nodes "
+    "fit": "fit fit.objective fit.box fit.batch fit.result fit.problem fit.solver fit.nodes "
     "fit.vector_math fit.kept fit.cpu_kernel fit.torch_kernel fit.routed_kernel fit.routed_cpu "
     "fit.sums fit.job fit.engine fit.closure fit.starts fit.change fit.inference "
     "fit.shared_gates fit.prediction fit.saved fit.statistics fit.summary fit.running",

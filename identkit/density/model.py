@@ -11,7 +11,7 @@ rows, which are linear in the numbers of the vector (:mod:`identkit.fit.structur
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -400,17 +400,6 @@ class DensityModel:
         every = measure.all_variances
         nu = None if every is None else every[chosen]
         return self.density.draw(rng, h, nu)
-
-    def document(self) -> Mapping[str, Any]:
-        """What files say of the model."""
-        found: dict[str, Any] = {
-            "expert": self.routed.expert.canonical(),
-            "gate": self.routed.gate.name,
-            "likelihood": self.likelihood.document(),
-        }
-        if self.shared is not None:
-            found["shared"] = self.shared.expert.canonical()
-        return found
 
 
 def _log_sum(parts: Array) -> Array:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from enum import Enum
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from identkit.density.measure import DensityMeasure
 from identkit.density.model import DensityModel
+from identkit.fit.batch import Fits, joined
 
 if TYPE_CHECKING:
     from identkit.density.units import Units
@@ -89,24 +89,16 @@ class Settings:
     libraries: tuple[tuple[str, str], ...]
 
 
-_EACH = (
-    "measure", "status", "log_likelihood", "gradient_norm", "steps", "start", "held",
-)  # fmt: skip
-"""Fields with an entry for each problem."""
-_ROWS = ("log_likelihoods", "statuses")
-"""Fields with a row for each problem, also where there is only one."""
-
-
 @dataclass(frozen=True, eq=False)
-class DensityFit:
+class DensityFit(Fits):
     """Maximum likelihood for R problems, each the best of its starts.
 
     ``measure`` has the batch of the problems; so have ``status`` (list or one), ``log_likelihood``
     (Σ w·log p, natural logarithms), ``gradient_norm`` (Euclidean, in the coordinates of the
     solver, variances by their logarithms, without what the box holds), ``steps`` and ``start``,
-    the index of the start it came from. ``fixed`` (p,) marks what equal bounds hold.
-    ``log_likelihoods`` and ``statuses`` have a row per
-    problem, a column per start; ``held`` (…, p) marks numbers of the vector at a bound or held.
+    the index of the start it came from. ``fixed`` (p,) marks what equal bounds hold,
+    ``held`` (…, p) numbers of the vector at a bound or held. ``log_likelihoods`` and ``statuses``
+    have a row per problem, a column per start.
 
     Of several starts the largest likelihood wins among those that ended at no spike; with spikes
     alone, one of them is returned, with that status.
@@ -114,6 +106,11 @@ class DensityFit:
     Where data were standardised, ``units`` says how and ``inner`` is the fit in standard units
     (:mod:`identkit.density.units`): gradient and ``held`` are of its numbers.
     """
+
+    _EACH = (
+        "measure", "status", "log_likelihood", "gradient_norm", "steps", "start", "held",
+    )  # fmt: skip
+    _ROWS = ("log_likelihoods", "statuses")
 
     model: DensityModel
     measure: DensityMeasure
@@ -142,44 +139,14 @@ class DensityFit:
         """The numbers that were estimated: not those that a gauge or the box holds."""
         return (~self.held).sum(axis=-1)
 
-    def __len__(self) -> int:
-        if not self.measure.batch:
-            raise TypeError("one fit has no length")
-        return len(self.status)
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __getitem__(self, r: int) -> DensityFit:
-        """The fit of one problem."""
-        return replace(
-            self,
-            **{name: getattr(self, name)[r] for name in _EACH},
-            **{name: getattr(self, name)[r : r + 1 or None] for name in _ROWS},
-        )
-
-    @classmethod
-    def joined(cls, parts: Sequence[DensityFit]) -> DensityFit:
-        """Fits of several batches of problems, alike in model, samples and settings, as one."""
-        if len(parts) == 1:
-            return parts[0]
-
-        def together(name: str) -> Any:
-            values = [getattr(part, name) for part in parts]
-            if isinstance(values[0], tuple):
-                return tuple(chain.from_iterable(values))
-            return np.concatenate(values)
-
-        return replace(
-            parts[0],
-            measure=DensityMeasure.stack([part.measure for part in parts]),
-            seconds=sum(part.seconds for part in parts),
-            **{name: together(name) for name in (*_EACH, *_ROWS) if name != "measure"},
-        )
-
     def settings_document(self) -> dict[str, Any]:
         """The settings for JSON."""
         return {
             **{f.name: getattr(self.settings, f.name) for f in fields(self.settings)},
             "libraries": dict(self.settings.libraries),
         }
+
+    @classmethod
+    def joined(cls, parts: Sequence[DensityFit]) -> DensityFit:
+        """Fits of several batches of problems, alike in model, samples and settings, as one."""
+        return joined(parts)

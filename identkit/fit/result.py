@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from enum import Enum
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from identkit import __version__
+from identkit.fit.batch import Fits, joined
 from identkit.fit.box import Box, number
 from identkit.fit.model import Model
 from identkit.fit.objective import Objective, objective_of
@@ -87,16 +87,8 @@ class Settings:
     libraries: tuple[tuple[str, str], ...]
 
 
-_EACH = (
-    "measure", "status", "cost", "gradient_norm", "steps", "passes", "start", "held",
-)  # fmt: skip
-"""Fields of a result with an entry for each problem."""
-_ROWS = ("costs", "statuses")
-"""Fields with a row for each problem, also where there is only one."""
-
-
 @dataclass(frozen=True, eq=False)
-class FitResult:
+class FitResult(Fits):
     """Fits of R problems, each the best of its starts.
 
     ``measure`` has the batch of the problems; so have ``status`` (list or one), ``cost`` (of the
@@ -109,6 +101,11 @@ class FitResult:
     (:mod:`identkit.fit.change`): there the gradient has a size, which is NaN in the user's, and the
     bounds are those of its box; ``held`` is of the standard numbers.
     """
+
+    _EACH = (
+        "measure", "status", "cost", "gradient_norm", "steps", "passes", "start", "held",
+    )  # fmt: skip
+    _ROWS = ("costs", "statuses")
 
     model: Model
     measure: MixingMeasure
@@ -238,37 +235,7 @@ class FitResult:
             "gradient_norm": number(inner.gradient_norm),
         }
 
-    def __getitem__(self, r: int) -> FitResult:
-        """The fit of one problem."""
-        return replace(
-            self,
-            **{name: getattr(self, name)[r] for name in _EACH},
-            **{name: getattr(self, name)[r : r + 1 or None] for name in _ROWS},
-        )
-
     @classmethod
     def joined(cls, parts: Sequence[FitResult]) -> FitResult:
         """Fits of several batches of problems, alike in model, samples and settings, as one."""
-        if len(parts) == 1:
-            return parts[0]
-
-        def together(name: str) -> Any:
-            values = [getattr(part, name) for part in parts]
-            if isinstance(values[0], tuple):
-                return tuple(chain.from_iterable(values))
-            return np.concatenate(values)
-
-        return replace(
-            parts[0],
-            measure=MixingMeasure.stack([part.measure for part in parts]),
-            seconds=sum(part.seconds for part in parts),
-            **{name: together(name) for name in (*_EACH, *_ROWS) if name != "measure"},
-        )
-
-    def __len__(self) -> int:
-        if not self.measure.batch:
-            raise TypeError("one fit has no length")
-        return len(self.status)
-
-    def __bool__(self) -> bool:
-        return True
+        return joined(parts)
