@@ -82,7 +82,7 @@ class Problem(NamedTuple):
 def steps(sums: Any, theta: np.ndarray, which: Any, second: bool) -> tuple[np.ndarray, ...]:
     index = np.asarray(which, dtype=np.int64)
     if isinstance(sums, TorchSums):
-        found = sums.on_tensors(torch.from_numpy(theta), torch.from_numpy(index), second)
+        found = sums.steps(torch.from_numpy(theta), torch.from_numpy(index), second)
         return tuple(values.numpy() for values in found)
     return sums.steps(np.ascontiguousarray(theta), index, second)
 

@@ -24,7 +24,7 @@ from identkit.density.measure import DensityMeasure
 from identkit.density.model import DensityModel
 from identkit.density.result import DensityFit, Settings, Status
 from identkit.errors import InputError, whole
-from identkit.fit.problem import LARGEST, Compute, Data
+from identkit.fit.problem import LARGEST, Compute, Data, start_vectors
 from identkit.mixing import real_array
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def maximum_likelihood(
     or each other, are not finite, constant, of other classes, or fewer than the parameters. Of
     several problems those with such y are left out with status ``bad data``, unless all are.
     """
-    from identkit.density.job import kernel_of, meaning, solved
+    from identkit.density.job import computing, meaning, solved
 
     began = time.perf_counter()
     box = DensityBox() if box is None else box
@@ -90,7 +90,7 @@ def maximum_likelihood(
     if not 0 < tolerance < 1 or not 0 <= flat < 1:
         raise InputError("tolerance, flat: give numbers between 0 and 1.")
     data = checked(model, x, y, weight)
-    starts, atoms = _vectors(model, start, data.problems)
+    starts, atoms = start_vectors(model, start, data.problems)
     spread = spreads(data)
     low, high = box.bounds(model, atoms, spread)
     fixed = model.pinned(atoms)
@@ -114,9 +114,9 @@ def maximum_likelihood(
     several = starts.shape[1]
     which = np.repeat(good, several)
     theta = model.held(starts[good].reshape(len(which), -1), atoms)
-    kernel, device = kernel_of(compute)
+    kernel, device, threads = computing(compute)
     end = solved(
-        model, atoms, data, theta, which, (low[which], high[which], fixed), compute, kernel, device,
+        model, atoms, data, theta, which, (low[which], high[which], fixed), kernel, device, threads,
         {
             "max_steps": max_steps, "tolerance": tolerance, "flat": flat,
             "first_order": em_steps if newton else max_steps + 1,
@@ -126,7 +126,7 @@ def maximum_likelihood(
     settings = Settings(
         __version__, max_steps, em_steps, newton, tolerance, flat,
         *((FLOOR, CEILING, True) if box.variance is None else (*_ends(box), False)),
-        device, kernel, (compute.threads or 1) if kernel == "native" else 0, _libraries(kernel),
+        device.type, kernel, threads if kernel == "native" else 0, _libraries(kernel),
     )  # fmt: skip
     return _result(
         model, atoms, data, end, starts, (low, high, fixed), settings, began,
@@ -193,8 +193,10 @@ def _result(
             free = low[r, part] < high[r, part]
             low_ones = free & (nu <= low[r, part] + AT_FLOOR)
             if found.finished and low_ones.any():
-                whose = spike(model, atoms, theta[i, s], data, int(r), low_ones)
-                found = Status.SPIKE if settings.relative or whose else Status.AT_THE_BOX
+                exact = settings.relative or spike(
+                    model, atoms, theta[i, s], data, int(r), low_ones
+                )
+                found = Status.SPIKE if exact else Status.AT_THE_BOX
             statuses[r, s] = found
     order = list(Status)
     best = np.zeros(problems, dtype=np.int64)
@@ -297,27 +299,6 @@ def _refined(
         return Status.LIGHT_ATOM
     own = held & ~model.pinned(measure.atoms) & (low < high)
     return Status.AT_THE_BOX if own.any() else status
-
-
-def _vectors(
-    model: DensityModel, start: DensityMeasure | Sequence[DensityMeasure], problems: int
-) -> tuple[Array, tuple[int, int]]:
-    """Starting vectors (R, S, p), and the atoms."""
-    several = [start] if isinstance(start, DensityMeasure) else list(start)
-    if not several:
-        raise InputError("start: it is empty; give at least one measure.")
-    if len({measure.atoms for measure in several}) > 1:
-        raise InputError("start: the starts have different numbers of atoms; give the same.")
-    columns = []
-    for measure in several:
-        vector = model.pack(measure)
-        if vector.ndim == 2 and len(vector) not in (1, problems):
-            raise InputError(
-                f"start: it holds {len(vector)} measures for {problems} problems; give one, or "
-                "one for each problem, and several starts as a list."
-            )
-        columns.append(np.broadcast_to(np.atleast_2d(vector), (problems, vector.shape[-1])))
-    return np.stack(columns, axis=1), several[0].atoms
 
 
 def _ends(box: DensityBox) -> tuple[float, float]:

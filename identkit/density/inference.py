@@ -91,7 +91,7 @@ def scores(fit: DensityFit, x: ArrayLike, y: ArrayLike) -> Array:
 def _sums(model: DensityModel, atoms: tuple[int, int], data: Data) -> Any:
     from identkit.density.job import sums_of
 
-    return sums_of(model, atoms, data, "native", "cpu", 1)
+    return sums_of(model, atoms, data)
 
 
 def information(

@@ -1,4 +1,4 @@
-"""The problems of maximum likelihood for the solver: kernels, devices, costs. Needs torch."""
+"""The problems of maximum likelihood for the solver: sums and costs. Needs torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from identkit.density.kernel import CpuSums
 from identkit.density.model import DensityModel
 from identkit.density.result import Status
 from identkit.density.torch_kernel import TorchSums
-from identkit.errors import InputError
+from identkit.fit.job import device_of, kernel_of, threads_of
 from identkit.fit.problem import Compute, Data
 from identkit.fit.solver import (
     DONE,
@@ -26,40 +26,31 @@ from identkit.fit.solver import (
     Solution,
     solve,
 )  # fmt: skip
+from identkit.fit.sums import NativeSums
 
 Array = NDArray[np.float64]
 
 
-def kernel_of(compute: Compute) -> tuple[str, str]:
-    """(kernel, device) that are computed with. Raises InputError for what is not available."""
-    device = compute.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device not in ("cpu", "cuda"):
-        raise InputError(f"device: '{device}' is not known; use auto, cpu or cuda.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "device: cuda is not available to this torch; use cpu, or install torch with CUDA."
-        )
-    kernel = compute.kernel
-    if kernel == "auto":
-        kernel = "native" if device == "cpu" else "torch"
-    if kernel not in ("native", "torch") or (kernel == "native" and device != "cpu"):
-        raise InputError(f"kernel: '{kernel}' is not available on {device}; use auto.")
-    if compute.threads is not None and compute.threads < 1:
-        raise InputError(f"threads: {compute.threads} is below 1; give at least one, or None.")
-    return kernel, device
+def computing(compute: Compute) -> tuple[str, torch.device, int]:
+    """Kernel, device and threads. Raises InputError for what is not available."""
+    device = device_of(compute.device)
+    return kernel_of(compute, device), device, threads_of(compute)
 
 
 def sums_of(
-    model: DensityModel, atoms: tuple[int, int], data: Data, kernel: str, device: str, threads: int
+    model: DensityModel,
+    atoms: tuple[int, int],
+    data: Data,
+    kernel: str = "native",
+    device: torch.device | None = None,
+    threads: int = 1,
 ) -> Any:
-    """The sums over the data that steps need."""
+    """The sums over the data that steps need: of NumPy arrays, or by torch of tensors."""
     y = np.where(data.good[:, None], data.y, 0.0)
     x = np.where(np.isfinite(data.x), data.x, 0.0)
     columns = model.density.columns(y, model.routed.outputs)
     if kernel == "torch":
-        return TorchSums(model, atoms, x, columns, data.weight, torch.device(device))
+        return TorchSums(model, atoms, x, columns, data.weight, device or torch.device("cpu"))
     return CpuSums(model, atoms, x, columns, data.weight, threads)
 
 
@@ -73,12 +64,7 @@ class Costs:
         self.sums, self.least, self.newton = sums, least, newton
 
     def steps(self, theta: Any, which: Any, second: bool) -> Any:
-        second = second and self.newton
-        if hasattr(self.sums, "on_tensors"):
-            cost, *rest = self.sums.on_tensors(theta, which, second)
-        else:
-            found = self.sums.steps(np.ascontiguousarray(theta.numpy()), which.numpy(), second)
-            cost, *rest = (torch.from_numpy(a) for a in found)
+        cost, *rest = self.sums.steps(theta, which, second and self.newton)
         return cost - self.least[which], *rest
 
     def bends(self, theta: Any, velocity: Any, which: Any) -> Any:
@@ -103,9 +89,9 @@ def solved(
     theta: Array,
     which: NDArray[np.int64],
     bounds: tuple[Array, Array, NDArray[np.bool_]],
-    compute: Compute,
     kernel: str,
-    device: str,
+    device: torch.device,
+    threads: int,
     options: dict[str, Any],
     newton: bool,
     progress: Callable[[int, int], None] | None,
@@ -127,7 +113,9 @@ def solved(
         np.minimum.at(floor, which, low[:, part].min(axis=1))
         floor = np.where(np.isfinite(floor), floor, 0.0)
         least = 0.5 * w * (np.log(2 * np.pi) + floor)
-    sums = sums_of(model, atoms, data, kernel, device, compute.threads or 1)
+    sums = sums_of(model, atoms, data, kernel, device, threads)
+    if kernel == "native":
+        sums = NativeSums(sums)
     costs = Costs(sums, move(least), newton)
     problems = Problems(
         theta=move(theta), which=move(which), scale=move(np.zeros(len(which))),

@@ -207,7 +207,7 @@ class TorchSums:
 
     # -- sums over all samples ------------------------------------------------------------------
 
-    def on_tensors(
+    def steps(
         self, theta: Tensor, which: Tensor, second: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """−log-likelihood (A,), gradient (A, p), first or second matrix (A, p, p), diagonal."""

@@ -88,24 +88,13 @@ class Job:
         self.low, self.high, self.compute = low, high, compute
         self.objective = objective_of(model.gate)
         self.fixed = model.pinned(atoms)
-        self.device = _device(compute.device)
-        self.kernel = compute.kernel
-        if self.kernel == "auto":
-            fused = self.device.type == "cpu" and self.objective.quadratic
-            self.kernel = "native" if fused else "torch"
-        if self.kernel not in ("native", "torch") or (
-            self.kernel == "native" and self.device.type != "cpu"
-        ):
-            raise InputError(
-                f"kernel: '{self.kernel}' is not available on {self.device.type}; use auto."
-            )
+        self.device = device_of(compute.device)
+        self.kernel = kernel_of(compute, self.device, fused=self.objective.quadratic)
         if self.kernel == "native" and not self.objective.quadratic:
             raise InputError(
                 f"kernel: native has no sums for objective {self.objective.name}; use auto."
             )
-        if compute.threads is not None and compute.threads < 1:
-            raise InputError(f"threads: {compute.threads} is below 1; give at least one, or None.")
-        self.threads = compute.threads or 1
+        self.threads = threads_of(compute)
 
     def run(
         self,
@@ -367,7 +356,28 @@ def _statuses(states: NDArray[np.int64], interrupted: bool) -> Any:
     return np.vectorize(meaning.__getitem__, otypes=[object])(states)
 
 
-def _device(name: str) -> Any:
+def kernel_of(compute: Compute, device: torch.device, *, fused: bool = True) -> str:
+    """The kernel that is computed with; auto takes the native one where sums are ``fused``.
+
+    Raises InputError for one that is not available on the device.
+    """
+    kernel = compute.kernel
+    if kernel == "auto":
+        kernel = "native" if device.type == "cpu" and fused else "torch"
+    if kernel not in ("native", "torch") or (kernel == "native" and device.type != "cpu"):
+        raise InputError(f"kernel: '{kernel}' is not available on {device.type}; use auto.")
+    return kernel
+
+
+def threads_of(compute: Compute) -> int:
+    """Threads of the native kernel. Raises InputError."""
+    if compute.threads is not None and compute.threads < 1:
+        raise InputError(f"threads: {compute.threads} is below 1; give at least one, or None.")
+    return compute.threads or 1
+
+
+def device_of(name: str) -> torch.device:
+    """The device of a name. Raises InputError for one that this torch does not have."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name not in ("cpu", "cuda"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from identkit.errors import InputError
 from identkit.fit.model import Model
-from identkit.mixing import MixingMeasure, real_array
+from identkit.mixing import real_array
 from identkit.tables import Table
 
 Array = NDArray[np.float64]
@@ -181,11 +180,9 @@ def free_numbers(model: Model, atoms: int, low: Array, high: Array) -> int:
     return int((~model.pinned(atoms) & (low < high)).sum())
 
 
-def start_vectors(
-    model: Model, start: MixingMeasure | Sequence[MixingMeasure], problems: int
-) -> tuple[Array, int]:
-    """Starting vectors, shape (R, S, p), and the number of atoms."""
-    several = [start] if isinstance(start, MixingMeasure) else list(start)
+def start_vectors(model: Any, start: Any, problems: int) -> tuple[Array, Any]:
+    """Starting vectors, shape (R, S, p), and the atoms, of a measure or several of a model's."""
+    several = [start] if hasattr(start, "batch") else list(start)
     if not several:
         raise InputError("start: it is empty; give at least one mixing measure.")
     columns = []
@@ -197,6 +194,6 @@ def start_vectors(
                 "one for each problem, and several starts as a list."
             )
         columns.append(np.broadcast_to(np.atleast_2d(vector), (problems, vector.shape[-1])))
-    if len({c.shape[1] for c in columns}) > 1:
+    if len({measure.atoms for measure in several}) > 1:
         raise InputError("start: the starts have different numbers of atoms; give the same.")
     return np.stack(columns, axis=1), several[0].atoms
