@@ -25,10 +25,7 @@ Each problem is one loop over blocks of samples in a fixed order, as in
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +42,7 @@ from identkit.fit.cpu_kernel import (
     _features,
     block_function,
     head_count,
+    in_parts,
 )
 from identkit.fit.printing import function_of
 from identkit.fit.routed_cpu import _select
@@ -652,7 +650,8 @@ class CpuSums:
         with warnings.catch_warnings():
             # Numba gives it for a tuple of functions each time one is an argument
             warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)
-            self._share(
+            in_parts(
+                self.threads,
                 len(theta),
                 lambda part: steps(
                     theta[part], which[part], self.x, self.columns, self.weight, *self.arguments,
@@ -660,15 +659,6 @@ class CpuSums:
                 ),
             )  # fmt: skip
         return out
-
-    def _share(self, problems: int, work: Callable[[slice], None]) -> None:
-        parts = min(self.threads, problems)
-        if parts <= 1:
-            work(slice(0, problems))
-            return
-        edges = np.linspace(0, problems, parts + 1).astype(int)
-        with ThreadPoolExecutor(parts) as pool:
-            list(pool.map(work, (slice(a, b) for a, b in pairwise(edges))))
 
 
 def _whole(values: Any) -> NDArray[np.int64]:

@@ -520,7 +520,8 @@ class CpuSums:
         )
         shaped, given = self._shaped(theta), self._given(size)
         steps = self._loops[0]
-        self._share(
+        in_parts(
+            self.threads,
             len(theta),
             lambda part: steps(
                 shaped[part], which[part], self.x, self.y, self.weight, *given, second,
@@ -535,7 +536,8 @@ class CpuSums:
         shaped, given = self._shaped(theta), self._given(theta.shape[1])
         speeds = self._shaped(np.ascontiguousarray(velocity))
         bends = self._loops[1]
-        self._share(
+        in_parts(
+            self.threads,
             len(theta),
             lambda part: bends(
                 shaped[part], speeds[part], which[part], self.x, self.weight, *given, out[part]
@@ -551,12 +553,13 @@ class CpuSums:
         """The arguments of the loops between data and results, for vectors of this size."""
         return self.arguments
 
-    def _share(self, problems: int, work: Callable[[slice], None]) -> None:
-        """Contiguous parts to threads; the kernels release the interpreter's lock."""
-        parts = min(self.threads, problems)
-        if parts <= 1:
-            work(slice(0, problems))
-            return
-        edges = np.linspace(0, problems, parts + 1).astype(int)
-        with ThreadPoolExecutor(parts) as pool:
-            list(pool.map(work, (slice(a, b) for a, b in pairwise(edges))))
+
+def in_parts(threads: int, problems: int, work: Callable[[slice], None]) -> None:
+    """Contiguous parts to threads; the kernels release the interpreter's lock."""
+    parts = min(threads, problems)
+    if parts <= 1:
+        work(slice(0, problems))
+        return
+    edges = np.linspace(0, problems, parts + 1).astype(int)
+    with ThreadPoolExecutor(parts) as pool:
+        list(pool.map(work, (slice(a, b) for a, b in pairwise(edges))))
