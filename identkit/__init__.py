@@ -4,8 +4,8 @@ What the commands do can be done from Python: :func:`check`, :func:`explain`,
 :func:`certified_table`, :func:`paper_table`, :func:`interactions`, :func:`order`, :func:`verify`,
 :func:`list_claims`, :func:`check_claims`; with data, :func:`fit_data`, :func:`fit_density`,
 :func:`choose_atoms`, :func:`read_fit`; with simulated data,
-:func:`search_truth`, :func:`run_rates`, :func:`run_sweep`, :func:`stored_results`,
-:func:`write_report`.
+:func:`search_truth`, :func:`run_rates`, :func:`search_density_truth`, :func:`run_density_rates`,
+:func:`run_sweep`, :func:`stored_results`, :func:`write_report`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,14 @@ if TYPE_CHECKING:
         paper_table,
         verify,
     )
-    from identkit.rates.presented import run_rates, run_sweep, stored_results, write_report
+    from identkit.rates.density_search import search_density_truth
+    from identkit.rates.presented import (
+        run_density_rates,
+        run_rates,
+        run_sweep,
+        stored_results,
+        write_report,
+    )
     from identkit.rates.truth_search import search_truth
     from identkit.router_interaction import router_interactions
     from identkit.simulation import simulate
@@ -80,8 +87,10 @@ _HOME = {
     "paper_table": "identkit.presented",
     "read_fit": "identkit.fit.saved",
     "router_interactions": "identkit.router_interaction",
+    "run_density_rates": "identkit.rates.presented",
     "run_rates": "identkit.rates.presented",
     "run_sweep": "identkit.rates.presented",
+    "search_density_truth": "identkit.rates.density_search",
     "search_truth": "identkit.rates.truth_search",
     "simulate": "identkit.simulation",
     "stored_results": "identkit.rates.presented",
@@ -117,8 +126,10 @@ __all__ = [
     "paper_table",
     "read_fit",
     "router_interactions",
+    "run_density_rates",
     "run_rates",
     "run_sweep",
+    "search_density_truth",
     "search_truth",
     "simulate",
     "stored_results",

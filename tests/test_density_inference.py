@@ -65,7 +65,7 @@ def test_the_sandwich_of_one_atom_is_white_s(line):
 def test_scores_add_up_to_the_gradient_and_their_products_to_the_information():
     x, y = drawn(20000, seed=1)
     fit = maximum_likelihood(LINE, x, y, TRUTH)
-    rows = scores(fit, x, y)
+    rows = scores(fit.model, fit.measure, x, y)
     free = ~fit.held
     assert np.abs(rows.sum(axis=0)[free]).max() < 1e-4 * np.sqrt((rows[:, free] ** 2).sum())
     # Fisher: at the truth E[g gᵀ] = −E[∂²]; n = 20,000 leaves a few per cent

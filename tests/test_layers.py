@@ -52,8 +52,8 @@ LAYERS = {
     "architecture": "architecture.measures architecture.overlap architecture.halves "
     "architecture.moves architecture.search architecture.examples architecture.given "
     "architecture.compared",
-    "check": "checking truths truths.record truths.alternatives alternatives interaction "
-    "interaction_effects router_interaction "
+    "check": "checking truths truths.record truths.writing truths.alternatives alternatives "
+    "interaction interaction_effects router_interaction "
     "stated table "
     "selecting.regions selecting.records selecting.examples selecting.filling selecting.answers",
     "layers": "layers.record layers.keys layers.families layers.config layers.findings "
@@ -84,9 +84,10 @@ LAYERS = {
     "density.choosing",
     "rates": "rates.missing rates.slopes rates.rows rates.density_setting rates.setting "
     "rates.conditioned rates.truth "
-    "rates.suggested rates.truth_search rates.refits rates.quantities rates.predictions "
+    "rates.suggested rates.truth_ranges rates.truth_search rates.refits rates.quantities "
+    "rates.predictions rates.density_plan rates.density_search "
     "rates.density_predictions rates.density_quantities rates.density_fits "
-    "rates.fits rates.audit rates.formats rates.plan_values rates.density_plan rates.plan "
+    "rates.fits rates.audit rates.formats rates.plan_values rates.plan "
     "rates.scheduling rates.store_file rates.store rates.sweep rates.result "
     "rates.density_result rates.running",
     "view": "report.statements report.notation report.snippet report.markup report.terminal "
@@ -111,7 +112,8 @@ LAYERS = {
     "strategies layers.guard testing rates identkit",
     "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run "
     "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers "
-    "cli.choose_density cli.fit_density cli.fit cli.predict cli.rates cli.truth cli.sweep "
+    "cli.choose_density cli.fit_density cli.fit cli.predict "
+    "cli.rates_density cli.rates cli.truth cli.sweep "
     "cli.runs cli.report cli.claims cli.interactions cli.regions cli.layer cli.routers "
     "cli.verify cli.listings __main__",
 }

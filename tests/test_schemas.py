@@ -18,6 +18,7 @@ from identkit.layers.families import AFTER, BEFORE
 from identkit.layers.record import Divided, Form, Scores
 from identkit.layout import STANDARD
 from identkit.mixing import SCHEMA as MIXING
+from identkit.rates.density_setting import LOSSES
 from identkit.report.density_report import STATES
 from identkit.report.json_text import schema
 from identkit.vocabulary import (
@@ -99,6 +100,8 @@ WORDS = {
     "estimate/state": {"", *STATES},
     "gauges/half": set(Half),
     "criterion": set(CRITERIA),
+    "setting/loss": set(LOSSES),
+    "other/kind": set(GaugeKind),
 }
 """End of a place in a schema, the longest that fits -> the words that stand there."""
 RELEASED_OTHERWISE = {

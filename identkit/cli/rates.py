@@ -8,10 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from identkit.cli import rates_density
 from identkit.cli.help import Help
 from identkit.cli.options import STORE, add_model, add_run_options, check_run, chosen_model
 from identkit.cli.output import show
 from identkit.cli.progress import require, status_line
+from identkit.cli.rates_density import TEACHES
 from identkit.cli.run import perform, print_interrupted
 from identkit.cli.truth import searched
 from identkit.errors import InputError, unknown_name, whole
@@ -20,13 +22,15 @@ from identkit.vocabulary import Basis
 if TYPE_CHECKING:
     from identkit.rates.setting import Experiment
 
-EXAMPLES = """\
+EXAMPLES = f"""\
 examples:
   identkit rates --expert gelu --gate sigmoid --regime 1
   identkit rates --expert relu --gate sigmoid --starts split --figure relu.svg
   identkit rates --expr "c*tanh(a*x)" --gate softmax --n 1e3:1e5:5 --reps 160
   identkit truth --expert tanh --gate softmax --save tanh.json
   identkit rates --expert tanh --gate softmax --truth tanh.json
+  identkit rates --expert gelu --gate softmax --likelihood gaussian
+  identkit rates --truth deepseek-repaired --only R1 --reps 40
 
 what is done: k* atoms make the data, k* + 1 are fitted by least squares in a
 box, at several sample sizes n, with many replicates. Errors are reduced to the
@@ -55,6 +59,8 @@ at these n, for this truth; proofs are 'identkit check'.
 Every fit is kept in a store (--store): the same command again finds them, goes
 on where it was interrupted, and adds replicates or sizes.
 
+{TEACHES}
+
 exit codes: 0 done, and any --require met; 1 not met, or fits missing; 2 bad
 input; 3 the requirement is inconclusive; 130 interrupted."""
 
@@ -69,8 +75,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         formatter_class=Help,
     )
     rates.set_defaults(call=run)
-    what = add_model(rates)
+    what = add_model(rates, required=False)
     what.add_argument("--truth", metavar="FILE", help="a saved truth (else one is searched)")
+    rates_density.add(rates)
     data = rates.add_argument_group("experiment")
     data.add_argument(
         "--n", default="1e3:1e5:5", metavar="LO:HI:COUNT", help="sample sizes (1e3:1e5:5)"
@@ -110,11 +117,11 @@ def run(options: argparse.Namespace) -> int:
 
         check_path(options.figure)
     check_run(options)
-    from identkit.rates.result import RateResult
     from identkit.rates.running import check_requirement, observed, required
     from identkit.rates.store import Store
 
-    experiment = _experiment(options, sizes, budgets, starts)
+    make = rates_density.experiment if rates_density.asked(options) else _experiment
+    experiment = make(options, sizes, budgets, starts)
     check_requirement(experiment, options.require)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -125,7 +132,6 @@ def run(options: argparse.Namespace) -> int:
                 print_interrupted(store, path)
                 return code
             result = observed(experiment, store)
-            assert isinstance(result, RateResult)  # of least squares: no command asks for others
     from identkit.report import rates_document, rates_report
     from identkit.report.json_text import dumps
 
@@ -160,6 +166,11 @@ def _experiment(
     from identkit.rates.truth import load_truth
 
     file = None
+    if options.gate is None or (options.expert is None and options.expr is None):
+        raise InputError(
+            "rates: give --gate and --expert or --expr, or a --truth that is a .toml file of "
+            "truths, which says both."
+        )
     if options.truth is not None:
         file = load_truth(options.truth)
         if options.regime is None:

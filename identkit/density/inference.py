@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from identkit.density.engine import checked
+from identkit.density.measure import DensityMeasure
 from identkit.density.model import DensityModel
 from identkit.density.result import DensityFit
 from identkit.errors import InputError
@@ -61,14 +62,14 @@ class DensityCovariance:
     sandwich_assumes: str = SANDWICH
 
 
-def scores(fit: DensityFit, x: ArrayLike, y: ArrayLike) -> Array:
-    """∂ log p(y_j|x_j)/∂θ of every row, (n, p), in the coordinates of the fit's vector.
+def scores(model: DensityModel, measure: DensityMeasure, x: ArrayLike, y: ArrayLike) -> Array:
+    """∂ log p(y_j|x_j)/∂θ of every row, (n, p), in the coordinates of the model's vector.
 
-    ``fit`` is one fit, x (n, d) and y (n,) in its units.
+    ``measure`` is one measure, x (n, d) and y (n,) in its units.
     """
-    model, atoms = fit.model, fit.measure.atoms
+    atoms = measure.atoms
     data = checked(model, x, y, None)
-    vector = model.pack(fit.measure)
+    vector = model.pack(measure)
     out = np.empty((data.samples, len(vector)))
     columns = data.y[0]
     for begin in range(0, data.samples, ROWS):
@@ -127,7 +128,7 @@ def covariance(
         points, target = fit.units.inputs(points), fit.units.target(target)
     w = None if data.weight is None else data.weight[0]
     hessian = information(inner, points, target, w)
-    rows = scores(inner, points, target)
+    rows = scores(model, inner.measure, points, target)
     middle = (rows if w is None else rows * w[:, None]).T @ rows
     free = np.flatnonzero(~inner.held)
     tolerance = ROUNDING * len(hessian) * np.sqrt(data.samples) * np.finfo(float).eps

@@ -17,13 +17,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from identkit.architecture.measures import OMEGA, in_decimals
+from identkit.architecture.measures import OMEGA, in_decimals, routed_atom, shared_atom
+from identkit.architecture.measures import Setting as Architecture
+from identkit.architecture.records import ExactMeasure
 from identkit.density.measure import DensityMeasure
 from identkit.density.model import DensityModel
 from identkit.errors import InputError
+from identkit.expression import parse
 from identkit.mixing import MixingMeasure
 from identkit.rates.density_setting import NEAR, DensitySetting, density_box
 from identkit.rates.setting import Experiment
@@ -50,14 +54,20 @@ def density_experiments(
         progress(f"reading truth {own}")
         label = f"{own}, {values['label']}" if "label" in values else own
         try:
-            setting = density_setting(truth, values)
-            experiment = Experiment(
-                f"{label} / {truth.gate.name}", setting, values["sizes"], values["replicates"],
-                values.get("starts", (NEAR,)), values.get("control", 0),
-            )  # fmt: skip
+            experiment = density_experiment(truth, values, label)
         except InputError as error:
             raise InputError(f"{where}, {label}: {error}") from None
         yield experiment
+
+
+def density_experiment(
+    truth: Truth, values: Mapping[str, Any], label: str
+) -> Experiment[DensitySetting]:
+    """The experiment of one truth; ``values`` are those of a grid. Raises InputError."""
+    return Experiment(
+        f"{label} / {truth.gate.name}", density_setting(truth, values), values["sizes"],
+        values["replicates"], values.get("starts", (NEAR,)), values.get("control", 0),
+    )  # fmt: skip
 
 
 def density_setting(truth: Truth, values: Mapping[str, Any]) -> DensitySetting:
@@ -108,3 +118,31 @@ def measure_of(truth: Truth) -> DensityMeasure:
         eta(exact.shared),
         [float(atom.variance or "nan") for atom in exact.shared],
     )
+
+
+def exact_measure(setting: Architecture, measure: DensityMeasure) -> ExactMeasure:
+    """A measure in double precision as the exact numbers that its decimals are.
+
+    The last ω is what the others leave of 1.
+    """
+
+    def number(value: Any) -> Any:
+        return parse(str(Fraction(repr(float(value)))))
+
+    slopes = [name for name, block in setting.numbers if block == "beta1"]
+    routed, beside = [], []
+    for i in range(measure.atoms[1]):
+        gate = dict(zip(slopes, map(number, measure.routed.beta1[i]), strict=True))
+        gate["beta0"] = number(measure.routed.beta0[i])
+        names = setting.expert.parameters
+        eta = dict(zip(names, map(number, measure.routed.eta[i]), strict=True))
+        routed.append(routed_atom(setting, gate, eta, number(measure.variances[i])))
+    if measure.shared is not None:
+        omega = [number(w) for w in measure.omega]
+        omega[-1] = 1 - sum(omega[:-1])
+        names = setting.beside.parameters
+        for i, weight in enumerate(omega):
+            eta = dict(zip(names, map(number, measure.shared.eta[i]), strict=True))
+            variance = number(measure.shared_variances[i])
+            beside.append(shared_atom(setting, weight, eta, variance))
+    return ExactMeasure(tuple(routed), tuple(beside))

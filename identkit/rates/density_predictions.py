@@ -15,18 +15,16 @@ from fractions import Fraction
 from functools import lru_cache
 
 from identkit.architecture.measures import Setting as Architecture
-from identkit.architecture.measures import routed_atom, shared_atom
-from identkit.architecture.records import ExactMeasure
 from identkit.checking import SHARED, check
 from identkit.deadline import Deadline
 from identkit.domain import Domain
 from identkit.experts import Expert
-from identkit.expression import parse
 from identkit.gates import RegimeCode
 from identkit.orders.answer import Orders
 from identkit.orders.deciding import orders_of
 from identkit.orders.records import DirectionOrder
 from identkit.rate import NONE, ROOT, Rate
+from identkit.rates.density_plan import exact_measure
 from identkit.rates.density_setting import NEAR, DensitySetting
 from identkit.results import CheckResult
 from identkit.truths.alternatives import alternatives_of
@@ -198,31 +196,13 @@ def exact(setting: DensitySetting) -> Truth:
     shared = None if model.shared is None else model.shared.expert
     architecture = Architecture(model.routed.expert, setting.gate, Deadline(SECONDS), shared)
 
-    def number(value: float) -> object:
-        return parse(str(Fraction(repr(float(value)))))
-
-    routed = []
-    for i in range(truth.atoms[1]):
-        slopes = [n for n, block in architecture.numbers if block == "beta1"]
-        gate = {n: number(v) for n, v in zip(slopes, truth.routed.beta1[i], strict=True)}
-        gate["beta0"] = number(truth.routed.beta0[i])
-        eta = dict(zip(model.routed.parameters, map(number, truth.routed.eta[i]), strict=True))
-        routed.append(routed_atom(architecture, gate, eta, number(truth.variances[i])))
-    beside = []
-    if truth.shared is not None and model.shared is not None:
-        omega = [number(w) for w in truth.omega]
-        omega[-1] = 1 - sum(omega[:-1])  # type: ignore[arg-type,operator]
-        for i, weight in enumerate(omega):
-            eta = dict(zip(model.shared.parameters, map(number, truth.shared.eta[i]), strict=True))
-            variance = number(truth.shared_variances[i])
-            beside.append(shared_atom(architecture, weight, eta, variance))
     low, high = setting.domain
     return Truth(
         "truth",
         model.routed.expert,
         setting.gate,
         shared,
-        ExactMeasure(tuple(routed), tuple(beside)),
+        exact_measure(architecture, truth),
         setting.atoms,
         Domain.of((repr(low), repr(high))),
         "a setting",

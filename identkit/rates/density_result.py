@@ -21,6 +21,7 @@ from identkit.rates.result import (
     DOUBTFUL,
     Groups,
     Line,
+    RateResult,
     Share,
     Verdict,
     groups_of,
@@ -82,6 +83,10 @@ class DensityResult:
             if (line.quantity, line.start, line.budget) == (quantity, start, budget):
                 return line
         raise KeyError(quantity)
+
+
+AnyResult = RateResult | DensityResult
+"""Of least squares or of densities."""
 
 
 def observe_density(

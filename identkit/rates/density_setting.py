@@ -24,7 +24,9 @@ from identkit.errors import InputError, unknown_name, whole
 from identkit.experts import Expert
 from identkit.fit.box import Box
 from identkit.gates import Gate, Regime, RegimeCode, Situation
+from identkit.likelihoods import Likelihood
 from identkit.simulation import Simulation, generator
+from identkit.vocabulary import Variance
 
 Array = NDArray[np.float64]
 DENSITY_SCHEMA = "identkit.density-setting/1"
@@ -47,6 +49,15 @@ def key_of(document: Any) -> str:
     """SHA-256 of a setting's canonical form, hexadecimal."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_variances(likelihood: Likelihood) -> None:
+    """Raise InputError for a likelihood without variances that are estimated."""
+    if likelihood.variance not in (Variance.FREE, Variance.COMMON):
+        raise InputError(
+            f"likelihood {likelihood.name}: rates of densities are observed where variances are "
+            "estimated; use gaussian with --variance free or common."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +90,9 @@ class DensitySetting:
         object.__setattr__(self, "regime", self.gate.chosen(self.regime).code)
         if self.truth.batch:
             raise InputError("truth: it is a batch of measures; give one.")
-        if not self.model.density.spread or self.truth.variances is None:
-            raise InputError("likelihood: rates of densities are observed with variances alone.")
+        check_variances(self.model.likelihood)
+        if self.truth.variances is None:
+            raise InputError("truth: it has no variances; give one for each atom.")
         self.model.pack(self.truth)
         self.model.check_atoms(self.atoms)
         for name, fitted, true, at in zip(

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from identkit.errors import InputError, unknown_name
+from identkit.rates.density_result import AnyResult, DensityResult
 from identkit.rates.drawing import (
     HEIGHT,
     LINE_HEIGHT,
@@ -34,7 +35,7 @@ from identkit.rates.drawing import (
     write_ends,
 )
 from identkit.rates.quantities import quantity as described
-from identkit.rates.result import Line, RateResult
+from identkit.rates.result import Line
 from identkit.rates.slopes import LEVEL
 from identkit.report import rates_report
 
@@ -51,33 +52,58 @@ MAIN_2 = (
     "regression",
 )
 """… in Regime 2."""
+DENSITY = ("hellinger", "printed", "quotient", "exact")
+"""… of densities; :data:`CELLS` are a figure of their own."""
+CELLS = "over"
+"""Errors of the parameters in over-specified cells."""
 COLUMNS = 3
 
-Choice = str | Mapping[str, str] | Callable[[RateResult], str]
+Choice = str | Mapping[str, str] | Callable[[AnyResult], str]
 """A quantity for every experiment: one for all, by name of the experiment, or from the result."""
 
 
-def main_quantities(result: RateResult) -> tuple[str, ...]:
+def main_quantities(result: AnyResult) -> tuple[str, ...]:
     """The keys that figures and tables show unless told otherwise."""
     known = tuple(dict.fromkeys(line.quantity for line in result.lines))
+    if isinstance(result, DensityResult):
+        return _seen(result, DENSITY)
     kinds = MAIN if result.experiment.setting.shared else MAIN_2
     return tuple(key for kind in kinds for key in known if key.partition(":")[0] == kind)
 
 
-def main_loss(result: RateResult) -> str:
+def cell_quantities(result: DensityResult) -> list[tuple[str, ...]]:
+    """The keys of what over-specified cells show, parameter by parameter, for each half."""
+    halves: dict[str, list[str]] = {}
+    for key in _seen(result, (CELLS,)):
+        halves.setdefault(key.split(":")[1], []).append(key)
+    return [tuple(keys) for keys in halves.values()]
+
+
+def _seen(result: DensityResult, kinds: Sequence[str]) -> tuple[str, ...]:
+    """Keys of these kinds with values: a density's cells may have one atom or several."""
+    known = dict.fromkeys(line.quantity for line in result.lines)
+    seen = [key for key in known if _has_values(result.line(key))]
+    return tuple(key for kind in kinds for key in seen if key.partition(":")[0] == kind)
+
+
+def _has_values(line: Line) -> bool:
+    return any(math.isfinite(m) and m > 0 for m in line.medians)
+
+
+def main_loss(result: AnyResult) -> str:
     """The one quantity that sums an experiment up, for comparisons."""
     known = {line.quantity for line in result.lines}
-    losses = ("minimiser", "local-minimiser")
+    losses = ("minimiser", "local-minimiser", "quotient")
     return next((name for name in losses if name in known), "voronoi")
 
 
-def title(result: RateResult) -> str:
+def title(result: AnyResult) -> str:
     """Expert, gate and regime."""
     return rates_report.title(result)
 
 
 def rate_figure(
-    result: RateResult,
+    result: AnyResult,
     quantities: Sequence[str] | None = None,
     start: str | None = None,
     budget: int | None = None,
@@ -109,7 +135,7 @@ def rate_figure(
 
 
 def compare_figure(
-    results: Sequence[RateResult],
+    results: Sequence[AnyResult],
     quantity: Choice = "voronoi",
     start: str | None = None,
     ax: Axes | None = None,
@@ -151,7 +177,7 @@ def compare_figure(
 
 
 def small_multiples(
-    results: Sequence[RateResult],
+    results: Sequence[AnyResult],
     quantities: Sequence[str] | None = None,
     start: str | None = None,
     budget: int | None = None,
@@ -170,7 +196,8 @@ def small_multiples(
     chosen = [_keys(r, quantities) for r in results]
     # a kind has one look: the directions of different experts are of other parameters
     kinds = list(dict.fromkeys(key.partition(":")[0] for keys in chosen for key in keys))
-    kinds.sort(key=lambda kind: (MAIN + MAIN_2).index(kind) if kind in MAIN + MAIN_2 else 99)
+    order = (*MAIN, *MAIN_2, *DENSITY)
+    kinds.sort(key=lambda kind: order.index(kind) if kind in order else 99)
     look = dict(zip(kinds, looks(len(kinds)), strict=True))
     lines = [
         [_line(r, key, start, budget) for key in k] for r, k in zip(results, chosen, strict=True)
@@ -217,7 +244,7 @@ def small_multiples(
     return figure
 
 
-def labels(results: Sequence[RateResult]) -> list[str]:
+def labels(results: Sequence[AnyResult]) -> list[str]:
     """Expert, gate and regime of each, with the experiment's name where these are not unique."""
     titles = [title(r) for r in results]
     return [
@@ -227,7 +254,7 @@ def labels(results: Sequence[RateResult]) -> list[str]:
 
 
 def caption(
-    result: RateResult, quantities: Sequence[str] | None = None, start: str | None = None
+    result: AnyResult, quantities: Sequence[str] | None = None, start: str | None = None
 ) -> str:
     """What :func:`rate_figure` shows, in words: its text alternative."""
     e = result.experiment
@@ -251,7 +278,7 @@ def caption(
     return re.sub(r"-(?=\d)", "−", text)
 
 
-def _keys(result: RateResult, quantities: Sequence[str] | None) -> tuple[str, ...]:
+def _keys(result: AnyResult, quantities: Sequence[str] | None) -> tuple[str, ...]:
     if quantities is None:
         if not result.lines:
             raise InputError(f"'{result.experiment.name}' has no fits yet; run it first.")
@@ -263,7 +290,7 @@ def _keys(result: RateResult, quantities: Sequence[str] | None) -> tuple[str, ..
     return tuple(quantities)
 
 
-def _chosen(quantity: Choice, result: RateResult) -> str:
+def _chosen(quantity: Choice, result: AnyResult) -> str:
     if callable(quantity):
         return quantity(result)
     if isinstance(quantity, str):
@@ -274,7 +301,7 @@ def _chosen(quantity: Choice, result: RateResult) -> str:
     return quantity[name]
 
 
-def _line(result: RateResult, key: str, start: str | None, budget: int | None) -> Line:
+def _line(result: AnyResult, key: str, start: str | None, budget: int | None) -> Line:
     e = result.experiment
     starts = [name for name, _ in e.runs]
     if start is not None and start not in starts:
@@ -283,6 +310,11 @@ def _line(result: RateResult, key: str, start: str | None, budget: int | None) -
         known = ", ".join(map(str, e.setting.budgets))
         raise InputError(f"budget: {budget} is not one of '{e.name}'; choose from {known}.")
     try:
-        return result.line(key, start, budget)
+        line = result.line(key, start, budget)
     except KeyError:
         raise unknown_name("quantity", key, {line.quantity for line in result.lines}) from None
+    if not _has_values(line):
+        raise InputError(
+            f"quantity: {key} has no values in '{e.name}' from these starts; leave it out."
+        )
+    return line

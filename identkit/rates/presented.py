@@ -15,6 +15,8 @@ from identkit.fit.model import Model
 from identkit.gates import Gate, RegimeCode, resolve
 from identkit.presented import presented, presenting
 from identkit.rates import density_result, result
+from identkit.rates.density_plan import density_experiment
+from identkit.rates.density_setting import NEAR, DensitySetting
 from identkit.rates.page import write_page
 from identkit.rates.plan import Plan, load_plan
 from identkit.rates.running import Truth, experiment_of, named, needs_loss, observed, perform
@@ -25,6 +27,8 @@ from identkit.rates.truth import load_truth
 from identkit.rates.truth_search import search_truth
 from identkit.report import rates_document, rates_report
 from identkit.report.terminal import plain
+from identkit.truths.record import Truth as ExactTruth
+from identkit.truths.record import load_truths
 
 SIZES = (1000, 3162, 10_000, 31_623, 100_000)
 """Sample sizes unless others are asked for: five, evenly spaced on a logarithmic scale."""
@@ -128,6 +132,64 @@ def run_rates(
         Store.open(Path(folder, "fits.sqlite") if store is None else store) as kept,
     ):
         return _results([experiment], kept, scheduler, workers, device, progress, stop)[0]
+
+
+def run_density_rates(
+    truth: ExactTruth | str | os.PathLike[str],
+    *,
+    only: str | None = None,
+    sizes: Sequence[int] = SIZES,
+    replicates: int = 80,
+    starts: Sequence[str] = (NEAR,),
+    control: int = 16,
+    k: int | None = None,
+    k_shared: int | None = None,
+    budgets: Sequence[int] = DensitySetting.budgets,
+    seed: int = 1,
+    store: str | os.PathLike[str] | None = None,
+    scheduler: str = "processes",
+    workers: int | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> DensityResult:
+    """Maximum likelihood of simulated data at growing n, and the errors beside the rates.
+
+    ``truth`` is what :func:`~identkit.rates.density_search.search_density_truth` found, a .toml
+    file of truths or the name of a shipped one, of which ``only`` chooses one; it says model,
+    domain and how many atoms are fitted, unless ``k`` (routed) and ``k_shared`` do. ``starts`` are
+    "local" and "away". Other arguments as in :func:`run_rates`.
+
+    >>> found = run_density_rates(
+    ...     "deepseek-repaired", only="R2", sizes=(100, 200, 400), replicates=2, control=0,
+    ...     budgets=(20,), scheduler="inline",
+    ... )
+    >>> found.complete, found.experiment.setting.atoms
+    (True, (2, 3))
+
+    Raises :class:`~identkit.errors.InputError` for options that do not fit together and a store
+    that cannot be written.
+    """
+    if not isinstance(truth, ExactTruth):
+        truth = load_truths(truth).chosen(only)
+    elif only is not None:
+        raise InputError("only: one truth is given already; leave it out.")
+    shared, routed = truth.fitted
+    values = {
+        "sizes": tuple(sizes), "replicates": replicates, "control": control, "seed": seed,
+        "starts": tuple(starts), "budgets": tuple(budgets),
+        "fitted": {
+            "shared": shared if k_shared is None else k_shared,
+            "routed": routed if k is None else k,
+        },
+    }  # fmt: skip
+    experiment = density_experiment(truth, values, truth.name)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Store.open(Path(folder, "fits.sqlite") if store is None else store) as kept,
+    ):
+        found: Any = _results([experiment], kept, scheduler, workers, device, progress, stop)[0]
+    return found
 
 
 def run_sweep(

@@ -9,13 +9,13 @@ from identkit.fit.engine import Compute
 from identkit.fit.model import Model
 from identkit.gates import Gate, RegimeCode, known_gates
 from identkit.mixing import MixingMeasure
-from identkit.rates import predictions
+from identkit.rates import density_predictions, predictions
 from identkit.rates.conditioned import conditioning
-from identkit.rates.density_result import DensityResult, observe_density
+from identkit.rates.density_result import AnyResult, observe_density
 from identkit.rates.density_setting import DensitySetting
 from identkit.rates.plan import defaults, experiment_name
 from identkit.rates.quantities import checked
-from identkit.rates.result import RateResult, observe
+from identkit.rates.result import observe
 from identkit.rates.scheduling import scheduler as scheduler_of
 from identkit.rates.setting import Experiment, Setting, check_likelihood, needs_errors
 from identkit.rates.store import Store
@@ -115,7 +115,7 @@ def perform(
         return run_blocks(experiments, store, chosen, compute, progress, stop)
 
 
-def observed(experiment: Experiment, store: Store) -> RateResult | DensityResult:
+def observed(experiment: Experiment, store: Store) -> AnyResult:
     """What the rows in a store say of an experiment."""
     key = experiment.setting.key
     if isinstance(experiment.setting, DensitySetting):
@@ -142,19 +142,26 @@ def check_requirement(experiment: Experiment, which: str | None) -> None:
     if which is None:
         return
     setting = experiment.setting
-    results = checked(setting).results
-    rates = (
-        predictions.published(setting, results[0])
-        if which == Basis.PUBLISHED
-        else predictions.derived(
-            setting, results[0], experiment.starts[0], {r.condition: r.verdict for r in results}
+    if isinstance(setting, DensitySetting):
+        rates = (
+            density_predictions.published(setting)
+            if which == Basis.PUBLISHED
+            else density_predictions.derived(setting, experiment.starts[0])
         )
-    )
+    else:
+        results = checked(setting).results
+        rates = (
+            predictions.published(setting, results[0])
+            if which == Basis.PUBLISHED
+            else predictions.derived(
+                setting, results[0], experiment.starts[0], {r.condition: r.verdict for r in results}
+            )
+        )
     if not rates:
         raise InputError(f"--require {which}: no {which} rate is known here; drop it.")
 
 
-def required(result: RateResult, which: str | None) -> int:
+def required(result: AnyResult, which: str | None) -> int:
     """0 met, 1 not, 3 undecided: by the quantities from the first kind of start."""
     if which is None:
         return 0

@@ -33,34 +33,17 @@ from identkit.rates.conditioned import (
 )
 from identkit.rates.suggested import fitted_truth, suggested_box, suggested_noise
 from identkit.rates.truth import save_truth, truth_document
+from identkit.rates.truth_ranges import MARGIN, POINTS, Ranges
 
 Array = NDArray[np.float64]
 
 SMALLEST_N = 1000
 """The sample size that the noise of a found truth is made for."""
-_SLOPE = (1.0, 4.5)
-"""Norm of an expert's slope, on a domain of width 6."""
-_LONE = (0.5, 2.0)
-"""Size of a parameter that belongs to no pre-activation with an input, as an output weight."""
-_GATE_SLOPE = (0.5, 5.0)
-"""‖β1‖ where it is not 0, on a domain of width 6."""
-_GATE_SCORE = (-1.5, 2.0)
-"""Score of a gate at the centre of the domain."""
-_APART = 1.0
-"""Least distance of two true atoms in (β1, η)."""
-_SHARE = 0.1
-"""Least ratio of the root mean square weights of two atoms."""
-_MARGIN = 0.02
-"""The search stays this share of a range inside it, so that rounding does not leave it."""
-
 _REFINED, _REFINED_TWICE = 8, 3
 
 _REFINE_CALLS = (100, 250)
 """Scores computed to improve each of the best candidates, and then of the best of these."""
 _SCREEN_DIRECTIONS = 64
-
-_POINTS = (256, 2048)
-"""Points of an integral during the search, d = 1 and above; the numbers returned use more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +126,7 @@ def search_truth(
         )
     case = model.gate.chosen(regime)
     try:
-        rule = Rule.of(model.dim, domain, _POINTS[model.dim > 1], seed)
+        rule = Rule.of(model.dim, domain, POINTS[model.dim > 1], seed)
     except TypeError:
         raise InputError(f"domain: {domain!r} is not a pair of numbers (low, high).") from None
     search = _Search(
@@ -200,130 +183,16 @@ def search_truth(
 
 
 @dataclass(frozen=True, eq=False)
-class _Search:
-    """The space of truths, as vectors of parameters, and their scores."""
+class _Search(Ranges):
+    """The truths in the ranges, and their scores."""
 
-    model: Model
-    atoms: int
-    cell: Cell
-    rule: Rule
-    domain: tuple[float, float]
     seed: int
 
-    @cached_property
-    def unit(self) -> float:
-        """Slopes are in units of 6 / width."""
-        return 6.0 / (self.domain[1] - self.domain[0])
-
-    @cached_property
-    def centre(self) -> float:
-        return (self.domain[0] + self.domain[1]) / 2
-
-    @cached_property
-    def middle(self) -> float:
-        """Half the width of the middle half of the domain."""
-        return (self.domain[1] - self.domain[0]) / 4
-
-    @cached_property
-    def slots(self) -> list[tuple[list[tuple[int, int]], int | None]]:
-        """Pre-activations with inputs: their slopes (parameter, input) and the offset, if any."""
-        s, d = self.model.structure, self.model.dim
-        found = []
-        for t in range(len(s.slots)):
-            inside = [i for i, slot in enumerate(s.slot_of) if slot == t]
-            slopes = [(i, s.feature_of[i]) for i in inside if s.feature_of[i] < d]
-            offset = next((i for i in inside if s.feature_of[i] == d), None)
-            if slopes:
-                found.append((slopes, offset))
-        return found
-
-    @cached_property
-    def lone(self) -> list[int]:
-        """Parameters outside the pre-activations with inputs."""
-        inside = {i for slopes, offset in self.slots for i in (*(i for i, _ in slopes), offset)}
-        return [i for i in range(len(self.model.parameters)) if i not in inside]
-
-    @cached_property
-    def places(self) -> tuple[slice, int, slice]:
-        """Where slopes, offset and expert parameters stand in a row of the vector."""
-        layout = self.model.layout
-        return layout["beta1"], layout["beta0"].start, layout["eta"]
-
-    def pinned(self, atom: int) -> bool:
-        return self.model.gate.pinning is not None and atom == self.atoms - 1
-
-    @cached_property
-    def free(self) -> NDArray[np.bool_]:
-        """What the refinement may move."""
-        mask = ~self.model.pinned(self.atoms)
-        if not self.cell.regime.admits(True):
-            mask.reshape(self.atoms, -1)[self.cell.over, self.places[0]] = False
-        return mask
-
-    def draw(self, rng: np.random.Generator) -> Array:
-        d, scale = self.model.dim, self.model.structure.scale_of
-        slope, level, expert = self.places
-        rows = np.zeros((self.atoms, self.model.per_atom))
-        for atom, row in enumerate(rows):
-            if not self.pinned(atom):
-                if self.free.reshape(rows.shape)[atom, slope].all():
-                    row[slope] = self.unit * rng.uniform(*_GATE_SLOPE) * _direction(rng, d)
-                row[level] = rng.uniform(*_GATE_SCORE) - self.centre * row[slope].sum()
-            eta = row[expert]
-            for slopes, offset in self.slots:
-                a = self.unit * rng.uniform(*_SLOPE) * _direction(rng, len(slopes))
-                turn = self.centre + self.middle * rng.uniform(-1, 1, len(slopes))
-                for (i, _), value in zip(slopes, a, strict=True):
-                    eta[i] = value / scale[i]
-                if offset is not None:
-                    eta[offset] = -(a @ turn) / scale[offset]
-            for i in self.lone:
-                eta[i] = rng.uniform(*_LONE) * rng.choice([-1.0, 1.0])
-        return rows.reshape(-1)
-
-    def admissible(self, vector: Array, margin: float) -> bool:
-        """Whether it is within the ranges, this share of them inside, with atoms apart."""
-        slope, level, expert = self.places
-        scale = self.model.structure.scale_of
-        rows = vector.reshape(self.atoms, -1)
-        for atom, row in enumerate(rows):
-            if not self.pinned(atom):
-                norm = float(np.linalg.norm(row[slope])) / self.unit
-                if self.free.reshape(rows.shape)[atom, slope].all() and not _within(
-                    norm, _GATE_SLOPE, margin
-                ):
-                    return False
-                score = float(row[level] + self.centre * row[slope].sum())
-                if not _within(score, _GATE_SCORE, margin):
-                    return False
-            eta = row[expert]
-            for slopes, offset in self.slots:
-                a = np.array([eta[i] * scale[i] for i, _ in slopes])
-                if not _within(float(np.linalg.norm(a)) / self.unit, _SLOPE, margin):
-                    return False
-                b = 0.0 if offset is None else eta[offset] * scale[offset]
-                # aᵀx + b vanishes in the cube |x_s − centre| ≤ middle
-                if offset is not None and not (
-                    abs(b + self.centre * a.sum()) <= (1 - margin) * self.middle * np.abs(a).sum()
-                ):
-                    return False
-            if not all(_within(abs(float(eta[i])), _LONE, margin) for i in self.lone):
-                return False
-        places = np.delete(rows, level, axis=1)
-        gaps = np.linalg.norm(places[:, None] - places, axis=2)
-        return bool((gaps[np.triu_indices(self.atoms, 1)] >= _APART * (1 + margin)).all())
-
-    def _forms(self, vector: Array, margin: float = _MARGIN) -> tuple[float, Array | None] | None:
+    def _forms(self, vector: Array, margin: float = MARGIN) -> tuple[float, Array | None] | None:
         """The first-order number and the form, or None where the candidate does not qualify."""
-        if not self.admissible(vector, margin):
+        if not (self.admissible(vector, margin) and self.comparable(vector, margin)):
             return None
-        truth = self.model.unpack(vector)
-        with np.errstate(all="ignore"):
-            weights = self.model.weights(truth, self.rule.points)
-            size = np.sqrt((weights**2) @ self.rule.weights)
-        if not size.min() >= _SHARE * (1 + margin) * size.max():
-            return None
-        found = expansion(self.model, truth, self.cell, self.rule)
+        found = expansion(self.model, self.model.unpack(vector), self.cell, self.rule)
         return None if found is None else (found.determined, found.form)
 
     def bounds(self, vector: Array) -> tuple[float, float] | None:
@@ -350,7 +219,7 @@ class _Search:
         form = None if found is None else found[1]
         return form is not None and minimum(form, 2, self.seed)[0] > NOTHING
 
-    def score(self, vector: Array, curved: bool, margin: float = _MARGIN) -> float:
+    def score(self, vector: Array, curved: bool, margin: float = MARGIN) -> float:
         """min(first, second), or the first-order number unless ``curved``; 0: does not qualify."""
         found = self._forms(vector, margin)
         if found is None:
@@ -391,13 +260,3 @@ class _Search:
             if best[0] >= goal:
                 break
         return self.model.unpack(best[1])
-
-
-def _direction(rng: np.random.Generator, size: int) -> Array:
-    drawn = rng.standard_normal(size)
-    return drawn / np.linalg.norm(drawn)
-
-
-def _within(value: float, ends: tuple[float, float], margin: float) -> bool:
-    margin = margin * (ends[1] - ends[0]) - 1e-9
-    return ends[0] + margin <= value <= ends[1] - margin

@@ -43,6 +43,13 @@ def terminal(result: DensityResult) -> RenderableType:
     return Group(*blocks)
 
 
+def title(result: DensityResult) -> str:
+    """Name, experts, gate and likelihood."""
+    s = result.experiment.setting
+    name, _, _ = result.experiment.name.rpartition(" / ")
+    return f"{name}: {s.expert_label}, {s.gate.name} gate, {s.model.likelihood.title}"
+
+
 def _head(result: DensityResult) -> Text:
     e, s = result.experiment, result.experiment.setting
     (m, k), (true_m, true_k) = s.atoms, s.truth.atoms

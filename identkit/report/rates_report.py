@@ -67,8 +67,10 @@ def rates(result: RateResult) -> str:
     return f"published {said}; certified {c.condition}: {c.verdict}{second}; derived {derived}"
 
 
-def title(result: RateResult) -> str:
+def title(result: RateResult | DensityResult) -> str:
     """Expert, gate and regime."""
+    if isinstance(result, DensityResult):
+        return density_rates_report.title(result)
     s = result.experiment.setting
     regime = regime_title(s.regime)
     regime = f", {regime}" if regime else ""

@@ -85,6 +85,15 @@ class Truths:
                 return truth
         raise unknown_name("truth", name, [t.name for t in self.truths])
 
+    def chosen(self, name: str | None) -> Truth:
+        """The truth of this name; without one, the only one. Raises InputError."""
+        if name is not None:
+            return self[name]
+        if len(self.truths) > 1:
+            names = ", ".join(t.name for t in self.truths)
+            raise InputError(f"truth: '{self.name}' has {names}; choose one with only (--only).")
+        return next(iter(self.truths))
+
 
 def settings() -> dict[str, str]:
     """Name -> description of the files that come with identkit, the first line of each."""

@@ -17,10 +17,10 @@ from identkit.errors import InputError
 from identkit.files import write_whole
 from identkit.rates import figures
 from identkit.rates.density_result import DensityResult
-from identkit.rates.page.density import densities_section
+from identkit.rates.page.density import densities_section, densities_summary
 from identkit.rates.page.drawn import figures_section
 from identkit.rates.page.experiment import experiments_section
-from identkit.rates.page.pieces import counted, definitions, esc, with_rates
+from identkit.rates.page.pieces import definitions, esc, with_rates
 from identkit.rates.page.verdicts import summary, verdicts_section
 from identkit.rates.result import RateResult, settings_of_analysis
 from identkit.rates.slopes import RATES
@@ -75,8 +75,7 @@ def page(
     body = "\n".join([*sections, _method(store)])
     lead = [summary(others, names)] if others else []
     if densities:
-        fits = counted(sum(r.fits for r in densities), "fit")
-        lead.append(f"{counted(len(densities), 'experiment')} with densities, {fits}.")
+        lead.append(densities_summary(densities))
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -137,8 +136,9 @@ def _method(store: str | os.PathLike[str] | None) -> str:
     return f"""<section aria-labelledby="method">
 <h2 id="method">Method and data</h2>
 {definitions(pairs)}
-<p>All numbers of this page are in it as JSON (schema <code>identkit.rates/1</code>, element
-<code>data</code>). <button type="button" id="save-data" hidden>Download the data</button></p>
+<p>All numbers of this page are in it as JSON (schemas <code>identkit.rates/1</code> and
+<code>identkit.density-rates/1</code>, element <code>data</code>).
+<button type="button" id="save-data" hidden>Download the data</button></p>
 </section>"""
 
 

@@ -33,7 +33,7 @@ def _shown(result: RateResult) -> list[Verdict]:
 def summary(results: Sequence[RateResult], names: Sequence[str]) -> str:
     """How many slopes agree with which rates, and what is missing: HTML of one paragraph."""
     shown = [v for r in results for v in _shown(r)]
-    said = [_tally([getattr(v, f"against_{which}") for v in shown], which) for which in Basis]
+    said = [tally([getattr(v, f"against_{which}") for v in shown], which) for which in Basis]
     fits = sum(r.fits for r in results)
     text = [
         f"{counted(len(results), 'experiment')} with {counted(fits, 'fit')} to simulated data, "
@@ -69,7 +69,7 @@ def summary(results: Sequence[RateResult], names: Sequence[str]) -> str:
     return " ".join(text)
 
 
-def _tally(answers: Sequence[str | None], which: str) -> str:
+def tally(answers: Sequence[str | None], which: str) -> str:
     judged = [a for a in answers if a is not None]
     if not judged:
         return ""
@@ -87,7 +87,7 @@ def _place(value: float) -> float:
     return round(4 + part * (_ACROSS - 8), 1)
 
 
-def _axis() -> str:
+def axis() -> str:
     """The scale of the small plots, for the head of their column."""
     marks = "".join(
         f'<text x="{_place(rate)}" y="11" text-anchor="middle">{_FRACTIONS[rate]}</text>'
@@ -99,7 +99,7 @@ def _axis() -> str:
     )
 
 
-def _plot(found: Slope | None, rate: Prediction | None) -> str:
+def plot(found: Slope | None, rate: Prediction | None) -> str:
     """Slope and interval on the band of slopes that the rate allows."""
     if found is None:
         return ""
@@ -177,13 +177,13 @@ def verdicts_section(results: Sequence[RateResult], names: Sequence[str]) -> str
                     f'<tr><th scope="row">{esc(v.quantity.label)}</th>'
                     f"<td>{rate_cell(v.published)}</td>{proved}<td>{rate_cell(v.derived)}</td>"
                     f"<td>{slope_cell(line.slope)}</td>"
-                    f"<td>{_plot(line.slope, v.derived or v.published)}</td>"
+                    f"<td>{plot(line.slope, v.derived or v.published)}</td>"
                     f"{against}</tr>"
                 )
             groups.append("<tbody>\n" + "\n".join(rows) + "\n</tbody>")
     heads = (
         "Quantity", "Published", "Certified", "Derived",
-        f'Observed slope <span class="light">[{LEVEL:.0%} interval]</span>', _axis(),
+        f'Observed slope <span class="light">[{LEVEL:.0%} interval]</span>', axis(),
         "Against published", "Against derived",
     )  # fmt: skip
     caption = "Published, certified, derived and observed, side by side"
