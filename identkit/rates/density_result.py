@@ -6,7 +6,6 @@ result`); what is certified of a density is said by its predictions and its exac
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,12 +19,12 @@ from identkit.rates.result import (
     ALIKE,
     DOUBTFUL,
     Groups,
-    Line,
-    RateResult,
+    Observed,
     Share,
-    Verdict,
+    check_errors,
     groups_of,
     lines_of,
+    shares_of,
     verdicts_of,
 )
 from identkit.rates.rows import Row
@@ -51,7 +50,7 @@ class Exponent:
 
 
 @dataclass(frozen=True, eq=False)
-class DensityResult:
+class DensityResult(Observed):
     """What :func:`observe_density` finds.
 
     ``alternatives`` are gauges that lead from the truth to other measures of the same density,
@@ -59,34 +58,9 @@ class DensityResult:
     of parameters.
     """
 
-    experiment: Experiment[DensitySetting]
-    lines: tuple[Line, ...]
-    verdicts: tuple[Verdict, ...]
     exponents: tuple[Exponent, ...]
-    shares: tuple[Share, ...]
     alternatives: tuple[str, ...]
     unmet: tuple[str, ...]
-    warnings: tuple[str, ...]
-    environments: tuple[dict[str, str], ...]
-    fits: int
-
-    @property
-    def complete(self) -> bool:
-        """Whether every fit of the experiment is there."""
-        return self.fits == self.experiment.fits
-
-    def line(self, quantity: str, start: str | None = None, budget: int | None = None) -> Line:
-        """A line, by default of the first start at the last budget. Raises KeyError."""
-        start = self.experiment.starts[0] if start is None else start
-        budget = self.experiment.setting.budgets[-1] if budget is None else budget
-        for line in self.lines:
-            if (line.quantity, line.start, line.budget) == (quantity, start, budget):
-                return line
-        raise KeyError(quantity)
-
-
-AnyResult = RateResult | DensityResult
-"""Of least squares or of densities."""
 
 
 def observe_density(
@@ -97,17 +71,11 @@ def observe_density(
     """Slopes, exponents, verdicts and warnings from the rows of an experiment."""
     setting = experiment.setting
     groups = groups_of(experiment, rows)
+    for group in groups.values():
+        check_errors(group)
     lines = lines_of(experiment, groups)
     attained = predictions.attained(setting)
-    shares = tuple(
-        Share(
-            start, n, budget,
-            tuple(Counter(r.status for r in group).most_common()),
-            len(setting.budgets) * float(np.mean([r.seconds for r in group])),
-            float(np.mean([r.errors.get(DEVIANCE, 0.0) > 0 for r in group])) if attained else None,
-        )
-        for (start, n, budget), group in sorted(groups.items())
-    )  # fmt: skip
+    shares = shares_of(setting.budgets, groups, attained)
     count = sum(len(group) for group in groups.values())
     return DensityResult(
         experiment=experiment,

@@ -17,8 +17,7 @@ import numpy as np
 
 from identkit.errors import InputError
 from identkit.rate import LOGARITHMIC, NONE
-from identkit.rates.density_result import AnyResult
-from identkit.rates.result import Line
+from identkit.rates.result import Line, Observed
 from identkit.rates.slopes import LEVEL, Prediction, Slope
 from identkit.vocabulary import Basis
 
@@ -150,7 +149,7 @@ def looks(count: int) -> list[Look]:
     ]
 
 
-def prediction(result: AnyResult, key: str) -> tuple[Basis, Prediction] | None:
+def prediction(result: Observed, key: str) -> tuple[Basis, Prediction] | None:
     """Derived or else published, which does not depend on the start."""
     for verdict in result.verdicts:
         if verdict.quantity.key == key:
@@ -181,7 +180,7 @@ class Drawn:
     fitted: End | None
 
 
-def draw(ax: Axes, result: AnyResult, line: Line, look: Look, label: str) -> Drawn:
+def draw(ax: Axes, result: Observed, line: Line, look: Look, label: str) -> Drawn:
     """One line: band, medians, fit and prediction."""
     sizes = np.array(result.experiment.sizes, dtype=np.float64)
     medians, low, high = (np.array(v) for v in (line.medians, line.lower, line.upper))

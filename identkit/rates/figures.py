@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from identkit.errors import InputError, unknown_name
-from identkit.rates.density_result import AnyResult, DensityResult
+from identkit.rates.density_result import DensityResult
 from identkit.rates.drawing import (
     HEIGHT,
     LINE_HEIGHT,
@@ -35,7 +35,7 @@ from identkit.rates.drawing import (
     write_ends,
 )
 from identkit.rates.quantities import quantity as described
-from identkit.rates.result import Line
+from identkit.rates.result import Line, Observed
 from identkit.rates.slopes import LEVEL
 from identkit.report import rates_report
 
@@ -58,11 +58,11 @@ CELLS = "over"
 """Errors of the parameters in over-specified cells."""
 COLUMNS = 3
 
-Choice = str | Mapping[str, str] | Callable[[AnyResult], str]
+Choice = str | Mapping[str, str] | Callable[[Observed], str]
 """A quantity for every experiment: one for all, by name of the experiment, or from the result."""
 
 
-def main_quantities(result: AnyResult) -> tuple[str, ...]:
+def main_quantities(result: Observed) -> tuple[str, ...]:
     """The keys that figures and tables show unless told otherwise."""
     known = tuple(dict.fromkeys(line.quantity for line in result.lines))
     if isinstance(result, DensityResult):
@@ -90,20 +90,20 @@ def _has_values(line: Line) -> bool:
     return any(math.isfinite(m) and m > 0 for m in line.medians)
 
 
-def main_loss(result: AnyResult) -> str:
+def main_loss(result: Observed) -> str:
     """The one quantity that sums an experiment up, for comparisons."""
     known = {line.quantity for line in result.lines}
     losses = ("minimiser", "local-minimiser", "quotient")
     return next((name for name in losses if name in known), "voronoi")
 
 
-def title(result: AnyResult) -> str:
+def title(result: Observed) -> str:
     """Expert, gate and regime."""
     return rates_report.title(result)
 
 
 def rate_figure(
-    result: AnyResult,
+    result: Observed,
     quantities: Sequence[str] | None = None,
     start: str | None = None,
     budget: int | None = None,
@@ -135,7 +135,7 @@ def rate_figure(
 
 
 def compare_figure(
-    results: Sequence[AnyResult],
+    results: Sequence[Observed],
     quantity: Choice = "voronoi",
     start: str | None = None,
     ax: Axes | None = None,
@@ -177,7 +177,7 @@ def compare_figure(
 
 
 def small_multiples(
-    results: Sequence[AnyResult],
+    results: Sequence[Observed],
     quantities: Sequence[str] | None = None,
     start: str | None = None,
     budget: int | None = None,
@@ -244,7 +244,7 @@ def small_multiples(
     return figure
 
 
-def labels(results: Sequence[AnyResult]) -> list[str]:
+def labels(results: Sequence[Observed]) -> list[str]:
     """Expert, gate and regime of each, with the experiment's name where these are not unique."""
     titles = [title(r) for r in results]
     return [
@@ -254,7 +254,7 @@ def labels(results: Sequence[AnyResult]) -> list[str]:
 
 
 def caption(
-    result: AnyResult, quantities: Sequence[str] | None = None, start: str | None = None
+    result: Observed, quantities: Sequence[str] | None = None, start: str | None = None
 ) -> str:
     """What :func:`rate_figure` shows, in words: its text alternative."""
     e = result.experiment
@@ -278,7 +278,7 @@ def caption(
     return re.sub(r"-(?=\d)", "−", text)
 
 
-def _keys(result: AnyResult, quantities: Sequence[str] | None) -> tuple[str, ...]:
+def _keys(result: Observed, quantities: Sequence[str] | None) -> tuple[str, ...]:
     if quantities is None:
         if not result.lines:
             raise InputError(f"'{result.experiment.name}' has no fits yet; run it first.")
@@ -290,7 +290,7 @@ def _keys(result: AnyResult, quantities: Sequence[str] | None) -> tuple[str, ...
     return tuple(quantities)
 
 
-def _chosen(quantity: Choice, result: AnyResult) -> str:
+def _chosen(quantity: Choice, result: Observed) -> str:
     if callable(quantity):
         return quantity(result)
     if isinstance(quantity, str):
@@ -301,7 +301,7 @@ def _chosen(quantity: Choice, result: AnyResult) -> str:
     return quantity[name]
 
 
-def _line(result: AnyResult, key: str, start: str | None, budget: int | None) -> Line:
+def _line(result: Observed, key: str, start: str | None, budget: int | None) -> Line:
     e = result.experiment
     starts = [name for name, _ in e.runs]
     if start is not None and start not in starts:

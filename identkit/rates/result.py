@@ -128,16 +128,13 @@ class Control:
 
 
 @dataclass(frozen=True, eq=False)
-class RateResult:
-    """What :func:`observe` finds; :class:`identkit.rates.RateResult` has its JSON form too."""
+class Observed:
+    """What the rows of an experiment show, of least squares or of densities."""
 
     experiment: Experiment
-    condition: ConditionResult
-    conditioning: Conditioning | None
     lines: tuple[Line, ...]
     verdicts: tuple[Verdict, ...]
     shares: tuple[Share, ...]
-    controls: tuple[Control, ...]
     warnings: tuple[str, ...]
     environments: tuple[dict[str, str], ...]
     fits: int
@@ -165,6 +162,15 @@ class RateResult:
         raise KeyError(quantity)
 
 
+@dataclass(frozen=True, eq=False)
+class RateResult(Observed):
+    """What :func:`observe` finds; :class:`identkit.rates.RateResult` has its JSON form too."""
+
+    condition: ConditionResult
+    conditioning: Conditioning | None
+    controls: tuple[Control, ...]
+
+
 def observe(
     experiment: Experiment,
     rows: Sequence[Row],
@@ -175,20 +181,12 @@ def observe(
     assert isinstance(setting, Setting)
     groups = groups_of(experiment, rows)
     for group in groups.values():
-        _check_errors(group)
+        check_errors(group)
     lines = lines_of(experiment, groups)
     results = checked(setting).results
     condition = results[0]
     attained = predictions.attained(setting, condition)
-    shares = tuple(
-        Share(
-            start, n, budget,
-            tuple(Counter(r.status for r in group).most_common()),
-            len(setting.budgets) * float(np.mean([r.seconds for r in group])),
-            float(np.mean([r.errors[DEVIANCE] > 0 for r in group])) if attained else None,
-        )
-        for (start, n, budget), group in sorted(groups.items())
-    )  # fmt: skip
+    shares = shares_of(setting.budgets, groups, attained)
     spread = None
     if setting.k > setting.truth.atoms and setting.model.gate.is_affine:
         spread = conditioning(
@@ -225,6 +223,19 @@ def observe(
     )
 
 
+def shares_of(budgets: Sequence[int], groups: Groups, attained: bool) -> tuple[Share, ...]:
+    """How the fits ended; ``attained``: what is estimated is in the fitted class."""
+    return tuple(
+        Share(
+            start, n, budget,
+            tuple(Counter(r.status for r in group).most_common()),
+            len(budgets) * float(np.mean([r.seconds for r in group])),
+            float(np.mean([r.errors[DEVIANCE] > 0 for r in group])) if attained else None,
+        )
+        for (start, n, budget), group in sorted(groups.items())
+    )  # fmt: skip
+
+
 def groups_of(experiment: Experiment, rows: Sequence[Row]) -> Groups:
     """The rows of an experiment by (start, n, budget), in the order of replicates."""
     setting, wanted = experiment.setting, dict(experiment.runs)
@@ -242,7 +253,7 @@ def groups_of(experiment: Experiment, rows: Sequence[Row]) -> Groups:
     return groups
 
 
-def _check_errors(rows: Sequence[Row]) -> None:
+def check_errors(rows: Sequence[Row]) -> None:
     """Raise InputError for rows that no fit wrote: without deviance, or at negative distances."""
     for r in rows:
         wrong = [name for name, value in r.errors.items() if name != DEVIANCE and value < 0]

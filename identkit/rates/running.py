@@ -11,11 +11,11 @@ from identkit.gates import Gate, RegimeCode, known_gates
 from identkit.mixing import MixingMeasure
 from identkit.rates import density_predictions, predictions
 from identkit.rates.conditioned import conditioning
-from identkit.rates.density_result import AnyResult, observe_density
+from identkit.rates.density_result import DensityResult, observe_density
 from identkit.rates.density_setting import DensitySetting
 from identkit.rates.plan import defaults, experiment_name
 from identkit.rates.quantities import checked
-from identkit.rates.result import observe
+from identkit.rates.result import Observed, RateResult, observe
 from identkit.rates.scheduling import scheduler as scheduler_of
 from identkit.rates.setting import Experiment, Setting, check_likelihood, needs_errors
 from identkit.rates.store import Store
@@ -115,7 +115,7 @@ def perform(
         return run_blocks(experiments, store, chosen, compute, progress, stop)
 
 
-def observed(experiment: Experiment, store: Store) -> AnyResult:
+def observed(experiment: Experiment, store: Store) -> RateResult | DensityResult:
     """What the rows in a store say of an experiment."""
     key = experiment.setting.key
     if isinstance(experiment.setting, DensitySetting):
@@ -161,7 +161,7 @@ def check_requirement(experiment: Experiment, which: str | None) -> None:
         raise InputError(f"--require {which}: no {which} rate is known here; drop it.")
 
 
-def required(result: AnyResult, which: str | None) -> int:
+def required(result: Observed, which: str | None) -> int:
     """0 met, 1 not, 3 undecided: by the quantities from the first kind of start."""
     if which is None:
         return 0

@@ -6,9 +6,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from identkit.rates.density_result import DENSITY_RATES, FINISHED, DensityResult
@@ -16,19 +14,27 @@ from identkit.rates.density_setting import DensitySetting
 from identkit.rates.quantities import quantity
 from identkit.rates.result import settings_of_analysis
 from identkit.rates.slopes import LEVEL, Slope
-from identkit.report.rates_parts import interval, line_document, share_document, verdict_document
+from identkit.report.rates_parts import (
+    interval,
+    line_document,
+    noted,
+    share_document,
+    titled,
+    verdict_document,
+    verdicts,
+)
 
 
 def terminal(result: DensityResult) -> RenderableType:
     """For a terminal of 80 columns."""
     blocks: list[RenderableType] = [_head(result)]
     for start in result.experiment.starts:
-        blocks += [verdict_table(result, start, f"{start} starts"), _exponents(result, start)]
+        blocks += [verdicts(result, start), _exponents(result, start)]
     for start, _ in result.experiment.runs[len(result.experiment.starts) :]:
         blocks.append(_exponents(result, start))
     blocks.append(_fits(result))
     if result.warnings:
-        blocks += [Text("\nwarnings", style="yellow"), _notes(result.warnings)]
+        blocks += [Text("\nwarnings", style="yellow"), noted(result.warnings)]
     analysis = settings_of_analysis()
     blocks.append(
         Text(
@@ -92,58 +98,8 @@ def truth_lines(setting: DensitySetting) -> list[str]:
     return lines
 
 
-def _table(title: str) -> Table:
-    return Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False,
-        show_edge=False,
-    )  # fmt: skip
-
-
-def verdict_table(
-    result: DensityResult, start: str, title: str, rated: bool = False
-) -> RenderableType:
-    """A line for each quantity from one kind of start, or only for those with a rate."""
-    table = _table(title)
-    table.add_column("quantity", overflow="fold")
-    for name in ("published", "derived", "slope"):
-        table.add_column(name, overflow="fold", max_width=10)
-    for name in ("90% interval", "verdict"):
-        table.add_column(name, no_wrap=True, min_width=6)
-    for v in result.verdicts:
-        if v.start != start or (rated and not (v.published or v.derived)):
-            continue
-        line = result.line(v.quantity.key, start)
-        if not any(line.counts):
-            continue
-        rates = ["–" if p is None else str(p.rate) for p in (v.published, v.derived)]
-        slope = line.slope
-        ends = "too few values" if slope is None else f"[{slope.low:.3f}, {slope.high:.3f}]"
-        value = "–" if slope is None else f"{slope.value:.3f}"
-        word = v.against_derived or v.against_published or "–"
-        table.add_row(v.quantity.label, *rates, value, ends, str(word))
-    budgets = result.experiment.setting.budgets
-    notes = []
-    for budget in budgets[:-1]:
-        changed = []
-        for v in result.verdicts:
-            if v.start == start:
-                now, last = (
-                    interval(result.line(v.quantity.key, start, b).slope)
-                    for b in (budget, budgets[-1])
-                )
-                if now != last:
-                    changed.append(f"{v.quantity.label} {now}")
-        notes.append(f"slopes after {budget} steps: {'; '.join(changed) or 'the same'}")
-    shared: dict[str, list[str]] = {}
-    for v in result.verdicts:
-        for reason in v.reasons if v.start == start else ():
-            shared.setdefault(reason, []).append(v.quantity.label)
-    notes += [f"{reason}: {'; '.join(labels)}" for reason, labels in shared.items()]
-    return Group(table, _notes(notes))
-
-
 def _exponents(result: DensityResult, start: str) -> RenderableType:
-    table = _table(f"exponents of log(n)/n, {start} starts")
+    table = titled(f"exponents of log(n)/n, {start} starts")
     for name in ("quantity", "of the mean", "of the median"):
         table.add_column(name, overflow="fold")
     for e in result.exponents:
@@ -154,7 +110,7 @@ def _exponents(result: DensityResult, start: str) -> RenderableType:
 
 def _fits(result: DensityResult) -> RenderableType:
     """How the fits ended, at the last budget."""
-    table = _table("\nhow the fits ended")
+    table = titled("\nhow the fits ended")
     for name in ("start", "n", "finished", "below truth", "at the box", "ν at an end", "s per fit"):
         table.add_column(name, justify="left" if name == "start" else "right")
     last = result.experiment.setting.budgets[-1]
@@ -167,15 +123,6 @@ def _fits(result: DensityResult) -> RenderableType:
                 f"{s.seconds:.3f}",
             )  # fmt: skip
     return table
-
-
-def _notes(lines: Any) -> RenderableType:
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for line in lines:
-        grid.add_row(" ·", line)
-    return grid
 
 
 def document(result: DensityResult) -> dict[str, Any]:

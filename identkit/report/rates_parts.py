@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from identkit.rates.result import Line, Share, Verdict
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from identkit.rate import NONE
+from identkit.rates.result import Line, Observed, Share, Verdict
 from identkit.rates.slopes import Prediction, Slope
+from identkit.vocabulary import Basis, Judgement
 
 
 def interval(found: Slope | None) -> str:
@@ -14,6 +22,113 @@ def interval(found: Slope | None) -> str:
     if found is None:
         return "too few values"
     return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+COLOURS: Mapping[str, str] = {
+    Judgement.CONSISTENT: "green",
+    Judgement.INCONSISTENT: "bold red",
+    Judgement.INCONCLUSIVE: "yellow",
+}
+SHORT = {NONE: "none"}
+"""Rates as they fit a column."""
+
+
+def titled(title: str) -> Table:
+    """A table of a report."""
+    return Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False,
+        show_edge=False,
+    )  # fmt: skip
+
+
+def verdict_table(
+    result: Observed, start: str, title: str, head: str, rated: bool = False
+) -> Table:
+    """A line for each quantity from one kind of start, or only for those with a rate."""
+    table = titled(title)
+    table.add_column(head, overflow="fold")
+    for name in Basis:
+        table.add_column(name, overflow="fold", max_width=9)
+    for name in ("slope", "90% interval", "verdict"):
+        table.add_column(name, no_wrap=True, min_width=6)
+    for v in result.verdicts:
+        if v.start == start and (v.published or v.derived or not rated):
+            line = result.line(v.quantity.key, start)
+            if any(line.counts):
+                rates = (_rate(v.published), _rate(v.derived))
+                table.add_row(v.quantity.label, *rates, *_slope(line.slope), _said(v))
+    return table
+
+
+def verdicts(result: Observed, start: str) -> RenderableType:
+    """The verdicts from one kind of start, with what stands against them."""
+    table = verdict_table(result, start, f"{start} starts", "quantity")
+    notes = _other_budget(result, start)
+    # a reason that several quantities share is said once
+    shared: dict[str, list[str]] = {}
+    for v in result.verdicts:
+        for reason in v.reasons if v.start == start else ():
+            shared.setdefault(reason, []).append(v.quantity.label)
+    notes += [f"{reason}: {'; '.join(labels)}" for reason, labels in shared.items()]
+    return Group(table, noted(notes))
+
+
+def noted(lines: Sequence[str]) -> RenderableType:
+    """Lines that are broken with a hanging indent."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for line in lines:
+        grid.add_row(" ·", line)
+    return grid
+
+
+def _slope(found: Slope | None) -> tuple[str, str]:
+    if found is None:
+        return "–", "too few values"
+    return f"{found.value:.3f}", f"[{found.low:.3f}, {found.high:.3f}]"
+
+
+def _rate(prediction: Prediction | None) -> str:
+    return "–" if prediction is None else SHORT.get(prediction.rate, str(prediction.rate))
+
+
+def verdict_words(verdict: Verdict) -> list[tuple[str, str | None]]:
+    """(verdict, of what): one entry if published and derived agree or only one is there."""
+    published, derived = verdict.against_published, verdict.against_derived
+    if published is None or derived is None or published == derived:
+        return [(derived or published or "–", None)]
+    return [(published, Basis.PUBLISHED), (derived, Basis.DERIVED)]
+
+
+def _said(verdict: Verdict) -> Text:
+    parts = []
+    for i, (word, which) in enumerate(verdict_words(verdict)):
+        text = f"{which[0]}: {word}" if which else word
+        parts.append(("\n" if i else "") + text)
+    styled = Text()
+    for part, (word, _) in zip(parts, verdict_words(verdict), strict=True):
+        styled.append(part, style=COLOURS.get(word, ""))
+    return styled
+
+
+def _other_budget(result: Observed, start: str) -> list[str]:
+    """Slopes at the earlier budgets, where they are not the same as at the last."""
+    budgets = result.experiment.setting.budgets
+    notes = []
+    for budget in budgets[:-1]:
+        changed = []
+        for v in result.verdicts:
+            if v.start == start:
+                now, last = (
+                    interval(result.line(v.quantity.key, start, b).slope)
+                    for b in (budget, budgets[-1])
+                )
+                if now != last:
+                    changed.append(f"{v.quantity.label} {now}")
+        text = "; ".join(changed) if changed else "the same"
+        notes.append(f"slopes after {budget} steps: {text}")
+    return notes
 
 
 def verdict_document(v: Verdict) -> dict[str, Any]:

@@ -6,23 +6,20 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from identkit.gates import regime_title
-from identkit.rate import NONE
 from identkit.rates.conditioned import Conditioning
 from identkit.rates.density_result import DensityResult
 from identkit.rates.density_setting import DensitySetting
-from identkit.rates.result import ALIKE, FINISHED, RateResult, Verdict
+from identkit.rates.result import ALIKE, FINISHED, Observed, RateResult
 from identkit.rates.result import settings_of_analysis as analysis
 from identkit.rates.setting import CONTROL
-from identkit.rates.slopes import LEVEL, Prediction, Slope
+from identkit.rates.slopes import LEVEL
 from identkit.report import density_rates_report, statements
-from identkit.report.rates_parts import interval
-from identkit.vocabulary import Basis, Judgement
+from identkit.report.rates_parts import interval, noted, titled, verdict_table, verdicts
 
 if TYPE_CHECKING:
     from identkit.fit.model import Model
@@ -30,14 +27,6 @@ if TYPE_CHECKING:
     from identkit.rates.setting import Experiment
     from identkit.rates.store import Summary
     from identkit.rates.truth_search import Found
-
-COLOURS: Mapping[str, str] = {
-    Judgement.CONSISTENT: "green",
-    Judgement.INCONSISTENT: "bold red",
-    Judgement.INCONCLUSIVE: "yellow",
-}
-SHORT = {NONE: "none"}
-"""Rates as they fit a column."""
 
 
 def terminal(result: RateResult | DensityResult) -> RenderableType:
@@ -47,12 +36,12 @@ def terminal(result: RateResult | DensityResult) -> RenderableType:
     e = result.experiment
     blocks: list[RenderableType] = [_head(result)]
     for start in e.starts:
-        blocks.append(_verdicts(result, start))
+        blocks.append(verdicts(result, start))
     blocks.append(_fits(result))
     if result.controls:
         blocks.append(_controls(result))
     if result.warnings:
-        blocks += [Text("\nwarnings", style="yellow"), _notes(result.warnings)]
+        blocks += [Text("\nwarnings", style="yellow"), noted(result.warnings)]
     blocks.append(Text(legend(result), style="dim"))
     return Group(*blocks)
 
@@ -67,7 +56,7 @@ def rates(result: RateResult) -> str:
     return f"published {said}; certified {c.condition}: {c.verdict}{second}; derived {derived}"
 
 
-def title(result: RateResult | DensityResult) -> str:
+def title(result: Observed) -> str:
     """Expert, gate and regime."""
     if isinstance(result, DensityResult):
         return density_rates_report.title(result)
@@ -127,103 +116,9 @@ def conditioning_text(found: Conditioning) -> str:
     return f"conditioning: first-order tangent {first}, second-order form {second}"
 
 
-def _slope(found: Slope | None) -> tuple[str, str]:
-    if found is None:
-        return "–", "too few values"
-    return f"{found.value:.3f}", f"[{found.low:.3f}, {found.high:.3f}]"
-
-
-def _table(title: str) -> Table:
-    return Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False,
-        show_edge=False,
-    )  # fmt: skip
-
-
-def _verdict_table(
-    result: RateResult, start: str, title: str, head: str, rated: bool = False
-) -> Table:
-    """A line for each quantity from one kind of start, or only for those with a rate."""
-    table = _table(title)
-    table.add_column(head, overflow="fold")
-    for name in Basis:
-        table.add_column(name, overflow="fold", max_width=9)
-    for name in ("slope", "90% interval", "verdict"):
-        table.add_column(name, no_wrap=True, min_width=6)
-    for v in result.verdicts:
-        if v.start == start and (v.published or v.derived or not rated):
-            slope = _slope(result.line(v.quantity.key, start).slope)
-            table.add_row(v.quantity.label, _rate(v.published), _rate(v.derived), *slope, _said(v))
-    return table
-
-
-def _verdicts(result: RateResult, start: str) -> RenderableType:
-    table = _verdict_table(result, start, f"{start} starts", "quantity")
-    notes = _other_budget(result, start)
-    # a reason that several quantities share is said once
-    shared: dict[str, list[str]] = {}
-    for v in result.verdicts:
-        for reason in v.reasons if v.start == start else ():
-            shared.setdefault(reason, []).append(v.quantity.label)
-    notes += [f"{reason}: {'; '.join(labels)}" for reason, labels in shared.items()]
-    return Group(table, _notes(notes))
-
-
-def _notes(lines: Sequence[str]) -> RenderableType:
-    """Lines that are broken with a hanging indent."""
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for line in lines:
-        grid.add_row(" ·", line)
-    return grid
-
-
-def _rate(prediction: Prediction | None) -> str:
-    return "–" if prediction is None else SHORT.get(prediction.rate, str(prediction.rate))
-
-
-def verdict_words(verdict: Verdict) -> list[tuple[str, str | None]]:
-    """(verdict, of what): one entry if published and derived agree or only one is there."""
-    published, derived = verdict.against_published, verdict.against_derived
-    if published is None or derived is None or published == derived:
-        return [(derived or published or "–", None)]
-    return [(published, Basis.PUBLISHED), (derived, Basis.DERIVED)]
-
-
-def _said(verdict: Verdict) -> Text:
-    parts = []
-    for i, (word, which) in enumerate(verdict_words(verdict)):
-        text = f"{which[0]}: {word}" if which else word
-        parts.append(("\n" if i else "") + text)
-    styled = Text()
-    for part, (word, _) in zip(parts, verdict_words(verdict), strict=True):
-        styled.append(part, style=COLOURS.get(word, ""))
-    return styled
-
-
-def _other_budget(result: RateResult, start: str) -> list[str]:
-    """Slopes at the earlier budgets, where they are not the same as at the last."""
-    budgets = result.experiment.setting.budgets
-    notes = []
-    for budget in budgets[:-1]:
-        changed = []
-        for v in result.verdicts:
-            if v.start == start:
-                now, last = (
-                    interval(result.line(v.quantity.key, start, b).slope)
-                    for b in (budget, budgets[-1])
-                )
-                if now != last:
-                    changed.append(f"{v.quantity.label} {now}")
-        text = "; ".join(changed) if changed else "the same"
-        notes.append(f"slopes after {budget} steps: {text}")
-    return notes
-
-
 def _fits(result: RateResult) -> RenderableType:
     """How the fits ended, at the last budget."""
-    table = _table("\nhow the fits ended")
+    table = titled("\nhow the fits ended")
     heads = ("start", "n", "finished", "local minimum", "light atom", "at the box", "s per fit")
     for name in heads:
         table.add_column(name, justify="left" if name == "start" else "right")
@@ -241,7 +136,7 @@ def _fits(result: RateResult) -> RenderableType:
 def _controls(result: RateResult) -> RenderableType:
     """Costs from the other kinds of start beside those from the first, and the control's slopes."""
     e = result.experiment
-    table = _table(f"\ncost beside that from {e.starts[0]} starts")
+    table = titled(f"\ncost beside that from {e.starts[0]} starts")
     for name in ("start", "fits", "lower", f"lower by {ALIKE:g} in deviance", "the same"):
         table.add_column(name, justify="left" if name == "start" else "right")
     for start in dict.fromkeys(c.start for c in result.controls):
@@ -255,21 +150,17 @@ def _controls(result: RateResult) -> RenderableType:
         slope = result.line(v.quantity.key, CONTROL).slope
         if v.start == e.starts[0] and slope is not None:
             notes.append(f"{CONTROL}: {v.quantity.label} {interval(slope)}")
-    return Group(table, _notes(notes))
+    return Group(table, noted(notes))
 
 
-def overview(results: Sequence[RateResult | DensityResult], store: str) -> RenderableType:
+def overview(results: Sequence[Observed], store: str) -> RenderableType:
     """The main quantities of several experiments, a line each."""
     blocks: list[RenderableType] = []
     for result in results:
         e = result.experiment
         for start in e.starts:
             title = f"{e.name}, {start} starts"
-            if isinstance(result, DensityResult):
-                table = density_rates_report.verdict_table(result, start, title, rated=True)
-            else:
-                table = _verdict_table(result, start, title, "", rated=True)
-            blocks += [table, Text("")]
+            blocks += [verdict_table(result, start, title, "", rated=True), Text("")]
     count = sum(bool(r.warnings) for r in results)
     if count:
         blocks.append(
@@ -283,7 +174,7 @@ def runs(lines: Sequence[Summary]) -> RenderableType:
     """The experiments of a store."""
     if not lines:
         return Text("no experiments")
-    table = _table("")
+    table = titled("")
     for name in ("experiment", "key", "fits", "finished", "s", "last", "identkit"):
         table.add_column(name, overflow="fold", justify="left")
     for x in lines:
@@ -307,7 +198,7 @@ def listing(presets: Mapping[str, str]) -> RenderableType:
 
 def plan(experiments: Sequence[Experiment], store: str) -> RenderableType:
     """What a sweep would run."""
-    table = _table(f"{sum(e.fits for e in experiments):,} fits, kept in {store}")
+    table = titled(f"{sum(e.fits for e in experiments):,} fits, kept in {store}")
     for name in ("experiment", "n", "replicates", "starts", "noise", "fits"):
         table.add_column(name, overflow="fold")
     for e in experiments:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from identkit.fit.result import Status
-from identkit.rates.density_result import DensityResult
 from identkit.rates.page.certificate import certificate_part
 from identkit.rates.page.drawn import experiment_figure
 from identkit.rates.page.pieces import (
@@ -24,7 +23,7 @@ from identkit.rates.page.pieces import (
     table,
 )
 from identkit.rates.quantities import quantity
-from identkit.rates.result import ALIKE, RateResult
+from identkit.rates.result import ALIKE, Observed, RateResult
 from identkit.rates.setting import CONTROL
 from identkit.report import rates_report
 from identkit.simulation import STARTS
@@ -74,7 +73,7 @@ def warnings_list(warnings: Sequence[str]) -> str:
     return f'<div class="warnings"><h4>Warnings</h4><ul>{items}</ul></div>'
 
 
-def all_slopes(key: str, result: RateResult | DensityResult, start: str) -> str:
+def all_slopes(key: str, result: Observed, start: str) -> str:
     """Every quantity from one kind of start: slopes at all budgets, verdicts, medians by n."""
     e = result.experiment
     judged = {v.quantity.key: v for v in result.verdicts if v.start == start}
@@ -123,7 +122,7 @@ def _spread(middle: float, low: float, high: float) -> str:
     return f'<span class="num">{text}</span>'
 
 
-def shares_table(key: str, result: RateResult | DensityResult) -> str:
+def shares_table(key: str, result: Observed) -> str:
     """Shares of fits by how they ended."""
     if not result.shares:
         return "<h4>How the fits ended</h4><p>There are no fits yet.</p>"
