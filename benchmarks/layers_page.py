@@ -66,7 +66,8 @@ hold under a condition. *As it is*: what is known of the rate of the layer's par
 squares. *Scale held*: the condition `strong` and the rate, with one number of each unit held at 1.
 A rate is undecided where no theorem covers the layer, for the reasons under the numbers. That
 nothing else moves a layer near generic numbers is measured in `tests/test_layer_dimension.py`, as
-ranks of Jacobians.
+ranks of Jacobians; not for relu, whose units more can move where a router sends an expert inputs on
+one side of their kinks ([theory](theory.md), section 14).
 
 | model | gate | shift | scale | dimensions | as it is | scale held |
 |---|---|---|---|---|---|---|

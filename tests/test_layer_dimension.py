@@ -103,12 +103,15 @@ def test_no_gauge_is_missed(name):
 
 @pytest.mark.slow
 def test_clamps_decide_whether_a_unit_has_a_scale():
-    """That of a unit of GPT-OSS is exact as long as no input reaches its clamps."""
+    """The scale of a unit of GPT-OSS is exact as long as the clamp of up cuts no input."""
     made = read("gpt-oss-20b")
     numbers, x = covered(made, size=0.7)
     up = np.einsum("nmd,pd->pnm", numbers["up"], x) + numbers["up bias"]
     gate = np.einsum("nmd,pd->pnm", numbers["gate"], x) + numbers["gate bias"]
     assert max(np.abs(up).max(), gate.max()) < 7
     assert vanishing(made, numbers, x) == dimensions(made, where=True) == 4 + 16
+    gated = {**numbers, "gate bias": numbers["gate bias"] + 5}
+    assert (gate + 5 > 7).mean() > 0.1  # the gate's clamp is no matter
+    assert vanishing(made, gated, x) == 20
     reached = {**numbers, "up": 8 * numbers["up"]}
     assert vanishing(made, reached, x) == dimensions(made) == 4

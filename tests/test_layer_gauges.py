@@ -17,7 +17,7 @@ from identkit.checking import check
 from identkit.layers.config import read_config
 from identkit.layers.findings import Absent, LayerGauge
 from identkit.layers.gauges import SCALE, SHIFT, inputs_of, of_the_expert, of_the_router
-from identkit.layers.record import Form, Scores
+from identkit.layers.record import Divided, Form, Scores
 from identkit.layers.symbols import expert as symbolic
 from identkit.layers.symbols import names
 
@@ -96,6 +96,75 @@ def test_units_are_found_and_proved(name):
     assert isinstance(none, Absent)
     assert none.excluded
     assert "any number of units" in none.reason
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_one_selected_sigmoid_is_one(biased):
+    """Divided by itself its weight is 1: scores alone select, and W moves as under softmax."""
+    made = read("mixtral-8x7b")
+    own = replace(made.router, scores=Scores.SIGMOID, selected=1, selection_bias=biased)
+    made = replace(made, router=own)
+    found = {g.name: g for g in of_the_router(made, 20)}
+    few = small(made)
+    numbers = drawn(few, np.random.default_rng(4))
+    rows, numbers["b"] = numbers["W"], numbers["b"] / 10
+    same = [
+        kept(few, numbers, {**numbers, "W": moved})
+        for moved in (rows + np.linspace(-1, 1, few.hidden), 3 * rows)
+    ]
+    if biased:
+        assert same == [False, False]
+        assert isinstance(found[SHIFT], Absent)
+        assert not found[SHIFT].excluded  # W is seen in the regions alone
+    else:
+        assert same == [True, True]
+        assert isinstance(found[SHIFT], LayerGauge)
+        assert found[SHIFT].proved
+        assert found["scale of the router"].dimension == 1
+
+
+@pytest.mark.parametrize("divided", [Divided.SELECTED, Divided.NOT])
+def test_sigmoid_scores_with_intercepts_have_no_shift(divided):
+    made = read("deepseek-v3")
+    made = replace(made, router=replace(made.router, bias=True, divided=divided))
+    none = next(g for g in of_the_router(made, 20) if g.name == SHIFT)
+    assert isinstance(none, Absent)
+    assert none.excluded
+    assert ("+ p" in none.reason) == (divided is Divided.SELECTED)
+    few = small(made)
+    numbers = drawn(few, np.random.default_rng(5))
+    assert not kept(few, numbers, {**numbers, "b0": numbers["b0"] + 1})
+
+
+def test_nothing_is_held_of_units_without_a_scale():
+    """A plain gelu: down is among the numbers whose derivatives are independent."""
+    made = read("switch-base-8")
+    made = replace(made, expert=replace(made.expert, activation="gelu"))
+    for form in (made.expert, replace(made.expert, activation="relu")):
+        given = replace(made, expert=form)
+        own = check(symbolic(form, inputs=inputs_of(form)), "softmax")
+        found = {g.name: g for g in of_the_expert(given, own, 20, 0)}
+        none = found["another curve of units"]
+        assert none.excluded
+        scaled = isinstance(found[SCALE], LayerGauge)
+        assert scaled == (form.activation == "relu")
+        assert ("with the scale held" in none.reason) == scaled
+        assert ("both sides of every kink" in none.reason) == scaled
+
+
+def test_a_glu_with_relu_has_two_scales():
+    made = read("mixtral-8x7b")
+    made = replace(made, expert=replace(made.expert, activation="relu"))
+    own = check(symbolic(made.expert), "softmax")
+    found = list(of_the_expert(made, own, 20, 0))
+    scales = [g for g in found if isinstance(g, LayerGauge) and g.dimension]
+    assert sum(g.dimension for g in scales) == 2 * 8 * made.expert.width
+    few = small(made)
+    numbers = drawn(few, np.random.default_rng(6))
+    r = np.array([2.0, 0.5, 3.0])
+    moved = {"gate": numbers["gate"] * r[:, None], "down": numbers["down"] / r}
+    assert kept(few, numbers, {**numbers, **moved})
+    assert not kept(few, numbers, {**numbers, "gate": -numbers["gate"], "down": -numbers["down"]})
 
 
 def test_shared_experts_have_units_too():

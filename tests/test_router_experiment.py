@@ -190,3 +190,13 @@ def test_committed_results_follow_from_their_runs(models, script):
     assert summed == {name: kept[name] for name in summed}
     for line in script.markdown(kept).splitlines():
         assert line in (BENCHMARKS / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_routers_has_the_committed_differences():
+    """Each difference of the digits stands in docs/routers.md with its interval, rounded."""
+    results = json.loads((BENCHMARKS / "router_experiment.json").read_text("utf-8"))
+    page = (BENCHMARKS.parent / "docs" / "routers.md").read_text("utf-8")
+    for one in results["claims"]:
+        mean, low, high = (f"{one[key]:.3f}".replace("-", "−") for key in ("mean", "low", "high"))
+        assert f"{mean} [{low}, {high}]" in page
+        assert one["verdict"] == "open"

@@ -91,6 +91,7 @@ def test_metrics_are_their_definitions(run, folder):
         shares = [use[e] / tokens for e in range(n)]
         assert one.shares == pytest.approx(shares)
         assert one.jain.value == pytest.approx(sum(shares) ** 2 / (n * sum(s**2 for s in shares)))
+        assert one.jain.value >= k / n - 1e-12  # shares are at most 1
         p = [s / k for s in shares if s > 0]
         entropy = 1.0 if n == 1 else -sum(v * math.log(v) for v in p) / math.log(n)
         assert one.entropy.value == pytest.approx(entropy)

@@ -2,13 +2,14 @@
 
 *Unit*: an expert is the sum of its hidden units, each a function of its own numbers, so what leaves
 one unit as it is, for any number of inputs and outputs, acts on each unit of any expert by itself.
-*None beside them*: with one number of each unit held, derivatives of m units at one input are
-independent for every m. Restrict an expert with d inputs to x = t·v, v generic: a tangent vector
-that leaves it as it is moves no gate_j·v and of (down, up·v) the scale alone; for all v that is the
-scale of the unit. Each output says so by itself. Without ``up`` the same with planes for lines.
+*None beside them*: with one number of each unit that has a scale held, derivatives of m units at
+one input are independent for every m. Restrict an expert with d inputs to x = t·v, v generic: a
+tangent vector that leaves it as it is moves no gate_j·v and of (down, up·v) the scale alone; for
+all v that is the scale of the unit. Each output says so by itself. Without ``up`` the same with
+planes for lines.
 
 *Router*: exp((w_i + v)ᵀx) = exp(vᵀx)·exp(w_iᵀx), and a sigmoid has no such factor.
-Source: theory section 14; tests/test_layer_gauges.py.
+Source: theory section 14; proofs_check/test_layer_routers.py, test_layer_units.py.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from identkit.gates import resolve
 from identkit.gates.selection import MOST
 from identkit.interaction import interactions
 from identkit.layers.findings import Absent, LayerGauge
-from identkit.layers.record import Architecture, Divided, ExpertForm, Form, Scores
+from identkit.layers.record import Architecture, Divided, ExpertForm, Form, Router, Scores
 from identkit.layers.symbols import MATRICES, expert, gate_of
 from identkit.results import QUANTIFIERS, CheckResult
 from identkit.vocabulary import GaugeKind, Verdict
@@ -54,6 +55,7 @@ def inputs_of(form: ExpertForm) -> int:
 
 def of_the_router(architecture: Architecture, seconds: float) -> Iterator[Found]:
     """What moves W, its intercepts and selection biases."""
+    architecture = _seen(architecture)
     router = architecture.router
     setting = Setting(expert(architecture.expert, inputs=2), _gate(architecture), Deadline(seconds))
     declared = {g.name: g for g in of_the_gate(setting)}
@@ -61,14 +63,14 @@ def of_the_router(architecture: Architecture, seconds: float) -> Iterator[Found]
         yield _on_input(architecture)
     elif router.scores is Scores.SOFTMAX:
         yield _shift(architecture, declared["common shift"])
-        if router.selected == 1 and router.divided is Divided.SELECTED:
+        if _alone(router):
             own = declared["common scale"]
             yield LayerGauge(
                 "router", "scale of the router", "W → c·W, c > 0", 1, own.proved, own.method,
                 "the weight of the largest score is 1, and the order of scores stays",
             )  # fmt: skip
     else:
-        yield _of_sigmoids()
+        yield _of_sigmoids(router)
     if router.selection_bias:
         own = declared["shift of the selection"]
         yield LayerGauge(
@@ -91,6 +93,22 @@ def of_the_router(architecture: Architecture, seconds: float) -> Iterator[Found]
         proof="f is a sum over experts",
         widths="the order of a sum",
     )
+
+
+def _seen(architecture: Architecture) -> Architecture:
+    """With softmax for sigmoids where the one weight is divided by itself: the same layer.
+
+    The weight is 1, and both functions increase, so that scores alone select.
+    """
+    router = architecture.router
+    if _alone(router) and not router.selection_bias and not router.on_input:
+        return replace(architecture, router=replace(router, scores=Scores.SOFTMAX))
+    return architecture
+
+
+def _alone(router: Router) -> bool:
+    """Whether one expert is selected, of weight 1."""
+    return router.selected == 1 and router.divided is Divided.SELECTED
 
 
 def _gate(architecture: Architecture) -> Any:
@@ -133,16 +151,29 @@ def _left(architecture: Architecture) -> str:
     )
 
 
-def _of_sigmoids() -> Absent:
-    """Whether two sigmoid weights, divided by their sum, determine both scores near the truth."""
-    found = interactions("sigmoid(a*x)/(sigmoid(a*x) + sigmoid(b*x))", order=1)
+def _of_sigmoids(router: Router) -> Absent:
+    """Whether sigmoid weights determine the scores near the truth."""
+    if _alone(router):
+        reason = (
+            "the weight of the one that is selected is 1, so that W and b are seen in the regions "
+            "alone, of which no theorem is"
+        )
+        return Absent("router", SHIFT, False, reason)
+    if router.divided is not Divided.SELECTED:
+        reason = "σ(W x) is not divided, and determines W x of every expert that is selected"
+        return Absent("router", SHIFT, True, reason)
+    one, other = ("a*x + p", "b*x + q") if router.bias else ("a*x", "b*x")
+    found = interactions(f"sigmoid({one})/(sigmoid({one}) + sigmoid({other}))", order=1)
     excluded = found.independent == Verdict.YES and found.quantifier is not None
     who = QUANTIFIERS[found.quantifier] if found.quantifier is not None else ""
+    shown = "σ(ax + p)/(σ(ax + p) + σ(bx + q))" if router.bias else "σ(ax)/(σ(ax) + σ(bx))"
     reason = (
-        f"the derivatives of σ(ax)/(σ(ax) + σ(bx)) by a and b are independent, for {who}; with d "
-        "inputs along every line x = t·v, so that no curve of W leaves the weights of two experts "
-        "that are selected together"
+        f"the derivatives of {shown} by its numbers are independent, for {who}; with d inputs "
+        "along every line x = t·v, so that no curve of W leaves the weights of two experts that "
+        "are selected together"
     )
+    if not router.bias:
+        reason += "; rows that differ are determined by them (layer-sigmoid-rows)"
     return Absent("router", SHIFT, excluded, reason if excluded else "not proved at one input")
 
 
@@ -160,6 +191,7 @@ def _on_input(architecture: Architecture) -> Absent:
         excluded,
         f"at one input no relation holds between ∂/∂w and the derivatives of h(σ(wx)·x) by the "
         f"expert's numbers, for {QUANTIFIERS[found.quantifier]}; with d inputs along every line"
+        + (", and any number of units by poles (layer-weight-on-input)" if held.is_smooth else "")
         if excluded and found.quantifier is not None
         else "not proved at one input",
     )
@@ -187,7 +219,7 @@ def of_the_expert(
         free = replace(form, limit="")
         inside = check(expert(free), SHARED, likelihood="gaussian", seed=seed, time_limit=seconds)
         for gauge in _scales(architecture, free, inside, seconds):
-            yield replace(gauge, where="no input reaches a clamp of the unit")
+            yield replace(gauge, where="the clamp of up cuts no input, before or after")
     swapped = {p: parse(_swap(p)) for p in setting.expert.parameters if p[0] != "e"}
     yield LayerGauge(
         part="unit",
@@ -200,7 +232,7 @@ def of_the_expert(
         proof="two units exchanged, 2 inputs and 2 outputs: normal form",
         widths="the order of a sum; exchanges of two make every permutation",
     )
-    yield _no_other(form, seconds, seed)
+    yield _no_other(form, seconds, seed, scaled=not found)
 
 
 def _small(form: ExpertForm, seconds: float) -> Setting:
@@ -236,11 +268,14 @@ def _scales(
         )
 
 
-def _no_other(form: ExpertForm, seconds: float, seed: int) -> Absent:
-    """That nothing else moves the hidden units, near generic numbers."""
-    held = expert(form, scaled=False, inputs=inputs_of(form), output_bias=False)
+def _no_other(form: ExpertForm, seconds: float, seed: int, *, scaled: bool) -> Absent:
+    """That nothing else moves the hidden units, near generic numbers.
+
+    ``scaled``: units have no scale, so that none of their numbers is held.
+    """
+    own = expert(form, scaled=scaled, inputs=inputs_of(form), output_bias=False)
     found = check(
-        held, SHARED, likelihood="gaussian", condition="shared-strong", seed=seed,
+        own, SHARED, likelihood="gaussian", condition="shared-strong", seed=seed,
         time_limit=seconds, atoms=2 if form.form is Form.CLAMPED else 3,
     )  # fmt: skip
     proof = found.results[0].proofs[0]
@@ -251,9 +286,15 @@ def _no_other(form: ExpertForm, seconds: float, seed: int) -> Absent:
     who = QUANTIFIERS[proof.quantifier].replace("the atoms'", "their")
     lines = "planes" if inputs_of(form) == 2 else "lines x = t·v"
     reason = (
-        f"with the scale held, the derivatives of {count} units at {inputs_of(form)} input"
-        f"{'s' * (inputs_of(form) > 1)} are independent, for {who}; with d inputs along all {lines}"
+        f"{'' if scaled else 'with the scale held, '}the derivatives of {count} units at "
+        f"{inputs_of(form)} input{'s' * (inputs_of(form) > 1)} are independent, for {who}; with d "
+        f"inputs along all {lines}"
     )
+    if not own.is_smooth:
+        reason += (
+            "; of inputs on both sides of every kink: where a router sends an expert others, units "
+            "are smooth, and more can move them (units-active-everywhere)"
+        )
     return Absent("unit", name, True, reason)
 
 

@@ -2,7 +2,8 @@
 
 E_i(t) is the set of the k experts of n that token i selects at checkpoint t, T is the last one, N
 the number of tokens, N_e the tokens that select expert e. Arrays may have leading axes (resamples).
-Sources: arXiv 2409.02060 (OLMoE) section 5; arXiv 2505.10860 appendix H; theory, section 14.
+Sources: arXiv 2409.02060 (OLMoE) section 5; arXiv 2505.10860 appendix H; theory, section 15;
+proofs_check/test_routing_baselines.py.
 """
 
 from __future__ import annotations
