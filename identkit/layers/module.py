@@ -50,7 +50,12 @@ def read_module(layer: nn.Module, *, seed: int = 0) -> Architecture:
     changed. Raises :class:`~identkit.errors.InputError`, which names what is not read.
     """
     name = type(layer).__name__
-    own = copy.deepcopy(layer).double().eval()
+    try:
+        own = copy.deepcopy(layer).double().eval()
+    except Exception as error:  # of what the module holds besides numbers
+        raise InputError(
+            f"layer {name}: cannot be copied ({_first(error)}); make it anew."
+        ) from None
     parts = _parts(own)
     forms = {traced(expert, seed).form for expert in parts.experts}
     if len(forms) > 1:
@@ -289,7 +294,7 @@ def _forward(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
         first = out[0] if isinstance(out, tuple | list) else out
         if isinstance(first, torch.Tensor) and first.numel() == x.numel():
             return first.reshape(x.shape)
-    reason = "" if failure is None else f" ({str(failure).splitlines()[0][:100]})"
+    reason = "" if failure is None else f" ({_first(failure)})"
     raise InputError(
         f"layer {type(layer).__name__}: its forward makes no tensor like x of it, of shape "
         f"(1, {x.shape[0]}, {x.shape[1]}) or ({x.shape[0]}, {x.shape[1]}){reason}."
@@ -302,3 +307,8 @@ def _added(parts: _Parts, x: torch.Tensor) -> torch.Tensor:
     for expert in parts.shared:
         total = total + expert(x)
     return total if parts.shared_gate is None else parts.shared_gate(x).sigmoid() * total
+
+
+def _first(error: Exception) -> str:
+    """The first line of what an error says, or its name."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:100]

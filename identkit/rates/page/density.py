@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from identkit.rates.density_result import DensityResult
 from identkit.rates.page.experiment import all_slopes, shares_table, warnings_list
-from identkit.rates.page.pieces import counted, definitions, esc, row, slope_cell, table
+from identkit.rates.page.pieces import slope_cell
 from identkit.rates.quantities import quantity
 from identkit.report.density_rates_report import truth_lines
+from identkit.report.page.pieces import counted, definitions, esc, row, table
 
 
 def densities_section(results: Sequence[DensityResult]) -> str:
