@@ -20,7 +20,7 @@ from identkit.cli.main import main
 from identkit.report.json_text import schema
 from identkit.report.layer_page import page
 
-ONE, OTHER = "gpt-oss-20b", "deepseek-v3"
+ONE, OTHER = "mixtral-8x7b", "deepseek-v3"
 
 
 def nasty():
@@ -53,6 +53,8 @@ def test_it_is_sound(text):
 def test_it_says_everything():
     """Every gauge with its proof, every reason, every command: words of the findings."""
     made = found(ONE)
+    first = replace(made.gauges[0], where="no input is large")
+    made = replace(made, gauges=(first, *made.gauges[1:]))
     shown = " ".join("".join(Tree(page(made)).words).split())
     wanted = [g.proof for g in made.gauges] + [g.widths for g in made.gauges]
     wanted += [g.action for g in made.gauges] + [g.where for g in made.gauges if g.where]

@@ -51,7 +51,8 @@ def expert_text(form: ExpertForm) -> str:
             f"down(g·σ({form.alpha}·g) ⊙ (u + 1)), g = min(gate x, {form.limit}), u = up x cut to "
             f"±{form.limit}"
         )
-    return f"{text}, {form.width} hidden units" + (", with biases" if form.bias else "")
+    biases = f", with a bias in {' and '.join(form.biased)}" if form.biased else ", with biases"
+    return f"{text}, {form.width} hidden units" + (biases if form.bias else "")
 
 
 def shared_text(architecture: Architecture) -> str:
