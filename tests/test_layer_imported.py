@@ -213,3 +213,15 @@ def test_configurations_need_no_torch(tmp_path):
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_routers_need_no_torch(tmp_path):
+    numpy = pytest.importorskip("numpy")
+    path = str(tmp_path / "run.npz")
+    numpy.savez(path, layer0=numpy.arange(40).reshape(20, 2) % 5)
+    code = (
+        "import sys; from identkit.cli import main\n"
+        f"assert main(['routers', {path!r}, '--draws', '5']) == 0\n"
+        "assert not {'torch', 'transformers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
