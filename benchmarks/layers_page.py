@@ -39,9 +39,13 @@ its modeling file in transformers 5.24 (`identkit/layers/families.py`).
 A layer is Σ w_i(x)·h(x, η_i), x in R^d. σ is the sigmoid, ⊙ the product of units, b the selection
 bias.
 
-`identkit layer config.json` prints the report, `--compare A B` two side by side, `--json` all.
-A layer of torch is read from Python, its experts traced and its router recognised by what it
-computes; what has another shape is refused with the line:
+`identkit layer config.json` prints the report, `--compare A B` two side by side, `--json` all,
+`--html FILE` one page. A layer of torch is read by name, or from Python:
+
+```
+identkit layer model.py:MyLayer
+identkit layer mypackage.layers:MyLayer --config sizes.json
+```
 
 ```python
 from identkit.layers.analysis import analyse
@@ -49,6 +53,22 @@ from identkit.layers.module import read_module
 
 found = analyse(read_module(layer))
 ```
+
+The code is imported and run. NAME is a module, or a class or function that makes one, without
+arguments or of `--config`: an object with the keys of the JSON file as attributes, or for a class
+of transformers (`pip install identkit[transformers]`) the configuration of its `model_type`. A
+layer of more than 2·10⁸ numbers is refused before it is made; what is found holds for every width.
+
+Experts are traced: down(φ(gate x)), down(φ(gate x) ⊙ up x), or the clamped form of GPT-OSS, in
+modules of a list or in stacked tensors, all maps with a bias, or some, or none. The router is
+recognised by what it computes: softmax or sigmoid weights of the largest scores, a selection bias,
+a temperature (a number, or a parameter), groups (the attributes `n_group` and `topk_group` or
+alike say how many; whether they restrict is asked of the forward, at inputs at which it shows).
+The module's numbers are drawn anew for that. A layer whose output for a token depends on other
+tokens is told apart. What has another shape is refused with the line: norms and residuals inside
+an expert, other routers, and JetMoE's maps, which are stacked in modules of their own.
+`tests/test_layer_transformers.py` reads the layer of every family as a configuration and as a
+module of transformers 5.24, and finds the same.
 
 ## What is read
 

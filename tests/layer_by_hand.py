@@ -64,9 +64,10 @@ def weights(architecture, numbers, x):
 def expert(architecture, numbers, i, x):
     """(d,) of expert i at x (d,)."""
     form = architecture.expert
-    bias = float(form.bias)
-    gate = numbers["gate"][i] @ x + bias * numbers["gate bias"][i]
-    up = numbers["up"][i] @ x + bias * numbers["up bias"][i]
+    gate, up = (
+        numbers[part][i] @ x + form.has_bias(part) * numbers[f"{part} bias"][i]
+        for part in ("gate", "up")
+    )
     if form.form is Form.PLAIN:
         inner = ACTIVATIONS[form.activation](gate)
     elif form.form is Form.GLU:
@@ -75,7 +76,7 @@ def expert(architecture, numbers, i, x):
         limit = float(form.limit)
         cut = np.minimum(gate, limit)
         inner = cut * expit(float(form.alpha) * cut) * (np.clip(up, -limit, limit) + 1)
-    return numbers["down"][i] @ inner + bias * numbers["down bias"][i]
+    return numbers["down"][i] @ inner + form.has_bias("down") * numbers["down bias"][i]
 
 
 def layer(architecture, numbers, x):

@@ -53,7 +53,8 @@ def test_check_imports_nothing_heavy(arguments):
     code = (
         "import sys; from identkit.cli import main\n"
         f"main({arguments!r})\n"
-        "heavy = {'torch', 'matplotlib', 'scipy', 'numpy', 'hypothesis', 'jsonschema'}\n"
+        "heavy = {'torch', 'matplotlib', 'scipy', 'numpy', 'hypothesis', 'jsonschema', "
+        "'transformers'}\n"
         "print('heavy:', sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(

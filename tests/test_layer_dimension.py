@@ -19,7 +19,7 @@ from identkit.checking import check
 from identkit.layers.config import read_config
 from identkit.layers.findings import LayerGauge
 from identkit.layers.gauges import inputs_of, of_the_expert, of_the_router
-from identkit.layers.record import Form
+from identkit.layers.record import ExpertForm, Form
 from identkit.layers.symbols import expert
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -49,7 +49,7 @@ def movable(made):
     router, form = made.router, made.expert
     found = ["W", "gate", "down"] + (["up"] if form.form is not Form.PLAIN else [])
     found += ["b0"] if router.bias else []
-    return found + (["gate bias", "up bias", "down bias"] if form.bias else [])
+    return found + [f"{part} bias" for part in ("gate", "up", "down") if form.has_bias(part)]
 
 
 def jacobian(made, numbers, x):
@@ -98,6 +98,31 @@ def read(name):
 )
 def test_no_gauge_is_missed(name):
     made = read(name)
+    assert vanishing(made, *covered(made)) == dimensions(made)
+
+
+BIASED = [
+    (Form.GLU, ("gate",)),
+    (Form.GLU, ("up",)),
+    (Form.GLU, ("down",)),
+    (Form.GLU, ("up", "down")),
+    (Form.PLAIN, ("gate",)),
+    (Form.PLAIN, ("down",)),
+]
+
+
+@pytest.mark.parametrize(
+    ("form", "biased"),
+    [
+        BIASED[1],
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in (BIASED[0], *BIASED[2:])),
+    ],
+)
+def test_no_gauge_is_missed_where_some_maps_have_a_bias(form, biased):
+    made = read("mixtral-8x7b")
+    activation = "silu" if form is Form.GLU else "gelu"
+    own = ExpertForm(form, activation, 2, bias=True, biased=biased)
+    made = replace(made, expert=own)
     assert vanishing(made, *covered(made)) == dimensions(made)
 
 

@@ -5,6 +5,7 @@ Slow for the imports alone; skipped where transformers (extra) or torch is missi
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from importlib import import_module
 
@@ -16,8 +17,9 @@ from scipy.special import expit
 from identkit.errors import InputError
 from identkit.layers.config import read_config
 from identkit.layers.families import FAMILIES
+from identkit.layers.symbols import added
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 SIZES = {
     "hidden_size": 6, "num_attention_heads": 1, "num_key_value_heads": 1, "head_dim": 6,
     "num_experts_per_tok": 3,
@@ -60,13 +62,13 @@ BLOCKS = {
 }  # fmt: skip
 
 
-def built(family):
+def built(family, **change):
     """(configuration, layer of torch with drawn numbers)."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     name, own = BLOCKS[family]
     sizes = {} if family == "switch_transformers" else SIZES
-    config = transformers.AutoConfig.for_model(family, **{**sizes, **own})
+    config = transformers.AutoConfig.for_model(family, **{**sizes, **own, **change})
     folder = family.removesuffix("_text")
     module = import_module(f"transformers.models.{folder}.modeling_{folder}")
     block = getattr(module, name)(config).double().eval()
@@ -117,7 +119,7 @@ def numbers_of(family, state):
     return {**{k: np.zeros(s) for k, s in blank.items()}, **found}
 
 
-def added(architecture, state, x):
+def beside(architecture, state, x):
     """What is added for every x: shared experts, a vector."""
     total = state["bias"] if architecture.output_bias else 0.0
     if architecture.shared is None:
@@ -142,27 +144,70 @@ def test_a_layer_is_what_is_read(family):
     with torch.no_grad():
         out = block(torch.from_numpy(x)[None])
     out = (out[0] if isinstance(out, tuple) else out).reshape(16, -1).numpy()
-    mine = [layer(architecture, numbers, p) + added(architecture, state, p) for p in x]
+    mine = [layer(architecture, numbers, p) + beside(architecture, state, p) for p in x]
     assert np.abs(out - np.array(mine)).max() < 1e-6 * max(1, np.abs(out).max())
 
 
-READ = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "granitemoe", "llama4_text")
-"""Layers that are read as modules too; the others have groups, clamps, or maps of another shape."""
+NOT_READ = ("jetmoe",)
+"""As modules: its maps are stacked in modules of their own, and a vector is added to the sum."""
 
 
 @pytest.mark.parametrize("family", BLOCKS)
 def test_a_module_is_read_as_its_configuration(family):
     module = pytest.importorskip("identkit.layers.module")
     config, block = built(family)
-    if family not in READ:
-        with pytest.raises(InputError):
+    if family in NOT_READ:
+        with pytest.raises(InputError, match="no list of experts"):
             module.read_module(block)
         return
     by_config, by_module = read_config(config.to_dict()), module.read_module(block)
     assert by_module.expert == by_config.expert
-    assert by_module.shared == by_config.shared
     assert by_module.hidden == by_config.hidden
     assert replace(by_module.router, first="") == replace(by_config.router, first="")
+    shared = by_config.shared
+    if shared is not None and not shared.gated:
+        shared = replace(shared, count=1)  # one network, of the width of all together
+    assert by_module.shared == shared
+    assert added(by_module) == added(by_config)
+
+
+@pytest.mark.parametrize("change", [{"topk_method": "greedy"}, {"n_group": 1, "topk_group": 1}])
+def test_groups_of_deepseek_that_are_not_used(change):
+    module = pytest.importorskip("identkit.layers.module")
+    _, block = built("deepseek_v2", **change)
+    assert not module.read_module(block).router.grouped
+
+
+@pytest.mark.parametrize("family", ["mixtral", "gpt_oss"])
+def test_a_class_and_a_configuration_by_name(family, tmp_path):
+    """`identkit layer transformers.….modeling_mixtral:MixtralSparseMoeBlock --config FILE`."""
+    imported = pytest.importorskip("identkit.layers.imported")
+    config, block = built(family)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config.to_dict()), encoding="utf-8")
+    kind = type(block)
+    made = imported.load(kind.__module__, kind.__name__, config=str(path))
+    assert isinstance(made, kind)
+    assert [p.shape for p in made.parameters()] == [p.shape for p in block.parameters()]
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match="model_type is missing; add that of"):
+        imported.load(kind.__module__, kind.__name__, config=str(path))
+    path.write_text(f'{{"model_type": "{family}", "hidden_size": "x"}}', encoding="utf-8")
+    with pytest.raises(InputError, match=r"config\.json: making a configuration of it raises"):
+        imported.load(kind.__module__, kind.__name__, config=str(path))
+
+
+def test_real_widths_are_looked_at_before_they_are_made(tmp_path):
+    imported = pytest.importorskip("identkit.layers.imported")
+    pytest.importorskip("transformers")
+    path = tmp_path / "config.json"
+    path.write_text('{"model_type": "mixtral"}', encoding="utf-8")
+    with pytest.raises(InputError, match="has 1,409,318,912 numbers, and at most"):
+        imported.load(
+            "transformers.models.mixtral.modeling_mixtral",
+            "MixtralSparseMoeBlock",
+            config=str(path),
+        )
 
 
 def test_every_family_is_built():

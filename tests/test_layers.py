@@ -57,8 +57,8 @@ LAYERS = {
     "stated table "
     "selecting.regions selecting.records selecting.examples selecting.filling selecting.answers",
     "layers": "layers.record layers.keys layers.families layers.config layers.findings "
-    "layers.symbols layers.gauges layers.verdicts layers.analysis layers.traced layers.module "
-    "layers.collapse",
+    "layers.symbols layers.gauges layers.verdicts layers.analysis layers.traced layers.parts "
+    "layers.weighing layers.module layers.imported layers.collapse",
     "document": "degeneracy.document certificates.document report.json_text "
     "report.json_results report.json_form",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.outputs "
@@ -90,7 +90,8 @@ LAYERS = {
     "rates.fits rates.audit rates.formats rates.plan_values rates.plan "
     "rates.scheduling rates.store_file rates.store rates.sweep rates.result "
     "rates.density_result rates.running",
-    "view": "report.statements report.notation report.snippet report.markup report.terminal "
+    "view": "report.page.pieces report.page "
+    "report.statements report.notation report.snippet report.markup report.terminal "
     "report.listings report.paragraphs report.counterexample report.gauges report.argument "
     "report.explain report.tables report.claims_report report.paper_tables "
     "report.fit_identifiability report.fit_report "
@@ -100,7 +101,7 @@ LAYERS = {
     "report.rates_parts report.density_rates_report report.rates_report report.rates_document "
     "report.orders_report report.prediction "
     "report.verified report.regions_report report.truths_report "
-    "report.layer_words report.layer_report report.layer_document "
+    "report.layer_words report.layer_report report.layer_document report.layer_page "
     "rates.drawing rates.figure_files rates.figures "
     "report.fit_figure report.density_figure report.fit_summary "
     "report.routers_report report.routers_document report.routers_figure report.routers_page "
@@ -120,7 +121,7 @@ LAYERS = {
 """From below: layer -> its modules."""
 HEAVY = {
     "numpy", "torch", "numba", "scipy", "matplotlib", "pyarrow", "distributed", "jsonschema",
-    "hypothesis",
+    "hypothesis", "transformers",
 }  # fmt: skip
 """Libraries that are imported where they are used: most commands need none of them."""
 DEFERRED = {
@@ -257,6 +258,7 @@ PLACES = {
     "gates.softmax": 2,
     "gates.top_k_biased": 1,
     "layers.guard": 1,  # torch, where a module is given
+    "layers.imported": 1,  # transformers, where a class of it is given
     "likelihoods.categorical": 2,  # NumPy
     "losses.divergence": 1,  # SciPy: the normal distribution function
     "rates.drawing": 1,  # matplotlib

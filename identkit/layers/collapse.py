@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from identkit.errors import InputError, whole
-from identkit.layers.module import experts_of
+from identkit.layers.parts import experts_of
 from identkit.routers.metrics import Array, dead, jain, jain_random
 
 PROPORTIONAL = 0.999

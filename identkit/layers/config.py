@@ -31,6 +31,12 @@ def read_config(source: str | os.PathLike[str] | Mapping[str, Any]) -> Architect
     path = Path(source)
     if path.is_dir():
         path = path / NAME
+    return _of(keys_of(path), path.stem if path.name != NAME else path.resolve().parent.name)
+
+
+def keys_of(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The keys of a JSON file. Raises InputError for what is none."""
+    path = Path(path)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path}: larger than {MAX_BYTES} bytes; give a configuration file.")
@@ -39,9 +45,9 @@ def read_config(source: str | os.PathLike[str] | Mapping[str, Any]) -> Architect
         raise InputError(f"{path}: {error.strerror or error}; give a {NAME}.") from None
     except (ValueError, RecursionError):
         raise InputError(f"{path}: not JSON; give a {NAME} of transformers.") from None
-    if not isinstance(given, Mapping):
+    if not isinstance(given, dict):
         raise InputError(f"{path}: holds no keys; give a {NAME} of transformers.")
-    return _of(given, path.stem if path.name != NAME else path.resolve().parent.name)
+    return given
 
 
 def _of(given: Mapping[str, Any], source: str) -> Architecture:

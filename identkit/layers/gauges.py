@@ -30,7 +30,7 @@ from identkit.gates import resolve
 from identkit.gates.selection import MOST
 from identkit.interaction import interactions
 from identkit.layers.findings import Absent, LayerGauge
-from identkit.layers.record import Architecture, Divided, ExpertForm, Form, Router, Scores
+from identkit.layers.record import LEARNED, Architecture, Divided, ExpertForm, Form, Router, Scores
 from identkit.layers.symbols import MATRICES, expert, gate_of
 from identkit.results import QUANTIFIERS, CheckResult
 from identkit.vocabulary import GaugeKind, Verdict
@@ -50,7 +50,7 @@ Found = LayerGauge | Absent
 
 def inputs_of(form: ExpertForm) -> int:
     """d of the small expert: one input, or two where one would leave nothing but an amplitude."""
-    return 2 if form.form is Form.PLAIN and not form.bias else 1
+    return 2 if form.form is Form.PLAIN and not form.has_bias("gate") else 1
 
 
 def of_the_router(architecture: Architecture, seconds: float) -> Iterator[Found]:
@@ -71,6 +71,8 @@ def of_the_router(architecture: Architecture, seconds: float) -> Iterator[Found]
             )  # fmt: skip
     else:
         yield _of_sigmoids(router)
+    if router.temperature == LEARNED:
+        yield _of_the_temperature(architecture, setting)
     if router.selection_bias:
         own = declared["shift of the selection"]
         yield LayerGauge(
@@ -81,7 +83,7 @@ def of_the_router(architecture: Architecture, seconds: float) -> Iterator[Found]
             proved=own.proved,
             proof=f"{own.method} (gate {setting.gate.name})",
             widths="b decides by differences alone"
-            + (", and scores of groups all move by 2t" if router.grouped else ""),
+            + (", and scores of groups all move alike" if router.grouped else ""),
         )
     yield LayerGauge(
         part="expert",
@@ -137,6 +139,21 @@ def _shift(architecture: Architecture, own: FoundGauge) -> LayerGauge:
         proved=own.proved,
         proof=own.method,
         widths=f"{widths}; {_left(architecture)}",
+    )
+
+
+def _of_the_temperature(architecture: Architecture, setting: Setting) -> LayerGauge:
+    """Scores (W x)/τ are those of c·W and c·τ."""
+    proved = setting.is_identity(parse("c*(w*x + b)/(c*t)") - parse("(w*x + b)/t"))
+    bias = ", intercepts → c·intercepts" if architecture.router.bias else ""
+    return LayerGauge(
+        part="router",
+        name="scale of scores",
+        action=f"W → c·W{bias}, τ → c·τ, c > 0",
+        dimension=1,
+        proved=proved,
+        proof="scores stay: normal form",
+        widths="each score by itself, whatever is made of it",
     )
 
 

@@ -27,6 +27,10 @@ class Divided(StrEnum):
     NOT = "none"
 
 
+LEARNED = "τ"
+"""The temperature where it is a parameter."""
+
+
 class Form(StrEnum):
     """The network of one expert, φ its activation, ⊙ the product of units."""
 
@@ -46,8 +50,8 @@ class Router:
     the same function where ``divided`` is by the selected softmax weights. ``bias``: the score has
     an intercept. ``selection_bias``: a number b_i of each expert that decides the selection alone.
     Of ``groups`` of experts only the ``groups_kept`` with the largest ``group_score`` may be
-    selected. ``factor`` multiplies the weights, ``temperature`` divides the scores.
-    ``on_input``: the weight multiplies x, not h(x).
+    selected. ``factor`` multiplies the weights; ``temperature``, a number or :data:`LEARNED`,
+    divides the scores. ``on_input``: the weight multiplies x, not h(x).
     """
 
     scores: Scores
@@ -69,13 +73,19 @@ class Router:
         """Whether groups restrict the selection."""
         return self.groups_kept < self.groups
 
+    @property
+    def largest_of_group(self) -> int:
+        """Of how many of a group's largest values its score is the sum."""
+        return 2 if self.group_score.startswith("the sum of its two") else 1
+
 
 @dataclass(frozen=True)
 class ExpertForm:
     """One expert: its form, activation by name, ``width`` hidden units, whether it has biases.
 
-    ``alpha`` and ``limit`` are those of the clamped form, empty for others; without ``limit`` it is
-    the clamped form at inputs that reach no clamp.
+    ``biased`` names the maps with a bias where only some have one (gate, up, down). ``alpha`` and
+    ``limit`` are those of the clamped form, empty for others; without ``limit`` it is the clamped
+    form at inputs that reach no clamp.
     """
 
     form: Form
@@ -84,6 +94,11 @@ class ExpertForm:
     bias: bool = False
     alpha: str = ""
     limit: str = ""
+    biased: tuple[str, ...] = ()
+
+    def has_bias(self, name: str) -> bool:
+        """Whether the map gate, up or down has a bias."""
+        return self.bias and (not self.biased or name in self.biased)
 
 
 @dataclass(frozen=True)

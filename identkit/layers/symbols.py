@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from identkit.experts import Expert
 from identkit.gates.selection import MOST
-from identkit.layers.record import Architecture, Divided, ExpertForm, Form, Router, Scores
+from identkit.layers.record import (
+    LEARNED,
+    Architecture,
+    Divided,
+    ExpertForm,
+    Form,
+    Router,
+    Scores,
+)
 
 GATE, UP, DOWN = "a", "u", "c"
 """Letters of the matrices gate, up and down; their biases are b, v (or w = v + 1) and e."""
@@ -54,14 +62,14 @@ def _unit(form: ExpertForm, unit: int, units: int, inputs: list[str], scaled: bo
     """The value of one hidden unit, without what multiplies it in the output."""
     gate = _sum(names(GATE, unit, units, len(inputs)), inputs)
     own = str(unit) if units > 1 else ""
-    gate += f" + b{own}" if form.bias else ""
+    gate += f" + b{own}" if form.has_bias("gate") else ""
     if form.form is Form.PLAIN:
         return activated(form.activation, gate)
     weights = names(UP, unit, units, len(inputs))
     up = _sum(weights if scaled else ["", *weights[1:]], inputs)
     if form.form is Form.CLAMPED and not form.limit:  # in w = v + 1 its scale is a factor
         return f"({gate})*sigmoid({form.alpha}*({gate}))*({up} + w{own})"
-    up += f" + v{own}" if form.bias else ""
+    up += f" + v{own}" if form.has_bias("up") else ""
     if form.form is Form.GLU:
         return f"{activated(form.activation, gate)}*{up if up in inputs else f'({up})'}"
     cut = f"Min({gate}, {form.limit})"
@@ -94,7 +102,7 @@ def expert(
         value = _unit(form, unit, units, x, scaled or held)
         for output, weight in enumerate(names(DOWN, unit, units, outputs)):
             terms[output].append(value if held and output == 0 else f"{weight}*{value}")
-    if form.bias and output_bias:
+    if form.has_bias("down") and output_bias:
         for own, bias in zip(terms, names("e", 0, 1, outputs), strict=True):
             own.append(bias)
     return Expert.from_expression([" + ".join(own) for own in terms], dim=inputs)
@@ -110,6 +118,13 @@ def gate_of(router: Router) -> tuple[str | None, str]:
         return None, (
             "the weight multiplies the input of an expert, f = Σ h(w_i(x)·x, η_i), which is no "
             "sum of weights times experts"
+        )
+    if router.temperature == LEARNED:
+        if router.scores is Scores.SOFTMAX and everything:
+            return "dense-to-sparse", ""
+        return (
+            None,
+            "its temperature is a parameter, and no gate with one is registered that selects",
         )
     if router.temperature != "1":
         return None, "its temperature is fixed, and no gate with a fixed one is registered"

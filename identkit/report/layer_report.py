@@ -8,118 +8,53 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from identkit.layers.findings import Change, Decided, Findings
+from identkit.layers.findings import Findings
 from identkit.layers.record import Architecture
-from identkit.likelihoods import LEAST_SQUARES, resolve
-from identkit.report.layer_words import expert_text, regime_line, router_text, shared_text
-
-SCALE_HELD = "the scale of its unit held"
+from identkit.report.layer_words import (
+    absent_rows,
+    change_rows,
+    decided_rows,
+    decided_title,
+    dimensions,
+    expert_text,
+    gauge_rows,
+    gauge_title,
+    letters,
+    read_rows,
+    router_text,
+    shared_text,
+    size_text,
+    small_expert,
+    title,
+)
 
 
 def layer_report(found: Findings) -> RenderableType:
     """The report of ``identkit layer``."""
-    blocks: list[RenderableType] = [_head(found.architecture), Text(), _grid(_rows(found))]
-    size = _dimensions(found.dimension)
+    blocks: list[RenderableType] = [_head(found.architecture), Text(), _grid(read_rows(found))]
+    size = dimensions(found.dimension)
     blocks.append(_title(f"gauges (other numbers, the same layer): {size}"))
     for gauge in found.gauges:
-        size = f", {_dimensions(gauge.dimension)}" if gauge.dimension else ""
-        blocks.append(Text(f"  {gauge.name}: {gauge.action}{size}"))
-        how = "proved" if gauge.proved else "not proved here"
-        rows = [("where", gauge.where)] if gauge.where else []
-        blocks.append(_grid([*rows, (how, gauge.proof), ("any width", gauge.widths)]))
+        blocks += [Text(f"  {gauge_title(gauge)}"), _grid(gauge_rows(gauge))]
     if found.absent:
         blocks.append(_title("no gauge"))
-        for none in found.absent:
-            said = "none" if none.excluded else "not found"
-            blocks.append(_grid([(said, f"{none.name}: {none.reason}")]))
-    blocks.append(_title(f"verdicts for an expert of {_small(found)}"))
-    blocks.append(Text(f"  {_letters(found)}", style="dim"))
+        blocks += [_grid([row]) for row in absent_rows(found)]
+    blocks.append(_title(f"verdicts for an expert of {small_expert(found)}"))
+    blocks.append(Text(f"  {letters(found)}", style="dim"))
     for each in found.decided:
-        blocks += _decided(each)
+        blocks.append(Text(f"  {decided_title(each)}: {each.rate}"))
+        blocks.append(_grid(decided_rows(each)))
     blocks.append(_title("changes, each checked with that expert"))
     for change in found.changes:
-        blocks += _change(change)
+        blocks.append(Text(f"  {change.change}"))
+        blocks.append(_grid([*change_rows(change), ("", change.command)]))
     seconds = f"{found.seconds:.2f} s"
     blocks.append(Text(f"\nidentkit {found.version}, seed {found.seed}, {seconds}", style="dim"))
     return Group(*blocks)
 
 
 def _head(architecture: Architecture) -> Text:
-    router = architecture.router
-    return Text.assemble(
-        (f"{architecture.source} ({architecture.family})", "bold"),
-        f"\n{router.count} experts, {router.selected} for each x, d = {architecture.hidden}",
-    )
-
-
-def _rows(found: Findings) -> list[tuple[str, str]]:
-    made = found.architecture
-    rows = [
-        ("router", router_text(made.router)),
-        ("expert", expert_text(made.expert)),
-        ("shared", shared_text(made)),
-    ]
-    if made.output_bias:
-        rows.append(("bias", "a vector is added to the sum"))
-    if made.assumed:
-        said = ", ".join(f"{key} {value}" for key, value in made.assumed)
-        rows.append(("assumed", f"{said} (not in the file: the default of its class)"))
-    rows += [("note", note) for note in made.notes]
-    gate = found.gate if found.gate is not None else f"none registered: {found.why_no_gate}"
-    return [*rows, ("gate", gate)]
-
-
-def _dimensions(count: int) -> str:
-    return f"{count} dimension{'s' * (count != 1)}"
-
-
-def _small(found: Findings) -> str:
-    inputs = "1 input" if found.inputs == 1 else f"{found.inputs} inputs"
-    return f"1 unit, {inputs}, 1 output"
-
-
-def _letters(found: Findings) -> str:
-    """Which letter is which matrix, each once."""
-    named = {}
-    for parameter, matrix in found.letters:
-        named.setdefault(matrix, []).append(parameter)
-    return ", ".join(f"{' '.join(own)}: {matrix}" for matrix, own in named.items())
-
-
-def _decided(each: Decided) -> list[RenderableType]:
-    what = "as it is" if each.scaled else SCALE_HELD
-    blocks: list[RenderableType] = [
-        Text(f"  {what}, {_likelihood(each)}: {each.rate}"),
-    ]
-    rows = [("h", each.expert)]
-    rows += [(f"gate {each.gate}", regime_line(v, short=True)) for v in each.verdicts]
-    undecided = f"undecided{' beside that' if each.scaled and each.rate != 'undecided' else ''}"
-    if each.reasons:
-        rows.append((undecided, "; ".join(each.reasons)))
-    return [*blocks, _grid(rows)]
-
-
-def _likelihood(each: Decided) -> str:
-    known = resolve(each.likelihood)
-    return "least squares" if known.name == LEAST_SQUARES else f"{known.family} likelihood"
-
-
-def _change(change: Change) -> list[RenderableType]:
-    rows = []
-    if change.gone:
-        rows.append(("gone", ", ".join(change.gone)))
-    if change.new:
-        rows.append(("new", ", ".join(change.new)))
-    rows += [("then", regime_line(v)) for v in change.verdicts]
-    rows += [("", f"provided {p}") for p in dict.fromkeys(_provided(change))]
-    rows.append(("", change.command))
-    return [Text(f"  {change.change}"), _grid(rows)]
-
-
-def _provided(change: Change) -> list[str]:
-    """The hypotheses of its rates, without the sentence's dress."""
-    found = [p.rstrip(".") for v in change.verdicts for p in v.provided]
-    return [p[:1].lower() + p[1:] for p in found]
+    return Text.assemble((title(architecture), "bold"), f"\n{size_text(architecture)}")
 
 
 def _title(text: str) -> Text:
@@ -161,8 +96,7 @@ def _facts(found: Findings) -> dict[str, str]:
     facts |= {f"{g.name} where {g.where}": g.action for g in found.gauges if g.where}
     facts["dimensions of gauges"] = str(found.dimension)
     for each in found.decided:
-        what = "as it is" if each.scaled else SCALE_HELD
-        facts[f"{what}, {_likelihood(each)}"] = each.rate
+        facts[decided_title(each)] = each.rate
     return facts
 
 

@@ -1,21 +1,17 @@
 """One HTML page about routers: tables of every layer and checkpoint, a figure, the data as JSON.
 
-The page is one file that loads nothing, with the style of :mod:`identkit.rates.page`. The same
-recording gives the same bytes.
+The page is one file that loads nothing (:mod:`identkit.report.page`).
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 
-from identkit import __version__
-from identkit.files import write_whole
-from identkit.rates.page import POLICY, data_file
 from identkit.rates.page.drawn import drawn_figure
-from identkit.rates.page.pieces import counted, definitions, esc, row, signed, table
-from identkit.report.routers_document import document
+from identkit.report import routers_document
+from identkit.report.page import data_note, document, section, write
+from identkit.report.page.pieces import counted, definitions, esc, row, signed, table
 from identkit.report.routers_figure import alternative, figure
 from identkit.report.routers_report import baselines, interval, most_specialised, number
 from identkit.routers.metrics import LEAST_OCCURRENCES
@@ -27,63 +23,28 @@ Column = tuple[str, str]
 
 def write_page(path: str | os.PathLike[str], found: Found) -> None:
     """Write :func:`page` to a file, whole or not at all. Raises InputError."""
-    text = page(found)
-    write_whole(path, lambda stream: stream.write(text.encode()), "--html")
+    write(path, page(found), "--html")
 
 
 def page(found: Found) -> str:
     """The page as HTML text. Raises :class:`~identkit.errors.InputError` without matplotlib."""
     title = f"Routers of {os.path.basename(os.path.normpath(found.path))}"
-    data = json.dumps(
-        {"title": title, **document(found)}, sort_keys=True, ensure_ascii=False, allow_nan=False
-    ).replace("<", r"\u003c")
     drawn = drawn_figure(
         "figure-routers", figure(found), "Routers", alternative(found), _caption(found), wide=True
     )
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="identkit {esc(__version__)}">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{esc(title)}</title>
-<style>
-{data_file("page.css")}</style>
-</head>
-<body>
-<a class="skip" href="#main">Skip to the results</a>
-<header>
-<p class="kind">Routers · identkit {esc(__version__)}</p>
-<h1>{esc(title)}</h1>
-<p class="lead">{_lead(found)}</p>
-<nav aria-label="Sections">
-<a href="#use">Use of experts</a> {_link(found)}<a href="#figures">Figure</a>
-<a href="#method">Method and data</a>
-</nav>
-</header>
-<main id="main" tabindex="-1">
-{_section("use", "Use of experts", _use(found))}
-{_section("changes", "Over checkpoints", _changes(found)) if _compared(found) else ""}
-{_section("figures", "Figure", f'<div class="figures">{drawn}</div>')}
-{_section("method", "Method and data", _method(found))}
-</main>
-<footer><p>Made with identkit {esc(__version__)}. This file needs no connection.</p></footer>
-<script type="application/json" id="data">{data}</script>
-<script>
-{data_file("page.js")}</script>
-</body>
-</html>
-"""
-
-
-def _section(key: str, title: str, body: str) -> str:
-    return f'<section aria-labelledby="{key}">\n<h2 id="{key}">{title}</h2>\n{body}\n</section>'
-
-
-def _link(found: Found) -> str:
-    return '<a href="#changes">Over checkpoints</a> ' if _compared(found) else ""
+    sections = [("use", "Use of experts", _use(found))]
+    if _compared(found):
+        sections.append(("changes", "Over checkpoints", _changes(found)))
+    sections.append(("figures", "Figure", f'<div class="figures">{drawn}</div>'))
+    sections.append(("method", "Method and data", _method(found)))
+    return document(
+        title=title,
+        kind="Routers",
+        lead=_lead(found),
+        links=[(key, name) for key, name, _ in sections],
+        body="\n".join(section(*each) for each in sections),
+        data={"title": title, **routers_document.document(found)},
+    )
 
 
 def _lead(found: Found) -> str:
@@ -229,7 +190,4 @@ def _method(found: Found) -> str:
          f"over types by groups of types; {found.draws:,} draws, seed {found.seed}"),
         *(("Note", esc(note)) for note in found.notes),
     ]  # fmt: skip
-    return f"""{definitions(pairs)}
-<p>All numbers of this page are in it as JSON (schema <code>identkit.routers/1</code>, element
-<code>data</code>). <button type="button" id="save-data" data-name="routers.json"
-hidden>Download the data</button></p>"""
+    return f"{definitions(pairs)}\n{data_note(routers_document.SCHEMA, 'routers.json')}"

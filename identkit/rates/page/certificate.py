@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 
 from identkit.certificates.store import certificate_document
 from identkit.conditions import condition
-from identkit.rates.page.pieces import definitions, esc, with_rates
 from identkit.rates.quantities import checked
 from identkit.rates.result import RateResult
 from identkit.report import statements
 from identkit.report.argument import explanation
 from identkit.report.json_text import dumps
+from identkit.report.page.pieces import definitions, esc, with_rates
 from identkit.report.paragraphs import Part
 from identkit.results import ConditionResult, SetProof
 from identkit.vocabulary import ProofKind

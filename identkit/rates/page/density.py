@@ -8,23 +8,13 @@ from identkit.rates import figures
 from identkit.rates.density_result import DensityResult
 from identkit.rates.page.drawn import drawn_figure
 from identkit.rates.page.experiment import all_slopes, shares_table, warnings_list
-from identkit.rates.page.pieces import (
-    counted,
-    definitions,
-    esc,
-    judgement,
-    listed,
-    rate_cell,
-    reason_against,
-    row,
-    slope_cell,
-    table,
-)
+from identkit.rates.page.pieces import judgement, rate_cell, reason_against, slope_cell
 from identkit.rates.page.verdicts import axis, plot, tally
 from identkit.rates.quantities import quantity
 from identkit.rates.result import Verdict
 from identkit.rates.slopes import LEVEL
 from identkit.report.density_rates_report import truth_lines
+from identkit.report.page.pieces import counted, definitions, esc, listed, row, table
 from identkit.vocabulary import Basis
 
 

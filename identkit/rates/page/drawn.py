@@ -8,10 +8,10 @@ from typing import Any
 from identkit.rates import figures
 from identkit.rates.drawing import LOOKS
 from identkit.rates.figure_files import svg
-from identkit.rates.page.pieces import counted, esc, listed, signed
 from identkit.rates.quantities import quantity
 from identkit.rates.result import RateResult
 from identkit.rates.slopes import Slope
+from identkit.report.page.pieces import counted, esc, listed, signed
 
 
 def figures_section(results: Sequence[RateResult], names: Sequence[str]) -> str:

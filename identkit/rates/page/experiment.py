@@ -9,23 +9,12 @@ from typing import Any
 from identkit.fit.result import Status
 from identkit.rates.page.certificate import certificate_part
 from identkit.rates.page.drawn import experiment_figure
-from identkit.rates.page.pieces import (
-    counted,
-    definitions,
-    esc,
-    judgement,
-    listed,
-    rate_cell,
-    reason_against,
-    row,
-    signed,
-    slope_cell,
-    table,
-)
+from identkit.rates.page.pieces import judgement, rate_cell, reason_against, slope_cell
 from identkit.rates.quantities import quantity
 from identkit.rates.result import ALIKE, Observed, RateResult
 from identkit.rates.setting import CONTROL
 from identkit.report import rates_report
+from identkit.report.page.pieces import counted, definitions, esc, listed, row, signed, table
 from identkit.simulation import STARTS
 from identkit.vocabulary import Basis
 

@@ -6,20 +6,10 @@ import math
 from collections.abc import Sequence
 
 from identkit.rates import figures
-from identkit.rates.page.pieces import (
-    MARKS,
-    counted,
-    esc,
-    judgement,
-    listed,
-    rate_cell,
-    reason_against,
-    signed,
-    slope_cell,
-    table,
-)
+from identkit.rates.page.pieces import MARKS, judgement, rate_cell, reason_against, slope_cell
 from identkit.rates.result import RateResult, Verdict
 from identkit.rates.slopes import LEVEL, Prediction, Slope
+from identkit.report.page.pieces import counted, esc, listed, signed, table
 from identkit.vocabulary import Basis, Judgement, PremiseVerdict
 from identkit.vocabulary import Verdict as Proved
 
