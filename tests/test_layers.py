@@ -33,7 +33,7 @@ LAYERS = {
     "atoms mixing tables.columns tables.text tables.binary tables tables.given tables.new_rows",
     "routers": "routers.counts routers.metrics routers.resampling routers.sources "
     "routers.recorded routers.records routers.between routers.labels routers.results "
-    "routers.analysis routers.recorder",
+    "routers.analysis routers.recorder routers.checkpoints",
     "conditions": "conditions.contract conditions.strong conditions.weak conditions.anchor "
     "conditions.shared_strong conditions.algebraic_independence conditions.separate conditions",
     "record": "certificates.witness degeneracy.records architecture.records orders "
@@ -267,7 +267,7 @@ PLACES = {
     "rates.refits": 1,  # SciPy
     "rates.scheduling": 3,  # torch, after threads are limited; distributed
     "rates.truth_search": 1,  # SciPy
-    "routers.recorder": 2,  # torch
+    "routers.recorder routers.checkpoints": 2,  # torch
     "routers.sources": 2,  # pyarrow
     "tables.binary": 1,  # pyarrow
 }

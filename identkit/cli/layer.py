@@ -110,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _analysed(sources: list[str], options: argparse.Namespace) -> list[Findings]:
     """All sources are read before anything is computed."""
-    if options.config is not None and not any(map(_named, sources)):
+    if options.config is not None and not any(map(named, sources)):
         raise InputError(
             f"--config {options.config}: is for a class of torch; give file.py:NAME as SOURCE."
         )
@@ -126,15 +126,15 @@ def _analysed(sources: list[str], options: argparse.Namespace) -> list[Findings]
         ]
 
 
-def _named(source: str) -> tuple[str, str] | None:
+def named(source: str) -> tuple[str, str] | None:
     """Where a module of torch is and its name, if that is what is given."""
     found = None if os.path.exists(source) else NAMED.fullmatch(source)
     return None if found is None else (found["place"], found["name"])
 
 
 def _read(source: str, options: argparse.Namespace) -> Architecture:
-    named = _named(source)
-    if named is None:
+    place = named(source)
+    if place is None:
         if source.endswith(".py"):
             raise InputError(f"{source}: is a file of code; give {source}:NAME.")
         from identkit.layers.config import read_config
@@ -146,6 +146,6 @@ def _read(source: str, options: argparse.Namespace) -> Architecture:
     from identkit.layers.imported import load
     from identkit.layers.module import read_module
 
-    layer = load(*named, config=options.config, seed=options.seed)
-    place = os.path.basename(named[0]).removesuffix(".py")
-    return replace(read_module(layer, seed=options.seed), source=f"{place}:{named[1]}")
+    layer = load(*place, config=options.config, seed=options.seed)
+    file, name = os.path.basename(place[0]).removesuffix(".py"), place[1]
+    return replace(read_module(layer, seed=options.seed), source=f"{file}:{name}")

@@ -7,12 +7,15 @@ import argparse
 from identkit.cli.help import Help
 from identkit.cli.output import show
 from identkit.cli.progress import require, work_bar
+from identkit.errors import InputError
 
 EXAMPLES = """\
 examples:
   identkit routers run.npz --experts 64
   identkit routers run/ --tokens tokens.npz --html routers.html
   identkit routers run/ --json --types 2000
+  identkit routers run/ --model model.py:MyModel --checkpoints saved/ \\
+      --tokens ids.npy
 
 RUN is a file (.npz, .safetensors, .parquet), or a folder of checkpoint100.npz,
 checkpoint200.npz, … (parts: checkpoint100-part0.npz). Arrays in them:
@@ -25,6 +28,11 @@ checkpoint200.npz, … (parts: checkpoint100-part0.npz). Arrays in them:
 In one file, checkpoint100/layer0 is of checkpoint 100. In Parquet they are
 columns, of lists. identkit.routers.recorder.RouterRecorder(model, folder)
 records a torch model.
+
+With --model and --checkpoints RUN is a new folder: the weights of every
+checkpoint (step-1000.pt, checkpoint-1000/model.safetensors, …) are run over the
+ids of --tokens, and what its routers select is recorded there. NAME of --model
+is a module, or what makes one, as in identkit layer; its code is imported.
 
 Saturation: the part of a token's experts that the last checkpoint selects as
 well. Change: the part that the next one does not. Jain's index: 1 if experts
@@ -49,6 +57,16 @@ def add(commands: argparse._SubParsersAction) -> None:
     what = parser.add_argument_group("what is recorded")
     what.add_argument("--tokens", metavar="FILE", help="ids (and domains) of the tokens")
     what.add_argument("--experts", type=int, metavar="N", help="experts that there are, n")
+    made = parser.add_argument_group("recorded now, from checkpoints of a torch model")
+    made.add_argument("--model", metavar="FILE:NAME", help="model.py:NAME or package.module:NAME")
+    made.add_argument("--config", metavar="FILE", help="what a class is made of, as JSON")
+    made.add_argument("--checkpoints", metavar="DIR", help="a folder with weights")
+    made.add_argument("--length", type=int, metavar="L", help="tokens of a sequence (128)")
+    made.add_argument("--batch", type=int, metavar="B", help="sequences at a time (8)")
+    made.add_argument(
+        "--routers", metavar="A,B,…", help="modules that route (named router or gate, alike)"
+    )
+    made.add_argument("--device", metavar="NAME", help="auto, cpu or cuda (auto)")
     how = parser.add_argument_group("how")
     how.add_argument(
         "--types", type=int, metavar="N", help="types of tokens, the most frequent (all)"
@@ -89,7 +107,11 @@ def run(options: argparse.Namespace) -> int:
     given = {
         "dead_below": options.dead, "overloaded_above": options.overloaded, "draws": options.draws,
     }  # fmt: skip
-    recorded = recording(options.path, options.tokens)
+    tokens = options.tokens
+    if _to_be_made(options):
+        _record(options)
+        tokens = None
+    recorded = recording(options.path, tokens)
     with work_bar() as bar:
         found = analyse(
             recorded,
@@ -123,3 +145,50 @@ def run(options: argparse.Namespace) -> int:
         if path is not None:
             print(f"written to {path}")
     return 0
+
+
+def _to_be_made(options: argparse.Namespace) -> bool:
+    """Whether RUN is recorded now. Raises InputError for options that do not go together."""
+    own = ("config", "length", "batch", "routers", "device")
+    asked = options.model is not None or options.checkpoints is not None
+    if not asked:
+        for name in own:
+            if getattr(options, name) is not None:
+                raise InputError(
+                    f"--{name}: it is about a recording from checkpoints; add --model and "
+                    "--checkpoints, or drop it."
+                )
+        return False
+    for name in ("model", "checkpoints", "tokens"):
+        if getattr(options, name) is None:
+            raise InputError(
+                f"--{name}: is missing; a recording from checkpoints needs --model, --checkpoints "
+                "and --tokens."
+            )
+    return True
+
+
+def _record(options: argparse.Namespace) -> None:
+    """Write the recording of every checkpoint, with progress."""
+    require("routers --model", "torch")
+    from identkit.cli.layer import named
+    from identkit.fit.job import device_of
+    from identkit.layers.imported import load
+    from identkit.routers.checkpoints import record_checkpoints
+
+    place = named(options.model)
+    if place is None:
+        raise InputError(f"--model {options.model}: give file.py:NAME or package.module:NAME.")
+    device = device_of(options.device or "auto")
+    routers = None
+    if options.routers is not None:
+        routers = [name.strip() for name in options.routers.split(",") if name.strip()]
+    given = {"length": options.length, "batch": options.batch}
+    model = load(*place, config=options.config)
+    with work_bar() as bar:
+        record_checkpoints(
+            model, options.checkpoints, options.tokens, options.path, routers=routers,
+            experts=options.experts, device=device,
+            progress=lambda done, total, what: bar(done, total, done, total, what),
+            **{name: value for name, value in given.items() if value is not None},
+        )  # fmt: skip
