@@ -92,7 +92,7 @@ def _candidates(parts: Parts) -> Iterator[Router]:
     """Every router of these numbers that a registered gate or the record can say."""
     n = len(parts.experts)
     counts = range(1, n + 1) if parts.count is None else [parts.count]
-    factors = dict.fromkeys((f"{parts.factor:g}", "1"))
+    factors = dict.fromkeys((_exact(parts.factor), "1"))
     for k, scores, divided, on_input, factor, temperature in product(
         counts, Scores, (Divided.SELECTED, Divided.ALL, Divided.NOT), (False, True), factors,
         _temperatures(parts),
@@ -117,7 +117,12 @@ def _temperatures(parts: Parts) -> list[str]:
     own = parts.temperature
     if own is None or (not isinstance(own, torch.Tensor) and not own > 0):
         return ["1"]
-    return list(dict.fromkeys(("1", LEARNED if isinstance(own, torch.Tensor) else f"{own:g}")))
+    return list(dict.fromkeys(("1", LEARNED if isinstance(own, torch.Tensor) else _exact(own))))
+
+
+def _exact(number: float) -> str:
+    """The shortest text of a number."""
+    return f"{number:g}" if float(f"{number:g}") == number else repr(float(number))
 
 
 def _grouped(router: Router, parts: Parts) -> Iterator[Router]:
