@@ -57,7 +57,8 @@ found = analyse(read_module(layer))
 The code is imported and run. NAME is a module, or a class or function that makes one, without
 arguments or of `--config`: an object with the keys of the JSON file as attributes, or for a class
 of transformers (`pip install identkit[transformers]`) the configuration of its `model_type`. A
-layer of more than 2·10⁸ numbers is refused before it is made; what is found holds for every width.
+layer of more than 2·10⁸ numbers is refused, before it is made if its class can make it without
+memory; what is found holds for every width.
 
 Experts are traced: down(φ(gate x)), down(φ(gate x) ⊙ up x), or the clamped form of GPT-OSS, in
 modules of a list or in stacked tensors, all maps with a bias, or some, or none. The router is
@@ -66,9 +67,9 @@ a temperature (a number, or a parameter), groups (the attributes `n_group` and `
 alike say how many; whether they restrict is asked of the forward, at inputs at which it shows).
 The module's numbers are drawn anew for that. A layer whose output for a token depends on other
 tokens is told apart. What has another shape is refused with the line: norms and residuals inside
-an expert, other routers, and JetMoE's maps, which are stacked in modules of their own.
-`tests/test_layer_transformers.py` reads the layer of every family as a configuration and as a
-module of transformers 5.24, and finds the same.
+an expert, other routers. `tests/test_layer_transformers.py` reads the layer of every family as a
+configuration and as a module of transformers 5.24 and finds the same, but that the shared experts
+of DeepSeek-V2 are one network there, of the width of all.
 
 ## What is read
 

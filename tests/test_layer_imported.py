@@ -154,6 +154,7 @@ REFUSED = [
     ("own.py", "nothing", "own.py:nothing: makes a NoneType; give a class or function"),
     ("own.py", "stops", r"stops: making it raises SystemExit \(3\) in own.py, line \d+; repair"),
     ("own.py", "Needs", r"Needs: making it raises TypeError .*missing 1 .* --config FILE"),
+    ("own.py", "Layer.forward", r"TypeError \(.*missing 2 .*'self' and 'x'\); repair it, or give"),
     ("own.py", "lazy", "own.py:lazy: has no sizes yet"),
     ("own.py", "Wide", f"Wide: has 1,409,286,144 numbers, and at most {MOST:,} are read; make it"),
     ("broken.py", "Layer", r"broken.py: importing it raises SyntaxError .*; repair it"),

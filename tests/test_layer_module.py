@@ -347,6 +347,41 @@ def test_temperatures():
     assert gauges["shift of the router"].dimension == D + 1
 
 
+def test_numbers_are_read_exactly():
+    layer = seeded(Layer, tempered)
+    layer.temperature = 2**0.5
+    assert float(read_module(layer).router.temperature) == 2**0.5
+
+
+def test_integers_beside_the_layer_are_left_out():
+    layer = seeded(Layer, softmax_first)
+    layer.table = nn.Parameter(torch.zeros(COUNT, dtype=torch.int64), requires_grad=False)
+    assert not read_module(layer).router.selection_bias
+
+
+def test_shared_experts_of_another_width_are_refused():
+    layer = seeded(Layer, softmax_first)
+    layer.shared_expert = nn.Linear(D - 1, D - 1)  # which the forward does not use
+    with pytest.raises(InputError, match="shared expert Linear: fails on x of 6 inputs"):
+        read_module(layer)
+
+
+class Vector(Layer):
+    def __init__(self, rule):
+        super().__init__(rule)
+        self.bias = nn.Parameter(torch.zeros(D))
+
+    def extra(self, x):
+        return self.bias
+
+
+def test_a_vector_that_is_added():
+    found = read_module(seeded(Vector, softmax_first))
+    assert found.output_bias
+    assert not found.router.bias
+    assert not read_module(seeded(Layer, softmax_first, bias=True)).output_bias
+
+
 def test_a_temperature_that_does_nothing():
     layer = seeded(Layer, softmax_first)
     layer.temperature = nn.Parameter(torch.ones(1))

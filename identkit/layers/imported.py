@@ -106,12 +106,14 @@ def _told(label: str, doing: str, remedy: str = "repair it") -> Iterator[None]:
     except ModuleNotFoundError as error:
         raise InputError(f"{label}: {doing} needs {error.name}; install it.") from None
     except (Exception, SystemExit) as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [f for f in frames if f.filename != __file__]  # the call itself may fail
+        where = f" in {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
         said = (str(error).splitlines() or [""])[0][:150]
         raise InputError(
             f"{label}: {doing} raises {type(error).__name__}"
             + (f" ({said})" if said else "")
-            + f" in {Path(frame.filename).name}, line {frame.lineno}; {remedy}."
+            + f"{where}; {remedy}."
         ) from None
 
 

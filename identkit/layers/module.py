@@ -64,6 +64,7 @@ def read_module(layer: nn.Module, *, seed: int = 0) -> Architecture:
         expert=form,
         hidden=parts.weight.shape[1],
         shared=_shared(parts, seed),
+        output_bias=parts.output_bias is not None,
         notes=tuple(notes),
     )
 
@@ -72,6 +73,8 @@ def _draw(layer: nn.Module, generator: torch.Generator) -> None:
     """Generic numbers for every parameter, and for buffers of selection biases."""
     with torch.no_grad():
         for tensor in layer.parameters():
+            if not tensor.is_floating_point():
+                continue  # such as tables of indices
             if tensor.ndim < 2:
                 tensor.normal_(0, 0.5, generator=generator)
                 if tensor.numel() == 1:
@@ -111,11 +114,18 @@ def _forward(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def _added(parts: Parts, x: torch.Tensor) -> torch.Tensor:
-    """What shared experts add."""
+    """What shared experts add, and a vector."""
     total = torch.zeros_like(x)
     for expert in parts.shared:
-        total = total + expert(x)
-    return total if parts.shared_gate is None else parts.shared_gate(x).sigmoid() * total
+        try:
+            total = total + expert(x)
+        except Exception as error:  # of whatever it does with an input of the layer
+            raise InputError(
+                f"shared expert {type(expert).__name__}: fails on x of {x.shape[1]} inputs "
+                f"({_first(error)}); give it as many inputs and outputs."
+            ) from None
+    total = total if parts.shared_gate is None else parts.shared_gate(x).sigmoid() * total
+    return total if parts.output_bias is None else total + parts.output_bias
 
 
 def _first(error: Exception) -> str:

@@ -1,7 +1,8 @@
 """The parts of a layer of torch: experts, the matrix of scores, shared experts, single numbers.
 
-Experts are a list of modules of one class, or their maps in tensors of three dimensions,
-gate_up_proj and down_proj, perhaps with gate_up_proj_bias and down_proj_bias.
+Experts are a list of modules of one class, or their maps in tensors of three dimensions:
+gate_up_proj and down_proj, perhaps with gate_up_proj_bias and down_proj_bias; or the weights of
+input_linear and output_linear.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ COUNTS = ("top_k", "topk", "k", "num_experts_per_tok", "num_selected_experts", "
 FACTORS = ("routed_scaling_factor", "scaling_factor")
 GROUPS = ("n_group", "num_group", "n_groups", "num_groups", "num_expert_group")
 KEPT = ("topk_group", "topk_groups", "n_limited_groups", "num_limited_groups")
+ACTIVATIONS = ("act_fn", "activation", "act")
+STACKED = ("input_linear", "output_linear")
 TEMPERATURES = ("temperature", "router_temperature", "softmax_temperature", "temp", "tau")
 
 
@@ -26,6 +29,7 @@ TEMPERATURES = ("temperature", "router_temperature", "softmax_temperature", "tem
 class Parts:
     """What a layer is made of; matrices (n, d), vectors (n,), a number where its name is known.
 
+    ``output_bias`` (d,) is a parameter called bias of the layer itself.
     ``temperature`` is a number of the layer, or a parameter of one number.
     """
 
@@ -35,6 +39,7 @@ class Parts:
     selection: torch.Tensor | None
     shared: tuple[nn.Module, ...]
     shared_gate: nn.Linear | None
+    output_bias: torch.Tensor | None
     count: int | None
     factor: float
     groups: int | None
@@ -50,7 +55,7 @@ def parts_of(layer: nn.Module) -> Parts:
     tensors = {
         key: value
         for key, value in (*layer.named_parameters(), *layer.named_buffers())
-        if not key.startswith(inside)
+        if not key.startswith(inside) and value.is_floating_point()
     }
     matrices = [k for k, v in tensors.items() if v.ndim == 2 and v.shape[0] == len(experts)]
     matrices = [k for k in matrices if "shared" not in k]
@@ -77,6 +82,8 @@ def parts_of(layer: nn.Module) -> Parts:
     learned = [
         v for k, v in tensors.items() if v.numel() == 1 and k.rpartition(".")[2] in TEMPERATURES
     ]
+    added = tensors.get("bias")
+    wide = added is not None and bias and added.shape == tensors[matrices[0]].shape[1:]
     return Parts(
         experts=experts,
         weight=tensors[matrices[0]].detach(),
@@ -84,6 +91,7 @@ def parts_of(layer: nn.Module) -> Parts:
         selection=next(iter(vectors.values()), None),
         shared=tuple(e for _, m in shared for e in (m if isinstance(m, nn.ModuleList) else (m,))),
         shared_gate=gates[0] if gates and isinstance(gates[0], nn.Linear) else None,
+        output_bias=added.detach() if wide and added is not None else None,
         count=_whole(_attribute(layer, COUNTS)),
         factor=float(_attribute(layer, FACTORS) or 1),
         groups=_whole(_attribute(layer, GROUPS)),
@@ -150,13 +158,17 @@ class _OfStacked(nn.Module):
 def _halves(stack: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
     """φ(gate)·up of halves in this order; whether it is so, the layer's forward shows."""
 
-    act: Any = stack.act_fn
+    act: Any = _activation(stack)
 
     def between(both: torch.Tensor) -> torch.Tensor:
         gate, up = both.chunk(2, dim=-1)
         return act(gate) * up
 
     return between
+
+
+def _activation(stack: nn.Module) -> Any:
+    return next((getattr(stack, key) for key in ACTIVATIONS if hasattr(stack, key)), None)
 
 
 def _map_of(matrix: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
@@ -171,12 +183,12 @@ def _map_of(matrix: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
 def _stacked(layer: nn.Module) -> Iterator[tuple[str, tuple[nn.Module, ...]]]:
     """Experts whose maps are stacked: (n, 2m, d) and (n, d, m), or each matrix transposed."""
     for path, stack in layer.named_modules():
-        own = dict(stack.named_parameters(recurse=False))
+        own = _maps(stack)
         both, down = own.pop("gate_up_proj", None), own.pop("down_proj", None)
         biases = own.pop("gate_up_proj_bias", None), own.pop("down_proj_bias", None)
         if both is None or down is None or own or both.ndim != 3 or down.ndim != 3:
             continue
-        if not hasattr(stack, "_apply_gate") and not hasattr(stack, "act_fn"):
+        if not hasattr(stack, "_apply_gate") and _activation(stack) is None:
             continue
         if both.shape[1] != 2 * down.shape[2]:
             both, down = both.transpose(1, 2), down.transpose(1, 2)
@@ -188,3 +200,11 @@ def _stacked(layer: nn.Module) -> Iterator[tuple[str, tuple[nn.Module, ...]]]:
                 for g, b, d, c in zip(both, first, down, last, strict=True)
             ),
         )
+
+
+def _maps(stack: nn.Module) -> dict[str, torch.Tensor]:
+    """The tensors of a stack by the names of transformers."""
+    first, last = (getattr(getattr(stack, key, None), "weight", None) for key in STACKED)
+    if isinstance(first, torch.Tensor) and isinstance(last, torch.Tensor):
+        return {"gate_up_proj": first, "down_proj": last}
+    return dict(stack.named_parameters(recurse=False))

@@ -7,7 +7,7 @@ the forward is asked there: a selection that groups restrict seldom shows at inp
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -21,8 +21,9 @@ from identkit.layers.record import LEARNED, Divided, Router, Scores
 POINTS = 64
 TOLERANCE = 1e-6
 """Of the largest output, in float64."""
-SEARCHED = 8192
-"""Inputs at which routers that agree are looked at for a difference."""
+SEARCHES, SEARCHED, MOST_OF_ONE = 16, 512, 16
+"""Times that inputs are drawn at which routers that agree are looked at for a difference, how many
+each time, and how many with a difference are then used."""
 DIFFERENT = 1e-3
 """Of weights, from where the outputs of the layer tell them apart."""
 GROUP_SCORES = ("its largest {}", "the sum of its two largest {}")
@@ -35,20 +36,20 @@ def agreeing(layer: nn.Module, parts: Parts, forward: Forward, drawn: torch.Gene
     """The router with which the layer agrees. Raises InputError where none does."""
     hidden = parts.weight.shape[1]
     x = torch.randn((POINTS, hidden), generator=drawn, dtype=torch.float64)
-    gaps = dict.fromkeys(_candidates(parts), 0.0)
-    left = list(gaps)
-    while left:
-        given = forward(x)
-        scale = max(1.0, float(given.abs().max()))
-        outputs = torch.stack([expert(x) for expert in parts.experts])  # (n, points, d)
-        for router in left:
-            gaps[router] = _gap(router, parts, x, given, outputs) / scale
-        left = [router for router in left if gaps[router] <= TOLERANCE]
-        x = _differing(left, parts, drawn)
-        if len(x) == 0:
-            break
-    if left:
-        return left[0]
+    gaps: dict[Router, float] = {}
+    for on_input in (False, True):  # the second kind evaluates the experts for each router
+        left = [router for router in _candidates(parts) if router.on_input is on_input]
+        at = x
+        while left and len(at):
+            given = forward(at)
+            scale = max(1.0, float(given.abs().max()))
+            outputs = [] if on_input else [expert(at) for expert in parts.experts]
+            for router in left:
+                gaps[router] = _gap(router, parts, at, given, outputs) / scale
+            left = [router for router in left if gaps[router] <= TOLERANCE]
+            at = _differing(left, parts, drawn)
+        if left:
+            return left[0]
     best = min(gaps, key=lambda router: gaps[router])
     source = inspect.getsourcefile(type(layer)) or ""
     line = inspect.getsourcelines(type(layer).forward)[1] if source else 0
@@ -60,39 +61,46 @@ def agreeing(layer: nn.Module, parts: Parts, forward: Forward, drawn: torch.Gene
 
 
 def _gap(
-    router: Router, parts: Parts, x: torch.Tensor, given: torch.Tensor, outputs: torch.Tensor
+    router: Router,
+    parts: Parts,
+    x: torch.Tensor,
+    given: torch.Tensor,
+    outputs: Sequence[torch.Tensor],
 ) -> float:
-    """The greatest difference between the layer and the sum over experts with these weights."""
-    weights = weights_of(router, parts, x)
-    if router.on_input:
-        own = [e(w[:, None] * x) for e, w in zip(parts.experts, weights.T, strict=True)]
-        made = sum(o * (w != 0)[:, None] for o, w in zip(own, weights.T, strict=True))
-    else:
-        made = torch.einsum("pn,npd->pd", weights, outputs)
+    """The greatest difference between the layer and the sum over experts with these weights.
+
+    ``outputs`` (points, d) are those of each expert, where weights do not multiply its input.
+    """
+    made = torch.zeros_like(given)
+    for i, weight in enumerate(weights_of(router, parts, x).T):
+        rows = weight.nonzero()[:, 0]
+        if router.on_input:
+            own = parts.experts[i](weight[rows, None] * x[rows]) if len(rows) else given[rows]
+        else:
+            own = weight[rows, None] * outputs[i][rows]
+        made[rows] += own
     return float((made - given).abs().max())
 
 
-def _differing(routers: list[Router], parts: Parts, drawn: torch.Generator) -> torch.Tensor:
+def _differing(routers: Sequence[Router], parts: Parts, drawn: torch.Generator) -> torch.Tensor:
     """Inputs at which the first of these routers differs from another; none if none is found."""
     hidden = parts.weight.shape[1]
-    x = torch.randn((SEARCHED, hidden), generator=drawn, dtype=torch.float64)
-    apart = torch.zeros(SEARCHED, dtype=torch.bool)
-    if len(routers) < 2:
-        return x[apart]
-    first = weights_of(routers[0], parts, x)
-    for router in routers[1:]:
-        same_use = router.on_input == routers[0].on_input
-        here = (weights_of(router, parts, x) - first).abs().amax(dim=1) > DIFFERENT
-        rows = here.nonzero()[: POINTS // len(routers) + 1, 0] if same_use else []
-        apart[rows] = True
-    return x[apart]
+    found = [torch.zeros((0, hidden), dtype=torch.float64)]
+    for _ in range(SEARCHES if len(routers) > 1 else 0):
+        x = torch.randn((SEARCHED, hidden), generator=drawn, dtype=torch.float64)
+        first = weights_of(routers[0], parts, x)
+        apart = torch.zeros(SEARCHED, dtype=torch.bool)
+        for router in routers[1:]:
+            apart |= (weights_of(router, parts, x) - first).abs().amax(dim=1) > DIFFERENT
+        found.append(x[apart][:MOST_OF_ONE])
+    return torch.cat(found)
 
 
 def _candidates(parts: Parts) -> Iterator[Router]:
     """Every router of these numbers that a registered gate or the record can say."""
     n = len(parts.experts)
     counts = range(1, n + 1) if parts.count is None else [parts.count]
-    factors = dict.fromkeys((f"{parts.factor:g}", "1"))
+    factors = dict.fromkeys((_exact(parts.factor), "1"))
     for k, scores, divided, on_input, factor, temperature in product(
         counts, Scores, (Divided.SELECTED, Divided.ALL, Divided.NOT), (False, True), factors,
         _temperatures(parts),
@@ -117,7 +125,12 @@ def _temperatures(parts: Parts) -> list[str]:
     own = parts.temperature
     if own is None or (not isinstance(own, torch.Tensor) and not own > 0):
         return ["1"]
-    return list(dict.fromkeys(("1", LEARNED if isinstance(own, torch.Tensor) else f"{own:g}")))
+    return list(dict.fromkeys(("1", LEARNED if isinstance(own, torch.Tensor) else _exact(own))))
+
+
+def _exact(number: float) -> str:
+    """The shortest text of a number."""
+    return f"{number:g}" if float(f"{number:g}") == number else repr(float(number))
 
 
 def _grouped(router: Router, parts: Parts) -> Iterator[Router]:
