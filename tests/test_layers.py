@@ -121,7 +121,7 @@ LAYERS = {
 """From below: layer -> its modules."""
 HEAVY = {
     "numpy", "torch", "numba", "scipy", "matplotlib", "pyarrow", "distributed", "jsonschema",
-    "hypothesis", "transformers",
+    "hypothesis", "transformers", "safetensors",
 }  # fmt: skip
 """Libraries that are imported where they are used: most commands need none of them."""
 DEFERRED = {
@@ -267,7 +267,8 @@ PLACES = {
     "rates.refits": 1,  # SciPy
     "rates.scheduling": 3,  # torch, after threads are limited; distributed
     "rates.truth_search": 1,  # SciPy
-    "routers.recorder routers.checkpoints": 2,  # torch
+    "routers.recorder": 2,  # torch
+    "routers.checkpoints": 1,  # safetensors
     "routers.sources": 2,  # pyarrow
     "tables.binary": 1,  # pyarrow
 }
