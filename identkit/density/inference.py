@@ -19,8 +19,7 @@ from identkit.density.engine import checked
 from identkit.density.measure import DensityMeasure
 from identkit.density.model import DensityModel
 from identkit.density.result import DensityFit
-from identkit.errors import InputError
-from identkit.fit.inference import PART, ROUNDING, Direction, directions, spectrum
+from identkit.fit.inference import ROUNDING, Direction, Seen, check_one, spectrum
 from identkit.fit.problem import Data
 
 Array = NDArray[np.float64]
@@ -114,13 +113,7 @@ def covariance(
     Raises :class:`~identkit.errors.InputError` for several fits and for one that is not at a
     maximum.
     """
-    if fit.measure.batch:
-        raise InputError("covariance: the result holds several fits; choose one, as in result[0].")
-    if not fit.status.finished:
-        raise InputError(
-            f"covariance: the fit ended with '{fit.status.value}', not at a maximum; "
-            f"{fit.status.remedy}."
-        )
+    check_one(fit, "maximum")
     inner, model, atoms = fit.scaled, fit.model, fit.measure.atoms
     data = checked(model, x, y, weight)
     points, target = data.x[0], data.y[0]
@@ -132,42 +125,28 @@ def covariance(
     middle = (rows if w is None else rows * w[:, None]).T @ rows
     free = np.flatnonzero(~inner.held)
     tolerance = ROUNDING * len(hessian) * np.sqrt(data.samples) * np.finfo(float).eps
-    used, values, vectors, sound = spectrum(hessian[np.ix_(free, free)], tolerance)
+    found = spectrum(hessian[np.ix_(free, free)], tolerance)
     # rows: the user's numbers, in the free ones of the solver
     change = np.eye(len(hessian)) if fit.units is None else fit.units.matrix
     part = model.parts(atoms)[2]
     natural = np.ones(len(hessian))
     natural[part] = np.exp(model.pack(fit.measure)[part])
-    sums = (natural[:, None] * change)[:, free] / used
-    size = np.linalg.norm(sums, axis=1)
-    held = size == 0.0
-    size[held] = 1.0
-    hidden = np.linalg.qr(sums @ vectors[:, ~sound] / size[:, None])[0]
-    null = hidden @ hidden.T
-    lost = np.sqrt(np.diag(null).clip(min=0.0)) > PART
-    seen = sums @ vectors[:, sound] / values[sound]
-    observed = (seen * values[sound]) @ seen.T
-    inside = vectors[:, sound].T @ (middle[np.ix_(free, free)] / np.outer(used, used))
-    robust = seen @ (inside @ vectors[:, sound]) @ seen.T
-    errors: list[Array] = []
-    for matrix in (observed, robust):
-        matrix[:] = 0.5 * (matrix + matrix.T)  # rounding
-        matrix[lost] = np.nan
-        matrix[:, lost] = np.nan
-        matrix[held] = matrix[:, held] = 0.0
-        with np.errstate(invalid="ignore"):
-            errors.append(np.where(held, np.nan, np.sqrt(np.diag(matrix))))
+    seen = Seen((natural[:, None] * change)[:, free] / found.scale, found)
+    sound, vectors = found.values[found.sound], found.vectors[:, found.sound]
+    between = vectors.T @ (middle[np.ix_(free, free)] / np.outer(found.scale, found.scale))
+    observed, errors = seen.covariance(1.0 / sound)
+    robust, robust_errors = seen.covariance(between @ vectors / np.outer(sound, sound))
     return DensityCovariance(
         observed,
         robust,
-        errors[0],
-        errors[1],
+        errors,
+        robust_errors,
         omega_errors(fit, observed),
         len(free),
-        int(sound.sum()),
+        len(sound),
         float(tolerance),
-        float(values[sound].min()) if sound.any() else np.nan,
-        directions(_numbers(model.numbers(atoms)), null, lost, 1.0 / size, np.arange(len(size))),
+        float(sound.min()) if len(sound) else np.nan,
+        seen.undetermined(_numbers(model.numbers(atoms))),
     )
 
 

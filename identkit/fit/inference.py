@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -105,6 +105,44 @@ def spectrum(inner: Array, tolerance: float) -> Spectrum:
     return Spectrum(scale, values, vectors, values > tolerance)
 
 
+class Seen:
+    """Numbers that are sums of free ones, and what of them the data determine.
+
+    ``sums`` (p, f): each number as a sum of the free ones in the scale of their spectrum. A number
+    is ``held`` (p,) where its sum is empty, and ``lost`` (p,) where it has a part that is not
+    sound.
+    """
+
+    def __init__(self, sums: Array, found: Spectrum) -> None:
+        size = np.linalg.norm(sums, axis=1)
+        self.held = size == 0.0
+        self._size = np.where(self.held, 1.0, size)
+        hidden = np.linalg.qr(sums @ found.vectors[:, ~found.sound] / self._size[:, None])[0]
+        self._null = hidden @ hidden.T
+        self.lost = np.sqrt(np.diag(self._null).clip(min=0.0)) > PART
+        self._along = sums @ found.vectors[:, found.sound]
+
+    def covariance(self, middle: Array) -> tuple[Array, Array]:
+        """(p, p) and its standard errors (p,), from the covariance of the sound directions.
+
+        ``middle`` is (s, s), or its diagonal. NaN for what is lost; 0, and no error, if held.
+        """
+        along = self._along
+        half = along * middle if middle.ndim == 1 else along @ middle
+        matrix = half @ along.T
+        matrix = 0.5 * (matrix + matrix.T)  # rounding
+        matrix[self.lost] = np.nan
+        matrix[:, self.lost] = np.nan
+        matrix[self.held] = matrix[:, self.held] = 0.0
+        with np.errstate(invalid="ignore"):
+            return matrix, np.where(self.held, np.nan, np.sqrt(np.diag(matrix)))
+
+    def undetermined(self, numbers: Sequence[tuple[Any, str]]) -> tuple[Direction, ...]:
+        """The directions that are lost, by the names of the numbers."""
+        every = np.arange(len(self._size))
+        return directions(numbers, self._null, self.lost, 1.0 / self._size, every)
+
+
 @dataclass(frozen=True)
 class Identifiability:
     """What ``check`` proves about the expert, and for which case of the fitted gates.
@@ -129,13 +167,7 @@ def covariance(
     up to a factor. Raises :class:`~identkit.errors.InputError` for several fits, for one that is
     not at a minimum, and under an objective without standard errors.
     """
-    if result.measure.batch:
-        raise InputError("covariance: the result holds several fits; choose one, as in result[0].")
-    if not result.status.finished:
-        raise InputError(
-            f"covariance: the fit ended with '{result.status.value}', not at a minimum; "
-            f"{result.status.remedy}."
-        )
+    check_one(result, "minimum")
     stated = result.objective.errors
     if stated is None:
         raise InputError(
@@ -154,6 +186,17 @@ def covariance(
     # a sample of weight 0 is none
     n = result.samples if weight is None else int(np.count_nonzero(weight))
     return _of_information(result, information(result, x, y, weight), n)
+
+
+def check_one(fit: Any, optimum: str) -> None:
+    """Raise InputError for several fits, and for one that is not at its ``optimum``."""
+    if fit.measure.batch:
+        raise InputError("covariance: the result holds several fits; choose one, as in result[0].")
+    if not fit.status.finished:
+        raise InputError(
+            f"covariance: the fit ended with '{fit.status.value}', not at a {optimum}; "
+            f"{fit.status.remedy}."
+        )
 
 
 def covariance_of_information(result: FitResult, gram: Array, samples: int) -> Covariance:
@@ -211,31 +254,19 @@ def _outward(inner: Covariance, change: Change, result: FitResult) -> Covariance
     """
     assert inner.information is not None
     free = np.flatnonzero(~result.scaled.held)
-    used, values, vectors, sound = spectrum(inner.information[np.ix_(free, free)], inner.tolerance)
-    sums = change.matrix[:, free] / used  # rows: the user's numbers, in scaled standard ones
-    size = np.linalg.norm(sums, axis=1)
-    held = size == 0.0
-    size[held] = 1.0
-    hidden = np.linalg.qr(sums @ vectors[:, ~sound] / size[:, None])[0]
-    null = hidden @ hidden.T
-    lost = np.sqrt(np.diag(null).clip(min=0.0)) > PART
-    seen = sums @ vectors[:, sound]
-    matrix = inner.sigma**2 * (seen / values[sound]) @ seen.T
-    matrix = 0.5 * (matrix + matrix.T)  # rounding
-    matrix[lost] = np.nan
-    matrix[:, lost] = np.nan
-    matrix[held] = matrix[:, held] = 0.0
-    errors = np.where(held, np.nan, np.sqrt(np.diag(matrix)))
+    found = spectrum(inner.information[np.ix_(free, free)], inner.tolerance)
+    seen = Seen(change.matrix[:, free] / found.scale, found)
+    matrix, errors = seen.covariance(inner.sigma**2 / found.values[found.sound])
     numbers = result.model.layout.numbers(result.model.parameters, result.measure.atoms)
     far = np.array([number in inner.wide for number in numbers])
-    wide = (change.matrix[:, far] != 0.0).any(axis=1) & ~lost
+    wide = (change.matrix[:, far] != 0.0).any(axis=1) & ~seen.lost
     errors[wide] = np.nan
     return replace(
         inner,
         matrix=matrix,
         standard_errors=errors,
         sigma=inner.sigma * change.unit,
-        undetermined=directions(numbers, null, lost, 1.0 / size, np.arange(len(size))),
+        undetermined=seen.undetermined(numbers),
         wide=tuple(numbers[i] for i in np.flatnonzero(wide)),
         inner=inner,
     )
