@@ -80,8 +80,8 @@ LAYERS = {
     "density.summary density.prediction density.components density.asked density.reporting "
     "density.saved density",
     "distances": "losses.template losses.joint losses.density losses.divergence losses.printed",
-    "choice": "choice.frame choice.dendrogram choice.criteria choice.choosing choice "
-    "density.choosing",
+    "choice": "choice.frame choice.dendrogram choice.criteria choice.comparison choice.choosing "
+    "choice density.choosing",
     "rates": "rates.missing rates.slopes rates.rows rates.density_setting rates.setting "
     "rates.conditioned rates.truth "
     "rates.suggested rates.truth_ranges rates.truth_search rates.refits rates.quantities "

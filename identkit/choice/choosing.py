@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identkit.choice import criteria
+from identkit.choice.comparison import Comparison, Labelled, Level, Named, levels_of, merged
 from identkit.choice.criteria import CrossValidation
 from identkit.choice.dendrogram import Dendrogram, dendrogram
 from identkit.choice.frame import Frame
@@ -60,70 +61,13 @@ class Candidate:
         return self.finished and self.result.status not in (Status.FLAT_VALLEY, Status.LIGHT_ATOM)
 
 
-@dataclass(frozen=True)
-class Level:
-    """A level of the dendrogram, of k atoms.
-
-    ``height`` is that of the merge to k − 1 atoms, ``part`` that over the sum of all heights,
-    ``merged`` ℓ of the level's measure and ``published`` the DSC of both, as in the papers;
-    ``dsc`` is that of ``part`` and of ℓ of the fit of k atoms, None without one at a minimum.
-    """
-
-    k: int
-    height: float
-    part: float
-    merged: float
-    published: float
-    dsc: float | None
-
-
-@dataclass(frozen=True)
-class Named:
-    """The k that a criterion names, or None with the reason."""
-
-    criterion: str
-    k: int | None
-    reason: str
-
-
 @dataclass(frozen=True, eq=False)
-class Choice:
-    """Fits of several k with the criteria; see :func:`choose`.
-
-    ``asked`` are the k of the range, ``ended`` says why there are fewer candidates (empty if there
-    are not). ``named`` has an entry for each criterion, ``least_error`` is the k of the least error
-    of cross-validation. ``merged_from`` is the k of the fit that the dendrogram is of.
-    """
+class Choice(Comparison[Candidate]):
+    """See :func:`choose`; ``least_error`` is the k of the least error of cross-validation."""
 
     model: Model
-    asked: tuple[int, ...]
     samples: int
-    candidates: tuple[Candidate, ...]
-    dendrogram: Dendrogram | None
-    merged_from: int | None
-    levels: tuple[Level, ...]
-    named: tuple[Named, ...]
     least_error: int | None
-    folds: int
-    seed: int
-    ended: str
-    interrupted: bool
-
-    def __getitem__(self, k: int) -> Candidate:
-        """The candidate of k atoms. Raises KeyError."""
-        for candidate in self.candidates:
-            if candidate.k == k:
-                return candidate
-        raise KeyError(k)
-
-    def of(self, criterion: str) -> Named:
-        """What a criterion names."""
-        return next(n for n in self.named if n.criterion == criterion)
-
-    @property
-    def heights(self) -> dict[int, float]:
-        """Level κ -> height of the merge from κ to κ − 1 atoms."""
-        return {level.k: level.height for level in self.levels}
 
     @property
     def published(self) -> int | None:
@@ -131,11 +75,6 @@ class Choice:
         if self.of("dsc").k is None:
             return None
         return criteria.smallest({level.k: level.published for level in self.levels})
-
-    @property
-    def agreed(self) -> bool:
-        """Whether all criteria that name a k name the same."""
-        return len({n.k for n in self.named if n.k is not None}) <= 1
 
     @property
     def worse(self) -> tuple[int, ...]:
@@ -293,19 +232,6 @@ def _named(criterion: str, k: int | None, reason: str) -> Named:
     return Named(criterion, k, "" if k is not None else reason)
 
 
-class Labelled:
-    """Steps of one fit among several."""
-
-    def __init__(self, steps: Steps, label: str) -> None:
-        self.steps, self.label = steps, label
-
-    def begin(self, label: str, steps: int | None = None) -> None:
-        self.steps.begin(f"{self.label}: {label}", steps)
-
-    def update(self, done: int, total: int) -> None:
-        self.steps.update(done, total)
-
-
 def _candidate(
     model: Model, k: int, result: FitResult, x: Array, y: Array, weight: Array | None
 ) -> Candidate:
@@ -373,17 +299,10 @@ def _tree(
 ) -> tuple[Dendrogram | None, int | None, str]:
     """The dendrogram of the largest fit at a minimum, its k, or why there is none."""
     large = [c for c in candidates if c.finished and c.k > 1]
-    if not large:
-        return None, None, _TOO_FEW
-    try:
-        frame = Frame.of(model)
-    except InputError as error:
-        return None, None, str(error)
-    last = large[-1]
-    tree = dendrogram(frame, last.result.measure, x)
-    left = tree.levels[-1].atoms
-    reason = f"of {left} atoms no two can be one under gate {model.gate.name}: no level below"
-    return tree, last.k, "" if tree.complete else reason
+    return merged(
+        large[-1].k if large else None, _TOO_FEW, model.gate,
+        lambda: dendrogram(Frame.of(model), large[-1].result.measure, x),
+    )  # fmt: skip
 
 
 def _levels(
@@ -395,23 +314,12 @@ def _levels(
     weight: Array | None,
 ) -> tuple[Level, ...]:
     """The levels from K down to 2."""
-    n, found = len(y), []
-    fitted = {c.k: c.log_likelihood for c in candidates if c.finished}
-    total = sum(tree.heights.values())
-    for measure, merge in zip(tree.levels, tree.merges, strict=False):
+    n = len(y)
+
+    def likelihood(level: int) -> float:
         with np.errstate(all="ignore"):
-            squares = _squares(model.predict(measure, x) - y, weight)
-        merged = criteria.log_likelihood(squares, n, criteria.rounding(y, weight), weight)
-        k, part = measure.atoms, merge.height / total if total > 0 else 0.0
-        own = fitted.get(k)
-        found.append(
-            Level(
-                k=k,
-                height=merge.height,
-                part=part,
-                merged=merged,
-                published=criteria.dsc(merge.height, merged, n),
-                dsc=None if own is None else criteria.dsc(part, own, n),
-            )
-        )
-    return tuple(found)
+            squares = _squares(model.predict(tree.levels[level], x) - y, weight)
+        return criteria.log_likelihood(squares, n, criteria.rounding(y, weight), weight)
+
+    fitted = {c.k: c.log_likelihood for c in candidates if c.finished}
+    return levels_of(tree, fitted, likelihood, n)

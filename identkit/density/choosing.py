@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identkit.choice import criteria
-from identkit.choice.choosing import CRITERIA, Labelled, Named, check_range
+from identkit.choice.choosing import CRITERIA, check_range
+from identkit.choice.comparison import Comparison, Labelled, Level, Named, levels_of, merged
 from identkit.choice.criteria import CrossValidation
 from identkit.choice.dendrogram import Dendrogram, dendrogram
 from identkit.choice.frame import Frame
@@ -88,57 +89,12 @@ class DensityCandidate:
         return self.usable and self.fit.status not in (Status.FLAT_VALLEY, Status.LIGHT_ATOM)
 
 
-@dataclass(frozen=True)
-class DensityLevel:
-    """A level of the dendrogram, of k atoms.
-
-    ``height`` is that of the merge to k − 1 atoms, ``part`` that over the sum of all heights,
-    ``merged`` ℓ of the level's measure and ``published`` the DSC of both, as in the papers, with
-    heights in standard units where the fit was in these;
-    ``dsc`` is that of ``part`` and of ℓ of the fit of k atoms, None without one at a maximum.
-    """
-
-    k: int
-    height: float
-    part: float
-    merged: float
-    published: float
-    dsc: float | None
-
-
 @dataclass(frozen=True, eq=False)
-class DensityChoice:
-    """Fits of several k with the criteria; see :func:`choose_density`.
-
-    ``asked`` are the k of the range, ``ended`` says why there are fewer candidates (empty if there
-    are not). ``rows`` is n, or the sum of the weights. ``named`` has an entry for each criterion.
-    ``merged_from`` is the k of the fit that ``dendrogram`` is of, with ``levels`` from it down to
-    2; all three are empty where there is none.
-    """
+class DensityChoice(Comparison[DensityCandidate]):
+    """See :func:`choose_density`; ``rows`` is n, or the sum of the weights."""
 
     model: DensityModel
-    asked: tuple[int, ...]
     rows: float
-    candidates: tuple[DensityCandidate, ...]
-    dendrogram: Dendrogram | None
-    merged_from: int | None
-    levels: tuple[DensityLevel, ...]
-    named: tuple[Named, ...]
-    folds: int
-    seed: int
-    ended: str
-    interrupted: bool
-
-    def __getitem__(self, k: int) -> DensityCandidate:
-        """The candidate of k atoms. Raises KeyError."""
-        for candidate in self.candidates:
-            if candidate.k == k:
-                return candidate
-        raise KeyError(k)
-
-    def of(self, criterion: str) -> Named:
-        """What a criterion names."""
-        return next(n for n in self.named if n.criterion == criterion)
 
     @property
     def lower(self) -> tuple[int, ...]:
@@ -339,21 +295,14 @@ def _tree(
 ) -> tuple[Dendrogram | None, int | None, str]:
     """The dendrogram of the largest usable fit, its k, or why there is none."""
     large = [c for c in candidates if c.usable and c.k > 1]
-    if not large:
-        return None, None, _TOO_FEW
-    try:
-        frame = frame_of(model)
-    except InputError as error:
-        return None, None, str(error)
-    fit = large[-1].fit
-    inside, measure = fit.scaled, fit.scaled.measure
-    where = x if fit.units is None else fit.units.inputs(x)
-    tree = dendrogram(frame, measure.routed, where, inside.measure.variances)
-    left = tree.levels[-1].atoms
-    reason = (
-        f"of {left} atoms no two can be one under gate {model.routed.gate.name}: no level below"
-    )
-    return tree, large[-1].k, "" if tree.complete else reason
+
+    def make() -> Dendrogram:
+        fit = large[-1].fit
+        where = x if fit.units is None else fit.units.inputs(x)
+        measure = fit.scaled.measure
+        return dendrogram(frame_of(model), measure.routed, where, measure.variances)
+
+    return merged(large[-1].k if large else None, _TOO_FEW, model.routed.gate, make)
 
 
 def _levels(
@@ -363,30 +312,19 @@ def _levels(
     y: Array,
     weight: Array | None,
     rows: float,
-) -> tuple[DensityLevel, ...]:
+) -> tuple[Level, ...]:
     """The levels from K down to 2."""
-    fitted = {c.k: c.log_likelihood for c in candidates if c.usable}
     fit = next(c.fit for c in candidates if c.k == tree.atoms)
     units, lost = fit.units, 0.0
     if units is not None:
         lost = rows * float(np.log(units.unit))
         x, y = units.inputs(x), units.target(y)
-    total, found = sum(tree.heights.values()), []
-    for at, (measure, merge) in enumerate(zip(tree.levels, tree.merges, strict=False)):
-        spread = None if tree.variances is None else tree.variances[at]
+
+    def likelihood(level: int) -> float:
+        spread = None if tree.variances is None else tree.variances[level]
         with np.errstate(all="ignore"):
-            values = fit.model.log_density(DensityMeasure(measure, spread), x, y)
-        merged = float(values.sum() if weight is None else weight @ values) - lost
-        k, part = measure.atoms, merge.height / total if total > 0 else 0.0
-        own = fitted.get(k)
-        found.append(
-            DensityLevel(
-                k=k,
-                height=merge.height,
-                part=part,
-                merged=merged,
-                published=criteria.dsc(merge.height, merged, rows),
-                dsc=None if own is None else criteria.dsc(part, own, rows),
-            )
-        )
-    return tuple(found)
+            values = fit.model.log_density(DensityMeasure(tree.levels[level], spread), x, y)
+        return float(values.sum() if weight is None else weight @ values) - lost
+
+    fitted = {c.k: c.log_likelihood for c in candidates if c.usable}
+    return levels_of(tree, fitted, likelihood, rows)

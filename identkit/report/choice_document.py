@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from identkit import __version__
 from identkit.choice.choosing import Candidate, Choice
+from identkit.choice.comparison import Comparison
 from identkit.choice.criteria import PRESUMES, CrossValidation, plain
-from identkit.density.choosing import DensityChoice
 from identkit.fit.box import number
 from identkit.likelihoods import asked_under
 from identkit.report.choice_report import notes
@@ -44,15 +44,7 @@ def document(
         "interrupted": choice.interrupted,
         "candidates": [_candidate(choice, c) for c in choice.candidates],
         "dendrogram": dendrogram_document(choice),
-        "named": [
-            {
-                "criterion": n.criterion,
-                "k": n.k,
-                "reason": n.reason or None,
-                "presumes": PRESUMES[n.criterion],
-            }
-            for n in choice.named
-        ],
+        "named": named_document(choice, PRESUMES),
         "least_error": choice.least_error,
         "published": choice.published,
         "agreed": choice.agreed,
@@ -91,7 +83,20 @@ def cv_document(cv: CrossValidation | None) -> dict[str, Any] | None:
     }
 
 
-def dendrogram_document(choice: Choice | DensityChoice) -> dict[str, Any] | None:
+def named_document(choice: Comparison[Any], presumes: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What each criterion names, and presumes."""
+    return [
+        {
+            "criterion": n.criterion,
+            "k": n.k,
+            "reason": n.reason or None,
+            "presumes": presumes[n.criterion],
+        }
+        for n in choice.named
+    ]
+
+
+def dendrogram_document(choice: Comparison[Any]) -> dict[str, Any] | None:
     """The dendrogram and its levels."""
     tree = choice.dendrogram
     if tree is None:

@@ -9,7 +9,7 @@ from identkit import __version__
 from identkit.density.choosing import PRESUMES, DensityCandidate, DensityChoice
 from identkit.fit.box import number
 from identkit.likelihoods import asked_under
-from identkit.report.choice_document import cv_document, dendrogram_document
+from identkit.report.choice_document import cv_document, dendrogram_document, named_document
 from identkit.report.density_choice_report import notes
 
 SCHEMA = "identkit.density-choice/1"
@@ -45,15 +45,7 @@ def document(
         "interrupted": choice.interrupted,
         "candidates": [_candidate(choice, c) for c in choice.candidates],
         "dendrogram": dendrogram_document(choice),
-        "named": [
-            {
-                "criterion": n.criterion,
-                "k": n.k,
-                "reason": n.reason or None,
-                "presumes": PRESUMES[n.criterion],
-            }
-            for n in choice.named
-        ],
+        "named": named_document(choice, PRESUMES),
         "chosen_by": chosen_by,
         "chosen": choice.of(chosen_by).k,
         "notes": [f"{label}: {text}" for label, text in notes(choice)],
@@ -62,7 +54,6 @@ def document(
 
 
 def _candidate(choice: DensityChoice, c: DensityCandidate) -> dict[str, Any]:
-    heights = {level.k: level.height for level in choice.levels}
     return {
         "k": c.k,
         "status": c.fit.status.value,
@@ -72,6 +63,6 @@ def _candidate(choice: DensityChoice, c: DensityCandidate) -> dict[str, Any]:
         "bic": number(c.bic),
         "icl": number(c.icl),
         "cv": cv_document(c.cv),
-        "height": heights.get(c.k),
+        "height": choice.heights.get(c.k),
         "measure": c.fit.measure.to_dict(),
     }
