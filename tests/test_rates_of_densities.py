@@ -19,11 +19,10 @@ from jsonschema import Draft202012Validator
 import identkit
 from identkit.cli import rates_density
 from identkit.cli.main import main
-from identkit.density.inference import scores
 from identkit.density.model import DensityModel
 from identkit.errors import InputError
 from identkit.rates.density_plan import density_setting, exact_measure, measure_of
-from identkit.rates.density_search import least_singular, search_density_truth
+from identkit.rates.density_search import FLAT, search_density_truth, singular_values
 from identkit.report.json_text import schema
 from identkit.truths.record import load_truths
 from identkit.truths.record import settings as shipped
@@ -84,23 +83,42 @@ def test_more_candidates_are_no_worse():
 
     def size(truth):
         measure = measure_of(truth)
-        return least_singular(model, measure, x, model.sample(measure, x, np.random.default_rng(8)))
+        y = model.sample(measure, x, np.random.default_rng(8))
+        return singular_values(model, measure, x, y)[-1]
 
-    sizes = [size(search_density_truth(model, seed=1, candidates=n)) for n in (1, 60)]
+    sizes = [size(search_density_truth(model, seed=1, candidates=n)) for n in (4, 60)]
     assert sizes[1] > 1.5 * sizes[0]  # other data than those that it was chosen by
 
 
 def test_orbits_and_gauges_are_no_lack_of_information():
-    """Of c·relu(a·x) the scale is an orbit: its score is 0 at every row, and does not count."""
+    """Of c·relu(a·x) the scale of each atom is an orbit: two singular values are 0."""
     model = DensityModel.of(identkit.Expert.from_expression("c*relu(a*x + b)"), "softmax")
-    measure = measure_of(search_density_truth(model, candidates=3))
+    truth = search_density_truth(model, candidates=8)
+    measure = measure_of(truth)
     rng = np.random.default_rng(0)
     x = rng.uniform(-3, 3, (500, 1))
-    y = model.sample(measure, x, rng)
-    free = ~model.pinned(measure.atoms)
-    values = np.linalg.svd(scores(model, measure, x, y)[:, free], compute_uv=False)
-    assert values[-1] < 1e-10 * values[0]
-    assert least_singular(model, measure, x, y) > 1e-6
+    values = singular_values(model, measure, x, model.sample(measure, x, rng))
+    assert (values <= FLAT * values[0]).sum() == 2
+    said = float(truth.source.rpartition(" ")[2])
+    assert values[-3] == pytest.approx(said, rel=0.5)  # on other data
+
+
+NEVER = ("1/(a*x)", "c*log(a*x)", "c*sqrt(a*x)")
+
+
+@pytest.mark.parametrize(
+    "text", ["1/(a*x)", "c*log(a*x)", "c*sqrt(a*x)", "exp(exp(a*x))", "exp(a*x**3)"]
+)
+def test_experts_that_are_singular_or_huge_on_the_domain(text, recwarn):
+    """Refused, or a truth of an atom that is real, finite and of moderate size."""
+    model = DensityModel.of(identkit.Expert.from_expression(text), "softmax")
+    if text in NEVER:
+        with pytest.raises(InputError, match=r"on the domain \[-3, 3\]"):
+            search_density_truth(model, candidates=12)
+    else:
+        truth = search_density_truth(model, candidates=40)
+        assert all(1e-8 < float(v) < 1e5 for v in measure_of(truth).variances)
+    assert not recwarn.list
 
 
 @given(
@@ -217,6 +235,10 @@ def test_a_shipped_truth_and_a_requirement(capsys):
         (["truth", *GELU, "--save", "nowhere/t.toml"], "directory"),
         (["truth", *GELU, "--atoms-shared", "2"], "--shared"),
         (["truth", *GELU, "--candidates", "0"], "candidates"),
+        (["truth", *GELU, "--points", "2000", "--save", "t.toml"], "--points"),
+        (["truth", *GELU[:2], "--gate", "input-free", "--likelihood", "gaussian"], "softmax"),
+        (["truth", "--expr", "1/(a*x)", *GELU[2:], "--save", "t.toml"], "on the domain"),
+        (["rates", *GELU, "--shared", "tanh", "--k-shared", "0"], "--k-shared"),
         (["truth", "--expert", "gelu", "--gate", "softmax", "--shared", "tanh"], "--likelihood"),
         (["truth", "deepseek-published", "--likelihood", "gaussian"], "--likelihood"),
     ],
@@ -230,6 +252,50 @@ def test_bad_input_is_one_sentence(arguments, words, capsys, tmp_path, monkeypat
     assert err.count("\n") == 1
     assert words in err
     assert not list(tmp_path.iterdir())
+
+
+BAD = """
+name = "A"
+domain = [-3, 3]
+[[truth]]
+name = "A"
+gate = "softmax"
+experts = {routed = "a*x + b"}
+routed = [
+  {beta0 = 0, beta1 = [1], eta = {a = 1, b = 0}, variance = 1},
+  {beta0 = 1, beta1 = [2], eta = {a = 1, b = 0}, variance = 1},
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("beta1 = [2]", "beta1 = [1]", "atoms 1 and 2 have the same slope"),
+        ("variance = 1}", "variance = inf}", "is no number"),
+        ("variance = 1}", "variance = 1e400}", "is no number"),
+        ("variance = 1}", "variance = true}", "is no number"),
+        ("[[truth]]", "[[truth]]\nexponent = nan", "exponent"),
+        ('name = "A"', 'name = "A\\nB"', "line break"),
+    ],
+)
+def test_truths_that_are_none(tmp_path, old, new, said):
+    path = tmp_path / "t.toml"
+    path.write_text(BAD)
+    load_truths(path)
+    path.write_text(BAD.replace(old, new, 1))
+    with pytest.raises(InputError, match=said):
+        load_truths(path)
+
+
+@pytest.mark.parametrize("name", ["\N{GRINNING FACE}", 'a "quoted" \\ name', "Größe, été"])
+def test_names_are_written_and_read(tmp_path, name):
+    truth = replace(load_truths("deepseek-repaired")["R2"], name=name, source=name)
+    save_truth(tmp_path / "t.toml", truth)
+    (again,) = load_truths(tmp_path / "t.toml").truths
+    assert (again.name, again.source) == (name, name)
+    with pytest.raises(InputError, match="line break"):
+        truth_text(replace(truth, source="one\ntwo"))
 
 
 # -- documents ------------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ def test_the_command(code, saved, tmp_path, capsys):
     again = json.loads(capsys.readouterr().out)
     assert again["layers"] == document["layers"]
     assert main(arguments) == 2
-    assert "recordings already" in capsys.readouterr().err
+    assert "is there already" in capsys.readouterr().err
 
 
 def test_tied_numbers_are_not_missing(tmp_path):
@@ -218,6 +218,8 @@ class Stranger:
         (lambda state: {**state, "one.down.bias": torch.zeros(3)}, "size mismatch"),
         (lambda state: [1, 2], "no mapping of tensors"),
         (lambda state: Stranger(), "cannot be read as data"),
+        (lambda state: {k: v * torch.nan for k, v in state.items()}, "not finite"),
+        (lambda state: {k: v.to(torch.int8) for k, v in state.items()}, "not real numbers"),
     ],
 )
 def test_weights_that_are_not_the_models(make, tmp_path, change, said, capsys):
@@ -227,6 +229,105 @@ def test_weights_that_are_not_the_models(make, tmp_path, change, said, capsys):
     with pytest.raises(InputError, match=said):
         record_checkpoints(make(), tmp_path / "saved", tmp_path / "ids.npy", tmp_path / "run")
     assert "unpickled" not in capsys.readouterr().out
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["ids.npy", "saved"]
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model."])
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32])
+def test_prefixes_of_wrappers_and_half_precision(make, tmp_path, prefix, kind):
+    (tmp_path / "saved").mkdir()
+    own = make(4)
+    state = {f"{prefix}{k}": v.to(kind) for k, v in own.state_dict().items()}
+    torch.save(state, tmp_path / "saved" / "step1.pt")
+    torch.save({"state": {}}, tmp_path / "saved" / "optimizer-1.pt")
+    ids = np.arange(8).reshape(2, 4)
+    np.save(tmp_path / "ids.npy", ids)
+    record_checkpoints(make(), tmp_path / "saved", tmp_path / "ids.npy", tmp_path / "run")
+    for tensor in own.state_dict().values():
+        tensor.copy_(tensor.to(kind))
+    found = recording(tmp_path / "run")
+    (rows,) = found.selected[1, 0].rows(100)
+    assert (rows == routed(own, ids)[0]).all()
+
+
+class Noisy(torch.nn.Module):
+    """A router that is not a function of its input."""
+
+    def __init__(self):
+        super().__init__()
+        self.router = Selecting()
+
+    def forward(self, ids):
+        return self.router(torch.rand(ids.numel(), 9))
+
+
+class Selecting(torch.nn.Module):
+    def forward(self, scores):
+        return scores, scores.topk(2, dim=-1).indices
+
+
+class Transposed(torch.nn.Module):
+    """A router that sees the first token of every sequence first."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = torch.nn.Embedding(VOCABULARY, 9)
+        self.router = Selecting()
+
+    def forward(self, ids):
+        return self.router(self.embed(ids.T.reshape(-1)))
+
+
+class Leaves(torch.nn.Module):
+    def forward(self, ids):
+        raise SystemExit(0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Noisy, "select other experts when it is run again"),
+        (Transposed, "one sequence after the other"),
+        (Leaves, "raises SystemExit|no module of the model is called router"),
+    ],
+)
+def test_models_whose_recording_would_mean_nothing(tmp_path, kind, said):
+    (tmp_path / "saved").mkdir()
+    model = kind()
+    torch.save(model.state_dict(), tmp_path / "saved" / "step1.pt")
+    np.save(tmp_path / "ids.npy", np.random.default_rng(0).integers(0, VOCABULARY, (4, 50)))
+    with pytest.raises(InputError, match=said):
+        record_checkpoints(model, tmp_path / "saved", tmp_path / "ids.npy", tmp_path / "run")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["ids.npy", "saved"]
+
+
+def test_a_run_that_is_broken_off_leaves_nothing(make, saved, tmp_path):
+    folder, _ = saved
+    np.save(tmp_path / "ids.npy", np.zeros((6, 3), dtype=int))
+
+    def stop(done, total, what):
+        if what == "checkpoint 200":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        record_checkpoints(
+            make(), folder, tmp_path / "ids.npy", tmp_path / "run", batch=2, progress=stop
+        )
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["ids.npy", "saved"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (np.zeros(0, dtype=int), "holds no tokens"),
+        (np.zeros((2, 2)), "give integers"),
+        (np.full(4, 2**64 - 1, dtype=np.uint64), "no vocabulary has"),
+    ],
+)
+def test_tokens_that_are_none(ids, said, tmp_path):
+    np.save(tmp_path / "ids.npy", ids)
+    with pytest.raises(InputError, match=said):
+        read_tokens(tmp_path / "ids.npy", 2)
 
 
 def test_ids_beyond_the_vocabulary(make, saved, tmp_path):

@@ -84,7 +84,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     data.add_argument("--reps", type=int, default=80, metavar="R", help="replicates (80)")
     data.add_argument("--noise", type=float, metavar="SD", help="standard deviation of the noise")
-    data.add_argument("--starts", metavar="KIND,…", help="local, split, null, away")
+    data.add_argument(
+        "--starts", metavar="KIND,…", help="local, split, null, away; of densities local, away"
+    )
     data.add_argument(
         "--control", type=int, default=16, metavar="R", help="control replicates (16; 0: none)"
     )
@@ -140,7 +142,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         show(rates_report.terminal(result))
         if options.truth is None:
-            print(f"truth searched with seed {options.seed}; keep it: identkit truth --save FILE")
+            print("truth searched; keep it: identkit truth with the same model and --save FILE")
         if not options.no_store:
             print(f"fits kept in {path}")
             print(f"a page of them: identkit report {path}")

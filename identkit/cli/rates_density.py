@@ -124,7 +124,8 @@ def _check_before_search(options: argparse.Namespace, sizes: tuple[int, ...]) ->
         raise _no_shared("--k-shared", options.k_shared)
     if k < ATOMS:
         raise InputError(f"--k {k}: the searched truth has {ATOMS} routed atoms; fit so many.")
-    least = model.length((0 if model.shared is None else options.k_shared or 1, k))
+    m = 1 if options.k_shared is None else whole("--k-shared", options.k_shared, least=1)
+    least = model.length((0 if model.shared is None else m, k))
     if sizes[0] < least:
         raise InputError(f"--n {options.n}: the fit has {least} parameters; start higher.")
 

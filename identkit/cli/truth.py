@@ -80,6 +80,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Search, print, save; the exit code."""
+    if not 0 <= options.points <= 1000:
+        raise InputError(f"--points: {options.points} must be from 0 to 1000.")
     if options.list or options.file is not None:
         return _given(options)
     if options.gate is None or (options.expert is None and options.expr is None):
@@ -125,9 +127,9 @@ def _density(options: argparse.Namespace) -> int:
     if options.save is not None:
         check_truth_target(options.save)
     found = rates_density.searched(options, options.atoms, options.candidates, options.atoms_shared)
+    code = _printed(options, found.name, found.source, (found,))
     if options.save is not None:
         save_truth(options.save, found)
-    code = _printed(options, found.name, found.source, (found,))
     if options.save is not None and not options.json:
         print(f"written to {options.save}; use it: identkit rates --truth {options.save}")
     return code
@@ -158,9 +160,6 @@ def _given(options: argparse.Namespace) -> int:
 def _printed(options: argparse.Namespace, name: str, source: str, truths: Sequence[Truth]) -> int:
     """Truths with their alternatives; the exit code."""
     from identkit.report.json_text import dumps
-
-    if not 0 <= options.points <= 1000:
-        raise InputError(f"--points: {options.points} must be from 0 to 1000.")
     from identkit.report.truths_report import document, report
     from identkit.truths.alternatives import alternatives_of
 

@@ -160,15 +160,14 @@ def random_truths(
     model: Model,
     case: Regime,
     atoms: int,
+    rng: np.random.Generator,
     *,
     over: int = 0,
     domain: tuple[float, float] = (-3.0, 3.0),
-    seed: int = 0,
 ) -> Iterator[MixingMeasure | None]:
     """Endless draws; None for one that is not admissible, or with an atom of hardly any weight."""
-    rule = Rule.of(model.dim, domain, POINTS[model.dim > 1], seed)
+    rule = Rule.of(model.dim, domain, POINTS[model.dim > 1], 0)
     ranges = Ranges(model, atoms, Cell.within(case, over, 2), rule, domain)
-    rng = np.random.default_rng(seed)
     while True:
         vector = ranges.draw(rng)
         suits = ranges.admissible(vector, MARGIN) and ranges.comparable(vector, MARGIN)

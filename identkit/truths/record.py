@@ -25,10 +25,11 @@ decimals are taken as written. Experts are expressions, or built-in ones with th
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib import resources
@@ -36,7 +37,7 @@ from pathlib import Path
 from typing import Any
 
 from identkit.architecture.measures import Setting, routed_atom, shared_atom
-from identkit.architecture.records import ExactMeasure
+from identkit.architecture.records import ExactAtom, ExactMeasure
 from identkit.balls import enclosure
 from identkit.deadline import Deadline
 from identkit.domain import Domain
@@ -187,9 +188,11 @@ def _truth(table: Mapping[str, Any], document: Mapping[str, Any], source: str) -
         raise InputError("shared: give atoms and experts of the shared half, or neither.")
     if not setting.is_measure(measure):
         raise InputError("shared weights must be positive and sum to 1, variances positive.")
+    _check_apart("routed", measure.routed)
+    _check_apart("shared", measure.shared)
     own = (len(measure.shared), len(measure.routed))
     exponent = table.get("exponent")
-    if exponent is not None and type(exponent) not in (int, float):
+    if exponent is not None and not (type(exponent) in (int, float) and math.isfinite(exponent)):
         raise InputError(f"exponent: {exponent!r} must be a number.")
     return Truth(
         name=_text("name", table["name"]),
@@ -203,6 +206,20 @@ def _truth(table: Mapping[str, Any], document: Mapping[str, Any], source: str) -
         loss=None if "loss" not in table else _text("loss", table["loss"]),
         exponent=exponent,
     )
+
+
+def _check_apart(half: str, atoms: Sequence[ExactAtom]) -> None:
+    """Raise InputError for atoms that are one: any split of its weight has the same density."""
+    seen: dict[Any, int] = {}
+    for i, atom in enumerate(atoms, start=1):
+        slopes = tuple(texts for block, texts in atom.weight if block == "beta1")
+        own = (slopes, atom.eta, atom.variance)
+        if own in seen:
+            raise InputError(
+                f"{half}: atoms {seen[own]} and {i} have the same slope, expert and variance, so "
+                "that they are one atom; merge them."
+            )
+        seen[own] = i
 
 
 def _routed(setting: Setting, where: str, atom: Mapping[str, Any]) -> Any:
@@ -276,12 +293,14 @@ def _expert(where: str, value: Any) -> Expert:
 
 def _number(where: str, value: Any) -> Any:
     """Exact: text in the grammar, or a number as it is written."""
-    if type(value) in (int, float):
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
         value = str(Fraction(str(value)))
     try:
-        number = parse(_text(where, value))
+        number = parse(value) if isinstance(value, str) else None
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+    if number is None:
+        raise InputError(f"{where}: {value!r} is no number; write one, or a formula in quotes.")
     if number.free_symbols or enclosure(number) is None:
         raise InputError(f"{where}: {value!r} is no real number; write one such as 2/5.")
     return number
@@ -290,6 +309,8 @@ def _number(where: str, value: Any) -> Any:
 def _text(where: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{where}: {value!r} must be a text in quotes.")
+    if not value.strip().isprintable():
+        raise InputError(f"{where}: {value!r} has a line break or alike; write it in one line.")
     return value.strip()
 
 

@@ -35,9 +35,10 @@ def truth_text(truth: Truth) -> str:
 
 
 def _head(truth: Truth) -> Iterator[str]:
+    source = _text(truth.source)  # checks it
     yield f"# {truth.source}"
     yield f"name = {_text(truth.name)}"
-    yield f"source = {_text(truth.source)}"
+    yield f"source = {source}"
     first, *others = truth.domain.intervals
     if any(interval != first for interval in others):
         raise InputError("domain: a file of truths has one interval for all inputs; give one.")
@@ -78,5 +79,7 @@ def _numbers(atom: ExactAtom) -> Iterator[str]:
 
 
 def _text(value: str) -> str:
-    """A TOML string; JSON's escapes are among TOML's."""
-    return json.dumps(value)
+    """A TOML string; the escapes of JSON that are left are among TOML's."""
+    if not value.isprintable():
+        raise InputError(f"truth: {value!r} has a line break or alike; write it in one line.")
+    return json.dumps(value, ensure_ascii=False)
