@@ -111,7 +111,8 @@ LAYERS = {
     "api": "presented fit.presented density.presented choice.presented choice.of_estimator "
     "rates.presented estimating estimator estimated_density density_estimators gate_contract "
     "strategies layers.guard testing rates identkit",
-    "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run "
+    "cli": "streams cli cli.help cli.output cli.progress cli.parser cli.options cli.positional "
+    "cli.question cli.run "
     "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers "
     "cli.choose_density cli.fit_density cli.fit cli.predict "
     "cli.rates_density cli.rates cli.truth cli.sweep "
