@@ -6,7 +6,12 @@ import json
 
 import pytest
 
+from identkit import Expert, check
 from identkit.cli import main
+from identkit.experts import builtin
+from identkit.expression import parse
+from identkit.gates import resolve as gate
+from identkit.likelihoods import resolve as likelihood
 
 
 def said(capsys, *arguments):
@@ -118,3 +123,63 @@ def test_what_is_misspelt(capsys, arguments, sentence):
 def test_options_may_be_shortened(capsys):
     whole = answers(capsys, "check", "gelu", "softmax", "--condition", "strong")
     assert answers(capsys, "check", "gelu", "softmax", "--cond", "strong") == whole
+
+
+@pytest.mark.parametrize(
+    ("written", "known"),
+    [
+        ("Softmax", "softmax"),
+        (" SOFTMAX ", "softmax"),
+        ("Normalized-Sigmoid", "normalized-sigmoid"),
+        ("Top-2-Biased", "top-2-biased"),
+        ("TOP-2", "top-2"),
+        ("Dense-To-Sparse Tanh-Bias", "dense-to-sparse tanh-bias"),
+        ("dense-to-sparse TanH(W*x)", "dense-to-sparse tanh(W*x)"),
+        ("Dense-to-sparse Linear", "dense-to-sparse linear"),
+        ("(1 + Tanh(s))/2", "(1 + tanh(s))/2"),
+        ("Normalised Sigmoid", "normalised sigmoid(s)"),
+    ],
+)
+def test_gates_in_any_case(written, known):
+    assert gate(written).name == gate(known).name
+
+
+def test_experts_likelihoods_and_regimes_in_any_case():
+    assert builtin("GELU", "FFN", 1) == builtin("gelu", "ffn", 1)
+    assert builtin("Poly3") == builtin("poly3")
+    assert builtin("Input-Free") == builtin("input-free")
+    assert likelihood("Gaussian", "Common") is likelihood("gaussian", "common")
+    assert likelihood("Least-Squares") is likelihood("least-squares")
+    own = gate("sigmoid")
+    assert own.chosen("Sparse") is own.chosen("sparse") is own.chosen(1)
+    assert gate("Softmax", "Gaussian") is gate("softmax", "gaussian")
+    result = check("ReLU", "Sigmoid", dim=1, regime="SPARSE", likelihood="LEAST-SQUARES")
+    assert (result.expert.name, result.gate) == ("relu", "sigmoid")
+
+
+def test_names_in_any_case_on_the_command_line(capsys):
+    small = ("gelu", "sigmoid", "--regime", "sparse", "--shape", "nobias")
+    large = ("GELU", "Sigmoid", "--regime", "Sparse", "--shape", "NoBias")
+    assert answers(capsys, "check", *large) == answers(capsys, "check", *small)
+    routed = answers(
+        capsys, "check", "GELU", "Dense-To-Sparse", "--router", "Tanh", "--dim=1",
+        "--condition=strong",
+    )  # fmt: skip
+    assert routed[:2] == (builtin("gelu", dim=1).canonical(), "dense-to-sparse tanh")
+    code, _, err = said(capsys, "check", "Gelo", "softmax")
+    assert (code, "unknown expert 'Gelo'; did you mean gelu" in err) == (2, True)
+    code, _, err = said(capsys, "check", "gelu", "Sofmax")
+    assert (code, "unknown gate 'Sofmax'; did you mean softmax" in err) == (2, True)
+
+
+def test_functions_in_any_case_and_parameters_as_written():
+    folded = Expert.from_expression("c*ReLU(a*x + A)")
+    assert folded.text == "c*relu(a*x + A)"
+    assert folded.parameters == ("c", "a", "A")
+    # a name that no bracket follows is a parameter
+    mixed = Expert.from_expression("ReLU*TANH (max*x) + MAX(x, Exp)")
+    assert mixed.parameters == ("ReLU", "max", "Exp")
+    assert parse("GELU(a*x)") == parse("gelu(a*x)")
+    assert parse("max(a*x, b)") == parse("Max(a*x, b)")
+    assert parse("A*x") != parse("a*x")
+    assert str(parse("Pi*x")) == "Pi*x"
