@@ -15,6 +15,7 @@ from identkit import __version__, streams
 from identkit.cli import (
     check,
     claims,
+    doctor,
     explain,
     fit,
     interactions,
@@ -38,7 +39,7 @@ from identkit.errors import CertificateError, IdentkitError, OutputError
 EXIT_NOT_MET, EXIT_BAD_INPUT = 1, 2
 COMMANDS = (
     check, explain, order, table, fit, predict, rates, truth, sweep, runs, report, claims,
-    interactions, regions, layer, routers, verify, listings,
+    interactions, regions, layer, routers, verify, listings, doctor,
 )  # fmt: skip
 """In the order of the help."""
 FIRST_AN_EXPRESSION = ("check", "explain", "order", "rates", "interactions")

@@ -55,7 +55,8 @@ starts:
 
 verdicts: consistent, inconsistent or inconclusive with the published and with
 the derived rate; the report says how they are reached. They are observations
-at these n, for this truth; proofs are 'identkit check'.
+at these n, for this truth; proofs are 'identkit check'. The last line counts
+them.
 
 Every fit is kept in a store (--store): the same command again finds them, goes
 on where it was interrupted, and adds replicates or sizes.
@@ -136,6 +137,7 @@ def run(options: argparse.Namespace) -> int:
             result = observed(experiment, store)
     from identkit.report import rates_document, rates_report
     from identkit.report.json_text import dumps
+    from identkit.report.rates_parts import summary
 
     if options.json:
         print(dumps(rates_document.document(result)))
@@ -153,6 +155,8 @@ def run(options: argparse.Namespace) -> int:
         save(rate_figure(result), options.figure)
         if not options.json:
             print(f"figure written to {options.figure}")
+    if not options.json:
+        print(summary(result))
     return code or required(result, options.require)
 
 
