@@ -136,3 +136,15 @@ def test_nothing_heavy_is_imported_here():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_gpu_is_named(few, monkeypatch, capsys):
+    """What torch answers is replaced: most machines that run the tests have none."""
+    few("torch>=2")
+    monkeypatch.setattr(doctor, "_version", lambda name: "2.4")
+    monkeypatch.setattr(doctor, "tried_import", lambda name: {"threads": 4, "gpus": ["A card"]})
+    assert main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert "device: cuda (A card)" in text
+    assert "4 threads of torch" in text
+    assert doctor.examine().to_dict()["device"] == "cuda"
