@@ -80,7 +80,8 @@ class Unproved(OutOfTime):
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not registered, with the nearest known names."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+    small = {each.lower(): each for each in known}
+    near = [small[m] for m in difflib.get_close_matches(name.lower(), small, n=2, cutoff=0.5)]
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}."
     return InputError(f"unknown {kind} '{name}'; {hint}")
 

@@ -22,8 +22,10 @@ from identkit.expression import (
     free_names,
     parse,
     parse_all,
+    spelled,
     symbol,
 )
+from identkit.registry import folded
 
 ACTIVATIONS = {
     "relu": "max(0, z)",
@@ -180,7 +182,7 @@ class Expert:
         Raises :class:`~identkit.errors.InputError` for an expression that cannot be read, has no
         input or no parameter, or does not fit ``dim``.
         """
-        parts = _components(text)
+        parts = tuple(map(spelled, _components(text)))
         text = "; ".join(parts)
         functions = (parse(text),) if len(parts) == 1 else parse_all(parts)
         names = set().union(*map(free_names, functions))
@@ -352,7 +354,7 @@ def builtin(name: str, shape: str | None = None, dim: int = 2) -> Expert:
     """The built-in expert ``name`` in dimension ``dim``.
 
     ``shape`` is one of :data:`SHAPES` for an activation (default ``ridge``) and None for
-    ``linear``, ``polyP`` and ``input-free``.
+    ``linear``, ``polyP`` and ``input-free``. Names are read in any case.
 
     >>> builtin("gelu", "ffn", dim=1).text
     'c*gelu(a*x + b)'
@@ -363,8 +365,9 @@ def builtin(name: str, shape: str | None = None, dim: int = 2) -> Expert:
     inputs = ("x",) if dim == 1 else tuple(f"x{i}" for i in range(dim))
     slopes = ("a",) if dim == 1 else tuple(f"a{i}" for i in range(dim))
     scalar = " + ".join(f"{a}*{x}" for a, x in zip(slopes, inputs, strict=True))
+    name = folded(name, {*ACTIVATIONS, *SHAPELESS})
     if name in ACTIVATIONS:
-        shape = shape or "ridge"
+        shape = folded(shape or "ridge", SHAPES)
         if shape not in SHAPES:
             raise unknown_name("shape", shape, SHAPES)
         if shape == "nobias":
@@ -374,7 +377,8 @@ def builtin(name: str, shape: str | None = None, dim: int = 2) -> Expert:
         if shape == "ffn":
             text, parameters = f"c*{text}", ("c", *parameters)
         return Expert(name, text, inputs, parameters, shape, name)
-    power = re.fullmatch(r"poly([0-9]{1,3})", name)
+    power = re.fullmatch(r"poly([0-9]{1,3})", name.lower())
+    name = power[0] if power else name
     if (name not in SHAPELESS and not power) or name == "polyP":
         known = [*ACTIVATIONS, "linear", "poly2", "poly3", "input-free"]
         raise unknown_name("expert", name, known)

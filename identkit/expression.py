@@ -25,7 +25,7 @@ from identkit.balls import Step, enclosure, sign
 from identkit.bounded import GRACE, bounded
 from identkit.deadline import Deadline
 from identkit.errors import ExpressionError, OutOfTime
-from identkit.functions import FUNCTIONS, step
+from identkit.functions import FUNCTIONS, SPELLINGS, step
 from identkit.heads import HEADS
 
 MAX_LENGTH = 2_000
@@ -56,6 +56,8 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _CHARACTERS = re.compile(r"[A-Za-z0-9_.,+\-*/^%()\[\]{} \t]")
 
 
+_CALLED = re.compile(r"(?<![A-Za-z0-9_.])[A-Za-z][A-Za-z0-9_]*(?=[ \t]*\()")
+
 CONSTANTS = {"pi": sp.pi}
 
 _HEADS = frozenset((*(h.head for h in HEADS), Step))
@@ -79,10 +81,22 @@ def free_names(expression: sp.Expr) -> set[str]:
     return {str(s) for s in expression.free_symbols}
 
 
+def spelled(text: str) -> str:
+    """``text`` with the functions it calls spelt as the grammar has them; of the same length.
+
+    A name is called where a bracket follows it; elsewhere it is a parameter, whose case counts.
+
+    >>> spelled("ReLU(A*x) + max(relu_1, ReLU)")
+    'relu(A*x) + Max(relu_1, ReLU)'
+    """
+    return _CALLED.sub(lambda m: SPELLINGS.get(m[0].lower(), m[0]), text)
+
+
 def parse(text: str, extra: frozenset[str] = frozenset(), generous: bool = False) -> sp.Expr:
     """Parse a user's expression into SymPy.
 
-    Every name that is neither a function nor ``pi`` becomes a real symbol. ``extra`` allows
+    Every name that is neither a function nor ``pi`` becomes a real symbol; functions are known in
+    any case (see :func:`spelled`). ``extra`` allows
     names outside the grammar (the gate's β0, β1 in a certificate's coefficients); ``generous``
     lifts the limits on length and operations a hundredfold for such machine-written text.
     Raises :class:`~identkit.errors.ExpressionError`, naming the culprit, for anything outside
@@ -96,6 +110,7 @@ def parse(text: str, extra: frozenset[str] = frozenset(), generous: bool = False
     """
     if not isinstance(text, str) or not text.strip():
         raise ExpressionError("expression: it is empty; write one such as 'c*tanh(a*x + b)'.")
+    text = spelled(text)
     if generous:
         return _read(text, extra, 100)
     return _read_once(text, extra)

@@ -79,3 +79,5 @@ _ROWS = (
 
 FUNCTIONS: dict[str, Function] = {row.name: row for row in _ROWS}
 """Name -> row: everything a user expression may call."""
+SPELLINGS: dict[str, str] = {name.lower(): name for name in FUNCTIONS}
+"""A name in small letters -> as the grammar spells it: functions are known in any case."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Container, MutableMapping
 from importlib.metadata import entry_points
 from typing import Protocol, TypeVar
 
@@ -42,6 +42,18 @@ def enter(registry: MutableMapping[str, N], made: N, kind: type[N]) -> N:
         raise InputError(f"{what}: {made.name} is registered already; choose another name.")
     registry[made.name] = made
     return made
+
+
+def folded(name: str, known: Container[str]) -> str:
+    """The known name that this one is but for the case of its letters, else the name as it is.
+
+    Registered names are in small letters.
+
+    >>> folded("GELU", {"gelu"}), folded("S", {"gelu"})
+    ('gelu', 'S')
+    """
+    small = name.strip().lower()
+    return small if small in known else name
 
 
 def plugged_in(group: str, name: str, kind: type[N]) -> N | None:

@@ -201,6 +201,15 @@ class Judgement(Word):
     INCONCLUSIVE = "inconclusive"
 
 
+class LibraryState(Word):
+    """What an installation has of a library."""
+
+    OK = "ok"
+    MISSING = "missing"
+    TOO_OLD = "too old"
+    BROKEN = "broken"
+
+
 class Through(Word):
     """What of an expert shows in the function that is estimated."""
 

@@ -60,7 +60,7 @@ LAYERS = {
     "layers.symbols layers.gauges layers.verdicts layers.analysis layers.traced layers.parts "
     "layers.weighing layers.module layers.imported layers.collapse",
     "document": "degeneracy.document certificates.document report.json_text "
-    "report.json_results report.json_form",
+    "report.json_results report.json_form doctor",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.outputs "
     "certificates.kernel.points "
     "certificates.kernel.parts certificates.kernel.every_k certificates.kernel.second_order "
@@ -103,7 +103,7 @@ LAYERS = {
     "report.verified report.regions_report report.truths_report "
     "report.layer_words report.layer_report report.layer_document report.layer_page "
     "rates.drawing rates.figure_files rates.figures "
-    "report.fit_figure report.density_figure report.fit_summary "
+    "report.fit_figure report.density_figure report.fit_summary report.doctor_report "
     "report.routers_report report.routers_document report.routers_figure report.routers_page "
     "rates.page.pieces "
     "rates.page.verdicts rates.page.drawn rates.page.certificate rates.page.experiment "
@@ -111,12 +111,13 @@ LAYERS = {
     "api": "presented fit.presented density.presented choice.presented choice.of_estimator "
     "rates.presented estimating estimator estimated_density density_estimators gate_contract "
     "strategies layers.guard testing rates identkit",
-    "cli": "streams cli cli.help cli.output cli.progress cli.options cli.question cli.run "
+    "cli": "streams cli cli.help cli.output cli.progress cli.parser cli.options cli.positional "
+    "cli.question cli.run "
     "cli.main cli.check cli.explain cli.order cli.table cli.choose cli.numbers "
     "cli.choose_density cli.fit_density cli.fit cli.predict "
     "cli.rates_density cli.rates cli.truth cli.sweep "
     "cli.runs cli.report cli.claims cli.interactions cli.regions cli.layer cli.routers "
-    "cli.verify cli.listings __main__",
+    "cli.verify cli.listings cli.doctor __main__",
 }
 """From below: layer -> its modules."""
 HEAVY = {

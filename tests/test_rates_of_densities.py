@@ -170,7 +170,11 @@ def test_truth_then_rates(capsys, tmp_path):
     assert code == 0, err
     assert "Hellinger distance" in out
     assert "1 + 3 fitted" in out
-    assert max(map(len, out.splitlines()[:-1])) <= 80
+    *others, written, said = out.splitlines()
+    assert max(map(len, others)) <= 80
+    assert written == f"figure written to {figure}"
+    assert said.startswith("slopes beside rates: published: ")
+    assert "; derived: " in said
     assert "<svg" in figure.read_text()
 
 
@@ -215,9 +219,9 @@ def test_a_shipped_truth_and_a_requirement(capsys):
     [
         (["rates", "--expert", "gelu", "--gate", "softmax", "--shared", "tanh"], "--likelihood"),
         (["rates", "--expert", "gelu", "--gate", "softmax", "--only", "A"], "--only"),
-        (["rates", "--likelihood", "gaussian"], "--expert"),
-        (["rates"], "--gate"),
-        (["rates", "--gate", "softmax"], "--expert"),
+        (["rates", "--likelihood", "gaussian"], "give an expert and a gate"),
+        (["rates"], "an expert and a gate, as in identkit rates gelu sigmoid"),
+        (["rates", "--gate", "softmax"], "an expert and a gate"),
         (["rates", "--truth", "deepseek-published"], "choose one"),
         (["rates", "--truth", "deepseek-published", "--only", "T9"], "T9"),
         (["rates", "--truth", "deepseek-published", "--only", "T1", "--gate", "softmax"], "--gate"),

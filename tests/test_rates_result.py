@@ -26,6 +26,7 @@ from identkit.rates.refits import (
 )
 from identkit.rates.setting import Experiment, Setting
 from identkit.report import rates_report
+from identkit.report.rates_parts import summary
 from identkit.report.terminal import plain
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -459,6 +460,14 @@ def test_power_laws_as_predicted_are_consistent():
     for v in result.verdicts:
         assert (v.against_published, v.against_derived) == ("consistent", "consistent")
     assert result.line("expert").slope.low < -0.25 < result.line("expert").slope.high
+    assert summary(result) == (
+        "slopes beside rates: published: 5 consistent; derived: 5 consistent"
+    )
+    mixed = observe(e, rows(e, {**GOOD, "expert": -0.02, "gate": -0.45}))
+    assert summary(mixed) == (
+        "slopes beside rates: published: 3 consistent, 1 inconsistent, 1 inconclusive; "
+        "derived: 3 consistent, 1 inconsistent, 1 inconclusive"
+    )
     text = plain(rates_report.terminal(result))
     assert "inconsistent:" in text  # the legend
     assert text.count("consistent\n") >= 5

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 CELLS = (2, 3)
 EXAMPLES = """\
 examples:
-  identkit check --expert gelu --gate sigmoid
-  identkit check --expert relu --gate sigmoid --condition strong --level product
-  identkit check --expr "c*atan(a*x + b)" --gate softmax
-  identkit check --expr "a*x" --gate softmax --likelihood gaussian --shared tanh
-  identkit check --expr "c*relu(a*x + b)" --gate softmax --alternatives
-  identkit check --expert gelu --gate sigmoid --require strong --save gelu.json
+  identkit check gelu sigmoid
+  identkit check "c*atan(a*x + b)" softmax
+  identkit check --expert gelu --gate sigmoid          # the same in full
+  identkit check relu sigmoid --condition strong --level product
+  identkit check "a*x" softmax --likelihood gaussian --shared tanh
+  identkit check "c*relu(a*x + b)" softmax --alternatives
+  identkit check gelu sigmoid --require strong --save gelu.json
 
 verdicts:
   yes        proved: the condition holds (the report says for which parameters)

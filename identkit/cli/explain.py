@@ -11,9 +11,8 @@ from identkit.cli.question import checked
 
 EXAMPLES = """\
 examples:
-  identkit explain --expert relu --gate softmax --markdown
-  identkit explain --expert linear --gate softmax --likelihood gaussian \\
-      --shared linear"""
+  identkit explain relu softmax --markdown
+  identkit explain linear softmax --likelihood gaussian --shared linear"""
 
 
 def add(commands: argparse._SubParsersAction) -> None:

@@ -10,12 +10,12 @@ import argparse
 import gc
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from identkit import __version__, streams
 from identkit.cli import (
     check,
     claims,
+    doctor,
     explain,
     fit,
     interactions,
@@ -33,32 +33,28 @@ from identkit.cli import (
     truth,
     verify,
 )
-from identkit.errors import CertificateError, IdentkitError, InputError, OutputError
+from identkit.cli.parser import Parser
+from identkit.errors import CertificateError, IdentkitError, OutputError
 
 EXIT_NOT_MET, EXIT_BAD_INPUT = 1, 2
 COMMANDS = (
     check, explain, order, table, fit, predict, rates, truth, sweep, runs, report, claims,
-    interactions, regions, layer, routers, verify, listings,
+    interactions, regions, layer, routers, verify, listings, doctor,
 )  # fmt: skip
 """In the order of the help."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse whose errors are one sentence and exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see '{self.prog} --help'.")
+FIRST_AN_EXPRESSION = ("check", "explain", "order", "rates", "interactions")
+"""Commands whose first argument may be an expression, which may begin with a minus."""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser, with help that teaches."""
-    parser = _Parser(
+    parser = Parser(
         prog="identkit",
         description="Machine-checked identifiability for mixture-of-experts models.",
-        epilog="Start with: identkit check --expert gelu --gate sigmoid",
+        epilog="Start with: identkit check gelu sigmoid",
     )
     parser.add_argument("--version", action="version", version=f"identkit {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     for command in COMMANDS:
         command.add(commands)
     return parser
@@ -103,7 +99,8 @@ def _shielded(arguments: Sequence[str] | None) -> list[str]:
         if argument == "--domain" and waiting and not waiting[0].startswith("--"):
             shielded.append(f"--domain={_interval(waiting)}")
             continue
-        expression = shielded[-1:] in (["--expr"], ["interactions"], ["--scores"])
+        first = len(shielded) == 1 and shielded[0] in FIRST_AN_EXPRESSION and argument != "-h"
+        expression = first or shielded[-1:] in (["--expr"], ["--scores"])
         value = argument[1:2] == "." or (expression and not argument.startswith("--"))
         shielded.append(f" {argument}" if argument[:1] == "-" and value else argument)
     return shielded

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STORE = "identkit-runs.sqlite"
 """Where fits are kept unless --store says otherwise."""
 
-BUILT_IN = re.compile(r"[a-z]{2,}[0-9]*(-free)?")
+BUILT_IN = re.compile(r"[a-z]{2,}[0-9]*(-free)?", re.IGNORECASE)
 """A name, not an expression."""
 GATE = 'its name (see gates), or the weight in s = β1ᵀx + β0, e.g. "(1 + tanh(s))/2"'
 
@@ -29,8 +29,26 @@ def regime_code(text: str) -> int | str:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
 
 
+def add_positional(command: argparse.ArgumentParser, group: argparse._ArgumentGroup) -> None:
+    """EXPERT and GATE, which --expert or --expr and --gate may say instead."""
+    group.add_argument(
+        "first",
+        nargs="?",
+        metavar="EXPERT",
+        help="a built-in expert (see 'identkit experts'), or an expression as --expr takes it",
+    )
+    group.add_argument("second", nargs="?", metavar="GATE", help="the gate, as --gate takes it")
+    command.usage = (
+        f"{command.prog} EXPERT GATE [options]\n"
+        f"       {command.prog} (--expert NAME | --expr EXPR) --gate GATE [options]"
+    )
+
+
 def add_expert_options(group: argparse._ArgumentGroup, *, required: bool = True) -> None:
-    """--expert or --expr, --gate, --router, --shape and --params."""
+    """--expert or --expr, --gate, --router, --shape and --params.
+
+    ``required``: argparse asks for the first two; else the command does, where it needs them.
+    """
     one = group.add_mutually_exclusive_group(required=required)
     one.add_argument("--expert", metavar="NAME", help="a built-in expert; see 'identkit experts'")
     one.add_argument(
@@ -110,6 +128,13 @@ def chosen_expert(
     return Expert.from_expression(options.expr, dim=dim, parameters=names, inputs=inputs)
 
 
+def named_expert(text: str, inputs: Sequence[str]) -> list[str] | None:
+    """The name in a text that may be an expression instead, and the shape behind it if any."""
+    name, *shape = text.split() or [""]
+    named = BUILT_IN.fullmatch(name) and name not in inputs and len(shape) < 2
+    return [name, *shape] if named and all(map(str.isalpha, shape)) else None
+
+
 def shared_expert(options: argparse.Namespace, expert: Expert) -> Expert | None:
     """The shared expert: a built-in one, with its shape behind it, or an expression."""
     from identkit.experts import Expert, builtin, names_written
@@ -118,9 +143,9 @@ def shared_expert(options: argparse.Namespace, expert: Expert) -> Expert | None:
     text = getattr(options, "shared", None)
     if text is None:
         return None
-    name, *shape = text.split() or [""]
-    if BUILT_IN.fullmatch(name) and name not in expert.inputs and len(shape) < 2:
-        return builtin(name, *shape, dim=expert.dim)
+    name = named_expert(text, expert.inputs)
+    if name is not None:
+        return builtin(*name, dim=expert.dim)
     stray = [n for n in names_written(text) if INPUT.match(n) and int(n[1:] or "0") >= expert.dim]
     if stray:
         raise InputError(
@@ -137,14 +162,15 @@ def chosen_gate(options: argparse.Namespace) -> str:
         return options.gate
     from identkit.gates import ROUTED
 
-    if options.gate.strip() != ROUTED:
+    gate = options.gate.strip().lower()
+    if gate != ROUTED:
         raise InputError(
             f"--router {options.router}: gate {options.gate} has no router to choose; drop it, or "
             f"use --gate {ROUTED}."
         )
     if not options.router.strip():
         raise InputError("--router: it is empty; write one such as tanh(w*x), or linear.")
-    return f"{options.gate.strip()} {options.router}"
+    return f"{gate} {options.router}"
 
 
 def add_likelihood(what: argparse._ActionsContainer) -> None:
@@ -170,7 +196,8 @@ def add_likelihood(what: argparse._ActionsContainer) -> None:
 def add_question(check: argparse.ArgumentParser) -> None:
     """What to check and how: the arguments check and explain share."""
     what = check.add_argument_group("what to check")
-    add_expert_options(what)
+    add_positional(check, what)
+    add_expert_options(what, required=False)
     what.add_argument("--dim", type=int, metavar="D", help="number of inputs (default 2)")
     add_likelihood(what)
     what.add_argument(
@@ -230,11 +257,13 @@ def check_run(options: argparse.Namespace) -> None:
 
 
 def add_model(
-    command: argparse.ArgumentParser, *, required: bool = True
+    command: argparse.ArgumentParser, *, positional: bool = False
 ) -> argparse._ArgumentGroup:
-    """The options of :func:`chosen_model`."""
+    """The options of :func:`chosen_model`; that it is given is for the command to ask."""
     what = command.add_argument_group("model")
-    add_expert_options(what, required=required)
+    if positional:
+        add_positional(command, what)
+    add_expert_options(what, required=False)
     what.add_argument("--dim", type=int, metavar="D", help="number of inputs (1)")
     what.add_argument(
         "--regime",

@@ -9,20 +9,21 @@ from identkit.cli.options import (
     add_domain,
     add_expert_options,
     add_likelihood,
+    add_positional,
     chosen_expert,
     chosen_gate,
     read_domain,
 )
 from identkit.cli.output import show
+from identkit.cli.positional import read_positional
 from identkit.cli.progress import status_line
 
 EXAMPLES = """\
 examples:
-  identkit order --expert linear --gate softmax --likelihood gaussian
-  identkit order --expert linear --gate softmax --likelihood gaussian --cell 3
-  identkit order --expr "erf(a*x + b)" --gate softmax --cell 3
-  identkit order --expr "a*x**2 + b*x + c" --gate softmax \\
-      --likelihood gaussian --cell 3
+  identkit order linear softmax --likelihood gaussian
+  identkit order linear softmax --likelihood gaussian --cell 3
+  identkit order "erf(a*x + b)" softmax --cell 3
+  identkit order "a*x**2 + b*x + c" softmax --likelihood gaussian --cell 3
 
 An order r of a direction: deviations of size t in it can change what is
 estimated by t^r only, so that its rate is n^(-1/(2r)). 2 is n^-1/4.
@@ -50,7 +51,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     parser.set_defaults(call=run)
     what = parser.add_argument_group("model")
-    add_expert_options(what)
+    add_positional(parser, what)
+    add_expert_options(what, required=False)
     what.add_argument("--dim", type=int, metavar="D", help="number of inputs (default 2)")
     add_likelihood(what)
     how = parser.add_argument_group("how")
@@ -78,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
     from identkit.report.json_text import dumps
     from identkit.vocabulary import OrderStatus
 
+    read_positional(options)
     with status_line() as progress:
         progress("second order, arcs, bounds")
         found = order(

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from identkit.cli.options import chosen_expert, chosen_gate, read_domain, shared_expert
+from identkit.cli.positional import read_positional
 from identkit.cli.progress import status_line
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def checked(options: argparse.Namespace, printer: str, require: str | None = Non
         gc.enable()
     from identkit.checking import check
 
+    read_positional(options)
     expert = chosen_expert(options, options.dim)
     with status_line() as show:
 

@@ -12,6 +12,7 @@ from identkit.cli import rates_density
 from identkit.cli.help import Help
 from identkit.cli.options import STORE, add_model, add_run_options, check_run, chosen_model
 from identkit.cli.output import show
+from identkit.cli.positional import read_positional
 from identkit.cli.progress import require, status_line
 from identkit.cli.rates_density import TEACHES
 from identkit.cli.run import perform, print_interrupted
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 
 EXAMPLES = f"""\
 examples:
-  identkit rates --expert gelu --gate sigmoid --regime 1
-  identkit rates --expert relu --gate sigmoid --starts split --figure relu.svg
-  identkit rates --expr "c*tanh(a*x)" --gate softmax --n 1e3:1e5:5 --reps 160
+  identkit rates gelu sigmoid --regime 1
+  identkit rates relu sigmoid --starts split --figure relu.svg
+  identkit rates "c*tanh(a*x)" softmax --n 1e3:1e5:5 --reps 160
   identkit truth --expert tanh --gate softmax --save tanh.json
-  identkit rates --expert tanh --gate softmax --truth tanh.json
-  identkit rates --expert gelu --gate softmax --likelihood gaussian
+  identkit rates tanh softmax --truth tanh.json
+  identkit rates gelu softmax --likelihood gaussian
   identkit rates --truth deepseek-repaired --only R1 --reps 40
 
 what is done: k* atoms make the data, k* + 1 are fitted by least squares in a
@@ -54,7 +55,8 @@ starts:
 
 verdicts: consistent, inconsistent or inconclusive with the published and with
 the derived rate; the report says how they are reached. They are observations
-at these n, for this truth; proofs are 'identkit check'.
+at these n, for this truth; proofs are 'identkit check'. The last line counts
+them.
 
 Every fit is kept in a store (--store): the same command again finds them, goes
 on where it was interrupted, and adds replicates or sizes.
@@ -75,7 +77,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         formatter_class=Help,
     )
     rates.set_defaults(call=run)
-    what = add_model(rates, required=False)
+    what = add_model(rates, positional=True)
     what.add_argument("--truth", metavar="FILE", help="a saved truth (else one is searched)")
     rates_density.add(rates)
     data = rates.add_argument_group("experiment")
@@ -110,6 +112,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run, print; the exit code."""
+    read_positional(options, required=False)
     require("rates", "numpy", "torch", "numba")
     sizes = parse_sizes(options.n)
     budgets, starts = _check_numbers(options)
@@ -136,6 +139,7 @@ def run(options: argparse.Namespace) -> int:
             result = observed(experiment, store)
     from identkit.report import rates_document, rates_report
     from identkit.report.json_text import dumps
+    from identkit.report.rates_parts import summary
 
     if options.json:
         print(dumps(rates_document.document(result)))
@@ -153,6 +157,8 @@ def run(options: argparse.Namespace) -> int:
         save(rate_figure(result), options.figure)
         if not options.json:
             print(f"figure written to {options.figure}")
+    if not options.json:
+        print(summary(result))
     return code or required(result, options.require)
 
 
@@ -170,8 +176,8 @@ def _experiment(
     file = None
     if options.gate is None or (options.expert is None and options.expr is None):
         raise InputError(
-            "rates: give --gate and --expert or --expr, or a --truth that is a .toml file of "
-            "truths, which says both."
+            "rates: give an expert and a gate, as in identkit rates gelu sigmoid, or a --truth "
+            "that is a .toml file of truths, which says both."
         )
     if options.truth is not None:
         file = load_truth(options.truth)

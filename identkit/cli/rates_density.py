@@ -160,7 +160,7 @@ def _model(options: argparse.Namespace) -> DensityModel:
     from identkit.likelihoods import resolve
 
     if options.gate is None or (options.expert is None and options.expr is None):
-        raise InputError("give --gate and --expert or --expr to search a truth, or one in a file.")
+        raise InputError("give an expert and a gate to search a truth, or one in a file.")
     dim = 1 if options.dim is None and options.expr is None else options.dim
     expert = chosen_expert(options, dim)
     likelihood = resolve(options.likelihood, options.variance)

@@ -62,7 +62,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     given.add_argument(
         "--points", type=int, default=3, metavar="N", help="(x, y) to compare densities at (3)"
     )
-    what = add_model(truth, required=False)
+    what = add_model(truth)
     rates_density.add_density(what)
     what.add_argument("--atoms", type=int, default=2, metavar="K", help="true atoms (2)")
     what.add_argument("--atoms-shared", type=int, metavar="M", help="true shared atoms (1)")

@@ -19,8 +19,8 @@ from typing import Any
 
 from identkit.errors import ExpressionError, InputError
 from identkit.experts import INPUT, names_in_order
-from identkit.expression import Step, free_names, is_affine, parse, symbol
-from identkit.functions import FUNCTIONS
+from identkit.expression import Step, free_names, is_affine, parse, spelled, symbol
+from identkit.functions import FUNCTIONS, SPELLINGS
 from identkit.gates.gate import Gate
 from identkit.gates.gauge import Gauge, Values, common_offset
 from identkit.gates.normal import Coordinates, Normal
@@ -30,6 +30,7 @@ from identkit.gates.router import Router, each, inputs_of, product
 from identkit.gates.router_normal import RouterCoordinates, absorbed, coordinates
 from identkit.layout import OFFSET, Block
 from identkit.likelihoods import LEAST_SQUARES, Likelihood, resolve
+from identkit.registry import folded
 
 NAME = "dense-to-sparse"
 MOST_INPUTS = 64
@@ -50,11 +51,20 @@ def gate(text: str = LINEAR, likelihood: Likelihood | str | None = None) -> Gate
     >>> gate("tanh(w*x)").name
     'dense-to-sparse tanh(w*x)'
     """
-    text = " ".join(text.split()) or LINEAR
+    text = _spelled(" ".join(text.split()) or LINEAR)
     wanted = resolve(LEAST_SQUARES if likelihood is None else likelihood).name
     known = {g.likelihood: g for g in _gates(text)}
     found = known.get(wanted)  # nothing is registered under the categorical likelihood
     return replace(known[LEAST_SQUARES], likelihood=wanted) if found is None else found
+
+
+def _spelled(text: str) -> str:
+    """The router with the functions it names, or calls, spelt as the grammar has them."""
+    small = text.lower()
+    base = small.removesuffix(BIAS)
+    if base in SPELLINGS:
+        return SPELLINGS[base] + small.removeprefix(base)
+    return folded(spelled(text), {LINEAR})
 
 
 @cache

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import sympy as sp
 
 from identkit.errors import ExpressionError, InputError, unknown_name
-from identkit.expression import free_names, parse, symbol
+from identkit.expression import free_names, parse, spelled, symbol
 from identkit.gates.gauge import Gauge, Values, common_shift
 from identkit.gates.merging import Merging
 from identkit.gates.regime import Expansion, Regime, RegimeCode, WeightRule
@@ -25,7 +25,7 @@ from identkit.gates.weights import in_time, is_exponential, known_as
 from identkit.layout import AFFINE, EXPERT, OFFSET, SLOPE, Block, Layout, needs_affine
 from identkit.likelihoods import LEAST_SQUARES, Likelihood
 from identkit.likelihoods import resolve as resolve_likelihood
-from identkit.registry import NAME, enter, plugged_in
+from identkit.registry import NAME, enter, folded, plugged_in
 
 if TYPE_CHECKING:
     from identkit.mixing import MixingMeasure
@@ -385,6 +385,8 @@ class Gate:
         """The regime of this number, key or code (None: the only one), or None."""
         if isinstance(which, bool):
             return None
+        if isinstance(which, str):
+            which = folded(which, {r.key for r in self.regimes})
         for r in self.regimes:
             if r.code == which or (which is not None and r.key == which):
                 return r
@@ -492,7 +494,7 @@ def _known(likelihood: str) -> dict[str, Gate]:
 
 def _of_family(name: str, likelihood: str | None) -> Gate | None:
     for family in FAMILIES:
-        begun = re.match(family.pattern, name.strip())
+        begun = re.match(family.pattern, name.strip(), re.IGNORECASE)
         if begun:
             return family.read(name.strip()[begun.end() :], likelihood)
     return None
@@ -519,6 +521,8 @@ def resolve(
     of it. Raises InputError for names that are not known and an expression that cannot be read.
     """
     asked = LEAST_SQUARES if likelihood is None else likelihood
+    if isinstance(gate, str):
+        gate = folded(gate, {*GATES, *(name for known in VARIANTS.values() for name in known)})
     if isinstance(gate, str) and gate not in GATES:
         own = _known(resolve_likelihood(asked, variance).name).get(gate)
         if own is not None:
@@ -547,7 +551,9 @@ def _named(gate: Gate | str) -> Gate:
     found = _of_family(gate, None)
     if found is not None:
         return found
-    found = plugged_in(GROUP, gate, Gate) if NAME.fullmatch(gate) else None
+    # an expression can be a name in small letters only where it is s
+    small = gate.strip().lower()
+    found = plugged_in(GROUP, small, Gate) if NAME.fullmatch(small) else None
     if found is not None:
         return register(found)
     if re.fullmatch(r"[A-Za-z]{2,}[A-Za-z-]*|[A-RT-Za-rt-z]|", gate.strip()):
@@ -560,7 +566,7 @@ def _from_expression(text: str, normalised: bool) -> Gate:
     if not isinstance(text, str):
         raise InputError(f"gate: {text!r} is no expression; write the weight as text in s.")
     begun = _WRITTEN.match(text)
-    weight = text[begun.end() if begun else 0 :].strip()
+    weight = spelled(folded(text[begun.end() if begun else 0 :].strip(), GATES))
     if weight in GATES:
         if GATES[weight].normalised:
             raise InputError(f"gate: {weight} is normalised already; use --gate {weight}.")

@@ -14,6 +14,7 @@ from identkit.layers.record import Architecture
 from identkit.layers.symbols import added
 from identkit.layers.verdicts import LIKELIHOODS
 from identkit.likelihoods import LEAST_SQUARES
+from identkit.registry import folded
 from identkit.report.layer_report import layer_report
 from identkit.report.terminal import plain
 from identkit.vocabulary import Verdict
@@ -53,6 +54,7 @@ def assert_layer_identifiable(
     Raises AssertionError with what is not proved and the report, and
     :class:`~identkit.errors.InputError` for a source that is not read.
     """
+    likelihood = folded(likelihood, LIKELIHOODS)
     if likelihood not in LIKELIHOODS:
         raise unknown_name("likelihood of a layer", likelihood, LIKELIHOODS)
     found = analyse(_read(source, seed), seed=seed, time_limit=time_limit, progress=progress)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from identkit.errors import InputError, unknown_name
 from identkit.likelihoods.density import LogDensity
-from identkit.registry import enter, plugged_in
+from identkit.registry import enter, folded, plugged_in
 from identkit.vocabulary import Through, Variance
 
 if TYPE_CHECKING:
@@ -114,9 +114,10 @@ def resolve(likelihood: Likelihood | str, variance: str | None = None) -> Likeli
             f"--variance {variance}: likelihood {found.name} has no variance to choose; drop it, "
             "or use --likelihood gaussian."
         )
-    if variance not in known:
+    own = folded(variance, known)
+    if own not in known:
         raise InputError(f"--variance {variance}: choose one of {', '.join(known)}.")
-    return known[variance]
+    return known[own]
 
 
 def from_document(document: Mapping[str, str] | str | None) -> Likelihood:
@@ -143,9 +144,10 @@ def asked_under(gate: str, likelihood: str) -> dict[str, Any]:
 def _named(likelihood: Likelihood | str) -> Likelihood:
     if isinstance(likelihood, Likelihood):
         return likelihood
-    if likelihood in LIKELIHOODS:
-        return LIKELIHOODS[likelihood]
-    found = plugged_in(GROUP, str(likelihood), Likelihood)
+    name = folded(str(likelihood), LIKELIHOODS)
+    if name in LIKELIHOODS:
+        return LIKELIHOODS[name]
+    found = plugged_in(GROUP, name.strip().lower(), Likelihood)
     if found is not None:
         return register(found)
     raise unknown_name("likelihood", str(likelihood), {own.family for own in LIKELIHOODS.values()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -71,6 +72,20 @@ def verdicts(result: Observed, start: str) -> RenderableType:
             shared.setdefault(reason, []).append(v.quantity.label)
     notes += [f"{reason}: {'; '.join(labels)}" for reason, labels in shared.items()]
     return Group(table, noted(notes))
+
+
+def summary(result: Observed) -> str:
+    """The result in a line: the slopes beside published and derived rates, by verdict.
+
+    Those from every kind of start that is judged, at the last budget.
+    """
+    said = []
+    for basis in Basis:
+        found = [getattr(v, f"against_{basis}") for v in result.verdicts]
+        count = Counter(word for word in found if word is not None)
+        parts = ", ".join(f"{count[word]} {word}" for word in Judgement if count[word])
+        said.append(f"{basis}: {parts or 'no rate'}")
+    return f"slopes beside rates: {'; '.join(said)}"
 
 
 def noted(lines: Sequence[str]) -> RenderableType:

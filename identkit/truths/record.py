@@ -277,14 +277,14 @@ def _fitted(value: Any, own: tuple[int, int]) -> tuple[int, int]:
     return pair
 
 
-_SHAPED = re.compile(r"([a-z-]+[0-9]*)( [a-z]+)?")
+_SHAPED = re.compile(r"([a-z-]+[0-9]*)( [a-z]+)?", re.IGNORECASE)
 
 
 def _expert(where: str, value: Any) -> Expert:
     text = _text(where, value)
     named = _SHAPED.fullmatch(text)
     try:
-        if named and (named[1] in ACTIVATIONS or named[1] in SHAPELESS):
+        if named and named[1].lower() in {*ACTIVATIONS, *SHAPELESS}:
             return builtin(named[1], named[2] and named[2].strip(), 1)
         return Expert.from_expression(text)
     except InputError as error:
