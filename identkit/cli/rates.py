@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import textwrap
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -158,7 +159,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.json:
             print(f"figure written to {options.figure}")
     if not options.json:
-        print(summary(result))
+        print(textwrap.fill(summary(result), 80))
     return code or required(result, options.require)
 
 
