@@ -28,9 +28,8 @@ from identkit.layers.symbols import names
 SMALL = 2
 """Inputs, hidden units and outputs at which the expression is compared."""
 TOLERANCE = 1e-6
-POINTS = 8
-REACHING = 8.0
-"""Times inputs, so that clamps are reached."""
+POINTS, REACHING = 8, 8.0
+"""How many inputs, and times how much, so that clamps are reached."""
 KNOWN = (
     "down(φ(gate x)), down(φ(gate x)·up x) or the clamped form of GPT-OSS, gate, up and down linear"
 )
