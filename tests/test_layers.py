@@ -57,8 +57,8 @@ LAYERS = {
     "stated table "
     "selecting.regions selecting.records selecting.examples selecting.filling selecting.answers",
     "layers": "layers.record layers.keys layers.families layers.config layers.findings "
-    "layers.symbols layers.gauges layers.verdicts layers.analysis layers.traced layers.parts "
-    "layers.weighing layers.module layers.imported layers.collapse",
+    "layers.symbols layers.gauges layers.verdicts layers.analysis layers.foreign layers.traced "
+    "layers.parts layers.weighing layers.module layers.imported layers.collapse",
     "document": "degeneracy.document certificates.document report.json_text "
     "report.json_results report.json_form doctor",
     "certificate": "certificates.jets certificates.kernel.field certificates.kernel.outputs "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
@@ -21,6 +22,7 @@ from torch import nn
 
 from identkit.errors import InputError, unknown_name
 from identkit.layers.config import keys_of
+from identkit.layers.foreign import FAILS
 
 MOST = 200_000_000
 """Numbers of a layer: read in float64, with a copy of them, they take 3 GB."""
@@ -36,7 +38,13 @@ def load(place: str, name: str, *, config: str | None = None, seed: int = 0) -> 
     of more than :data:`MOST` numbers, which is looked at before it is made.
     """
     label = f"{place}:{name}"
-    with redirect_stdout(sys.stderr), torch.random.fork_rng(devices=[]):
+    with (
+        redirect_stdout(sys.stderr),
+        torch.random.fork_rng(devices=[]),
+        warnings.catch_warnings(),
+    ):
+        # a map without numbers is refused when the module is read
+        warnings.filterwarnings("ignore", message="Initializing zero-element tensors")
         torch.manual_seed(seed)
         found: Any = _imported(place)
         for part in name.split("."):
@@ -105,7 +113,7 @@ def _told(label: str, doing: str, remedy: str = "repair it") -> Iterator[None]:
         raise
     except ModuleNotFoundError as error:
         raise InputError(f"{label}: {doing} needs {error.name}; install it.") from None
-    except (Exception, SystemExit) as error:
+    except FAILS as error:
         frames = traceback.extract_tb(error.__traceback__)
         own = [f for f in frames if f.filename != __file__]  # the call itself may fail
         where = f" in {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
@@ -139,14 +147,15 @@ def _without_numbers(factory: Callable[..., Any], given: tuple[Any, ...]) -> Any
     try:
         with torch.device("meta"):
             return factory(*given)
-    except (Exception, SystemExit):  # told when it is made with numbers, if it fails then too
+    except FAILS:  # told when it is made with numbers, if it fails then too
         return None
 
 
 def _of_bounded_size(label: str, made: Any) -> Any:
     """``made``, if it is no module of too many numbers. Raises InputError."""
     if isinstance(made, nn.Module):
-        tensors = (*made.parameters(), *made.buffers())
+        with _told(label, "listing its numbers"):
+            tensors = (*made.parameters(), *made.buffers())
         if any(nn.parameter.is_lazy(t) for t in tensors):
             raise InputError(f"{label}: has no sizes yet; call it once before, or give them.")
         count = sum(t.numel() for t in tensors)

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
+from contextlib import redirect_stdout
 
 import torch
 from torch import nn
 
 from identkit.errors import InputError
+from identkit.layers.foreign import FAILS, said
 from identkit.layers.parts import Parts, parts_of
 from identkit.layers.record import Architecture, SharedExperts
 from identkit.layers.traced import form_of, traced
-from identkit.layers.weighing import POINTS, agreeing
+from identkit.layers.weighing import agreeing
 
 EQUAL = 256
 """Equal inputs at once, which a layer that drops some of them does not map to equal outputs."""
@@ -32,26 +35,45 @@ def read_module(layer: nn.Module, *, seed: int = 0) -> Architecture:
     """The architecture of a layer, x of shape (tokens, d) or (1, tokens, d).
 
     ``seed`` is that of the numbers and inputs at which its forward is compared. The module is
-    copied, not changed. Raises :class:`~identkit.errors.InputError`, which names what is not read.
+    copied, not changed. What its code prints goes to standard error. Raises
+    :class:`~identkit.errors.InputError`, which names what is not read.
     """
+    with redirect_stdout(sys.stderr):
+        try:
+            return _read(layer, seed)
+        except SystemExit as error:  # where the module's code runs beside its forward
+            raise InputError(
+                f"layer {type(layer).__name__}: its code ends the program ({said(error)}); raise "
+                "an error instead."
+            ) from None
+
+
+def _read(layer: nn.Module, seed: int) -> Architecture:
     name = type(layer).__name__
     try:
         own = copy.deepcopy(layer).double().eval()
-    except Exception as error:  # of what the module holds besides numbers
-        raise InputError(
-            f"layer {name}: cannot be copied ({_first(error)}); make it anew."
-        ) from None
+    except FAILS as error:  # of what the module holds besides numbers
+        raise InputError(f"layer {name}: cannot be copied ({said(error)}); make it anew.") from None
+    for key, tensor in own.named_parameters():
+        if tensor.ndim > 1 and not tensor.numel():
+            raise InputError(
+                f"layer {name}: {key} has no numbers, its shape is {tuple(tensor.shape)}; give it "
+                "sizes of 1 or more."
+            )
     generator = torch.Generator().manual_seed(seed)
     _draw(own, generator)
     parts = parts_of(own)
     form = form_of(parts.experts, parts.weight.shape[1], seed)
     with torch.no_grad():
-        router = agreeing(own, parts, lambda x: _forward(own, x) - _added(parts, x), generator)
+        router, compared = agreeing(
+            own, parts, lambda x: _forward(own, x) - _added(parts, x), generator
+        )
         one = torch.randn((1, parts.weight.shape[1]), generator=generator, dtype=torch.float64)
         equal = _forward(own, one.expand(EQUAL, -1).clone())
+    inputs = ", ".join(f"{count} times {scale:g}" for scale, count in compared.items())
     notes = [
-        f"the router agrees with the module's forward at {POINTS} random inputs, its numbers drawn "
-        f"with seed {seed}"
+        "the router agrees with the module's forward at random inputs, its numbers drawn with seed "
+        f"{seed}: normal inputs, {inputs}; at others nothing is known"
     ]
     if not torch.allclose(equal, equal[:1].expand_as(equal), rtol=1e-6, atol=1e-9):
         notes.append(
@@ -100,13 +122,13 @@ def _forward(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
     for given in (x[None], x):
         try:
             out = layer(given.clone())  # it may write into what it is given
-        except Exception as error:  # of a forward that takes the other shape
+        except FAILS as error:  # of a forward that takes the other shape
             failure = error
             continue
         first = out[0] if isinstance(out, tuple | list) else out
         if isinstance(first, torch.Tensor) and first.numel() == x.numel():
             return first.reshape(x.shape)
-    reason = "" if failure is None else f" ({_first(failure)})"
+    reason = "" if failure is None else f" ({said(failure)})"
     raise InputError(
         f"layer {type(layer).__name__}: its forward makes no tensor like x of it, of shape "
         f"(1, {x.shape[0]}, {x.shape[1]}) or ({x.shape[0]}, {x.shape[1]}){reason}."
@@ -119,15 +141,10 @@ def _added(parts: Parts, x: torch.Tensor) -> torch.Tensor:
     for expert in parts.shared:
         try:
             total = total + expert(x)
-        except Exception as error:  # of whatever it does with an input of the layer
+        except FAILS as error:  # of whatever it does with an input of the layer
             raise InputError(
                 f"shared expert {type(expert).__name__}: fails on x of {x.shape[1]} inputs "
-                f"({_first(error)}); give it as many inputs and outputs."
+                f"({said(error)}); give it as many inputs and outputs."
             ) from None
     total = total if parts.shared_gate is None else parts.shared_gate(x).sigmoid() * total
     return total if parts.output_bias is None else total + parts.output_bias
-
-
-def _first(error: Exception) -> str:
-    """The first line of what an error says, or its name."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:100]

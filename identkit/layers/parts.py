@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from identkit.errors import InputError
+from identkit.layers.foreign import FAILS
 
 COUNTS = ("top_k", "topk", "k", "num_experts_per_tok", "num_selected_experts", "num_selects")
 FACTORS = ("routed_scaling_factor", "scaling_factor")
@@ -23,6 +24,8 @@ KEPT = ("topk_group", "topk_groups", "n_limited_groups", "num_limited_groups")
 ACTIVATIONS = ("act_fn", "activation", "act")
 STACKED = ("input_linear", "output_linear")
 TEMPERATURES = ("temperature", "router_temperature", "softmax_temperature", "temp", "tau")
+LARGEST = 1e100
+"""Of factors and temperatures that a layer may have."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,14 @@ def parts_of(layer: nn.Module) -> Parts:
         if "shared" in key and "gate" not in key
     ]
     gates = [m for k, m in layer.named_children() if "shared" in k and "gate" in k]
-    learned = [
-        v for k, v in tensors.items() if v.numel() == 1 and k.rpartition(".")[2] in TEMPERATURES
-    ]
+    learned = {
+        k: v for k, v in tensors.items() if v.numel() == 1 and k.rpartition(".")[2] in TEMPERATURES
+    }
+    if len(learned) > 1:
+        raise InputError(
+            f"layer {name}: {', '.join(learned)} are called temperatures, and one is read; remove "
+            "the others."
+        )
     added = tensors.get("bias")
     wide = added is not None and bias and added.shape == tensors[matrices[0]].shape[1:]
     return Parts(
@@ -92,26 +100,38 @@ def parts_of(layer: nn.Module) -> Parts:
         shared=tuple(e for _, m in shared for e in (m if isinstance(m, nn.ModuleList) else (m,))),
         shared_gate=gates[0] if gates and isinstance(gates[0], nn.Linear) else None,
         output_bias=added.detach() if wide and added is not None else None,
-        count=_whole(_attribute(layer, COUNTS)),
-        factor=float(_attribute(layer, FACTORS) or 1),
-        groups=_whole(_attribute(layer, GROUPS)),
-        groups_kept=_whole(_attribute(layer, KEPT)),
-        temperature=learned[0] if learned else _attribute(layer, TEMPERATURES),
+        count=_count(layer, COUNTS, len(experts)),
+        factor=_number(layer, FACTORS, lambda v: 0 < abs(v) <= LARGEST) or 1.0,
+        groups=_count(layer, GROUPS, len(experts)),
+        groups_kept=_count(layer, KEPT, len(experts)),
+        temperature=next(
+            iter(learned.values()), _number(layer, TEMPERATURES, lambda v: 0 < v <= LARGEST)
+        ),
     )
 
 
-def _attribute(layer: nn.Module, known: tuple[str, ...]) -> float | None:
-    """The first attribute of the layer or a part of it with one of these names."""
+def _number(
+    layer: nn.Module, known: tuple[str, ...], possible: Callable[[float], bool]
+) -> float | None:
+    """The first possible number of the layer or a part of it with one of these names.
+
+    What cannot be, such as nan, or a property that fails, counts as not given.
+    """
     for module in layer.modules():
         for key in known:
-            value = getattr(module, key, None)
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                return value
+            try:
+                value = getattr(module, key, None)
+            except FAILS:  # of a property
+                continue
+            if isinstance(value, int | float) and not isinstance(value, bool) and possible(value):
+                return float(value)
     return None
 
 
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)
+def _count(layer: nn.Module, known: tuple[str, ...], most: int) -> int | None:
+    """A whole number from 1 to ``most``: 2.7 is none."""
+    found = _number(layer, known, lambda v: 1 <= v <= most and v == int(v))
+    return None if found is None else int(found)
 
 
 # -- experts --------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from identkit.errors import InputError
+from identkit.layers.foreign import FAILS, said
 from identkit.layers.record import ExpertForm, Form
 from identkit.layers.symbols import expert as expression_of
 from identkit.layers.symbols import names
@@ -27,9 +28,8 @@ from identkit.layers.symbols import names
 SMALL = 2
 """Inputs, hidden units and outputs at which the expression is compared."""
 TOLERANCE = 1e-6
-POINTS = 8
-REACHING = 8.0
-"""Times inputs, so that clamps are reached."""
+POINTS, REACHING = 8, 8.0
+"""How many inputs, and times how much, so that clamps are reached."""
 KNOWN = (
     "down(φ(gate x)), down(φ(gate x)·up x) or the clamped form of GPT-OSS, gate, up and down linear"
 )
@@ -130,10 +130,10 @@ def _read(expert: nn.Module) -> tuple[fx.Graph, TracedExpert]:
     tracer.record_stack_traces = True
     try:
         graph = tracer.trace(expert)
-    except Exception as error:  # whatever its forward raises when no tensor comes in
+    except FAILS as error:  # whatever its forward raises when no tensor comes in
         raise InputError(
             f"expert {type(expert).__name__}: its forward cannot be traced "
-            f"({(str(error).splitlines() or [''])[0][:100]}); keep branches on values out of it."
+            f"({said(error)}); keep branches on values out of it."
         ) from None
     for node in reversed(graph.nodes):
         if not node.users and node.op not in ("placeholder", "output"):
