@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from identkit import __version__
+from identkit.bounded import cpus
 from identkit.errors import InputError
 from identkit.vocabulary import LibraryState
 
@@ -157,7 +158,7 @@ def examine() -> Installation:
     wanted = list(requirements())
     names = list(dict.fromkeys(name for _, name, _, _ in wanted))
     there = {name: version for name in names if (version := _version(name)) is not None}
-    with ThreadPoolExecutor(max(1, min(4, cores()))) as pool:
+    with ThreadPoolExecutor(max(1, min(4, cpus()))) as pool:
         tried = dict(zip(there, pool.map(tried_import, there), strict=True))
     groups: dict[str, list[Library]] = {CORE: []}
     includes: dict[str, tuple[str, ...]] = {}
@@ -171,7 +172,7 @@ def examine() -> Installation:
     torch, numba = tried.get("torch", {}), tried.get("numba", {})
     usable = "torch" in tried and "threads" in numba
     kernels = _answer(_python(_FOLDERS)) if usable else {}
-    threads = {"cores": cores()}
+    threads = {"cores": cpus()}
     threads |= {k: v["threads"] for k, v in (("torch", torch), ("numba", numba)) if "threads" in v}
     return Installation(
         python=platform.python_version(),
@@ -182,13 +183,6 @@ def examine() -> Installation:
         kept=tuple(kept_in(Path(f)) for f in dict.fromkeys(kernels.get("folders", ())) if f),
         broken=kernels.get("error", ""),
     )
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def requirements() -> Iterator[tuple[str, str, tuple[str, ...], str]]:

@@ -18,8 +18,8 @@ import identkit
 
 ROOT = Path(identkit.__file__).parent.parent
 LAYERS = {
-    "language": "vocabulary causes errors registry rate deadline bounded domain files heads balls "
-    "functions expression",
+    "language": "vocabulary causes errors foreign registry rate deadline bounded domain files "
+    "heads balls functions expression",
     "model": "layout likelihoods.density likelihoods.contract likelihoods.least_squares "
     "likelihoods.gaussian experts likelihoods.categorical likelihoods "
     "gates.router gates.normal gates.regime "
@@ -57,7 +57,7 @@ LAYERS = {
     "stated table "
     "selecting.regions selecting.records selecting.examples selecting.filling selecting.answers",
     "layers": "layers.record layers.keys layers.families layers.config layers.findings "
-    "layers.symbols layers.gauges layers.verdicts layers.analysis layers.foreign layers.traced "
+    "layers.symbols layers.gauges layers.verdicts layers.analysis  layers.traced "
     "layers.parts layers.weighing layers.module layers.imported layers.collapse",
     "document": "degeneracy.document certificates.document report.json_text "
     "report.json_results report.json_form doctor",

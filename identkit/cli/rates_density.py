@@ -28,7 +28,6 @@ MODEL = (
     "shared", "regime",
 )  # fmt: skip
 """Options of a model."""
-STARTS = ("local", "away")
 ATOMS, CANDIDATES = 2, 300
 """Routed atoms of a searched truth, and how many random ones are compared."""
 
@@ -89,6 +88,7 @@ def experiment(
 ) -> Experiment[DensitySetting]:
     """The experiment that the options ask for."""
     from identkit.rates.density_plan import density_experiment
+    from identkit.rates.density_setting import STARTS
 
     if options.noise is not None:
         raise InputError(
@@ -183,9 +183,10 @@ def _given(options: argparse.Namespace) -> Truth:
 
 
 def _fitted(options: argparse.Namespace, truth: Truth) -> dict[str, int]:
-    shared, routed = truth.fitted
+    """The numbers of atoms that are asked for; the truth says the others."""
+    given = {"shared": options.k_shared, "routed": options.k}
     if options.k_shared is not None:
         if truth.shared is None:
             raise _no_shared("--k-shared", options.k_shared)
-        shared = whole("--k-shared", options.k_shared, least=1)
-    return {"shared": shared, "routed": routed if options.k is None else options.k}
+        whole("--k-shared", options.k_shared, least=1)
+    return {half: count for half, count in given.items() if count is not None}

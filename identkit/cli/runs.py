@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from identkit.cli.help import Help
 from identkit.cli.options import STORE
 from identkit.cli.output import show
 from identkit.cli.progress import require
 from identkit.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 EXAMPLES = """\
 examples:

@@ -130,8 +130,8 @@ def _density(options: argparse.Namespace) -> int:
     code = _printed(options, found.name, found.source, (found,))
     if options.save is not None:
         save_truth(options.save, found)
-    if options.save is not None and not options.json:
-        print(f"written to {options.save}; use it: identkit rates --truth {options.save}")
+        if not options.json:
+            print(f"written to {options.save}; use it: identkit rates --truth {options.save}")
     return code
 
 

@@ -21,8 +21,8 @@ import torch
 from torch import nn
 
 from identkit.errors import InputError, unknown_name
+from identkit.foreign import FAILS
 from identkit.layers.config import keys_of
-from identkit.layers.foreign import FAILS
 
 MOST = 200_000_000
 """Numbers of a layer: read in float64, with a copy of them, they take 3 GB."""

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from identkit.errors import InputError
-from identkit.layers.foreign import FAILS, said
+from identkit.foreign import FAILS, said
 from identkit.layers.parts import Parts, parts_of
 from identkit.layers.record import Architecture, SharedExperts
 from identkit.layers.traced import form_of, traced

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from identkit.errors import InputError
-from identkit.layers.foreign import FAILS
+from identkit.foreign import FAILS
 
 COUNTS = ("top_k", "topk", "k", "num_experts_per_tok", "num_selected_experts", "num_selects")
 FACTORS = ("routed_scaling_factor", "scaling_factor")

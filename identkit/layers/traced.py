@@ -20,7 +20,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from identkit.errors import InputError
-from identkit.layers.foreign import FAILS, said
+from identkit.foreign import FAILS, said
 from identkit.layers.record import ExpertForm, Form
 from identkit.layers.symbols import expert as expression_of
 from identkit.layers.symbols import names

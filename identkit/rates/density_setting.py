@@ -30,7 +30,7 @@ from identkit.vocabulary import Variance
 
 Array = NDArray[np.float64]
 DENSITY_SCHEMA = "identkit.density-setting/1"
-NEAR, AWAY = "local", "away"
+STARTS = NEAR, AWAY = "local", "away"
 """Kinds of start: the truth with copied atoms plus noise; without regard to the truth."""
 LOSSES = ("D1", "D2", "D3", "D4")
 """Printed losses that are measured."""
@@ -183,8 +183,8 @@ class DensitySetting:
 
     def check_start(self, kind: str) -> None:
         """Raise InputError for a kind of start that densities do not have."""
-        if kind not in (NEAR, AWAY):
-            raise unknown_name("start", kind, (NEAR, AWAY))
+        if kind not in STARTS:
+            raise unknown_name("start", kind, STARTS)
 
     # -- data and starts -----------------------------------------------------------------------
 

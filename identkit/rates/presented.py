@@ -127,11 +127,7 @@ def run_rates(
         model, regime, truth, sizes, replicates,
         starts=starts, control=control, k=k, noise=noise, budgets=budgets, seed=seed,
     )  # fmt: skip
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Store.open(Path(folder, "fits.sqlite") if store is None else store) as kept,
-    ):
-        return _results([experiment], kept, scheduler, workers, device, progress, stop)[0]
+    return _one(experiment, store, scheduler, workers, device, progress, stop)
 
 
 def run_density_rates(
@@ -174,22 +170,14 @@ def run_density_rates(
         truth = load_truths(truth).chosen(only)
     elif only is not None:
         raise InputError("only: one truth is given already; leave it out.")
-    shared, routed = truth.fitted
+    given = {"shared": k_shared, "routed": k}
     values = {
         "sizes": tuple(sizes), "replicates": replicates, "control": control, "seed": seed,
         "starts": tuple(starts), "budgets": tuple(budgets),
-        "fitted": {
-            "shared": shared if k_shared is None else k_shared,
-            "routed": routed if k is None else k,
-        },
+        "fitted": {half: count for half, count in given.items() if count is not None},
     }  # fmt: skip
     experiment = density_experiment(truth, values, truth.name)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Store.open(Path(folder, "fits.sqlite") if store is None else store) as kept,
-    ):
-        found: Any = _results([experiment], kept, scheduler, workers, device, progress, stop)[0]
-    return found
+    return _one(experiment, store, scheduler, workers, device, progress, stop)
 
 
 def run_sweep(
@@ -222,6 +210,15 @@ def run_sweep(
         return _results(
             list(plan.experiments), kept, scheduler, workers, device, progress, stop
         )  # fmt: skip
+
+
+def _one(experiment: Experiment, store: str | os.PathLike[str] | None, *how: Any) -> Any:
+    """The result of one experiment, in the file ``store`` or in one that is dropped."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Store.open(Path(folder, "fits.sqlite") if store is None else store) as kept,
+    ):
+        return _results([experiment], kept, *how)[0]
 
 
 def _results(

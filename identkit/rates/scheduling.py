@@ -25,6 +25,7 @@ from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, Protocol
 
 from identkit import __version__
+from identkit.bounded import cpus
 from identkit.errors import IdentkitError, InputError
 
 # workers limit the threads of these libraries before they import them
@@ -130,13 +131,6 @@ def shown(address: str) -> str:
     if "@" in rest and re.search("[/?#]", rest):
         return f"{scheme}{separator}…"  # a password may hold any of these: no telling where it ends
     return scheme + separator + re.split("[/?#]", rest.rpartition("@")[2])[0]
-
-
-def cpus() -> int:
-    """The CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 # -- in a worker ------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from identkit.rates.density_result import DensityResult
 from identkit.rates.result import OF_BLOCKS, SCHEMA, RateResult
@@ -11,9 +11,6 @@ from identkit.rates.result import settings_of_analysis as analysis
 from identkit.report import density_rates_report, statements
 from identkit.report.json_results import published_document
 from identkit.report.rates_parts import line_document, share_document, verdict_document
-
-if TYPE_CHECKING:
-    pass
 
 
 def document(result: RateResult | DensityResult) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from torch import nn
 
 from identkit.errors import InputError, whole
 from identkit.files import write_whole
+from identkit.foreign import FAILS
 from identkit.routers.recorded import recording
 from identkit.routers.recorder import RouterRecorder
 from identkit.routers.sources import sources
@@ -222,7 +223,7 @@ def _run(model: nn.Module, ids: torch.Tensor) -> None:
             model(ids)
     except InputError:
         raise
-    except (Exception, SystemExit) as error:  # whatever a model says of ids
+    except FAILS as error:  # whatever a model says of ids
         said = (str(error).splitlines() or [""])[0][:150]
         raise InputError(
             f"{type(model).__name__}: called with ids of shape {tuple(ids.shape)} it raises "
